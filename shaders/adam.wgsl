@@ -1,0 +1,42 @@
+// adam: one step.                                                                             arXiv:1412.6980, algorithm 1
+//   m = β₁m + (1−β₁)g      v = β₂v + (1−β₂)g²      x −= α·(m/c₁) / (√(v/c₂) + ε)      cᵢ = 1 − βᵢ^step
+//   then x is clamped to [low, high]
+// x, g, m, v: f32, any shape
+// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+#import lib/index.wgsl
+
+struct Params {
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    correction1: f32,
+    correction2: f32,
+    low: f32,
+    high: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read> g: array<f32>;
+@group(0) @binding(3) var<storage, read_write> m: array<f32>;
+@group(0) @binding(4) var<storage, read_write> v: array<f32>;
+
+@compute @workgroup_size(64)
+fn step(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at >= arrayLength(&x)) {
+        return;
+    }
+    let gradient = g[at];
+    let first = params.beta1 * m[at] + (1.0 - params.beta1) * gradient;
+    let second = params.beta2 * v[at] + (1.0 - params.beta2) * gradient * gradient;
+    m[at] = first;
+    v[at] = second;
+    let change = (first / params.correction1) / (sqrt(second / params.correction2) + params.epsilon);
+    x[at] = clamp(x[at] - params.learning_rate * change, params.low, params.high);
+}

@@ -1,0 +1,83 @@
+// pad: a picture with a border, as the convolutions for software adapters want it, and the border's adjoint.
+//   y[i,j] = x[s(i−t), s(j−t)]·[mask > 0]                 s: border_source, t: elements before the first (params.before)
+//   dx[i,j] = Σ dy[r,q] over all r, q with s(r−t) = i, s(q−t) = j                            (reflection, replication)
+// x, mask, dx: f32[N,C,H,W]   y, dy: f32[N,C,HP,WP]
+// dispatch [⌈width/32⌉, height, N·C] of the tensor that is written
+#import lib/border.wgsl
+const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
+
+struct Params {
+    height: u32, // of x
+    width: u32,
+    padded_height: u32, // of y
+    padded_width: u32,
+    before: i32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(32)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x >= params.padded_width) {
+        return;
+    }
+    let i = border_source(i32(id.y) - params.before, i32(params.height));
+    let j = border_source(i32(id.x) - params.before, i32(params.width));
+    var value = 0.0;
+    if (i >= 0 && j >= 0) {
+        let at = (id.z * params.height + u32(i)) * params.width + u32(j);
+        value = x[at];
+        if (MASKED && !(mask[at] > 0.0)) {
+            value = 0.0;
+        }
+    }
+    y[(id.z * params.padded_height + id.y) * params.padded_width + id.x] = value;
+}
+
+// The `candidate`th padded position that may show element `index`: those before the picture, its own, those after it.
+fn position(candidate: i32, index: i32, size: i32) -> i32 {
+    if (candidate < params.before) {
+        return candidate - params.before;
+    }
+    return select(size + candidate - params.before - 1, index, candidate == params.before);
+}
+
+// First and last candidate worth trying: only elements near an edge are shown twice.
+fn candidates(index: i32, size: i32) -> vec2<i32> {
+    if (index > params.before && index < size - 1 - params.before) {
+        return vec2<i32>(params.before);
+    }
+    return vec2<i32>(0, 2 * params.before);
+}
+
+@compute @workgroup_size(32)
+fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x >= params.width) {
+        return;
+    }
+    let height = i32(params.height);
+    let width = i32(params.width);
+    let i = i32(id.y);
+    let j = i32(id.x);
+    let rows = candidates(i, height);
+    let columns = candidates(j, width);
+    var sum = 0.0;
+    for (var a = rows.x; a <= rows.y; a++) {
+        let r = position(a, i, height);
+        if (border_source(r, height) == i) {
+            for (var b = columns.x; b <= columns.y; b++) {
+                let q = position(b, j, width);
+                if (border_source(q, width) == j) {
+                    let row = id.z * params.padded_height + u32(r + params.before);
+                    sum += dy[row * params.padded_width + u32(q + params.before)];
+                }
+            }
+        }
+    }
+    dx[(id.z * params.height + id.y) * params.width + id.x] = sum;
+}

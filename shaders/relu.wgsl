@@ -1,0 +1,34 @@
+// relu: y = max(x, 0)      dx = dy where y > 0, else 0
+// x, y, dx, dy: f32, any shape
+// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+#import lib/index.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> output: array<f32>; // y, as the gradient reads it
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(64)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&y)) {
+        y[at] = max(x[at], 0.0);
+    }
+}
+
+@compute @workgroup_size(64)
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&dx)) {
+        dx[at] = select(0.0, dy[at], output[at] > 0.0);
+    }
+}

@@ -1,0 +1,45 @@
+// square_loss: L = w Σ (x−target)²      dx = 2w (x−target)
+// x, target, dx: f32, any shape   partial: f32[⌈elements/4096⌉], added up by vector.wgsl:sum
+// dispatch of forward: a workgroup for 4096 elements; of backward: one for 64; both folded into rows
+#import lib/reduce.wgsl
+
+struct Params {
+    weight: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> target_values: array<f32>;
+@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = workgroup.y * workgroups.x + workgroup.x;
+    var sum = 0.0;
+    let end = min((group + 1u) * 4096u, arrayLength(&x));
+    for (var at = group * 4096u + lane; at < end; at += REDUCE_SIZE) {
+        let difference = x[at] - target_values[at];
+        sum += difference * difference;
+    }
+    sum = workgroup_sum(lane, sum);
+    if (lane == 0u && group < arrayLength(&partial)) {
+        partial[group] = params.weight * sum;
+    }
+}
+
+@compute @workgroup_size(64)
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+    if (at < arrayLength(&dx)) {
+        dx[at] = 2.0 * params.weight * (x[at] - target_values[at]);
+    }
+}

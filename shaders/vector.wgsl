@@ -1,0 +1,152 @@
+// vector: what optimisers and losses need of long vectors.
+//   affine: z = a·x + b·y     axpy: z += a·x     clamp: z = min(max(z, a), b)     fill: z = a
+//   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partials, then `sum` or `maximum`)
+//   sum: out[slot] = Σ partial     maximum: out[slot] = max partial
+// x, y, z: f32, any shape   partial: f32[⌈elements/4096⌉]   out: f32[slots]
+// dispatch of element-wise entries: a workgroup for 64 elements, of partials: for 4096, folded into rows; of sum, maximum: 1
+#import lib/reduce.wgsl
+
+struct Params {
+    a: f32,
+    b: f32,
+    slot: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> z: array<f32>;
+@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as sum and maximum read it
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+
+fn element(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> u32 {
+    return (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+}
+
+@compute @workgroup_size(64)
+fn affine(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = element(workgroup, workgroups, lane);
+    if (at < arrayLength(&z)) {
+        z[at] = params.a * x[at] + params.b * y[at];
+    }
+}
+
+@compute @workgroup_size(64)
+fn axpy(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = element(workgroup, workgroups, lane);
+    if (at < arrayLength(&z)) {
+        z[at] += params.a * x[at];
+    }
+}
+
+@compute @workgroup_size(64)
+fn clamp_range(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = element(workgroup, workgroups, lane);
+    if (at < arrayLength(&z)) {
+        z[at] = clamp(z[at], params.a, params.b);
+    }
+}
+
+@compute @workgroup_size(64)
+fn fill(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = element(workgroup, workgroups, lane);
+    if (at < arrayLength(&z)) {
+        z[at] = params.a;
+    }
+}
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn dot_parts(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = workgroup.y * workgroups.x + workgroup.x;
+    let end = min((group + 1u) * 4096u, arrayLength(&x));
+    var sum = 0.0;
+    for (var at = group * 4096u + lane; at < end; at += REDUCE_SIZE) {
+        sum += x[at] * y[at];
+    }
+    sum = workgroup_sum(lane, sum);
+    if (lane == 0u && group < arrayLength(&partial)) {
+        partial[group] = sum;
+    }
+}
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn absolute_sum_parts(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = workgroup.y * workgroups.x + workgroup.x;
+    let end = min((group + 1u) * 4096u, arrayLength(&x));
+    var sum = 0.0;
+    for (var at = group * 4096u + lane; at < end; at += REDUCE_SIZE) {
+        sum += abs(x[at]);
+    }
+    sum = workgroup_sum(lane, sum);
+    if (lane == 0u && group < arrayLength(&partial)) {
+        partial[group] = sum;
+    }
+}
+
+// The larger of two magnitudes. As bits they are ordered alike, with NaN above all others: it wins, so that it shows.
+fn larger(a: f32, b: f32) -> f32 {
+    return bitcast<f32>(max(bitcast<u32>(a), bitcast<u32>(b)));
+}
+
+@compute @workgroup_size(64)
+fn absolute_max_parts(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = element(workgroup, workgroups, lane);
+    if (group < arrayLength(&partial)) {
+        let end = min((group + 1u) * 4096u, arrayLength(&x));
+        var most = 0.0;
+        for (var at = group * 4096u; at < end; at++) {
+            most = larger(abs(x[at]), most);
+        }
+        partial[group] = most;
+    }
+}
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn sum(@builtin(local_invocation_index) lane: u32) {
+    var total = 0.0;
+    for (var at = lane; at < arrayLength(&parts); at += REDUCE_SIZE) {
+        total += parts[at];
+    }
+    total = workgroup_sum(lane, total);
+    if (lane == 0u) {
+        out[params.slot] = total;
+    }
+}
+
+@compute @workgroup_size(1)
+fn maximum() {
+    var most = 0.0;
+    for (var at = 0u; at < arrayLength(&parts); at++) {
+        most = larger(parts[at], most);
+    }
+    out[params.slot] = most;
+}

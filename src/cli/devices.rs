@@ -1,0 +1,30 @@
+//! `impasto devices`
+
+use impasto::gpu::{self, ContextOptions};
+use impasto::{Result, gpu::Context};
+
+use super::print_line;
+
+/// What to print.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let adapters = gpu::adapters();
+    if args.json {
+        return print_line(serde_json::json!(adapters));
+    }
+    if adapters.is_empty() {
+        // Opening says what is missing and how to get it.
+        Context::new(&ContextOptions::default())?;
+    }
+    for adapter in adapters {
+        let gpu::Adapter { index, name, kind, backend, driver } = adapter;
+        print_line(format_args!("{index}  {name}  ({kind}, {backend}, {driver})"))?;
+    }
+    Ok(())
+}

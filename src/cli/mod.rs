@@ -1,0 +1,91 @@
+//! The command: arguments, progress, files. It knows no kernel.
+
+mod bench;
+mod devices;
+mod log;
+mod stylize;
+mod weights;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use impasto::gpu::{Context, ContextOptions};
+use impasto::{Error, Result};
+
+/// Neural style transfer on any GPU.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 110, after_help = "\
+Examples:
+  impasto stylize photo.jpg --style painting.jpg -o out.png
+  impasto stylize photo.jpg --style a.jpg:0.7 --style b.jpg:0.3 --size 1024 -o out.png
+  impasto devices")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Log more to stderr; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Repaint a photo in the style of one or more pictures
+    Stylize(Box<stylize::Args>),
+    /// List the GPUs (and software adapters) that can be used
+    Devices(devices::Args),
+    /// Look into weight files, and store the one that `stylize` uses
+    #[command(subcommand)]
+    Weights(weights::Command),
+    /// Measure this device: convolutions, Gram matrices, one iteration of each method
+    Bench(bench::Args),
+}
+
+/// Which device, for every command that needs one.
+#[derive(clap::Args)]
+struct DeviceArgs {
+    /// Adapter by number or part of its name (see `impasto devices`); default: $IMPASTO_DEVICE, else the fastest kind
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+    /// Run kernels with bounds checks (slower; for reporting bugs)
+    #[arg(long)]
+    checked: bool,
+}
+
+impl DeviceArgs {
+    fn open(&self) -> Result<Context> {
+        Context::new(&ContextOptions { device: self.device.clone(), checked: self.checked, class: None })
+    }
+}
+
+/// Parses the command line and does what it says.
+pub fn run() -> Result<()> {
+    let cli = Cli::parse();
+    let level = [tracing::Level::WARN, tracing::Level::INFO, tracing::Level::DEBUG][usize::from(cli.verbose.min(2))];
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).without_time().init();
+    match cli.command {
+        Command::Stylize(args) => stylize::run(*args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Weights(command) => weights::run(command),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// Writes a line of data to stdout; a reader that has left (`| head`) is no error.
+fn print_line(line: impl std::fmt::Display) -> Result<()> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::file("write", std::path::Path::new("standard output"), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the user's own weights are kept.
+fn data_directory() -> Result<PathBuf> {
+    let directories = directories::ProjectDirs::from("", "", "impasto");
+    directories.map(|found| found.data_dir().to_path_buf()).ok_or_else(|| {
+        let reason = "the home directory is not known; set HOME, or name the weights with --vgg FILE";
+        Error::file("find", std::path::Path::new("the user's data directory"), reason)
+    })
+}

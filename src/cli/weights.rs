@@ -1,0 +1,152 @@
+//! `impasto weights`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use impasto::io::{DType, WeightFile};
+use impasto::nets::vgg19::{Convention, Layout, Tap};
+use impasto::ops::pool::Kind;
+use impasto::{Error, Result, gpu::Context, nets::Vgg19};
+
+use super::{data_directory, print_line};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// List a file's tensors, their shapes, and which convention of VGG-19 it follows
+    Inspect {
+        /// A .safetensors or .pth file
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a VGG-19 file and store it in the user's data directory, where `stylize` finds it
+    Import {
+        /// A .safetensors or .pth file
+        file: PathBuf,
+        /// How values are stored
+        #[arg(long, value_enum, default_value = "f16")]
+        precision: Precision,
+        /// Overrides what the names say: torchvision, caffe or normalised (some .pth files in Caffe's convention carry
+        /// torchvision's names)
+        #[arg(long)]
+        convention: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Precision {
+    /// Half the size; relative error 2^-11
+    F16,
+    /// As in the source
+    F32,
+}
+
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Inspect { file, json } => inspect(&WeightFile::load(&file)?, json),
+        Command::Import { file, precision, convention } => {
+            let mut file = WeightFile::load(&file)?;
+            if let Some(name) = convention {
+                file.metadata.insert("convention".into(), Convention::from_name(&name)?.to_string());
+            }
+            import(&file, precision)
+        }
+    }
+}
+
+/// "vgg19, caffe convention, to relu4_1", or why not.
+fn described(file: &WeightFile) -> Result<(Convention, Tap)> {
+    let layout = Layout::of(file)?;
+    let deepest = Tap::all().take(layout.convolutions.len()).last();
+    Ok((layout.convention, deepest.ok_or_else(|| Error::weights(&file.path, "holds no convolution"))?))
+}
+
+fn inspect(file: &WeightFile, json: bool) -> Result<()> {
+    let net = described(file);
+    if json {
+        let tensors: Vec<_> = file
+            .tensors
+            .iter()
+            .map(|(name, t)| serde_json::json!({"name": name, "dtype": format!("{:?}", t.dtype), "shape": t.shape}))
+            .collect();
+        let (convention, deepest) = net.ok().map(|(c, tap)| (c.to_string(), tap.to_string())).unzip();
+        return print_line(serde_json::json!({
+            "path": file.path, "format": format!("{:?}", file.format), "convention": convention,
+            "deepest_tap": deepest, "metadata": file.metadata, "tensors": tensors,
+        }));
+    }
+    let parameters: usize = file.tensors.iter().map(|(_, tensor)| tensor.data.len()).sum();
+    print_line(format_args!("{}: {:?}, {} tensors, {parameters} values", file.path.display(), file.format, file.tensors.len()))?;
+    let width = file.tensors.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, tensor) in &file.tensors {
+        print_line(format_args!("  {name:width$}  {:4?}  {:?}", tensor.dtype, tensor.shape))?;
+    }
+    for (key, value) in &file.metadata {
+        print_line(format_args!("  {key}: {value}"))?;
+    }
+    match net {
+        Ok((convention, deepest)) => print_line(format_args!("VGG-19 in the {convention} convention, to {deepest}")),
+        Err(error) => print_line(format_args!("no VGG-19: {error}")),
+    }
+}
+
+/// Where `import` puts the net.
+fn stored() -> Result<PathBuf> {
+    Ok(data_directory()?.join("vgg19.safetensors"))
+}
+
+fn import(file: &WeightFile, precision: Precision) -> Result<()> {
+    let layout = Layout::of(file)?;
+    let names = Tap::all().map(|tap| tap.to_string().replace("relu", "conv"));
+    let mut tensors = Vec::new();
+    let mut keep = |name: &str, [weight, bias]: [&impasto::io::HostTensor; 2]| {
+        tensors.push((format!("{name}.weight"), weight.clone()));
+        tensors.push((format!("{name}.bias"), bias.clone()));
+    };
+    if let Some(pair) = layout.input {
+        keep("conv0", pair);
+    }
+    for (name, pair) in names.zip(layout.convolutions) {
+        keep(&name, pair);
+    }
+    let mut metadata: BTreeMap<_, _> = file.metadata.clone();
+    metadata.insert("convention".into(), layout.convention.to_string());
+    metadata.insert("imported_from".into(), file.path.file_name().unwrap_or_default().to_string_lossy().into());
+    let path = stored()?;
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| Error::file("create", directory, error))?;
+    }
+    let dtype = match precision {
+        Precision::F16 => DType::F16,
+        Precision::F32 => DType::F32,
+    };
+    WeightFile::save(&path, dtype, &tensors, &metadata)?;
+    let (convention, deepest) = described(&WeightFile::load(&path)?)?;
+    print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
+}
+
+/// The net that `--vgg` names: a file, `random` or `random:WIDTH`, or, without it, the imported one.
+pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+    if let Some(rest) = choice.and_then(|name| name.strip_prefix("random")).filter(|rest| rest.is_empty() || rest.starts_with(':')) {
+        let width = match rest.strip_prefix(':') {
+            None => 0.5,
+            Some(text) => text.parse().ok().filter(|w| (0.05..=1.0).contains(w)).ok_or_else(|| {
+                Error::argument("stylize", "--vgg random:WIDTH", "a width from 0.05 to 1", text)
+            })?,
+        };
+        tracing::warn!("using a VGG of random weights: it carries texture and colour, but less than trained weights do");
+        return Vgg19::random(context, width, 1, pool);
+    }
+    let path = match choice {
+        Some(path) => PathBuf::from(path),
+        None => stored()?,
+    };
+    if choice.is_none() && !path.exists() {
+        let reason = "no VGG-19 was imported yet: `impasto weights import FILE` stores one (README.md says which), \
+                      --vgg FILE names one, --vgg random does without";
+        return Err(Error::weights(&path, reason));
+    }
+    Vgg19::load(context, &WeightFile::load(&path)?, pool)
+}

@@ -1,0 +1,340 @@
+//! The device: chosen, opened (or taken from a host), asked for its limits, and its errors made ours.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::kernel::{Kernel, Pipeline};
+use crate::{Error, Result, io::atomic};
+
+/// Which family of kernels a context uses; every operation has one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelClass {
+    /// Workgroup tiles in shared memory: for GPUs, and for any adapter without subgroup operations.
+    Tiled,
+    /// Weights loaded one a lane and handed round by `subgroupBroadcast`: for software adapters, where every load is a
+    /// gather and every barrier a context switch. Needs subgroups of eight lanes or more.
+    Broadcast,
+}
+
+/// What a user can choose about the device.
+#[derive(Clone, Debug, Default)]
+pub struct ContextOptions {
+    /// An index of [`adapters`], or part of an adapter's name. Default: `IMPASTO_DEVICE`, then the first of [`adapters`].
+    pub device: Option<String>,
+    /// Compile shaders with bounds checks, loop bounds and division guards (slower; for finding bugs).
+    pub checked: bool,
+    /// The family of kernels; default: [`KernelClass::Broadcast`] on software adapters that can, else tiled.
+    pub class: Option<KernelClass>,
+}
+
+/// An adapter as `impasto devices` lists it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Adapter {
+    /// Position in the list, usable as a device name.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// "discrete GPU", "integrated GPU", "software" ...
+    pub kind: &'static str,
+    /// "vulkan", "metal", "dx12".
+    pub backend: String,
+    /// Driver and version.
+    pub driver: String,
+}
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    class: KernelClass,
+    checked: bool,
+    pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
+    cache: Option<(wgpu::PipelineCache, PathBuf)>,
+    /// Set by the device-lost callback of a device that we opened.
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+/// An open device with its queue, its compiled kernels and its errors. Clones share everything.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => (0, "discrete GPU"),
+        wgpu::DeviceType::IntegratedGpu => (1, "integrated GPU"),
+        wgpu::DeviceType::VirtualGpu => (2, "virtual GPU"),
+        wgpu::DeviceType::Other => (3, "other"),
+        wgpu::DeviceType::Cpu => (4, "software"),
+    }
+}
+
+fn found_adapters() -> Vec<wgpu::Adapter> {
+    let descriptor = wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    };
+    let instance = wgpu::Instance::new(descriptor);
+    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    found.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    found.sort_by_key(|a| kind(&a.get_info()).0);
+    found
+}
+
+/// All adapters that can compute, best first: discrete, integrated, virtual, other, software.
+pub fn adapters() -> Vec<Adapter> {
+    let describe = |(index, adapter): (usize, &wgpu::Adapter)| {
+        let info = adapter.get_info();
+        Adapter {
+            index,
+            kind: kind(&info).1,
+            backend: info.backend.to_string(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            name: info.name,
+        }
+    };
+    found_adapters().iter().enumerate().map(describe).collect()
+}
+
+fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    if found.is_empty() {
+        let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1` brings \
+                    one for AMD and Intel and one in software; `make setup` does it)";
+        return Err(Error::NoAdapter { wanted: "was found".into(), help: help.into() });
+    }
+    let Some(wanted) = wanted else { return Ok(found.swap_remove(0)) };
+    let position = match wanted.parse::<usize>() {
+        Ok(index) => (index < found.len()).then_some(index),
+        Err(_) => {
+            let wanted = wanted.to_lowercase();
+            found.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted))
+        }
+    };
+    match position {
+        Some(index) => Ok(found.swap_remove(index)),
+        None => {
+            let names: Vec<_> =
+                found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            let help = format!("there is {} (see `impasto devices`)", names.join(", "));
+            Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help })
+        }
+    }
+}
+
+impl Context {
+    /// Opens an adapter without a window. Features are asked for only where present, limits are the adapter's own.
+    pub fn new(options: &ContextOptions) -> Result<Self> {
+        let from_environment = std::env::var("IMPASTO_DEVICE").ok().filter(|name| !name.is_empty());
+        let adapter = choose(found_adapters(), options.device.as_deref().or(from_environment.as_deref()))?;
+        let wanted = wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
+            | wgpu::Features::PIPELINE_CACHE;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("impasto"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
+            Error::NoAdapter { wanted: format!("could be opened: {} failed", adapter.get_info().name), help: error.to_string() }
+        })?;
+        let lost = Arc::new(Mutex::new(None));
+        let seen = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                *seen.lock().unwrap_or_else(|e| e.into_inner()) = Some(message);
+            }
+        });
+        Self::assemble(adapter.get_info(), device, queue, options, lost)
+    }
+
+    /// Takes a host's own device and queue, whose features and limits are used as they are.
+    ///
+    /// The device's error and device-lost callbacks stay the host's: errors of our own commands are caught in error scopes.
+    pub fn from_host(device: wgpu::Device, queue: wgpu::Queue, options: &ContextOptions) -> Result<Self> {
+        Self::assemble(device.adapter_info(), device, queue, options, Arc::default())
+    }
+
+    fn assemble(
+        info: wgpu::AdapterInfo,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        options: &ContextOptions,
+        lost: Arc<Mutex<Option<String>>>,
+    ) -> Result<Self> {
+        let can_broadcast = device.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8;
+        let class = match options.class {
+            Some(KernelClass::Broadcast) if !can_broadcast => {
+                return Err(Error::argument("context", "class", "tiled (this adapter has no subgroups of 8 lanes)", "broadcast"));
+            }
+            Some(class) => class,
+            None if can_broadcast && info.device_type == wgpu::DeviceType::Cpu => KernelClass::Broadcast,
+            None => KernelClass::Tiled,
+        };
+        let cache = open_pipeline_cache(&device, &info);
+        tracing::info!(adapter = info.name, backend = %info.backend, driver = info.driver_info, ?class, "device opened");
+        let checked = options.checked;
+        Ok(Context(Arc::new(Inner { device, queue, info, class, checked, pipelines: Mutex::default(), cache, lost })))
+    }
+
+    /// The family of kernels in use.
+    pub fn class(&self) -> KernelClass {
+        self.0.class
+    }
+
+    /// The adapter's name, for tables and logs.
+    pub fn name(&self) -> &str {
+        &self.0.info.name
+    }
+
+    /// Driver name and version.
+    pub fn driver(&self) -> String {
+        format!("{} {}", self.0.info.driver, self.0.info.driver_info).trim().to_string()
+    }
+
+    /// Whether this is a software adapter.
+    pub fn is_software(&self) -> bool {
+        self.0.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The largest tensor in bytes that a kernel can bind.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        let limits = self.0.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
+    /// Bytes that the driver's allocator has handed out, where the backend can tell.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
+    }
+
+    pub(crate) fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    pub(crate) fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    pub(super) fn checked(&self) -> bool {
+        self.0.checked
+    }
+
+    pub(super) fn pipelines(&self) -> &Mutex<HashMap<Kernel, Arc<Pipeline>>> {
+        &self.0.pipelines
+    }
+
+    pub(super) fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
+        self.0.cache.as_ref().map(|(cache, _)| cache)
+    }
+
+    /// Writes the driver's compiled pipelines to disk. A cache that cannot be kept costs time, never the work.
+    pub(super) fn save_pipeline_cache(&self) {
+        let Some((cache, path)) = &self.0.cache else { return };
+        let Some(data) = cache.get_data() else { return };
+        let kept = path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|e| Error::file("create", path, e));
+        let kept = kept.and_then(|()| atomic::write(path, |file| std::io::Write::write_all(file, &data)));
+        if let Err(error) = kept {
+            tracing::debug!(%error, "pipeline cache not kept");
+        }
+    }
+
+    /// Runs wgpu calls and gives their first error as ours.
+    pub(crate) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        let device = &self.0.device;
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let value = work();
+        let errors = [memory.pop(), validation.pop(), internal.pop()].map(pollster::block_on);
+        self.check_lost()?;
+        match errors.into_iter().flatten().next() {
+            None => Ok(value),
+            Some(wgpu::Error::OutOfMemory { source }) => Err(Error::OutOfMemory(source.to_string())),
+            Some(error) => Err(Error::Device(error.to_string())),
+        }
+    }
+
+    pub(super) fn check_lost(&self) -> Result<()> {
+        match self.0.lost.lock().unwrap_or_else(|e| e.into_inner()).as_ref() {
+            Some(message) => Err(Error::DeviceLost(message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until a submission (or all of them) has run.
+    pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let timeout = Some(Duration::from_secs(600));
+        let waited = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout });
+        self.check_lost()?;
+        waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
+    }
+
+    /// A zeroed buffer for `bytes` of f32 values.
+    pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        self.check_tensor(name, bytes)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
+        self.scoped(|| self.0.device.create_buffer(&descriptor))
+    }
+
+    /// Refuses a tensor that no kernel of this device could bind.
+    pub(super) fn check_tensor(&self, name: &str, bytes: u64) -> Result<()> {
+        if bytes <= self.max_tensor_bytes() {
+            return Ok(());
+        }
+        Err(Error::TooLarge {
+            what: format!("tensor {name}"),
+            needed: mebibytes(bytes),
+            allowed: format!("{} a tensor", mebibytes(self.max_tensor_bytes())),
+            help: "choose a smaller --size".into(),
+        })
+    }
+
+    /// Copies a buffer's first `bytes` to the host and waits for them.
+    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<f32>> {
+        let device = &self.0.device;
+        let staging = self.scoped(|| {
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            let descriptor =
+                wgpu::BufferDescriptor { label: Some("read-back"), size: bytes, usage, mapped_at_creation: false };
+            let staging = device.create_buffer(&descriptor);
+            let mut encoder = device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, Some(bytes));
+            self.0.queue.submit([encoder.finish()]);
+            staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
+            staging
+        })?;
+        self.wait(None)?;
+        let view = staging.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
+        let mut values = vec![0f32; bytes as usize / 4];
+        bytemuck::cast_slice_mut::<f32, u8>(&mut values).copy_from_slice(&view);
+        Ok(values)
+    }
+}
+
+/// A byte count as people read it.
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{:.0} MiB", (bytes as f64 / (1 << 20) as f64).ceil())
+}
+
+/// The driver's pipeline cache, filled from the user's cache directory where the backend has one.
+fn open_pipeline_cache(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<(wgpu::PipelineCache, PathBuf)> {
+    if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+        return None;
+    }
+    let key = wgpu::util::pipeline_cache_key(info)?;
+    let path = directories::ProjectDirs::from("", "", "impasto")?.cache_dir().join(key);
+    let data = std::fs::read(&path).ok();
+    let descriptor =
+        wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
+    // SAFETY: the data was written by `save_pipeline_cache` from `PipelineCache::get_data`; wgpu checks its header
+    // (adapter, driver version, length) and starts empty where they differ.
+    #[allow(unsafe_code)]
+    let cache = unsafe { device.create_pipeline_cache(&descriptor) };
+    Some((cache, path))
+}

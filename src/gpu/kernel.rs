@@ -1,0 +1,278 @@
+//! From a .wgsl file and the constants the host fixes to a pipeline whose bindings are known by name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use rayon::prelude::*;
+
+use super::{Context, shaders};
+use crate::{Error, Result};
+
+/// A value for a top-level `const`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// `const X: u32`
+    U32(u32),
+    /// `const X: i32`
+    I32(i32),
+    /// `const X: bool`
+    Bool(bool),
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Value::U32(value)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Value::I32(value)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::U32(value) => write!(f, "{value}u"),
+            Value::I32(value) => write!(f, "{value}i"),
+            Value::Bool(value) => write!(f, "{value}"),
+        }
+    }
+}
+
+/// One entry point of one shader file with some of its constants set: what is compiled once and run often.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// File name under `shaders/`.
+    pub shader: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Constants by name; those left out keep the default written in the file.
+    pub constants: Vec<(&'static str, Value)>,
+}
+
+impl Kernel {
+    /// The entry point `entry` of `shader` with every constant at its default.
+    pub fn new(shader: &'static str, entry: &'static str) -> Self {
+        Kernel { shader, entry, constants: Vec::new() }
+    }
+
+    /// Sets the top-level `const` called `name`.
+    pub fn set(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.constants.push((name, value.into()));
+        self
+    }
+
+    fn error(&self, reason: impl fmt::Display) -> Error {
+        Error::Shader { shader: format!("{}:{}", self.shader, self.entry), reason: reason.to_string() }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.shader.trim_end_matches(".wgsl"), self.entry)?;
+        for (name, value) in &self.constants {
+            write!(f, " {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How an entry point uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A parameter block.
+    Uniform,
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>` that is only stored to.
+    Write,
+    /// `var<storage, read_write>` that is loaded and stored.
+    ReadWrite,
+}
+
+/// A binding of an entry point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The WGSL variable's name.
+    pub name: String,
+    /// Its `@binding` number.
+    pub index: u32,
+    /// How it is used.
+    pub access: Access,
+    /// Size of a parameter block in bytes; 0 for storage.
+    pub size: u32,
+    /// Names and byte offsets of a parameter block's members; empty for storage.
+    pub members: Vec<(String, u32)>,
+}
+
+/// What naga says of an entry point.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Bindings that the entry point uses.
+    pub bindings: Vec<Binding>,
+    /// Threads of a workgroup.
+    pub workgroup_size: [u32; 3],
+}
+
+/// A compiled kernel.
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+    pub interface: Interface,
+}
+
+/// The kernel's full WGSL: imports put in, then constants set, in the file and its imports alike.
+pub fn expand(kernel: &Kernel) -> Result<String> {
+    let text = shaders::source(kernel.shader).ok_or_else(|| kernel.error("there is no such file in shaders/"))?;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        match line.strip_prefix("#import ") {
+            None => lines.push(line),
+            Some(name) => lines.extend(
+                shaders::source(name.trim())
+                    .ok_or_else(|| kernel.error(format!("imports {name}, which is not in shaders/")))?
+                    .lines(),
+            ),
+        }
+    }
+    let mut left = kernel.constants.clone();
+    let mut out = String::with_capacity(text.len() + 2048);
+    for line in lines {
+        let declared = line.strip_prefix("const ").and_then(|rest| rest.split_once(':'));
+        match declared.and_then(|(name, rest)| Some((name, rest, left.iter().position(|(n, _)| *n == name)?))) {
+            None => out.push_str(line),
+            Some((name, rest, position)) => {
+                let (_, value) = left.swap_remove(position);
+                let kind = rest.split('=').next().unwrap_or_default().trim();
+                out.push_str(&format!("const {name}: {kind} = {value};"));
+            }
+        }
+        out.push('\n');
+    }
+    match left.first() {
+        None => Ok(out),
+        Some((name, _)) => Err(kernel.error(format!("has no top-level `const {name}: ...;`"))),
+    }
+}
+
+/// Parses, validates and reflects the kernel.
+pub fn interface_of(kernel: &Kernel) -> Result<Interface> {
+    let text = expand(kernel)?;
+    let module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
+    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&module)
+        .map_err(|e| kernel.error(e.emit_to_string(&text)))?;
+    let position = module.entry_points.iter().position(|e| e.name == kernel.entry);
+    let position = position.ok_or_else(|| kernel.error("has no such entry point"))?;
+    let uses = info.get_entry_point(position);
+    let bindings = module.global_variables.iter().filter_map(|(handle, variable)| {
+        let usage = uses[handle];
+        let binding = variable.binding.as_ref().filter(|_| !usage.is_empty())?;
+        let access = match variable.space {
+            naga::AddressSpace::Uniform => Access::Uniform,
+            _ if !usage.contains(GlobalUse::WRITE) => Access::Read,
+            _ if usage.contains(GlobalUse::READ) => Access::ReadWrite,
+            _ => Access::Write,
+        };
+        let (size, members) = match &module.types[variable.ty].inner {
+            naga::TypeInner::Struct { members, span } if access == Access::Uniform => {
+                let named = members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset));
+                (*span, named.collect())
+            }
+            _ => (0, Vec::new()),
+        };
+        let name = variable.name.clone().unwrap_or_default();
+        Some(Binding { name, index: binding.binding, access, size, members })
+    });
+    Ok(Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[position].workgroup_size })
+}
+
+fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
+    let interface = interface_of(kernel)?;
+    let text = expand(kernel)?;
+    let label = kernel.to_string();
+    let device = context.device();
+    context.scoped(|| {
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        let module = if context.checked() {
+            device.create_shader_module(descriptor)
+        } else {
+            // SAFETY: every index of our kernels is kept in range by their own guards; the same tests run with the
+            // checks on, where an access out of range would give another result.
+            #[allow(unsafe_code)]
+            unsafe {
+                device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            }
+        };
+        let entries: Vec<_> = interface
+            .bindings
+            .iter()
+            .map(|binding| wgpu::BindGroupLayoutEntry {
+                binding: binding.index,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match binding.access {
+                        Access::Uniform => wgpu::BufferBindingType::Uniform,
+                        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                        _ => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(kernel.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: context.pipeline_cache(),
+        });
+        Pipeline { pipeline, layout, interface }
+    })
+}
+
+/// The pipelines of `kernels`; those not made before are compiled in parallel.
+pub(super) fn pipelines<'k>(
+    context: &Context,
+    kernels: impl Iterator<Item = &'k Kernel>,
+) -> Result<Vec<Arc<Pipeline>>> {
+    let kernels: Vec<_> = kernels.collect();
+    let lock = || context.pipelines().lock().unwrap_or_else(|e| e.into_inner());
+    let mut missing: Vec<_> = Vec::new();
+    for &kernel in &kernels {
+        if !missing.contains(&kernel) && !lock().contains_key(kernel) {
+            missing.push(kernel);
+        }
+    }
+    let made: Vec<_> =
+        missing.par_iter().map(|kernel| compile(context, kernel).map(Arc::new)).collect::<Result<_>>()?;
+    if !made.is_empty() {
+        lock().extend(missing.into_iter().cloned().zip(made));
+        context.save_pipeline_cache();
+    }
+    Ok(kernels.into_iter().map(|kernel| lock()[kernel].clone()).collect())
+}

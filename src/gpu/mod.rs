@@ -1,0 +1,19 @@
+//! The only floor that names wgpu: device, tensors, kernels, recorded programs and their memory.
+
+mod context;
+mod kernel;
+mod memory;
+mod profile;
+mod program;
+mod recorder;
+mod shaders;
+mod tensor;
+
+pub use context::{Adapter, Context, ContextOptions, KernelClass, adapters};
+pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of};
+pub use memory::Memory;
+pub use profile::{Profile, Timing};
+pub use program::Program;
+pub use recorder::{Dispatch, Recorder, Uniform, linear_groups};
+pub use shaders::{names as shader_names, source as shader_source};
+pub use tensor::{DeviceTensor, Shape, Tensor};

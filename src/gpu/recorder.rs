@@ -1,0 +1,268 @@
+//! Operations written down on symbolic tensors, checked as they come.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use bytemuck::{NoUninit, Pod};
+
+use super::kernel::{Access, Kernel, interface_of};
+use super::memory::{self, Life, Memory, Plan};
+use super::{Context, DeviceTensor, Interface, KernelClass, Program, Shape, Tensor};
+use crate::{Error, Result};
+
+/// A parameter block that can be rewritten between runs: a learning rate, a loss weight.
+#[derive(Debug)]
+pub struct Uniform<T> {
+    pub(super) index: usize,
+    kind: PhantomData<fn(T)>,
+}
+
+impl<T> Clone for Uniform<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Uniform<T> {}
+
+/// One run of a kernel: what it is bound to, how many workgroups, and how much work it is.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    pub(super) kernel: Kernel,
+    pub(super) label: String,
+    pub(super) tensors: Vec<(&'static str, Tensor)>,
+    pub(super) params: Option<usize>,
+    pub(super) groups: [u32; 3],
+    pub(super) flops: u64,
+    pub(super) bytes: u64,
+    block: Vec<u8>,
+}
+
+/// Workgroups `[x, y, 1]` for `count` threads in groups of `size`, folded into rows where x alone would not do.
+/// A kernel finds its thread's number with `linear_index` of shaders/lib/index.wgsl and returns past the end.
+pub fn linear_groups(count: usize, size: usize) -> [u32; 3] {
+    let groups = count.div_ceil(size).max(1);
+    let rows = groups.div_ceil(65_535);
+    [groups.div_ceil(rows) as u32, rows as u32, 1]
+}
+
+impl Dispatch {
+    /// A run of `kernel`, called `label` in profiles and messages.
+    pub fn new(kernel: Kernel, label: impl Into<String>) -> Self {
+        let (label, tensors, block) = (label.into(), Vec::new(), Vec::new());
+        Dispatch { kernel, label, tensors, params: None, groups: [1; 3], flops: 0, bytes: 0, block }
+    }
+
+    /// Binds a tensor to the WGSL variable `name`.
+    pub fn bind(mut self, name: &'static str, tensor: Tensor) -> Self {
+        self.tensors.push((name, tensor));
+        self
+    }
+
+    /// Binds constant parameters to the WGSL variable `params`.
+    pub fn params<T: NoUninit>(mut self, params: &T) -> Self {
+        self.block = bytemuck::bytes_of(params).to_vec();
+        self
+    }
+
+    /// Binds rewritable parameters to the WGSL variable `params`.
+    pub fn uniform<T>(mut self, uniform: Uniform<T>) -> Self {
+        self.params = Some(uniform.index);
+        self
+    }
+
+    /// Number of workgroups.
+    pub fn groups(mut self, groups: [u32; 3]) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Floating-point operations of this run, for profiles and for bounding submissions.
+    pub fn flops(mut self, flops: u64) -> Self {
+        self.flops = flops;
+        self
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Place {
+    Pinned(DeviceTensor),
+    Transient { name: String },
+}
+
+/// Takes operations on symbolic tensors; [`finish`](Recorder::finish) makes them a [`Program`].
+pub struct Recorder {
+    pub(super) context: Context,
+    pub(super) places: Vec<Place>,
+    shapes: Vec<Shape>,
+    written: Vec<bool>,
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) blocks: Vec<Vec<u8>>,
+    pins: HashMap<u64, Tensor>,
+    interfaces: HashMap<Kernel, Interface>,
+}
+
+impl Recorder {
+    /// An empty recording for `context`.
+    pub fn new(context: &Context) -> Self {
+        Recorder {
+            context: context.clone(),
+            places: Vec::new(),
+            shapes: Vec::new(),
+            written: Vec::new(),
+            dispatches: Vec::new(),
+            blocks: Vec::new(),
+            pins: HashMap::new(),
+            interfaces: HashMap::new(),
+        }
+    }
+
+    /// The context it records for.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The family of kernels to record.
+    pub fn class(&self) -> KernelClass {
+        self.context.class()
+    }
+
+    fn add(&mut self, shape: Shape, place: Place, written: bool) -> Tensor {
+        self.places.push(place);
+        self.shapes.push(shape);
+        self.written.push(written);
+        Tensor { id: self.places.len() as u32 - 1, shape }
+    }
+
+    /// A tensor that lives on the device before and after the program. The same one gives the same symbol.
+    pub fn pin(&mut self, tensor: &DeviceTensor) -> Tensor {
+        if let Some(&known) = self.pins.get(&tensor.id()) {
+            return known;
+        }
+        let symbol = self.add(tensor.shape(), Place::Pinned(tensor.clone()), true);
+        self.pins.insert(tensor.id(), symbol);
+        symbol
+    }
+
+    /// A tensor that lives from its first write to its last use; `name` is for messages.
+    pub fn transient(&mut self, name: &str, shape: impl Into<Shape>) -> Tensor {
+        self.add(shape.into(), Place::Transient { name: name.into() }, false)
+    }
+
+    /// A parameter block that [`Program::set`] rewrites between runs.
+    pub fn uniform<T: Pod>(&mut self, initial: &T) -> Uniform<T> {
+        self.blocks.push(bytemuck::bytes_of(initial).to_vec());
+        Uniform { index: self.blocks.len() - 1, kind: PhantomData }
+    }
+
+    /// Takes down one run of a kernel. Names, parameter size, read-before-write and aliasing are checked here.
+    pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
+        let kernel = &dispatch.kernel;
+        let interface = match self.interfaces.get(kernel) {
+            Some(known) => known.clone(),
+            None => {
+                let fresh = interface_of(kernel)?;
+                self.interfaces.insert(kernel.clone(), fresh.clone());
+                fresh
+            }
+        };
+        let refuse = |argument: &str, expected: &str, got: String| {
+            Err(Error::argument(dispatch.label.clone(), argument, expected, got))
+        };
+        let mut accesses = Vec::new();
+        for binding in &interface.bindings {
+            if binding.access == Access::Uniform {
+                let size = dispatch.params.map_or(dispatch.block.len(), |index| self.blocks[index].len());
+                if size != binding.size as usize {
+                    return refuse("params", &format!("{} bytes", binding.size), format!("{size}"));
+                }
+                continue;
+            }
+            let Some(&(_, tensor)) = dispatch.tensors.iter().find(|(name, _)| *name == binding.name) else {
+                return refuse(&binding.name, "bound to a tensor", "nothing".into());
+            };
+            let reads = matches!(binding.access, Access::Read | Access::ReadWrite);
+            if reads && !self.written[tensor.id as usize] {
+                return refuse(&binding.name, "written before it is read", self.name(tensor));
+            }
+            accesses.push((tensor.id, binding.access));
+        }
+        for &(id, access) in accesses.iter().filter(|(_, access)| *access != Access::Read) {
+            if accesses.iter().filter(|(other, _)| *other == id).count() > 1 {
+                let name = self.name(Tensor { id, shape: self.shapes[id as usize] });
+                return refuse("bindings", "distinct where one is written", format!("{name} twice ({access:?})"));
+            }
+        }
+        let limit = self.context.device().limits().max_compute_workgroups_per_dimension;
+        if dispatch.groups.iter().any(|&n| n == 0 || n > limit) {
+            return Err(Error::TooLarge {
+                what: dispatch.label.clone(),
+                needed: format!("{:?} workgroups", dispatch.groups),
+                allowed: format!("1 to {limit} in each direction"),
+                help: "choose a smaller --size".into(),
+            });
+        }
+        for &(id, access) in &accesses {
+            if access != Access::Read {
+                self.written[id as usize] = true;
+            }
+            dispatch.bytes += self.shapes[id as usize].bytes();
+        }
+        let names: Vec<_> = interface.bindings.iter().map(|b| b.name.as_str()).collect();
+        dispatch.tensors.retain(|(name, _)| names.contains(name));
+        if dispatch.params.is_none() && !dispatch.block.is_empty() {
+            self.blocks.push(std::mem::take(&mut dispatch.block));
+            dispatch.params = Some(self.blocks.len() - 1);
+        }
+        self.dispatches.push(dispatch);
+        Ok(())
+    }
+
+    pub(super) fn name(&self, tensor: Tensor) -> String {
+        match &self.places[tensor.id as usize] {
+            Place::Pinned(pinned) => pinned.name().to_string(),
+            Place::Transient { name } => name.clone(),
+        }
+    }
+
+    pub(super) fn plan(&self) -> Result<Plan> {
+        let mut lives: Vec<Option<Life>> = vec![None; self.places.len()];
+        for (index, dispatch) in self.dispatches.iter().enumerate() {
+            for (_, tensor) in &dispatch.tensors {
+                let bytes = tensor.shape.bytes();
+                self.context.check_tensor(&self.name(*tensor), bytes)?;
+                if let Place::Transient { .. } = self.places[tensor.id as usize] {
+                    lives[tensor.id as usize].get_or_insert(Life { first: index, last: index, bytes }).last = index;
+                }
+            }
+        }
+        Ok(memory::plan(&lives))
+    }
+
+    /// What [`finish`](Recorder::finish) will allocate; nothing is allocated yet.
+    pub fn memory(&self) -> Result<Memory> {
+        let pinned = self.places.iter().filter_map(|place| match place {
+            Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().bytes())),
+            Place::Transient { .. } => None,
+        });
+        let blocks = self.block_offsets().1;
+        Ok(Memory { transient: self.plan()?.sizes.iter().sum::<u64>() + blocks, pinned: pinned.collect() })
+    }
+
+    /// Byte offset of each parameter block in the program's uniform buffer, and the buffer's size.
+    pub(super) fn block_offsets(&self) -> (Vec<u64>, u64) {
+        let alignment = u64::from(self.context.device().limits().min_uniform_buffer_offset_alignment);
+        let mut end = 0;
+        let offsets = self.blocks.iter().map(|block| {
+            let offset = end;
+            end += (block.len() as u64).next_multiple_of(alignment);
+            offset
+        });
+        (offsets.collect(), end)
+    }
+
+    /// Plans memory, compiles what is new, makes buffers and bind groups.
+    pub fn finish(self) -> Result<Program> {
+        Program::build(self)
+    }
+}

@@ -1,0 +1,36 @@
+//! The kernel files, embedded. A new one is one line here.
+
+macro_rules! shaders {
+    ($($name:literal),* $(,)?) => {
+        const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../shaders/", $name)))),*];
+    };
+}
+
+shaders![
+    "adam.wgsl",
+    "conv2d.wgsl",
+    "conv2d_broadcast.wgsl",
+    "gram.wgsl",
+    "gram_broadcast.wgsl",
+    "lbfgs.wgsl",
+    "lib/border.wgsl",
+    "lib/index.wgsl",
+    "lib/reduce.wgsl",
+    "mean_std.wgsl",
+    "pad.wgsl",
+    "pool.wgsl",
+    "relu.wgsl",
+    "square_loss.wgsl",
+    "total_variation.wgsl",
+    "vector.wgsl",
+];
+
+/// The text of a kernel file, by its name under `shaders/`.
+pub fn source(name: &str) -> Option<&'static str> {
+    SOURCES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// All kernel files, libraries apart.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("lib/"))
+}

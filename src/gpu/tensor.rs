@@ -1,0 +1,167 @@
+//! Shapes, symbolic tensors and the tensors that live on a device.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::Context;
+use crate::{Error, Result};
+
+/// Up to four dimensions, outermost first; pictures and activations are `[N, C, H, W]`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    dims: [usize; 4],
+    rank: usize,
+}
+
+impl Shape {
+    /// A shape from its dimensions, outermost first.
+    ///
+    /// # Panics
+    /// With more than four dimensions, or none.
+    pub fn new(dims: &[usize]) -> Self {
+        assert!((1..=4).contains(&dims.len()), "a shape has one to four dimensions, got {dims:?}");
+        let mut all = [1; 4];
+        all[..dims.len()].copy_from_slice(dims);
+        Shape { dims: all, rank: dims.len() }
+    }
+
+    /// The dimensions, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims[..self.rank]
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.dims().iter().product()
+    }
+
+    /// Size in bytes as f32.
+    pub fn bytes(&self) -> u64 {
+        self.count() as u64 * 4
+    }
+
+    /// The four dimensions of an `[N, C, H, W]` tensor; `op` and `argument` name it in the error.
+    pub fn nchw(&self, op: &str, argument: &str) -> Result<[usize; 4]> {
+        if self.rank != 4 || self.count() == 0 {
+            return Err(Error::argument(op, argument, "a non-empty [N, C, H, W] tensor", self));
+        }
+        Ok(self.dims)
+    }
+}
+
+impl<const R: usize> From<[usize; R]> for Shape {
+    fn from(dims: [usize; R]) -> Self {
+        Shape::new(&dims)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.dims())
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A symbolic f32 tensor of one [`Recorder`](super::Recorder): a shape and a number, no memory yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tensor {
+    pub(super) id: u32,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+/// An f32 tensor that outlives programs: a weight, an optimiser's state, an input or an output.
+///
+/// Its memory is made at the first use, so that a program's peak is known before. Clones share it.
+#[derive(Clone)]
+pub struct DeviceTensor(Arc<Inner>);
+
+struct Inner {
+    context: Context,
+    id: u64,
+    name: String,
+    shape: Shape,
+    buffer: OnceLock<wgpu::Buffer>,
+}
+
+impl DeviceTensor {
+    /// A tensor of zeros called `name`, without memory until it is used.
+    pub fn new(context: &Context, name: impl Into<String>, shape: impl Into<Shape>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        DeviceTensor(Arc::new(Inner {
+            context: context.clone(),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name: name.into(),
+            shape: shape.into(),
+            buffer: OnceLock::new(),
+        }))
+    }
+
+    /// A tensor that holds `values` (row-major, as many as the shape has elements).
+    pub fn from_values(
+        context: &Context,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        values: &[f32],
+    ) -> Result<Self> {
+        let tensor = DeviceTensor::new(context, name, shape);
+        tensor.write(values)?;
+        Ok(tensor)
+    }
+
+    /// Its name, for messages and profiles.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        self.0.shape
+    }
+
+    /// The same tensor has the same number, whoever holds it.
+    pub(super) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Replaces all values (row-major); takes effect before any program that is run afterwards.
+    pub fn write(&self, values: &[f32]) -> Result<()> {
+        if values.len() != self.0.shape.count() {
+            return Err(Error::argument(
+                format!("write to {}", self.0.name),
+                "values",
+                format!("{} numbers for {}", self.0.shape.count(), self.0.shape),
+                values.len(),
+            ));
+        }
+        let context = &self.0.context;
+        context.queue().write_buffer(self.buffer()?, 0, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    /// Waits for the device and gives all values, row-major.
+    pub fn read(&self) -> Result<Vec<f32>> {
+        self.0.context.read_buffer(self.buffer()?, self.0.shape.bytes())
+    }
+
+    /// The wgpu buffer behind it, made now if it has none yet.
+    pub(crate) fn buffer(&self) -> Result<&wgpu::Buffer> {
+        if let Some(buffer) = self.0.buffer.get() {
+            return Ok(buffer);
+        }
+        let buffer = self.0.context.create_buffer(&self.0.name, self.0.shape.bytes())?;
+        Ok(self.0.buffer.get_or_init(|| buffer))
+    }
+}
+
+impl fmt::Debug for DeviceTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.name, self.0.shape)
+    }
+}

@@ -1,0 +1,241 @@
+//! PyTorch's `.pth` files: the containers around the pickles and the bytes of the tensors.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    io::{Cursor, Read},
+    ops::Range,
+};
+
+use zip::{ZipArchive, result::ZipError};
+
+use super::{
+    pickle::{self, Outcome, Pickle, Storage, Value, View},
+    quoted,
+    weights::{DType, HostTensor, NamedTensors},
+};
+
+/// Keys under which training scripts keep the state dict, the likelier ones first.
+const STATE_DICT_KEYS: [&str; 8] =
+    ["state_dict", "model_state_dict", "params_ema", "params", "model", "net", "network", "weights"];
+
+/// How many times its own length a part of a file may unpack to. PyTorch does not compress, and weights hardly shrink.
+const MOST_INFLATION: u64 = 100;
+
+/// How many elements a file may describe for each of its bytes: views that overlap could multiply what it holds.
+/// Without tied weights, which share a storage honestly, and with `f32` it is a quarter.
+const MOST_ELEMENTS_PER_BYTE: usize = 16;
+
+const LEGACY_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
+const LEGACY_PROTOCOL: i128 = 1001;
+
+/// Whether a file begins with a pickle: of a version that says so, or with the name of an object in the oldest form.
+pub(super) fn begins_with_pickle(bytes: &[u8]) -> bool {
+    let identifier = |line: &[u8]| {
+        !line.is_empty() && line.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
+    };
+    match bytes {
+        [0x80, 0..=5, ..] => true,
+        [b'c', rest @ ..] => rest.split(|&byte| byte == b'\n').take(2).all(identifier),
+        _ => false,
+    }
+}
+
+/// The tensors of what `torch.save` writes: a zip archive with `data.pkl` and a file for each storage.
+pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
+    let damaged =
+        |error: ZipError| format!("its zip archive is damaged ({error}): it may be truncated; fetch it again");
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+    let most = MOST_INFLATION * bytes.len() as u64;
+    let folder = archive
+        .file_names()
+        .flatten()
+        .filter_map(|name| name.strip_suffix("data.pkl").map(str::to_owned))
+        .find(|folder| folder.is_empty() || folder.ends_with('/'))
+        .ok_or("it is a zip archive without data.pkl, so not a PyTorch file; use a .pth or a safetensors file")?;
+    let mut file = |name: &str| -> Outcome<Option<Vec<u8>>> {
+        let mut entry = match archive.by_name(&format!("{folder}{name}")) {
+            Err(ZipError::FileNotFound) => return Ok(None),
+            entry => entry.map_err(damaged)?,
+        };
+        if entry.size() > most {
+            return Err(format!("its {} unpacks to {} bytes: a bomb, not weights", quoted(name), entry.size()));
+        }
+        let mut content = Vec::new();
+        entry.by_ref().take(most).read_to_end(&mut content).map_err(|error| damaged(error.into()))?;
+        Ok(Some(content))
+    };
+    if file("byteorder")?.is_some_and(|order| order != b"little") {
+        return Err(BIG_ENDIAN.into());
+    }
+    let content = file("data.pkl")?.unwrap_or_default();
+    let (pickle, _) = pickle::read(&content)?;
+    assemble(&pickle, bytes.len(), |storage| {
+        let key = pickle.key(storage);
+        let content = file(&format!("data/{key}"))?;
+        content.map(Cow::Owned).ok_or_else(|| format!("storage {} is missing; fetch it again", quoted(key)))
+    })
+}
+
+/// The tensors of what `torch.save` wrote before PyTorch 1.6: a magic number, a version, the machine, the object and
+/// the keys of its storages, each a pickle; then, for every storage, the number of elements and the elements.
+pub(super) fn read_legacy(bytes: &[u8]) -> Outcome<NamedTensors> {
+    let mut position = 0;
+    let mut next = || {
+        let (pickle, length) = pickle::read(&bytes[position..])?;
+        position += length;
+        Ok::<_, String>((pickle, position))
+    };
+    if next()?.0.root != Value::Int(LEGACY_MAGIC) || next()?.0.root != Value::Int(LEGACY_PROTOCOL) {
+        return Err("it is a pickle, but not one of PyTorch's; use a .pth or a safetensors file".into());
+    }
+    let (machine, _) = next()?;
+    let is_little =
+        |&(key, value): &(Value, Value)| (machine.text(key), value) == (Some("little_endian"), Value::Bool(true));
+    if !machine.entries(machine.root).unwrap_or_default().iter().any(is_little) {
+        return Err(BIG_ENDIAN.into());
+    }
+    let (object, _) = next()?;
+    let (keys, start) = next()?;
+    let storages = legacy_storages(bytes, start, &keys, &object)?;
+    assemble(&object, bytes.len(), |storage| {
+        let key = object.key(storage);
+        let range = storages.get(key).ok_or_else(|| format!("storage {} is missing; fetch it again", quoted(key)))?;
+        Ok(Cow::Borrowed(&bytes[range.clone()]))
+    })
+}
+
+const BIG_ENDIAN: &str = "it was written on a big-endian machine; load it in PyTorch and save it as safetensors";
+
+/// Where the bytes of every storage lie.
+fn legacy_storages(
+    bytes: &[u8],
+    mut position: usize,
+    keys: &Pickle<'_>,
+    object: &Pickle<'_>,
+) -> Outcome<HashMap<String, Range<usize>>> {
+    let types: HashMap<&str, DType> =
+        object.views().iter().map(|view| (object.key(view.storage), view.storage.dtype)).collect();
+    let mut storages = HashMap::new();
+    for &key in keys.sequence(keys.root).ok_or("its list of storages is missing; fetch it again")? {
+        let key = keys.text(key).ok_or("its list of storages is malformed; fetch it again")?;
+        let dtype = types.get(key).ok_or_else(|| format!("no tensor uses storage {}; fetch it again", quoted(key)))?;
+        let range = bytes.get(position..).and_then(|rest| rest.first_chunk()).and_then(|count| {
+            let length = usize::try_from(i64::from_le_bytes(*count)).ok()?.checked_mul(dtype.size())?;
+            let start = position + count.len();
+            Some(start..start.checked_add(length).filter(|&end| end <= bytes.len())?)
+        });
+        let range = range
+            .ok_or_else(|| format!("it ends inside of storage {}: it is truncated; fetch it again", quoted(key)))?;
+        position = range.end;
+        storages.insert(key.to_owned(), range);
+    }
+    Ok(storages)
+}
+
+/// Makes the tensors of the state dict. `fetch` gives the bytes of a storage and is called once for each.
+fn assemble<'b>(
+    pickle: &Pickle<'_>,
+    file_length: usize,
+    mut fetch: impl FnMut(Storage) -> Outcome<Cow<'b, [u8]>>,
+) -> Outcome<NamedTensors> {
+    let named = state_dict(pickle)?;
+    let total = named.iter().fold(0usize, |sum, (_, view)| sum.saturating_add(view.elements));
+    if total > file_length.saturating_mul(MOST_ELEMENTS_PER_BYTE) {
+        return Err(format!("its tensors claim {total} elements, far more than it holds: a bomb, not weights"));
+    }
+    let mut names = HashSet::new();
+    if let Some((twice, _)) = named.iter().find(|(name, _)| !names.insert(name)) {
+        return Err(format!("the name {} comes twice; fetch it again", quoted(twice)));
+    }
+    let mut by_storage: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, (_, view)) in named.iter().enumerate() {
+        by_storage.entry(pickle.key(view.storage)).or_default().push(index);
+    }
+    let empty = |view: &View| HostTensor { shape: view.shape.clone(), dtype: view.storage.dtype, data: Vec::new() };
+    let mut tensors: Vec<_> = named.iter().map(|(name, view)| (name.to_string(), empty(view))).collect();
+    for indices in by_storage.into_values() {
+        let bytes = fetch(named[indices[0]].1.storage)?;
+        for index in indices {
+            let (name, view) = &named[index];
+            if Some(bytes.len()) != view.storage.elements.checked_mul(view.storage.dtype.size()) {
+                return Err(format!(
+                    "the storage of tensor {} has {} bytes where {} elements of {:?} are expected; fetch it again",
+                    quoted(name),
+                    bytes.len(),
+                    view.storage.elements,
+                    view.storage.dtype
+                ));
+            }
+            tensors[index].1.data = view.storage.dtype.widen(&gather(&bytes, view));
+        }
+    }
+    Ok(tensors)
+}
+
+/// The bytes of a view's elements, last side fastest.
+fn gather<'b>(bytes: &'b [u8], view: &View) -> Cow<'b, [u8]> {
+    let size = view.storage.dtype.size();
+    let mut expected = 1;
+    let contiguous = view.shape.iter().zip(&view.strides).rev().all(|(&side, &stride)| {
+        let fits = side == 1 || stride == expected;
+        expected *= side;
+        fits
+    });
+    if contiguous || view.elements == 0 {
+        return Cow::Borrowed(&bytes[view.offset * size..][..view.elements * size]);
+    }
+    let mut gathered = Vec::with_capacity(view.elements * size);
+    for index in 0..view.elements {
+        let mut rest = index;
+        let mut element = view.offset;
+        for (side, stride) in view.shape.iter().zip(&view.strides).rev() {
+            element += rest % side * stride;
+            rest /= side;
+        }
+        gathered.extend_from_slice(&bytes[element * size..][..size]);
+    }
+    Cow::Owned(gathered)
+}
+
+type NamedViews<'p> = Vec<(Cow<'p, str>, &'p View)>;
+
+/// The dictionary of tensors: the object itself, or what lies under a known key or the only one that holds tensors.
+fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
+    let tensors_of = |value| -> NamedViews<'p> {
+        let entries = pickle.entries(value).unwrap_or_default().iter();
+        entries.filter_map(|&(key, value)| Some((name(pickle, key)?, pickle.view(value)?))).collect()
+    };
+    let tensors = tensors_of(pickle.root);
+    if !tensors.is_empty() {
+        return Ok(tensors);
+    }
+    let entries = pickle.entries(pickle.root).ok_or("it holds no state dict; in PyTorch, save `model.state_dict()`")?;
+    let mut nested: Vec<(Cow<str>, NamedViews)> = entries
+        .iter()
+        .filter_map(|&(key, value)| Some((name(pickle, key)?, tensors_of(value))))
+        .filter(|(_, tensors)| !tensors.is_empty())
+        .collect();
+    let known = STATE_DICT_KEYS.iter().find_map(|key| nested.iter().position(|(name, _)| name == key));
+    match (known, nested.len()) {
+        (Some(index), _) => Ok(nested.swap_remove(index).1),
+        (None, 1) => Ok(nested.swap_remove(0).1),
+        (None, 0) => Err("it holds no tensors; in PyTorch, save `model.state_dict()`".into()),
+        _ => {
+            let keys: Vec<String> = nested.iter().take(10).map(|(key, _)| quoted(key)).collect();
+            Err(format!("it holds several sets of tensors ({}); in PyTorch, save one of them alone", keys.join(", ")))
+        }
+    }
+}
+
+/// The text of a dictionary's key.
+fn name<'p>(pickle: &'p Pickle<'_>, key: Value) -> Option<Cow<'p, str>> {
+    match key {
+        Value::Int(number) => Some(number.to_string().into()),
+        key => pickle.text(key).map(Cow::Borrowed),
+    }
+}
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;

@@ -1,0 +1,219 @@
+//! From a file's bytes to a [`Picture`].
+
+use std::{
+    io::{Cursor, ErrorKind},
+    path::Path,
+};
+
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use rayon::prelude::*;
+
+use super::{picture::Picture, profile::Converter, quoted};
+use crate::{Error, Result};
+
+const LONGEST_SIDE: u32 = 30_000;
+const MOST_PIXELS: u64 = 400_000_000;
+
+/// Decodes the content of the file `path`, which is only used to name it.
+pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
+    decode_or_reason(path, bytes).map_err(|reason| Error::picture(path, reason))
+}
+
+fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
+    let format = sniff(bytes)?;
+    let name = format.extensions_str()[0].to_uppercase();
+    // Decoders may fill up what is missing with grey and call it a picture.
+    let whole = match format {
+        ImageFormat::Jpeg => jpeg_is_whole(bytes),
+        ImageFormat::WebP => webp_is_whole(bytes),
+        _ => true,
+    };
+    if !whole {
+        return Err(format!("the {name} ends early: the file is truncated; fetch or export it again"));
+    }
+    let explain = |error| explain(&name, error);
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(explain)?;
+    let (width, height) = decoder.dimensions();
+    if width.max(height) > LONGEST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(format!(
+            "it has {width}x{height} pixels; at most 30000 a side and 400 million in all are read: scale it down first"
+        ));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(2 * decoder.total_bytes() + (64 << 20));
+    decoder.set_limits(limits).map_err(explain)?;
+
+    let orientation = decoder.orientation().map_err(explain)?;
+    let icc = decoder.icc_profile().unwrap_or_else(|error| {
+        tracing::warn!("{}: the colour profile cannot be read ({error}); taken as sRGB", path.display());
+        None
+    });
+    let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
+    image.apply_orientation(orientation);
+
+    let converter = icc.and_then(|icc| {
+        Converter::new(&icc, !image.color().has_color()).unwrap_or_else(|reason| {
+            tracing::warn!("{}: the colour profile cannot be used ({reason}); taken as sRGB", path.display());
+            None
+        })
+    });
+    let size = (image.width() as usize, image.height() as usize);
+    let channels = usize::from(image.color().channel_count());
+    match &image {
+        DynamicImage::ImageLuma8(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageLumaA8(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageRgb8(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageRgba8(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageLuma16(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageLumaA16(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageRgb16(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageRgba16(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageRgb32F(image) => planes(image.as_raw(), channels, size, converter),
+        DynamicImage::ImageRgba32F(image) => planes(image.as_raw(), channels, size, converter),
+        _ => Err(format!("its pixels are {:?}; save it with 8 or 16 bits a channel", image.color())),
+    }
+}
+
+/// The format, by the first bytes, or what the file is instead.
+fn sniff(bytes: &[u8]) -> Result<ImageFormat, String> {
+    const READ: &str = "convert it to PNG, JPEG, WebP or TIFF";
+    match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff)) => Ok(format),
+        Ok(other) => Err(format!("{other:?} files are not read; {READ}")),
+        Err(_) if bytes.is_empty() => Err("the file is empty; fetch or export it again".into()),
+        Err(_) if bytes.get(4..8) == Some(b"ftyp") => {
+            Err(format!("HEIC and other MP4-like files are not read; {READ}"))
+        }
+        Err(_) => Err(match text_start(bytes) {
+            Some(start) => format!("it is text, not a picture: it begins with {}", quoted(start)),
+            None => format!("it is no picture that can be read; {READ}"),
+        }),
+    }
+}
+
+/// The first line of a file that is text, say the web page which a failed download left.
+fn text_start(bytes: &[u8]) -> Option<&str> {
+    let start = &bytes[..bytes.len().min(64)];
+    // A character may be cut at the end.
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let printable = |character: char| !character.is_control() || character.is_ascii_whitespace();
+    if text.chars().all(printable) { text.lines().find(|line| !line.trim().is_empty()) } else { None }
+}
+
+/// Whether the segments of a JPEG lead to its end-of-image marker. What follows it, such as a second picture, and the
+/// markers inside of an embedded thumbnail do not count.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let mut position = 2;
+    loop {
+        // Skip entropy-coded data, in which FF is followed by 00 or a restart marker, and fill bytes.
+        let Some(offset) = bytes.get(position..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) else {
+            return false;
+        };
+        position += offset;
+        match bytes.get(position + 1) {
+            None => return false,
+            Some(0xd9) => return true,
+            Some(0xff) => position += 1,
+            Some(0x00 | 0x01 | 0xd0..=0xd8) => position += 2,
+            Some(_) => {
+                let Some(length) = bytes.get(position + 2..position + 4) else { return false };
+                position += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
+        }
+    }
+}
+
+/// Whether a WebP is as long as it says, give or take a last byte of padding.
+fn webp_is_whole(bytes: &[u8]) -> bool {
+    let length = bytes.get(4..).and_then(|rest| rest.first_chunk()).map(|length| u32::from_le_bytes(*length));
+    length.is_some_and(|length| bytes.len() as u64 + 1 >= u64::from(length) + 8)
+}
+
+fn explain(format: &str, error: ImageError) -> String {
+    match error {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            format!("the {format} ends early: the file is truncated; fetch or export it again")
+        }
+        ImageError::Unsupported(error) => {
+            format!("this kind of {format} is not read ({error}); save it with 8 or 16 bits a channel as PNG")
+        }
+        ImageError::Limits(error) => format!("the {format} needs too much memory ({error}); scale it down first"),
+        error => format!("the {format} is damaged ({error}); fetch or export it again"),
+    }
+}
+
+/// A stored sample.
+trait Sample: Copy + Sync {
+    /// The value on the scale 0..1.
+    fn unit(self) -> f32;
+}
+
+impl Sample for u8 {
+    fn unit(self) -> f32 {
+        f32::from(self) / 255.0
+    }
+}
+
+impl Sample for u16 {
+    fn unit(self) -> f32 {
+        f32::from(self) / 65535.0
+    }
+}
+
+impl Sample for f32 {
+    fn unit(self) -> f32 {
+        self.clamp(0.0, 1.0) // NaN stays NaN
+    }
+}
+
+/// Interleaved samples, 1 to 4 a pixel, to planes in sRGB.
+fn planes<T: Sample>(
+    samples: &[T],
+    channels: usize,
+    (width, height): (usize, usize),
+    converter: Option<Converter>,
+) -> Result<Picture, String> {
+    let has_alpha = channels.is_multiple_of(2);
+    let colours = channels - usize::from(has_alpha);
+    let mut picture = Picture::new(width, height);
+    let (red, rest) = picture.rgb.split_at_mut(width * height);
+    let (green, blue) = rest.split_at_mut(width * height);
+    let rows = samples.par_chunks(width * channels).zip(red.par_chunks_mut(width));
+    rows.zip(green.par_chunks_mut(width).zip(blue.par_chunks_mut(width))).try_for_each(
+        |((row, red), (green, blue))| {
+            let pixels = row.chunks_exact(channels);
+            let grey = converter.as_ref().map_or(colours == 1, |converter| converter.grey);
+            let mut row: Vec<f32> = match (grey, colours) {
+                (false, 1) => pixels.flat_map(|pixel| [pixel[0].unit(); 3]).collect(),
+                _ => pixels.flat_map(|pixel| pixel[..colours].iter().map(|sample| sample.unit())).collect(),
+            };
+            if row.iter().any(|value| value.is_nan()) {
+                return Err("it holds values that are not numbers; save it with 8 or 16 bits a channel".to_owned());
+            }
+            if let Some(converter) = &converter {
+                row = converter.convert(&row)?;
+            }
+            let step = row.len() / width;
+            for (x, pixel) in row.chunks_exact(step).enumerate() {
+                (red[x], green[x], blue[x]) = (pixel[0], pixel[step / 2], pixel[step - 1]);
+            }
+            Ok(())
+        },
+    )?;
+    if has_alpha {
+        let alpha: Vec<f32> = samples.iter().skip(colours).step_by(channels).map(|sample| sample.unit()).collect();
+        if alpha.iter().any(|value| value.is_nan()) {
+            return Err("its alpha holds values that are not numbers; save it with 8 or 16 bits a channel".into());
+        }
+        picture.alpha = Some(alpha).filter(|alpha| alpha.iter().any(|&value| value < 1.0));
+    }
+    Ok(picture)
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

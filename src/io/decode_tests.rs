@@ -1,0 +1,188 @@
+//! Tests of `decode.rs`; every file is made here, in memory.
+
+use std::path::Path;
+
+use image::{
+    ExtendedColorType, ImageEncoder,
+    codecs::{jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder, webp::WebPEncoder},
+};
+
+use super::*;
+
+fn load(bytes: &[u8]) -> Result<Picture, String> {
+    decode(Path::new("some/picture.png"), bytes).map_err(|error| error.to_string())
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    let message = load(bytes).expect_err("is refused");
+    assert!(message.starts_with("some/picture.png: "), "{message}");
+    message
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index * index / 7 + index * 13) as u8).collect()
+}
+
+fn png(samples: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes).write_image(samples, width, height, color).unwrap();
+    bytes
+}
+
+fn jpeg(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new(&mut bytes).write_image(samples, width, height, ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+/// Puts an APP1 segment with an EXIF orientation behind the start of a JPEG.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif = b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    [&jpeg[..2], &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn every_layout_of_samples_becomes_planes() {
+    const THIRD: f32 = 85.0 / 255.0;
+    type Case = (&'static [u8], ExtendedColorType, [f32; 3], Option<f32>);
+    let cases: [Case; 8] = [
+        (&[85], ExtendedColorType::L8, [THIRD; 3], None),
+        (&[85, 51], ExtendedColorType::La8, [THIRD; 3], Some(0.2)),
+        (&[0, 85, 255], ExtendedColorType::Rgb8, [0.0, THIRD, 1.0], None),
+        (&[0, 85, 255, 51], ExtendedColorType::Rgba8, [0.0, THIRD, 1.0], Some(0.2)),
+        (&[0, 85, 255, 255], ExtendedColorType::Rgba8, [0.0, THIRD, 1.0], None),
+        (&[0x34, 0x12], ExtendedColorType::L16, [4660.0 / 65535.0; 3], None),
+        (&[0x34, 0x12, 0, 0], ExtendedColorType::La16, [4660.0 / 65535.0; 3], Some(0.0)),
+        (&[0, 0, 0x34, 0x12, 255, 255, 0, 0], ExtendedColorType::Rgba16, [0.0, 4660.0 / 65535.0, 1.0], Some(0.0)),
+    ];
+    for (samples, color, rgb, alpha) in cases {
+        // 16-bit samples are given in the machine's order, here written for little-endian ones.
+        let picture = load(&png(samples, 1, 1, color)).unwrap();
+        assert!(picture.rgb.iter().zip(rgb).all(|(got, want)| (got - want).abs() < 1e-6), "{color:?}: {picture:?}");
+        assert_eq!(picture.alpha.map(|alpha| alpha[0]), alpha, "{color:?}");
+    }
+}
+
+#[test]
+fn planes_are_planes_and_rows_are_rows() {
+    let picture = load(&png(&[0, 51, 102, 153, 204, 255, 1, 2, 3, 4, 5, 6], 2, 2, ExtendedColorType::Rgb8)).unwrap();
+    let bytes: Vec<u8> = picture.rgb.iter().map(|value| (value * 255.0).round() as u8).collect();
+    assert_eq!(bytes, [0, 153, 1, 4, 51, 204, 2, 5, 102, 255, 3, 6]);
+}
+
+#[test]
+fn the_orientation_is_applied() {
+    // Left dark, right bright, twice as wide as high.
+    let samples: Vec<u8> = (0..32 * 16 * 3).map(|index| if index / 3 % 32 < 16 { 20 } else { 230 }).collect();
+    let plain = jpeg(&samples, 32, 16);
+    let at = |picture: &Picture, x: usize, y: usize| picture.rgb[y * picture.width + x];
+    for (orientation, bright) in [(1, (28, 8)), (2, (4, 8)), (3, (4, 8)), (6, (8, 28)), (8, (8, 4)), (5, (8, 28))] {
+        let picture = load(&with_orientation(&plain, orientation)).unwrap();
+        let expected = if orientation < 5 { (32, 16) } else { (16, 32) };
+        assert_eq!((picture.width, picture.height), expected, "orientation {orientation}");
+        assert!(at(&picture, bright.0, bright.1) > 0.8, "orientation {orientation}");
+        let opposite = (picture.width - 1 - bright.0, picture.height - 1 - bright.1);
+        assert!(at(&picture, opposite.0, opposite.1) < 0.2, "orientation {orientation}");
+    }
+}
+
+#[test]
+fn profiles_are_converted_and_broken_ones_ignored() {
+    let encode = |icc: Vec<u8>| {
+        let mut bytes = Vec::new();
+        let mut encoder = PngEncoder::new(&mut bytes);
+        encoder.set_icc_profile(icc).unwrap();
+        encoder.write_image(&[204, 102, 77], 1, 1, ExtendedColorType::Rgb8).unwrap();
+        load(&bytes).unwrap().rgb
+    };
+    let plain = [0.8, 0.4, 77.0 / 255.0];
+    assert_eq!(encode(moxcms::ColorProfile::new_srgb().encode().unwrap()), plain);
+    assert_eq!(encode(b"no profile".to_vec()), plain);
+    let wide = encode(moxcms::ColorProfile::new_display_p3().encode().unwrap());
+    assert!(wide[0] > 0.83 && wide[1] < 0.39, "{wide:?}");
+}
+
+#[test]
+fn what_is_no_picture_is_told_apart() {
+    assert!(refusal(b"").contains("empty"));
+    assert!(refusal(b"\n<!DOCTYPE html><html>").contains("is text, not a picture: it begins with `<!DOCTYPE html>"));
+    assert!(refusal(b"GIF89a\x01\0\x01\0").contains("Gif files are not read; convert it to PNG"));
+    assert!(refusal(b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
+    assert!(refusal(b"\x80\x02\x8a\x0a").contains("no picture that can be read"));
+}
+
+#[test]
+fn truncated_files_are_errors_at_every_length() {
+    let samples = noise(40 * 24 * 3);
+    let mut webp = Vec::new();
+    WebPEncoder::new_lossless(&mut webp).write_image(&samples, 40, 24, ExtendedColorType::Rgb8).unwrap();
+    let mut tiff = Cursor::new(Vec::new());
+    TiffEncoder::new(&mut tiff).write_image(&samples, 40, 24, ExtendedColorType::Rgb8).unwrap();
+    let tiff = tiff.into_inner();
+    let png = png(&samples, 40, 24, ExtendedColorType::Rgb8);
+    // What ends a PNG (the checksum of its data and the empty last chunk) and the byte that pads a WebP may be missing:
+    // all pixels are there.
+    for (name, bytes, tail) in
+        [("jpeg", jpeg(&samples, 40, 24), 0), ("png", png, 20), ("webp", webp, 1), ("tiff", tiff, 0)]
+    {
+        assert!(load(&bytes).is_ok(), "{name}");
+        for length in 0..bytes.len() - tail {
+            assert!(load(&bytes[..length]).is_err(), "{name} cut to {length} of {} bytes", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let samples = noise(16 * 8 * 4);
+    let mut webp = Vec::new();
+    WebPEncoder::new_lossless(&mut webp).write_image(&samples, 16, 8, ExtendedColorType::Rgba8).unwrap();
+    let mut tiff = Cursor::new(Vec::new());
+    TiffEncoder::new(&mut tiff).write_image(&samples, 16, 8, ExtendedColorType::Rgba8).unwrap();
+    let jpeg = with_orientation(&jpeg(&samples[..384], 16, 8), 6);
+    for bytes in [jpeg, png(&samples, 16, 8, ExtendedColorType::Rgba8), webp, tiff.into_inner()] {
+        for position in 0..bytes.len() {
+            for value in [0x00, 0x7f, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[position] = value;
+                let _ = load(&damaged);
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_jpeg_and_thumbnails_inside_do_not_matter() {
+    let whole = jpeg(&noise(16 * 16 * 3), 16, 16);
+    assert!(load(&[&whole[..], b"trailing", &whole].concat()).is_ok());
+    // A thumbnail in an application segment has an end-of-image marker of its own.
+    let thumbnail = [b"\xff\xe5".as_slice(), &(whole.len() as u16 + 2).to_be_bytes(), &whole].concat();
+    let nested = [&whole[..2], &thumbnail, &whole[2..]].concat();
+    assert!(load(&nested).is_ok());
+    assert!(refusal(&nested[..nested.len() - 40]).contains("truncated"));
+}
+
+#[test]
+fn bombs_are_refused_before_decoding() {
+    // Only the header claims the size; reading on would fail in another way.
+    let claim = |width: u32, height: u32| {
+        let mut bytes = png(&[0, 0, 0], 1, 1, ExtendedColorType::Rgb8);
+        bytes[16..20].copy_from_slice(&width.to_be_bytes());
+        bytes[20..24].copy_from_slice(&height.to_be_bytes());
+        let mut checksum = flate_crc(&bytes[12..29]).to_be_bytes();
+        bytes[29..33].swap_with_slice(&mut checksum);
+        bytes
+    };
+    for (width, height) in [(30_001, 1), (1, 1_000_000), (20_001, 20_000)] {
+        let message = refusal(&claim(width, height));
+        assert!(message.contains(&format!("{width}x{height}")) && message.contains("scale it down"), "{message}");
+    }
+}
+
+/// The checksum of a PNG chunk.
+fn flate_crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}

@@ -1,0 +1,215 @@
+//! A reader for the pickles inside `.pth` files which can build nothing but plain data.
+//!
+//! A pickle is a program for a stack machine that may import and call anything. This machine knows the opcodes that
+//! PyTorch's own files use, imports nothing, and takes the few names of [`Global`] as inert tags; every other name is
+//! refused. What it builds lies in flat arenas, so that nothing recurses however deep a pickle nests, and a bound on
+//! the steps bounds the stack, the memo and the arenas.
+
+use std::borrow::Cow;
+
+use machine::Machine;
+
+use super::{quoted, weights::DType};
+
+mod machine;
+
+/// A result whose error is the reason for refusing the file, with the way out.
+pub(super) type Outcome<T> = Result<T, String>;
+
+/// The most sides a tensor may have.
+const MOST_SIDES: usize = 16;
+
+/// The names that a weight file may mention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Global {
+    OrderedDict,
+    Size,
+    Storage(DType),
+    RebuildTensor,
+    RebuildParameter,
+}
+
+/// A value; numbers index the arenas of the [`Pickle`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Value {
+    #[default]
+    None,
+    Bool(bool),
+    Int(i128),
+    Text(usize),
+    /// A list or a tuple.
+    Sequence(usize),
+    Dict(usize),
+    Global(Global),
+    Storage(Storage),
+    Tensor(usize),
+    /// A float or bytes: may be there, is never needed.
+    Opaque,
+}
+
+/// A part of the elements that the file holds under a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Storage {
+    /// The key, a [`Value::Text`]'s index.
+    pub(super) key: usize,
+    pub(super) dtype: DType,
+    /// Elements under the key.
+    pub(super) elements: usize,
+    /// The first element of the part.
+    start: usize,
+    /// Elements of the part.
+    length: usize,
+}
+
+/// A tensor as a view of a storage, every element of which lies inside of the storage's claimed length.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) storage: Storage,
+    /// The first element, from the start of what lies under the key.
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    /// In elements.
+    pub(super) strides: Vec<usize>,
+    /// The product of the shape.
+    pub(super) elements: usize,
+}
+
+/// What a pickle describes.
+#[derive(Default)]
+pub(super) struct Pickle<'a> {
+    pub(super) root: Value,
+    texts: Vec<Cow<'a, str>>,
+    sequences: Vec<Vec<Value>>,
+    dicts: Vec<Vec<(Value, Value)>>,
+    views: Vec<View>,
+}
+
+impl Pickle<'_> {
+    pub(super) fn text(&self, value: Value) -> Option<&str> {
+        if let Value::Text(index) = value { Some(&self.texts[index]) } else { None }
+    }
+
+    pub(super) fn sequence(&self, value: Value) -> Option<&[Value]> {
+        if let Value::Sequence(index) = value { Some(&self.sequences[index]) } else { None }
+    }
+
+    /// The entries of a dictionary, in the order in which they were set.
+    pub(super) fn entries(&self, value: Value) -> Option<&[(Value, Value)]> {
+        if let Value::Dict(index) = value { Some(&self.dicts[index]) } else { None }
+    }
+
+    pub(super) fn view(&self, value: Value) -> Option<&View> {
+        if let Value::Tensor(index) = value { Some(&self.views[index]) } else { None }
+    }
+
+    /// Every tensor in the pickle.
+    pub(super) fn views(&self) -> &[View] {
+        &self.views
+    }
+
+    /// The key under which the file holds a storage.
+    pub(super) fn key(&self, storage: Storage) -> &str {
+        &self.texts[storage.key]
+    }
+
+    /// The view that the arguments of PyTorch's `_rebuild_tensor` describe.
+    fn tensor(&self, storage: Storage, offset: Value, shape: Value, strides: Value) -> Outcome<View> {
+        let sizes = |value| {
+            let values = self.sequence(value).filter(|values| values.len() <= MOST_SIDES);
+            let values = values.ok_or_else(|| malformed("a shape is no short tuple"))?;
+            values.iter().map(|&value| size(value)).collect::<Outcome<Vec<usize>>>()
+        };
+        let (offset, shape, strides) = (size(offset)?, sizes(shape)?, sizes(strides)?);
+        let elements = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+        // One past the last element, from the start of the storage's part.
+        let end = match elements {
+            Some(0) => Some(offset),
+            _ => shape.iter().zip(&strides).try_fold(offset.saturating_add(1), |end, (side, stride)| {
+                end.checked_add((side - 1).checked_mul(*stride)?)
+            }),
+        };
+        match (elements, end) {
+            (Some(elements), Some(end)) if shape.len() == strides.len() && end <= storage.length => {
+                Ok(View { storage, offset: storage.start + offset, shape, strides, elements })
+            }
+            _ => Err(format!(
+                "a tensor of shape {shape:?} reaches beyond the {} elements of its storage {}; fetch it again",
+                storage.length,
+                quoted(self.key(storage))
+            )),
+        }
+    }
+
+    /// What a reference to the outside of the pickle means.
+    fn storage(&self, reference: Value) -> Outcome<Storage> {
+        let parts = self.sequence(reference).unwrap_or_default();
+        let kind = parts.first().and_then(|&kind| self.text(kind));
+        let (
+            Some("storage"),
+            &[_, Value::Global(Global::Storage(dtype)), Value::Text(key), _, elements, ref part @ ..],
+        ) = (kind, parts)
+        else {
+            return Err(format!(
+                "it refers to {}, not to the elements of a tensor; {STATE_DICT}",
+                quoted(kind.unwrap_or("?"))
+            ));
+        };
+        let elements = size(elements)?;
+        let (start, length) = match part.first().and_then(|&part| self.sequence(part)) {
+            // Files of PyTorch 0.3 and before: key, offset and length of a part.
+            Some(&[_, start, length]) => (size(start)?, size(length)?),
+            _ => (0, elements),
+        };
+        if start.checked_add(length).is_none_or(|end| end > elements) {
+            return Err(malformed("a part reaches beyond its storage"));
+        }
+        Ok(Storage { key, dtype, elements, start, length })
+    }
+}
+
+/// Reads the pickle at the start of `bytes`; also gives its length.
+pub(super) fn read(bytes: &[u8]) -> Outcome<(Pickle<'_>, usize)> {
+    Machine::new(bytes).run()
+}
+
+const CONVERT: &str = "load it in PyTorch and save it as safetensors";
+const STATE_DICT: &str = "in PyTorch, load it and save only `model.state_dict()`";
+
+fn malformed(what: &str) -> String {
+    format!("its pickle is malformed ({what}); fetch it again, or {CONVERT}")
+}
+
+fn size(value: Value) -> Outcome<usize> {
+    match value {
+        Value::Int(number) => usize::try_from(number).map_err(|_| malformed(&format!("{number} is no size"))),
+        _ => Err(malformed("a size is no number")),
+    }
+}
+
+/// The tag that a name stands for; names are matched and never looked up.
+fn global(module: &str, name: &str) -> Outcome<Global> {
+    Ok(match (module, name) {
+        ("collections", "OrderedDict") => Global::OrderedDict,
+        ("torch", "Size") => Global::Size,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::RebuildTensor,
+        ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
+        ("torch" | "torch.cuda", "DoubleStorage") => Global::Storage(DType::F64),
+        ("torch" | "torch.cuda", "FloatStorage") => Global::Storage(DType::F32),
+        ("torch" | "torch.cuda", "HalfStorage") => Global::Storage(DType::F16),
+        ("torch" | "torch.cuda", "BFloat16Storage") => Global::Storage(DType::BF16),
+        ("torch" | "torch.cuda", "LongStorage") => Global::Storage(DType::I64),
+        ("torch" | "torch.cuda", "IntStorage") => Global::Storage(DType::I32),
+        ("torch" | "torch.cuda", "ShortStorage") => Global::Storage(DType::I16),
+        ("torch" | "torch.cuda", "CharStorage") => Global::Storage(DType::I8),
+        ("torch" | "torch.cuda", "ByteStorage") => Global::Storage(DType::U8),
+        ("torch" | "torch.cuda", "BoolStorage") => Global::Storage(DType::Bool),
+        _ => {
+            let refused = quoted(&format!("{module}.{name}"));
+            return Err(format!("refuses to load {refused}: a weight file must hold tensors only; {STATE_DICT}"));
+        }
+    })
+}
+
+#[cfg(test)]
+#[path = "pickle_tests.rs"]
+mod tests;

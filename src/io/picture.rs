@@ -1,0 +1,212 @@
+//! A picture in memory, and its resizing. Reading is in `decode.rs`, writing in `encode.rs`.
+
+use std::path::Path;
+
+use image::{ImageBuffer, Luma, imageops};
+use rayon::prelude::*;
+
+pub use super::encode::check_output;
+use crate::{Error, Result};
+
+/// An sRGB picture as planes of `f32`, with an optional alpha plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green, blue planes (`3 * height * width` values), each row by row; sRGB-encoded, 0..1, not premultiplied.
+    pub rgb: Vec<f32>,
+    /// Opacity (`height * width` values), 0 transparent to 1 opaque; `None` where every pixel is opaque.
+    pub alpha: Option<Vec<f32>>,
+}
+
+impl Picture {
+    /// A black, opaque picture.
+    pub fn new(width: usize, height: usize) -> Self {
+        Picture { width, height, rgb: vec![0.0; 3 * width * height], alpha: None }
+    }
+
+    /// An opaque picture of the given red, green and blue planes (`3 * height * width` values, sRGB-encoded, 0..1).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] when a side is 0 or `rgb` has another length.
+    pub fn from_rgb(width: usize, height: usize, rgb: Vec<f32>) -> Result<Self> {
+        let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).unwrap_or(usize::MAX);
+        if expected == 0 || rgb.len() != expected {
+            let expected = format!("3 planes of {width}x{height}, at least one pixel");
+            return Err(Error::argument("Picture::from_rgb", "rgb", expected, format!("{} values", rgb.len())));
+        }
+        Ok(Picture { width, height, rgb, alpha: None })
+    }
+
+    /// Width times height.
+    pub fn pixels(&self) -> usize {
+        self.width * self.height
+    }
+
+    /// Reads a PNG, JPEG, WebP or TIFF file, known by its content and not its name; of an animation, the first frame.
+    ///
+    /// 8 and 16 bits, grey and colour, with and without alpha. The EXIF orientation is applied, and an embedded colour
+    /// profile is converted to sRGB (a broken one is ignored with a warning).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] when the file cannot be read; [`Error::Picture`], with the way out, when it is no picture, is
+    /// damaged or truncated, or has a side above 30,000 or more than 400 million pixels (found before decoding).
+    pub fn load(path: &Path) -> Result<Self> {
+        super::decode::decode(path, &super::read(path)?)
+    }
+
+    /// Writes the picture as 8 bits a channel in the format of the extension: png, jpg, jpeg, webp, tif, tiff.
+    ///
+    /// Values are clamped to 0..1. JPEG has quality 95 and no alpha: the picture is laid over white. WebP is lossless.
+    /// The file appears whole or not at all, see [`atomic::write`](super::atomic::write()).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for another extension or planes of wrong lengths, [`Error::NonFinite`] naming the first
+    /// pixel that is NaN or infinite, [`Error::Picture`] when the format cannot hold a picture so large, and
+    /// [`Error::File`] when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        super::encode::save(self, path)
+    }
+
+    /// Resamples to `width` by `height` (each at least 1) with a Lanczos filter that widens when shrinking.
+    ///
+    /// Colours are weighed by their alpha, so that what lies under transparent pixels does not bleed into opaque ones.
+    ///
+    /// # Panics
+    ///
+    /// When a plane is shorter than `width` and `height` say.
+    pub fn resize(&self, width: usize, height: usize) -> Picture {
+        let (width, height) = (width.max(1), height.max(1));
+        if (width, height) == (self.width, self.height) {
+            return self.clone();
+        }
+        if self.pixels() == 0 {
+            return Picture::new(width, height);
+        }
+        let resample = |plane: &[f32]| resample(plane, (self.width, self.height), (width, height));
+        let planes =
+            |rgb: &[f32]| -> Vec<f32> { rgb.par_chunks(self.pixels()).map(&resample).collect::<Vec<_>>().concat() };
+        let mut rgb = planes(&self.rgb);
+        let mut resized_alpha = None;
+        if let Some(alpha) = &self.alpha {
+            let premultiplied: Vec<f32> = self.rgb.iter().zip(alpha.iter().cycle()).map(|(v, a)| v * a).collect();
+            let alpha = resample(alpha);
+            // Where hardly anything is opaque the quotient is noise, and the plain colours stand.
+            for ((value, product), &alpha) in rgb.iter_mut().zip(planes(&premultiplied)).zip(alpha.iter().cycle()) {
+                if alpha > 1.0 / 255.0 {
+                    *value = (product / alpha).clamp(0.0, 1.0);
+                }
+            }
+            resized_alpha = Some(alpha);
+        }
+        Picture { width, height, rgb, alpha: resized_alpha }
+    }
+
+    /// Resamples, up or down, so that the longer side has `long_side` pixels: see [`scaled_size`].
+    pub fn fit(&self, long_side: usize) -> Picture {
+        let (width, height) = scaled_size(self.width, self.height, long_side);
+        self.resize(width, height)
+    }
+}
+
+/// The width and height whose longer side is `long_side` and whose ratio is the old one's, at least 1 by 1.
+pub fn scaled_size(width: usize, height: usize, long_side: usize) -> (usize, usize) {
+    let long = width.max(height).max(1) as f64;
+    let scaled = |side: usize| ((side as f64 * long_side as f64 / long).round() as usize).max(1);
+    (scaled(width), scaled(height))
+}
+
+fn resample(plane: &[f32], (width, height): (usize, usize), (new_width, new_height): (usize, usize)) -> Vec<f32> {
+    let Some(view) = ImageBuffer::<Luma<f32>, &[f32]>::from_raw(width as u32, height as u32, plane) else {
+        unreachable!("a plane of {width}x{height} has {} values", plane.len());
+    };
+    let mut resized =
+        imageops::resize(&view, new_width as u32, new_height as u32, imageops::FilterType::Lanczos3).into_raw();
+    // The filter has negative lobes and overshoots at edges.
+    resized.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+    resized
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(width: usize, height: usize) -> Picture {
+        let mut picture = Picture::new(width, height);
+        for (index, value) in picture.rgb.iter_mut().enumerate() {
+            *value = (index % width) as f32 / (width - 1) as f32;
+        }
+        picture
+    }
+
+    #[test]
+    fn planes_must_have_the_pictures_size() {
+        assert_eq!(Picture::from_rgb(2, 1, vec![0.5; 6]).unwrap().pixels(), 2);
+        for (width, height, length) in [(2, 1, 5), (0, 4, 0), (usize::MAX, 2, 6)] {
+            assert!(Picture::from_rgb(width, height, vec![0.5; length]).is_err(), "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn sizes_keep_their_ratio_and_never_vanish() {
+        assert_eq!(scaled_size(400, 300, 200), (200, 150));
+        assert_eq!(scaled_size(300, 400, 800), (600, 800));
+        assert_eq!(scaled_size(10_000, 1, 100), (100, 1));
+        assert_eq!(scaled_size(3, 3, 0), (1, 1));
+    }
+
+    #[test]
+    fn resizing_keeps_a_gradient_and_its_planes_apart() {
+        let mut picture = gradient(64, 16);
+        picture.rgb[2 * 64 * 16..].fill(0.25);
+        for (width, height) in [(32, 8), (128, 40), (17, 5)] {
+            let resized = picture.resize(width, height);
+            assert_eq!((resized.width, resized.height, resized.rgb.len()), (width, height, 3 * width * height));
+            for x in width / 8..width - width / 8 {
+                let expected = ((x as f32 + 0.5) * 64.0 / width as f32 - 0.5) / 63.0;
+                let got = resized.rgb[(height / 2) * width + x];
+                assert!((got - expected).abs() < 0.01, "{width}: {got} at {x}, not {expected}");
+            }
+            assert!(resized.rgb[2 * width * height..].iter().all(|value| (value - 0.25).abs() < 1e-5));
+        }
+        assert_eq!(picture.fit(32).width, 32);
+    }
+
+    #[test]
+    fn shrinking_averages_instead_of_skipping() {
+        let mut picture = Picture::new(256, 256);
+        for (index, value) in picture.rgb.iter_mut().enumerate() {
+            *value = ((index % 256 + index / 256) % 2) as f32; // a checkerboard, which skipping turns black or white
+        }
+        let small = picture.resize(32, 32);
+        assert!(small.rgb.iter().all(|value| (value - 0.5).abs() < 0.05));
+    }
+
+    #[test]
+    fn the_colour_of_transparent_pixels_does_not_bleed() {
+        // Left half opaque red, right half transparent green.
+        let mut picture = Picture::new(16, 4);
+        let left = |index: usize| if index % 16 < 8 { 1.0 } else { 0.0 };
+        for index in 0..64 {
+            picture.rgb[index] = left(index);
+            picture.rgb[64 + index] = 1.0 - left(index);
+        }
+        picture.alpha = Some((0..64).map(left).collect());
+        let small = picture.resize(7, 2);
+        let alpha = small.alpha.as_ref().unwrap();
+        for (index, alpha) in alpha.iter().enumerate() {
+            if *alpha > 0.05 {
+                assert!(small.rgb[index] > 0.99 && small.rgb[14 + index] < 0.01, "green bled into pixel {index}");
+            }
+        }
+        assert!(alpha[0] > 0.95 && (0.2..0.8).contains(&alpha[3]) && alpha[6] < 0.05, "{alpha:?}");
+        // Beyond the reach of the filter, what is transparent keeps its own colour.
+        let half = picture.resize(8, 2);
+        assert_eq!((half.alpha.unwrap()[7], half.rgb[16 + 7]), (0.0, 1.0));
+    }
+}

@@ -1,0 +1,309 @@
+//! Weight files: tensors by name, from safetensors and from PyTorch's `.pth`, kept on the host as `f32`.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use half::{bf16, f16};
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::{atomic, checkpoint, quoted};
+use crate::{Error, Result};
+
+/// The type in which a tensor is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// IEEE double.
+    F64,
+    /// IEEE single.
+    F32,
+    /// IEEE half.
+    F16,
+    /// The upper half of an `F32`.
+    BF16,
+    /// Signed, 64 bits.
+    I64,
+    /// Signed, 32 bits.
+    I32,
+    /// Signed, 16 bits.
+    I16,
+    /// Signed, 8 bits.
+    I8,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Unsigned, 32 bits.
+    U32,
+    /// Unsigned, 16 bits.
+    U16,
+    /// Unsigned, 8 bits.
+    U8,
+    /// A byte, 0 or 1.
+    Bool,
+}
+
+impl DType {
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::F64 | DType::I64 | DType::U64 => 8,
+            DType::F32 | DType::I32 | DType::U32 => 4,
+            DType::F16 | DType::BF16 | DType::I16 | DType::U16 => 2,
+            DType::I8 | DType::U8 | DType::Bool => 1,
+        }
+    }
+
+    /// The type by its name in safetensors.
+    fn from_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
+        use safetensors::Dtype;
+        Some(match dtype {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::I64 => DType::I64,
+            Dtype::I32 => DType::I32,
+            Dtype::I16 => DType::I16,
+            Dtype::I8 => DType::I8,
+            Dtype::U64 => DType::U64,
+            Dtype::U32 => DType::U32,
+            Dtype::U16 => DType::U16,
+            Dtype::U8 => DType::U8,
+            Dtype::BOOL => DType::Bool,
+            _ => return None,
+        })
+    }
+
+    /// Little-endian elements of this type as `f32`. Integers beyond 2^24 are rounded; an `f64` may become infinite.
+    pub(super) fn widen(self, bytes: &[u8]) -> Vec<f32> {
+        fn each<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+            bytes.as_chunks().0.iter().map(|&element| convert(element)).collect()
+        }
+        match self {
+            DType::F64 => each(bytes, |element| f64::from_le_bytes(element) as f32),
+            DType::F32 => each(bytes, f32::from_le_bytes),
+            DType::F16 => each(bytes, |element| f16::from_le_bytes(element).to_f32()),
+            DType::BF16 => each(bytes, |element| bf16::from_le_bytes(element).to_f32()),
+            DType::I64 => each(bytes, |element| i64::from_le_bytes(element) as f32),
+            DType::I32 => each(bytes, |element| i32::from_le_bytes(element) as f32),
+            DType::I16 => each(bytes, |element| i16::from_le_bytes(element).into()),
+            DType::I8 => each(bytes, |element| i8::from_le_bytes(element).into()),
+            DType::U64 => each(bytes, |element| u64::from_le_bytes(element) as f32),
+            DType::U32 => each(bytes, |element| u32::from_le_bytes(element) as f32),
+            DType::U16 => each(bytes, |element| u16::from_le_bytes(element).into()),
+            DType::U8 | DType::Bool => each(bytes, |[element]| element.into()),
+        }
+    }
+}
+
+/// A tensor on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// The sides, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The type in which the file stores it; [`HostTensor::data`] is `f32` whatever it is.
+    pub dtype: DType,
+    /// The elements, last side fastest; finite when it comes from [`WeightFile::load`].
+    pub data: Vec<f32>,
+}
+
+impl HostTensor {
+    /// A tensor of type F32.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] when `data` has not as many elements as `shape` says.
+    pub fn new(shape: &[usize], data: Vec<f32>) -> Result<Self> {
+        if elements(shape) != Some(data.len()) {
+            let expected = format!("as long as the shape {shape:?} says");
+            return Err(Error::argument("HostTensor::new", "data", expected, format!("{} values", data.len())));
+        }
+        Ok(HostTensor { shape: shape.into(), dtype: DType::F32, data })
+    }
+}
+
+/// The product of a shape's sides, `None` where it overflows.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side))
+}
+
+/// Names and tensors in the order of a file.
+pub(super) type NamedTensors = Vec<(String, HostTensor)>;
+
+/// How a weight file is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A safetensors file.
+    Safetensors,
+    /// What `torch.save` writes since PyTorch 1.6: a zip archive.
+    PthZip,
+    /// What `torch.save` wrote before: pickles, then the bytes of the tensors.
+    PthLegacy,
+}
+
+/// The content of a weight file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightFile {
+    /// Where it came from.
+    pub path: PathBuf,
+    /// How it was laid out.
+    pub format: Format,
+    /// Names and tensors in the order of the file; no name comes twice.
+    pub tensors: Vec<(String, HostTensor)>,
+    /// The text entries of a safetensors file; empty for `.pth`.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl WeightFile {
+    /// Reads a safetensors or `.pth` file, known by its content and not its name.
+    ///
+    /// A `.pth` is read as data: nothing in it is executed or looked up, and anything but tensors, numbers, texts and
+    /// dictionaries is refused. Its state dict may be the whole file or lie under a key such as `state_dict`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] when the file cannot be read; [`Error::Weights`] naming the tensor and the way out when it is
+    /// truncated, malformed, unsafe, or holds values that are not finite.
+    pub fn load(path: &Path) -> Result<Self> {
+        Self::parse(path, &super::read(path)?).map_err(|reason| Error::weights(path, reason))
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&HostTensor> {
+        self.tensors.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor)
+    }
+
+    /// Writes a safetensors file, every tensor as `dtype`, in the order given; the same input makes the same bytes.
+    ///
+    /// The file appears whole or not at all, see [`atomic::write`](super::atomic::write()).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] when `dtype` is neither F16 nor F32; [`Error::Weights`] naming the tensor when a name comes
+    /// twice, a shape and its data disagree, or a value is not finite in `dtype`; [`Error::File`] when the file cannot
+    /// be written.
+    pub fn save(
+        path: &Path,
+        dtype: DType,
+        tensors: &[(String, HostTensor)],
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let narrow: fn(f32) -> f32 = match dtype {
+            DType::F16 => |value| f16::from_f32(value).to_f32(),
+            DType::F32 => |value| value,
+            other => return Err(Error::argument("WeightFile::save", "dtype", "F16 or F32", format!("{other:?}"))),
+        };
+        let header = header(dtype, tensors, metadata, narrow).map_err(|reason| Error::weights(path, reason))?;
+        atomic::write(path, |file| {
+            file.write_all(&(header.len() as u64).to_le_bytes())?;
+            file.write_all(&header)?;
+            for value in tensors.iter().flat_map(|(_, tensor)| &tensor.data) {
+                match dtype {
+                    DType::F16 => file.write_all(&f16::from_f32(*value).to_le_bytes())?,
+                    _ => file.write_all(&value.to_le_bytes())?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, String> {
+        let (format, tensors, metadata) = if bytes.starts_with(b"PK\x03\x04") {
+            (Format::PthZip, checkpoint::read_zip(bytes)?, BTreeMap::new())
+        } else if bytes.get(8) == Some(&b'{') {
+            let (tensors, metadata) = read_safetensors(bytes)?;
+            (Format::Safetensors, tensors, metadata)
+        } else if checkpoint::begins_with_pickle(bytes) {
+            (Format::PthLegacy, checkpoint::read_legacy(bytes)?, BTreeMap::new())
+        } else if bytes.is_empty() {
+            return Err("the file is empty; fetch it again".into());
+        } else {
+            return Err("it is neither a safetensors file nor a PyTorch .pth; convert it to safetensors".into());
+        };
+        for (name, tensor) in &tensors {
+            if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
+                let value = tensor.data[index];
+                return Err(format!(
+                    "tensor {} is {value} at element {index}; the training that made it failed: use other weights",
+                    quoted(name)
+                ));
+            }
+        }
+        tracing::debug!("{}: {} tensors, {format:?}", path.display(), tensors.len());
+        Ok(WeightFile { path: path.into(), format, tensors, metadata })
+    }
+}
+
+fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, String>), String> {
+    let truncated =
+        || format!("it is truncated: its {} bytes are not what its header describes; fetch it again", bytes.len());
+    let (length, rest) = bytes.split_first_chunk().ok_or_else(truncated)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok();
+    let (text, data) = length.and_then(|length| rest.split_at_checked(length)).ok_or_else(truncated)?;
+    // Not `SafeTensors::deserialize`: its check of the file's length can overflow.
+    let header: Metadata = serde_json::from_slice(text).map_err(|error| match disagreeing(text) {
+        Some(name) => format!("the shape, type and length of tensor {} disagree; fetch it again", quoted(&name)),
+        None => format!("its header is not valid ({error}); fetch it again"),
+    })?;
+    if header.data_len() != data.len() {
+        return Err(truncated());
+    }
+    let mut tensors = Vec::new();
+    for name in header.offset_keys() {
+        let Some(info) = header.info(&name) else { continue };
+        let dtype = DType::from_safetensors(info.dtype)
+            .ok_or_else(|| format!("tensor {} has type {:?}; convert it to F16 or F32", quoted(&name), info.dtype))?;
+        let data = dtype.widen(&data[info.data_offsets.0..info.data_offsets.1]);
+        tensors.push((name, HostTensor { shape: info.shape.clone(), dtype, data }));
+    }
+    Ok((tensors, header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()))
+}
+
+/// The first tensor in a safetensors header whose shape and length disagree, which the header's own check won't tell.
+fn disagreeing(header: &[u8]) -> Option<String> {
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    header.into_iter().find_map(|(name, info)| {
+        let TensorInfo { dtype, shape, data_offsets: (start, end) } = serde_json::from_value(info).ok()?;
+        let bits = elements(&shape).and_then(|count| count.checked_mul(dtype.bitsize()));
+        let claimed = end.checked_sub(start).and_then(|size| size.checked_mul(8));
+        if bits.is_none() || bits != claimed { Some(name) } else { None }
+    })
+}
+
+/// The header of a safetensors file, padded to a multiple of 8 bytes.
+fn header(
+    dtype: DType,
+    tensors: &[(String, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+    narrow: fn(f32) -> f32,
+) -> Result<Vec<u8>, String> {
+    let mut header = serde_json::Map::new();
+    if !metadata.is_empty() {
+        header.insert("__metadata__".into(), serde_json::json!(metadata));
+    }
+    let mut start = 0;
+    for (name, HostTensor { shape, data, .. }) in tensors {
+        let quoted = quoted(name);
+        if elements(shape) != Some(data.len()) {
+            return Err(format!("tensor {quoted} of shape {shape:?} has {} values", data.len()));
+        }
+        if let Some(index) = data.iter().position(|&value| !narrow(value).is_finite()) {
+            let value = data[index];
+            return Err(format!("tensor {quoted} is {value} at element {index}, which {dtype:?} cannot hold; use F32"));
+        }
+        let end = start + data.len() * dtype.size();
+        let info = serde_json::json!({ "dtype": format!("{dtype:?}"), "shape": shape, "data_offsets": [start, end] });
+        if header.insert(name.clone(), info).is_some() {
+            return Err(format!("the name {quoted} comes twice; give every tensor its own"));
+        }
+        start = end;
+    }
+    let mut bytes = serde_json::to_vec(&header).map_err(|error| error.to_string())?;
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "weights_tests.rs"]
+mod tests;

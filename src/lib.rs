@@ -1,0 +1,19 @@
+//! Neural style transfer on any GPU, from hand-written WGSL kernels up.
+//!
+//! `impasto` is a small tensor runtime on wgpu with hand-written kernels and hand-written backward passes, and on it the
+//! methods of the style-transfer literature. See ARCHITECTURE.md for the map of the house.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+pub mod gpu;
+pub mod io;
+pub mod loss;
+pub mod methods;
+pub mod nets;
+pub mod ops;
+pub mod optim;
+pub mod random;
+
+pub use error::{Error, Result};

@@ -1,0 +1,7 @@
+//! Losses on features: each writes its value into a slot and gives the gradient to the features.
+
+mod content;
+mod gram_style;
+
+pub use content::content;
+pub use gram_style::gram_style;

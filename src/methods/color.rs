@@ -1,0 +1,165 @@
+//! Keeping the content's colours (Gatys, Bethge, Hertzmann & Shechtman 2016, arXiv:1606.05897).
+
+use crate::io::Picture;
+
+/// How the content's colours survive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepColor {
+    /// They do not: the style's colours are part of the style.
+    #[default]
+    No,
+    /// The result's luminance with the content's chrominance.
+    Luminance,
+    /// The style picture is given the content's mean colour and covariance before it is looked at.
+    Match,
+}
+
+/// Rec. 601 luma and colour differences of RGB, linear in it.
+const TO_YCC: [[f32; 3]; 3] =
+    [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
+
+fn row(matrix: [f32; 3], pixel: [f32; 3]) -> f32 {
+    matrix[0] * pixel[0] + matrix[1] * pixel[1] + matrix[2] * pixel[2]
+}
+
+/// `picture`'s luminance with `content`'s chrominance; both of one size. Values are not clamped, so that chrominance is
+/// exactly the content's.
+pub fn with_chrominance_of(picture: &Picture, content: &Picture) -> Picture {
+    let mut result = picture.clone();
+    let count = picture.pixels();
+    for p in 0..count {
+        let [new, old] = [picture, content].map(|from| [0, 1, 2].map(|c| from.rgb[c * count + p]));
+        // Adding one number to all three channels changes luminance alone, since the rows of both differences sum to 0.
+        let shift = row(TO_YCC[0], new) - row(TO_YCC[0], old);
+        for c in 0..3 {
+            result.rgb[c * count + p] = old[c] + shift;
+        }
+    }
+    result
+}
+
+/// Chrominance (Cb, Cr) of every pixel, each in -0.5..0.5.
+pub fn chrominance(picture: &Picture) -> Vec<[f32; 2]> {
+    let count = picture.pixels();
+    let of = |p: usize| {
+        let pixel = [0, 1, 2].map(|c| picture.rgb[c * count + p]);
+        [row(TO_YCC[1], pixel), row(TO_YCC[2], pixel)]
+    };
+    (0..count).map(of).collect()
+}
+
+type Matrix = [[f64; 3]; 3];
+
+fn product(a: &Matrix, b: &Matrix) -> Matrix {
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
+}
+
+/// Mean colour and covariance.
+fn moments(picture: &Picture) -> ([f64; 3], Matrix) {
+    let count = picture.pixels();
+    let plane = |c: usize| &picture.rgb[c * count..(c + 1) * count];
+    let mean = [0, 1, 2].map(|c| plane(c).iter().map(|&v| f64::from(v)).sum::<f64>() / count as f64);
+    let covariance = [0, 1, 2].map(|a| {
+        [0, 1, 2].map(|b| {
+            let products = plane(a).iter().zip(plane(b));
+            let sum: f64 = products.map(|(&x, &y)| (f64::from(x) - mean[a]) * (f64::from(y) - mean[b])).sum();
+            sum / count as f64
+        })
+    });
+    (mean, covariance)
+}
+
+/// Eigenvalues and eigenvectors (columns) of a symmetric matrix, by Jacobi rotations.
+fn eigen(mut a: Matrix) -> ([f64; 3], Matrix) {
+    let mut vectors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    for _ in 0..24 {
+        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
+            if a[p][q].abs() < 1e-18 {
+                continue;
+            }
+            let angle = 0.5 * (2.0 * a[p][q]).atan2(a[q][q] - a[p][p]);
+            let (sin, cos) = angle.sin_cos();
+            let mut turn = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+            (turn[p][p], turn[q][q], turn[p][q], turn[q][p]) = (cos, cos, sin, -sin);
+            let transposed = [0, 1, 2].map(|i| [0, 1, 2].map(|j| turn[j][i]));
+            a = product(&product(&transposed, &a), &turn);
+            vectors = product(&vectors, &turn);
+        }
+    }
+    ([a[0][0], a[1][1], a[2][2]], vectors)
+}
+
+/// The symmetric power of a covariance; eigenvalues are kept off 0, for pictures of one colour.
+fn power(covariance: Matrix, exponent: f64) -> Matrix {
+    let (values, vectors) = eigen(covariance);
+    let powers = values.map(|value| value.max(1e-6).powf(exponent));
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| vectors[i][k] * powers[k] * vectors[j][k]).sum()))
+}
+
+/// `style` with the mean colour and covariance of `content`: an affine map of its colours (the paper's section 3.1, with
+/// symmetric roots), clamped to 0..1.
+pub fn with_colors_of(style: &Picture, content: &Picture) -> Picture {
+    let ((style_mean, style_covariance), (mean, covariance)) = (moments(style), moments(content));
+    let map = product(&power(covariance, 0.5), &power(style_covariance, -0.5));
+    let mut result = style.clone();
+    let count = style.pixels();
+    for p in 0..count {
+        let pixel = [0, 1, 2].map(|c| f64::from(style.rgb[c * count + p]) - style_mean[c]);
+        for c in 0..3 {
+            let value = mean[c] + (0..3).map(|k| map[c][k] * pixel[k]).sum::<f64>();
+            result.rgb[c * count + p] = value.clamp(0.0, 1.0) as f32;
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn picture(seed: u64, scale: [f32; 3], offset: [f32; 3]) -> Picture {
+        let mut random = Random::new(seed);
+        let mut picture = Picture::new(40, 30);
+        for p in 0..1200 {
+            let shared = random.uniform() - 0.5;
+            for c in 0..3 {
+                picture.rgb[c * 1200 + p] = offset[c] + scale[c] * (shared + 0.4 * (random.uniform() - 0.5));
+            }
+        }
+        picture
+    }
+
+    #[test]
+    fn luminance_keeps_the_contents_chrominance() {
+        let content = picture(1, [0.3, 0.2, 0.1], [0.5, 0.4, 0.6]);
+        let result = with_chrominance_of(&picture(2, [0.1, 0.3, 0.3], [0.3, 0.6, 0.4]), &content);
+        for (a, b) in chrominance(&result).iter().zip(chrominance(&content)) {
+            assert!((a[0] - b[0]).abs() < 1e-5 && (a[1] - b[1]).abs() < 1e-5);
+        }
+        assert_ne!(result.rgb, content.rgb);
+    }
+
+    #[test]
+    fn matching_gives_the_contents_mean_and_covariance() {
+        let content = picture(3, [0.3, 0.2, 0.25], [0.5, 0.45, 0.55]);
+        let result = with_colors_of(&picture(4, [0.1, 0.3, 0.3], [0.3, 0.6, 0.4]), &content);
+        let ((mean, covariance), (wanted_mean, wanted)) = (moments(&result), moments(&content));
+        for i in 0..3 {
+            assert!((mean[i] - wanted_mean[i]).abs() < 1e-4, "{mean:?} {wanted_mean:?}");
+            for j in 0..3 {
+                assert!((covariance[i][j] - wanted[i][j]).abs() < 1e-4, "{covariance:?} {wanted:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_style_of_one_colour_becomes_the_contents_mean() {
+        let content = picture(5, [0.3, 0.2, 0.25], [0.5, 0.45, 0.55]);
+        let mut grey = Picture::new(8, 8);
+        grey.rgb.fill(0.25);
+        let result = with_colors_of(&grey, &content);
+        assert!(result.rgb.iter().all(|v| v.is_finite()));
+        assert!((f64::from(result.rgb[0]) - moments(&content).0[0]).abs() < 1e-4);
+    }
+}

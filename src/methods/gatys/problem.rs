@@ -1,0 +1,235 @@
+//! The loss of a picture against a content and a style, with its gradient to the pixels, as one program.
+
+use super::{Normalization, Settings};
+use crate::gpu::{DeviceTensor, Memory, Profile, Program, Recorder, Tensor};
+use crate::io::Picture;
+use crate::loss;
+use crate::nets::{Tap, Vgg19};
+use crate::ops::square_loss::Weight;
+use crate::ops::{gram, total_variation, vector};
+use crate::optim::Objective;
+use crate::{Error, Result};
+
+/// What a term compares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Content,
+    Style,
+}
+
+/// A tap's loss: its target and weight are filled in once the target is known.
+struct Term {
+    kind: Kind,
+    tap: Tap,
+    target: DeviceTensor,
+    weight: Weight,
+}
+
+/// Loss and pixel gradient of a picture: everything of one evaluation on the device, one read-back of the loss's terms.
+pub struct PictureLoss {
+    program: Program,
+    picture: DeviceTensor,
+    gradient: DeviceTensor,
+    slots: DeviceTensor,
+    terms: Vec<(String, f64)>,
+    first: Option<f64>,
+}
+
+/// The taps that count, with their kind and weight.
+fn wanted(settings: &Settings) -> Vec<(Kind, Tap, f32)> {
+    let of = |kind, taps: &[(Tap, f32)], all: f32| -> Vec<_> {
+        taps.iter().map(|&(tap, weight)| (kind, tap, weight * all)).filter(|(_, _, weight)| *weight > 0.0).collect()
+    };
+    let content = of(Kind::Content, &settings.content_taps, settings.content_weight);
+    let style = of(Kind::Style, &settings.style_taps, settings.style_weight);
+    [content, style].concat()
+}
+
+/// Runs the net on `picture` and gives, for each tap, its features or their Gram matrix.
+fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+    let Some(&deepest) = taps.iter().max() else { return Ok(Vec::new()) };
+    let context = vgg.context();
+    let shape = [1, 3, picture.height, picture.width];
+    let pixels = DeviceTensor::from_values(context, "picture", shape, &picture.rgb)?;
+    let mut rec = Recorder::new(context);
+    let x = rec.pin(&pixels);
+    let activations = vgg.forward(&mut rec, x, deepest)?;
+    let mut results = Vec::new();
+    for &tap in taps {
+        let at = activations.at(tap)?;
+        let value = if kind == Kind::Style { gram::forward(&mut rec, at, gram::scale(at))? } else { at };
+        let kept = DeviceTensor::new(context, tap.to_string(), value.shape);
+        let into = rec.pin(&kept);
+        vector::copy(&mut rec, value, into)?;
+        results.push(kept);
+    }
+    rec.finish()?.run()?;
+    results.iter().map(DeviceTensor::read).collect()
+}
+
+/// The targets of all wanted taps, in their order.
+fn targets(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Vec<Vec<f32>>> {
+    let taps = |kind| -> Vec<Tap> {
+        wanted(settings).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
+    };
+    let mut all = features(vgg, content, Kind::Content, &taps(Kind::Content))?;
+    // Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ by a constant when the weights sum to 1.
+    let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
+    let mut blended: Vec<Vec<f32>> = Vec::new();
+    for (style, weight) in styles {
+        let matrices = features(vgg, style, Kind::Style, &taps(Kind::Style))?;
+        blended.resize(matrices.len(), Vec::new());
+        for (sum, matrix) in blended.iter_mut().zip(matrices) {
+            sum.resize(matrix.len(), 0.0);
+            sum.iter_mut().zip(matrix).for_each(|(sum, value)| *sum += weight / total * value);
+        }
+    }
+    all.extend(blended);
+    Ok(all)
+}
+
+/// Weight of squared differences from a target, such that the loss is a (relative) mean.
+fn per_element(target: &[f32], weight: f32, normalization: Normalization) -> f32 {
+    let unit = match normalization {
+        Normalization::Plain => target.len() as f64,
+        // A target that is all zeros (a black style) has no unit of its own.
+        Normalization::Relative => {
+            target.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().max(1e-12 * target.len() as f64)
+        }
+    };
+    (f64::from(weight) / unit) as f32
+}
+
+/// Everything of one evaluation, taken down; targets and weights are still empty and nothing is allocated.
+struct Recorded {
+    recorder: Recorder,
+    picture: DeviceTensor,
+    gradient: DeviceTensor,
+    slots: DeviceTensor,
+    terms: Vec<Term>,
+}
+
+fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Result<Recorded> {
+    let context = vgg.context();
+    let mut rec = Recorder::new(context);
+    let wanted = wanted(settings);
+    let [picture, gradient] =
+        ["picture", "picture gradient"].map(|name| DeviceTensor::new(context, name, [1, 3, height, width]));
+    let slots = DeviceTensor::new(context, "loss terms", [wanted.len() + 1]);
+    let (x, into, losses) = (rec.pin(&picture), rec.pin(&gradient), rec.pin(&slots));
+
+    let roughness = settings.tv_weight / picture.shape().count() as f32;
+    total_variation::forward(&mut rec, x, roughness, losses, wanted.len())?;
+    let smoothing = total_variation::backward(&mut rec, x, roughness)?;
+    let Some(deepest) = wanted.iter().map(|(_, tap, _)| *tap).max() else {
+        vector::copy(&mut rec, smoothing, into)?;
+        return Ok(Recorded { recorder: rec, picture, gradient, slots, terms: Vec::new() });
+    };
+    let activations = vgg.forward(&mut rec, x, deepest)?;
+    let mut terms = Vec::new();
+    let mut gradients: Vec<(Tap, Tensor)> = Vec::new();
+    for (slot, (kind, tap, _)) in wanted.into_iter().enumerate() {
+        let features = activations.at(tap)?;
+        let channels = vgg.channels(tap)?;
+        let weight = Weight::new(&mut rec, 0.0);
+        let (target, record): (_, LossFn) = match kind {
+            Kind::Content => (DeviceTensor::new(context, "content target", features.shape), loss::content),
+            Kind::Style => (DeviceTensor::new(context, "style target", [1, channels, channels]), loss::gram_style),
+        };
+        let symbol = rec.pin(&target);
+        gradients.push((tap, record(&mut rec, features, symbol, weight, losses, slot)?));
+        terms.push(Term { kind, tap, target, weight });
+    }
+    let dx = vgg.backward(&mut rec, &activations, &gradients)?;
+    vector::affine(&mut rec, 1.0, dx, 1.0, smoothing, into)?;
+    Ok(Recorded { recorder: rec, picture, gradient, slots, terms })
+}
+
+/// A loss on features: records its value and gives its gradient.
+type LossFn = fn(&mut Recorder, Tensor, Tensor, Weight, Tensor, usize) -> Result<Tensor>;
+
+impl PictureLoss {
+    /// What a picture of `[width, height]` will take on the device; an error if it cannot be done. Allocates nothing.
+    pub fn plan(vgg: &Vgg19, size: [usize; 2], settings: &Settings) -> Result<Memory> {
+        record(vgg, size, settings)?.recorder.memory()
+    }
+
+    /// The loss of pictures of `content`'s size against its features and those of `styles` (picture, weight).
+    pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Self> {
+        let targets = targets(vgg, content, styles, settings)?;
+        let Recorded { recorder, picture, gradient, slots, terms } =
+            record(vgg, [content.width, content.height], settings)?;
+        let program = recorder.finish()?;
+        let mut names = Vec::new();
+        for ((term, values), (_, _, weight)) in terms.iter().zip(&targets).zip(wanted(settings)) {
+            term.target.write(values)?;
+            term.weight.set(&program, per_element(values, weight, settings.normalization));
+            let kind = if term.kind == Kind::Content { "content" } else { "style" };
+            names.push((format!("{kind} {}", term.tap), 0.0));
+        }
+        names.push(("total variation".into(), 0.0));
+        Ok(PictureLoss { program, picture, gradient, slots, terms: names, first: None })
+    }
+
+    /// The picture that is evaluated, `[1, 3, H, W]`, RGB 0..1.
+    pub fn picture(&self) -> &DeviceTensor {
+        &self.picture
+    }
+
+    /// The gradient of the last evaluation, shaped as the picture.
+    pub fn gradient(&self) -> &DeviceTensor {
+        &self.gradient
+    }
+
+    /// Name and value of each term at the last evaluation.
+    pub fn terms(&self) -> &[(String, f64)] {
+        &self.terms
+    }
+
+    /// Floating-point operations of one evaluation.
+    pub fn flops(&self) -> u64 {
+        self.program.flops()
+    }
+
+    /// Device memory of the program.
+    pub fn memory(&self) -> Memory {
+        self.program.memory().clone()
+    }
+
+    /// One evaluation, measured dispatch by dispatch.
+    pub fn profile(&self) -> Result<Profile> {
+        self.program.profile()
+    }
+
+    /// The recorded program, for hosts and benches that run it themselves.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    pub(super) fn first(&self) -> f64 {
+        self.first.unwrap_or(f64::NAN)
+    }
+
+    /// Finds which dispatch made a value that is not finite.
+    pub(super) fn blame(&self) -> Error {
+        let place = match self.program.find_non_finite() {
+            Err(error) => return error,
+            Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
+        };
+        let help = "check the weight file (`impasto weights inspect`), or lower --style-weight".into();
+        Error::NonFinite { what: "the loss".into(), place, help }
+    }
+}
+
+impl Objective for PictureLoss {
+    fn evaluate(&mut self) -> Result<f64> {
+        self.program.submit()?;
+        let values = self.slots.read()?;
+        for ((_, term), value) in self.terms.iter_mut().zip(values) {
+            *term = f64::from(value);
+        }
+        let total = self.terms.iter().map(|(_, value)| value).sum();
+        self.first.get_or_insert(total);
+        Ok(total)
+    }
+}

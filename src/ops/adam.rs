@@ -1,0 +1,44 @@
+//! One step of Adam. Maths: shaders/adam.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "adam.wgsl";
+
+super::params! {
+    /// Rates, bias corrections and the range that x is kept in.
+    Params for "adam.wgsl": "step", "params" {
+        learning_rate: f32, beta1: f32, beta2: f32, epsilon: f32,
+        correction1: f32, correction2: f32, low: f32, high: f32,
+    }
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    vec![Kernel::new(SHADER, "step")]
+}
+
+/// Updates `x`, `m` and `v` in place from the gradient `g`; all of one length.
+pub(crate) fn step(
+    rec: &mut Recorder,
+    x: Tensor,
+    g: Tensor,
+    [m, v]: [Tensor; 2],
+    params: Uniform<Params>,
+) -> Result<()> {
+    for (name, tensor) in [("g", g), ("m", m), ("v", v)] {
+        if tensor.shape.count() != x.shape.count() {
+            return Err(Error::argument("adam", name, format!("as long as x, {}", x.shape), tensor.shape));
+        }
+    }
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "step"), "adam")
+            .bind("x", x)
+            .bind("g", g)
+            .bind("m", m)
+            .bind("v", v)
+            .uniform(params)
+            .groups(linear_groups(x.shape.count(), 64))
+            .flops(14 * x.shape.count() as u64),
+    )
+}

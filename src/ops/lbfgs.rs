@@ -1,0 +1,90 @@
+//! The two passes over L-BFGS's history. Maths: shaders/lbfgs.wgsl.
+
+use super::vector::PART;
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "lbfgs.wgsl";
+
+super::params! {
+    /// Sizes of the history.
+    Params for "lbfgs.wgsl": "inner", "params" { rows: u32, elements: u32, parts: u32 }
+}
+
+super::params! {
+    /// Which row is stored, and the two factors.
+    StoreParams for "lbfgs.wgsl": "store", "store_params" { row: u32, a: f32, b: f32 }
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    ["inner", "finish", "combine", "store"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+fn params(history: Tensor, x: Tensor) -> Result<Params> {
+    let elements = x.shape.count();
+    match *history.shape.dims() {
+        [rows, length] if length == elements => {
+            Ok(Params { rows: rows as u32, elements: elements as u32, parts: elements.div_ceil(PART) as u32 })
+        }
+        _ => Err(Error::argument("lbfgs", "history", format!("[rows, {elements}]"), history.shape)),
+    }
+}
+
+/// `products[row] = history[row] · x`, with `history` `[rows, E]`.
+pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -> Result<()> {
+    let params = params(history, x)?;
+    let partial = rec.transient("inner product parts", [params.rows as usize, params.parts as usize]);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "inner"), "lbfgs inner")
+            .bind("history", history)
+            .bind("x", x)
+            .bind("partial", partial)
+            .params(&params)
+            .groups([params.parts, params.rows, 1])
+            .flops(2 * history.shape.count() as u64),
+    )?;
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "finish"), "lbfgs inner finish")
+            .bind("partials", partial)
+            .bind("products", products)
+            .params(&params)
+            .groups([params.rows, 1, 1]),
+    )
+}
+
+/// `direction = Σ coefficients[row]·history[row] + coefficients[rows]·x`.
+pub fn combine(rec: &mut Recorder, history: Tensor, x: Tensor, coefficients: Tensor, direction: Tensor) -> Result<()> {
+    let params = params(history, x)?;
+    if coefficients.shape.count() != params.rows as usize + 1 {
+        return Err(Error::argument("lbfgs", "coefficients", format!("[{}]", params.rows + 1), coefficients.shape));
+    }
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "combine"), "lbfgs combine")
+            .bind("history", history)
+            .bind("x", x)
+            .bind("coefficients", coefficients)
+            .bind("direction", direction)
+            .params(&params)
+            .groups(linear_groups(x.shape.count(), 64))
+            .flops(2 * history.shape.count() as u64),
+    )
+}
+
+/// `history[row] = a·x + b·y`; row and factors come from `params`.
+pub(crate) fn store(
+    rec: &mut Recorder,
+    x: Tensor,
+    y: Tensor,
+    history: Tensor,
+    params: Uniform<StoreParams>,
+) -> Result<()> {
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "store"), "lbfgs store")
+            .bind("x", x)
+            .bind("y", y)
+            .bind("rows", history)
+            .uniform(params)
+            .groups(linear_groups(x.shape.count(), 64)),
+    )
+}

@@ -1,0 +1,63 @@
+//! Mean and standard deviation of every channel. Maths: shaders/mean_std.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
+use crate::{Error, Result};
+
+const SHADER: &str = "mean_std.wgsl";
+
+super::params! {
+    /// Pixels of a plane, and ε.
+    Params for "mean_std.wgsl": "forward", "params" { pixels: u32, epsilon: f32 }
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+/// `(mean, std)`, both `[N, C]`, of `x` (`[N, C, H, W]`); the variance is biased, `epsilon` is added under the root.
+pub fn forward(rec: &mut Recorder, x: Tensor, epsilon: f32) -> Result<(Tensor, Tensor)> {
+    let [n, c, height, width] = x.shape.nchw("mean_std", "x")?;
+    let mean = rec.transient("mean", [n, c]);
+    let std = rec.transient("std", [n, c]);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "forward"), "mean and std")
+            .bind("x", x)
+            .bind("mean", mean)
+            .bind("deviation", std)
+            .params(&Params { pixels: (height * width) as u32, epsilon })
+            .groups([c as u32, n as u32, 1])
+            .flops(4 * x.shape.count() as u64),
+    )?;
+    Ok((mean, std))
+}
+
+/// `dx`, shaped as `x`, from the gradients of both statistics; `statistics` is what [`forward`] gave.
+pub fn backward(
+    rec: &mut Recorder,
+    x: Tensor,
+    statistics: (Tensor, Tensor),
+    dmean: Tensor,
+    dstd: Tensor,
+) -> Result<Tensor> {
+    let [n, c, height, width] = x.shape.nchw("mean_std gradient", "x")?;
+    for (name, tensor) in [("dmean", dmean), ("dstd", dstd), ("mean", statistics.0), ("std", statistics.1)] {
+        if tensor.shape != [n, c].into() {
+            return Err(Error::argument("mean_std gradient", name, format!("[{n}, {c}]"), tensor.shape));
+        }
+    }
+    let dx = rec.transient("mean and std gradient", x.shape);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "backward"), "mean and std gradient")
+            .bind("x", x)
+            .bind("mean_of_x", statistics.0)
+            .bind("std_of_x", statistics.1)
+            .bind("dmean", dmean)
+            .bind("dstd", dstd)
+            .bind("dx", dx)
+            .params(&Params { pixels: (height * width) as u32, epsilon: 0.0 })
+            .groups([c as u32, n as u32, 1])
+            .flops(3 * x.shape.count() as u64),
+    )?;
+    Ok(dx)
+}

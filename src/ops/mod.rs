@@ -1,0 +1,97 @@
+//! One file an operation, mirroring shaders/: forward and its gradients side by side. A new one is one line here.
+//!
+//! Every function takes down dispatches on a [`Recorder`](crate::gpu::Recorder) and gives symbolic tensors; nothing runs.
+//! Gradients of activations are assigned, never accumulated; where two meet, [`vector::add`] joins them.
+
+pub mod adam;
+pub mod conv2d;
+pub mod gram;
+pub mod lbfgs;
+pub mod mean_std;
+pub mod pad;
+pub mod pool;
+pub mod relu;
+pub mod square_loss;
+pub mod total_variation;
+pub mod vector;
+
+use crate::gpu::Kernel;
+
+/// Every kernel in every variant that an operation can ask for: what the tests validate and translate.
+pub fn kernels() -> Vec<Kernel> {
+    let lists = [
+        adam::kernels(),
+        conv2d::kernels(),
+        gram::kernels(),
+        lbfgs::kernels(),
+        mean_std::kernels(),
+        pad::kernels(),
+        pool::kernels(),
+        relu::kernels(),
+        square_loss::kernels(),
+        total_variation::kernels(),
+        vector::kernels(),
+    ];
+    lists.concat()
+}
+
+/// The parameter blocks as Rust lays them out: kernel, WGSL variable, size, and each field's name and byte offset.
+#[doc(hidden)]
+pub fn layouts() -> Vec<Layout> {
+    vec![
+        adam::Params::layout(),
+        conv2d::Params::layout(),
+        conv2d::BroadcastParams::layout(),
+        conv2d::PackParams::layout(),
+        gram::Params::layout(),
+        gram::Params::layout_of(Kernel::new("gram_broadcast.wgsl", "forward")),
+        lbfgs::Params::layout(),
+        lbfgs::StoreParams::layout(),
+        mean_std::Params::layout(),
+        pad::Params::layout(),
+        pool::Params::layout(),
+        square_loss::Params::layout(),
+        total_variation::Params::layout(),
+        vector::Params::layout(),
+    ]
+}
+
+/// A parameter block's layout on the Rust side.
+#[doc(hidden)]
+pub struct Layout {
+    pub kernel: Kernel,
+    pub variable: &'static str,
+    pub size: usize,
+    pub fields: Vec<(&'static str, usize)>,
+}
+
+/// Declares a parameter block once: the `#[repr(C)]` struct that is uploaded, and the layout that a test holds against
+/// the WGSL struct of the same variable.
+macro_rules! params {
+    ($(#[$doc:meta])* $name:ident for $shader:literal : $entry:literal, $variable:literal {
+        $($field:ident: $kind:ty),* $(,)?
+    }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name {
+            $(pub $field: $kind),*
+        }
+
+        impl $name {
+            pub(crate) fn layout() -> crate::ops::Layout {
+                Self::layout_of(crate::gpu::Kernel::new($shader, $entry))
+            }
+
+            pub(crate) fn layout_of(kernel: crate::gpu::Kernel) -> crate::ops::Layout {
+                crate::ops::Layout {
+                    kernel,
+                    variable: $variable,
+                    size: size_of::<$name>(),
+                    fields: vec![$((stringify!($field), std::mem::offset_of!($name, $field))),*],
+                }
+            }
+        }
+    };
+}
+pub(crate) use params;

@@ -1,0 +1,35 @@
+//! Rectified linear unit on its own (convolutions have it fused). Maths: shaders/relu.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "relu.wgsl";
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+/// `max(x, 0)`, any shape.
+pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
+    let y = rec.transient("relu", x.shape);
+    let groups = linear_groups(x.shape.count(), 64);
+    rec.dispatch(Dispatch::new(Kernel::new(SHADER, "forward"), "relu").bind("x", x).bind("y", y).groups(groups))?;
+    Ok(y)
+}
+
+/// `dx` from `dy` and the ReLU's output `y`; all of one shape.
+pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
+    if y.shape != dy.shape {
+        return Err(Error::argument("relu gradient", "dy", format!("shaped as y, {}", y.shape), dy.shape));
+    }
+    let dx = rec.transient("relu gradient", y.shape);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "backward"), "relu gradient")
+            .bind("output", y)
+            .bind("dy", dy)
+            .bind("dx", dx)
+            .groups(linear_groups(y.shape.count(), 64)),
+    )?;
+    Ok(dx)
+}

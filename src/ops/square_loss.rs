@@ -1,0 +1,79 @@
+//! Weighted sum of squared differences. Maths: shaders/square_loss.wgsl.
+
+use super::vector::{self, PART};
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "square_loss.wgsl";
+
+super::params! {
+    /// The loss's weight.
+    Params for "square_loss.wgsl": "forward", "params" { weight: f32 }
+}
+
+/// The weight of a loss, which may change from run to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight(Uniform<Params>);
+
+impl Weight {
+    /// A weight that starts as `value`.
+    pub fn new(rec: &mut Recorder, value: f32) -> Self {
+        Weight(rec.uniform(&Params { weight: value }))
+    }
+
+    /// Changes it from the next run of `program` on.
+    pub fn set(self, program: &crate::gpu::Program, value: f32) {
+        program.set(self.0, &Params { weight: value });
+    }
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+fn check(x: Tensor, target: Tensor) -> Result<usize> {
+    if x.shape.count() != target.shape.count() {
+        return Err(Error::argument("square_loss", "target", format!("shaped as x, {}", x.shape), target.shape));
+    }
+    Ok(x.shape.count())
+}
+
+/// `losses[slot] = weight · Σ (x − target)²`. For a mean, the weight carries the 1/count.
+pub fn forward(
+    rec: &mut Recorder,
+    x: Tensor,
+    target: Tensor,
+    weight: Weight,
+    losses: Tensor,
+    slot: usize,
+) -> Result<()> {
+    let count = check(x, target)?;
+    let partial = rec.transient("loss parts", [count.div_ceil(PART)]);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "forward"), "square loss")
+            .bind("x", x)
+            .bind("target_values", target)
+            .bind("partial", partial)
+            .uniform(weight.0)
+            .groups(linear_groups(count, PART))
+            .flops(3 * count as u64),
+    )?;
+    vector::sum(rec, partial, losses, slot)
+}
+
+/// `dx = 2·weight·(x − target)`, shaped as `x`.
+pub fn backward(rec: &mut Recorder, x: Tensor, target: Tensor, weight: Weight) -> Result<Tensor> {
+    let count = check(x, target)?;
+    let dx = rec.transient("square loss gradient", x.shape);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "backward"), "square loss gradient")
+            .bind("x", x)
+            .bind("target_values", target)
+            .bind("dx", dx)
+            .uniform(weight.0)
+            .groups(linear_groups(count, 64))
+            .flops(2 * count as u64),
+    )?;
+    Ok(dx)
+}

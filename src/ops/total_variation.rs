@@ -1,0 +1,48 @@
+//! Total variation of a picture. Maths: shaders/total_variation.wgsl.
+
+use super::vector;
+use crate::Result;
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
+
+const SHADER: &str = "total_variation.wgsl";
+
+super::params! {
+    /// Size of a plane and the loss's weight.
+    Params for "total_variation.wgsl": "forward", "params" { height: u32, width: u32, weight: f32 }
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+/// `losses[slot] = weight · Σ` of squared differences of neighbours in `x` (`[N, C, H, W]`).
+pub fn forward(rec: &mut Recorder, x: Tensor, weight: f32, losses: Tensor, slot: usize) -> Result<()> {
+    let [n, c, height, width] = x.shape.nchw("total_variation", "x")?;
+    let groups = [width.div_ceil(64), height, n * c];
+    let partial = rec.transient("total variation parts", [groups.iter().product()]);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "forward"), "total variation")
+            .bind("x", x)
+            .bind("partial", partial)
+            .params(&Params { height: height as u32, width: width as u32, weight })
+            .groups(groups.map(|g| g as u32))
+            .flops(6 * x.shape.count() as u64),
+    )?;
+    vector::sum(rec, partial, losses, slot)
+}
+
+/// `dx`, shaped as `x`.
+pub fn backward(rec: &mut Recorder, x: Tensor, weight: f32) -> Result<Tensor> {
+    let [n, c, height, width] = x.shape.nchw("total_variation gradient", "x")?;
+    let dx = rec.transient("total variation gradient", x.shape);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "backward"), "total variation gradient")
+            .bind("x", x)
+            .bind("dx", dx)
+            .params(&Params { height: height as u32, width: width as u32, weight })
+            .groups([width.div_ceil(64), height, n * c].map(|g| g as u32))
+            .flops(8 * x.shape.count() as u64),
+    )?;
+    Ok(dx)
+}

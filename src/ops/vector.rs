@@ -1,0 +1,159 @@
+//! Long vectors: sums, scaled sums, inner products, norms, clamping. Maths: shaders/vector.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "vector.wgsl";
+
+/// Elements that one workgroup adds up in a reduction's first pass.
+pub(crate) const PART: usize = 4096;
+
+super::params! {
+    /// Two numbers and the slot that a reduction writes.
+    Params for "vector.wgsl": "affine", "params" { a: f32, b: f32, slot: u32 }
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    let entries = [
+        "affine",
+        "axpy",
+        "clamp_range",
+        "fill",
+        "dot_parts",
+        "absolute_sum_parts",
+        "absolute_max_parts",
+        "sum",
+        "maximum",
+    ];
+    entries.map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+fn same_count(op: &str, x: Tensor, y: Tensor) -> Result<()> {
+    if x.shape.count() != y.shape.count() {
+        return Err(Error::argument(op, "y", format!("as long as x, {}", x.shape), y.shape));
+    }
+    Ok(())
+}
+
+/// `z = a·x + b·y` into `z`; all three have the same number of elements, and `z` is neither of the others.
+pub fn affine(rec: &mut Recorder, a: f32, x: Tensor, b: f32, y: Tensor, z: Tensor) -> Result<()> {
+    same_count("affine", x, y)?;
+    same_count("affine", x, z)?;
+    let count = x.shape.count();
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "affine"), "affine")
+            .bind("x", x)
+            .bind("y", y)
+            .bind("z", z)
+            .params(&Params { a, b, slot: 0 })
+            .groups(linear_groups(count, 64))
+            .flops(3 * count as u64),
+    )
+}
+
+/// [`affine`] with factors that may change from run to run.
+pub(crate) fn affine_with(rec: &mut Recorder, factors: Uniform<Params>, x: Tensor, y: Tensor, z: Tensor) -> Result<()> {
+    same_count("affine", x, y)?;
+    same_count("affine", x, z)?;
+    let count = x.shape.count();
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "affine"), "affine")
+            .bind("x", x)
+            .bind("y", y)
+            .bind("z", z)
+            .uniform(factors)
+            .groups(linear_groups(count, 64))
+            .flops(3 * count as u64),
+    )
+}
+
+/// `x + y` as a new tensor: where two gradients meet.
+pub fn add(rec: &mut Recorder, x: Tensor, y: Tensor) -> Result<Tensor> {
+    let z = rec.transient("sum", x.shape);
+    affine(rec, 1.0, x, 1.0, y, z)?;
+    Ok(z)
+}
+
+/// Copies `x` to `z`.
+pub fn copy(rec: &mut Recorder, x: Tensor, z: Tensor) -> Result<()> {
+    affine(rec, 1.0, x, 0.0, x, z)
+}
+
+fn in_place(rec: &mut Recorder, entry: &'static str, z: Tensor, x: Option<Tensor>, params: Params) -> Result<()> {
+    let mut dispatch = Dispatch::new(Kernel::new(SHADER, entry), entry).bind("z", z).params(&params);
+    if let Some(x) = x {
+        same_count(entry, z, x)?;
+        dispatch = dispatch.bind("x", x);
+    }
+    rec.dispatch(dispatch.groups(linear_groups(z.shape.count(), 64)))
+}
+
+/// `z += a·x`, in place.
+pub fn axpy(rec: &mut Recorder, a: f32, x: Tensor, z: Tensor) -> Result<()> {
+    in_place(rec, "axpy", z, Some(x), Params { a, b: 0.0, slot: 0 })
+}
+
+/// Clamps every element of `z` to `[low, high]`, in place.
+pub fn clamp(rec: &mut Recorder, z: Tensor, low: f32, high: f32) -> Result<()> {
+    in_place(rec, "clamp_range", z, None, Params { a: low, b: high, slot: 0 })
+}
+
+/// Sets every element of `z` to `value`.
+pub fn fill(rec: &mut Recorder, z: Tensor, value: f32) -> Result<()> {
+    in_place(rec, "fill", z, None, Params { a: value, b: 0.0, slot: 0 })
+}
+
+/// Adds up `partial` in a fixed order into `out[slot]`.
+pub(crate) fn sum(rec: &mut Recorder, partial: Tensor, out: Tensor, slot: usize) -> Result<()> {
+    finish(rec, "sum", partial, out, slot)
+}
+
+fn finish(rec: &mut Recorder, entry: &'static str, partial: Tensor, out: Tensor, slot: usize) -> Result<()> {
+    if slot >= out.shape.count() {
+        return Err(Error::argument(entry, "slot", format!("below {}", out.shape.count()), slot));
+    }
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, entry), entry).bind("parts", partial).bind("out", out).params(&Params {
+            a: 0.0,
+            b: 0.0,
+            slot: slot as u32,
+        }),
+    )
+}
+
+fn reduce(
+    rec: &mut Recorder,
+    [parts, end]: [&'static str; 2],
+    x: Tensor,
+    y: Option<Tensor>,
+    out: Tensor,
+    slot: usize,
+) -> Result<()> {
+    let count = x.shape.count();
+    let partial = rec.transient("partial", [count.div_ceil(PART)]);
+    let mut dispatch = Dispatch::new(Kernel::new(SHADER, parts), parts).bind("x", x).bind("partial", partial);
+    if let Some(y) = y {
+        same_count(parts, x, y)?;
+        dispatch = dispatch.bind("y", y);
+    }
+    // The maximum needs no tree, so one thread takes a part.
+    let threads = if parts == "absolute_max_parts" { 64 * PART } else { PART };
+    rec.dispatch(dispatch.groups(linear_groups(count, threads)).flops(2 * count as u64))?;
+    finish(rec, end, partial, out, slot)
+}
+
+/// `out[slot] = Σ x·y`.
+pub fn dot(rec: &mut Recorder, x: Tensor, y: Tensor, out: Tensor, slot: usize) -> Result<()> {
+    reduce(rec, ["dot_parts", "sum"], x, Some(y), out, slot)
+}
+
+/// `out[slot] = Σ |x|`, the l1 norm. (The l2 norm is the root of [`dot`] of a vector with itself.)
+pub fn absolute_sum(rec: &mut Recorder, x: Tensor, out: Tensor, slot: usize) -> Result<()> {
+    reduce(rec, ["absolute_sum_parts", "sum"], x, None, out, slot)
+}
+
+/// `out[slot] = max |x|`, NaN if any element is.
+pub fn absolute_max(rec: &mut Recorder, x: Tensor, out: Tensor, slot: usize) -> Result<()> {
+    reduce(rec, ["absolute_max_parts", "maximum"], x, None, out, slot)
+}

@@ -1,0 +1,90 @@
+//! Adam (arXiv:1412.6980), with its moments on the device.
+
+use super::Objective;
+use crate::Result;
+use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, Uniform};
+use crate::ops::adam::{self, Params};
+
+/// Adam's rates.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamOptions {
+    /// Step size α.
+    pub learning_rate: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// ε, added to the root of the second moment.
+    pub epsilon: f32,
+    /// The range that every element is clamped to after a step.
+    pub range: [f32; 2],
+}
+
+impl Default for AdamOptions {
+    /// The paper's rates, and no bounds.
+    fn default() -> Self {
+        AdamOptions { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, range: [f32::MIN, f32::MAX] }
+    }
+}
+
+/// Adam's state for one vector.
+pub struct Adam {
+    program: Program,
+    params: Uniform<Params>,
+    options: AdamOptions,
+    steps: i32,
+}
+
+impl Adam {
+    /// An optimiser that moves `x` against the gradient `g`; both of one length.
+    pub fn new(context: &Context, x: &DeviceTensor, g: &DeviceTensor, options: AdamOptions) -> Result<Self> {
+        let moments = ["first moment", "second moment"].map(|name| DeviceTensor::new(context, name, x.shape()));
+        let mut rec = Recorder::new(context);
+        let params = rec.uniform(&Params::at(&options, 1));
+        let (point, gradient) = (rec.pin(x), rec.pin(g));
+        let pinned = [rec.pin(&moments[0]), rec.pin(&moments[1])];
+        adam::step(&mut rec, point, gradient, pinned, params)?;
+        Ok(Adam { program: rec.finish()?, params, options, steps: 0 })
+    }
+
+    /// Device memory, the point and the gradient included.
+    pub fn memory(&self) -> &Memory {
+        self.program.memory()
+    }
+
+    /// Changes the step size from the next step on.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.options.learning_rate = learning_rate;
+    }
+
+    /// One step from the gradient as it stands.
+    pub fn step(&mut self) -> Result<()> {
+        self.steps += 1;
+        self.program.set(self.params, &Params::at(&self.options, self.steps));
+        self.program.submit()
+    }
+
+    /// Evaluates, then steps; gives the value before the step.
+    pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<f64> {
+        let value = objective.evaluate()?;
+        self.step()?;
+        Ok(value)
+    }
+}
+
+impl Params {
+    fn at(options: &AdamOptions, step: i32) -> Self {
+        // In f64: 1 − 0.999 keeps only four digits in f32.
+        let correction = |beta: f32| (1.0 - f64::from(beta).powi(step)) as f32;
+        Params {
+            learning_rate: options.learning_rate,
+            beta1: options.beta1,
+            beta2: options.beta2,
+            epsilon: options.epsilon,
+            correction1: correction(options.beta1),
+            correction2: correction(options.beta2),
+            low: options.range[0],
+            high: options.range[1],
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! L-BFGS with a strong-Wolfe line search; the history stays on the device.
+//!
+//! The two-loop recursion (Nocedal & Wright, algorithm 7.4) runs on the host over inner products of the vectors s, y and g,
+//! its result being the coefficients of the direction in those vectors ("vector-free", Chen et al., NIPS 2014). The device
+//! then reads the history twice an iteration, whatever its length, in three dispatches instead of four a pair.
+
+use std::collections::VecDeque;
+
+use super::Objective;
+use super::line_search::{Point, strong_wolfe};
+use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, Uniform};
+use crate::ops::lbfgs::StoreParams;
+use crate::ops::{lbfgs, vector};
+use crate::{Error, Result};
+
+/// What can be chosen about L-BFGS.
+#[derive(Clone, Copy, Debug)]
+pub struct LbfgsOptions {
+    /// Pairs (s, y) kept; fewer where they would not fit a tensor of the device.
+    pub history: usize,
+    /// First trial of every line search but the first iteration's, which is shorter: min(1, 1/|g|₁) times this.
+    pub learning_rate: f64,
+    /// Stop where no element of the gradient is larger.
+    pub tolerance_gradient: f64,
+    /// Stop after a step that changes the value, or every element, by no more.
+    pub tolerance_change: f64,
+}
+
+impl Default for LbfgsOptions {
+    fn default() -> Self {
+        LbfgsOptions { history: 50, learning_rate: 1.0, tolerance_gradient: 1e-7, tolerance_change: 1e-9 }
+    }
+}
+
+/// What one iteration did.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The function's value after it.
+    pub value: f64,
+    /// Evaluations it took.
+    pub evaluations: usize,
+    /// Whether there is nothing more to gain.
+    pub converged: bool,
+}
+
+/// Gradients kept during a line search: at its origin, at both ends of its bracket, and at the trial.
+const KEPT: usize = 4;
+const ORIGIN: usize = 0;
+
+/// Places in `scalars`.
+const G_DOT_D: usize = 0;
+const G_SUM: usize = 1;
+const G_MAX: usize = 2;
+const G_DOT_G: usize = 3;
+const D_MAX: usize = 4;
+
+/// The optimiser's state for one vector.
+pub struct Lbfgs {
+    options: LbfgsOptions,
+    /// Rows of `history`: s of pair i in row i, y in row `capacity + i`.
+    capacity: usize,
+    /// Pairs in use, oldest first.
+    pairs: VecDeque<usize>,
+    /// Inner products of all rows with each other, and with the gradient.
+    inner: Vec<Vec<f64>>,
+    inner_g: Vec<f64>,
+    /// Value and |g|² at the point, once it is known.
+    value: Option<f64>,
+    g_dot_g: f64,
+
+    scalars: DeviceTensor,
+    coefficients: DeviceTensor,
+    products: [DeviceTensor; 3],
+    /// `d = Σ coefficients·history`, and |d|∞.
+    direct: Program,
+    /// `x₀ = x`.
+    depart: Program,
+    /// `x = x₀ + t·d`.
+    walk: Program,
+    walk_factors: Uniform<vector::Params>,
+    /// g·d, |g|₁, |g|∞, g·g.
+    measure: Program,
+    /// Gradient to and from its kept copies.
+    keep: Vec<Program>,
+    restore: Vec<Program>,
+    /// s = t·d and y = g − g₀ into the history, and their inner products with every row.
+    learn: Program,
+    learn_factors: Uniform<vector::Params>,
+    learn_rows: [Uniform<StoreParams>; 2],
+}
+
+impl Lbfgs {
+    /// An optimiser that moves `x`, whose gradient the objective leaves in `g`; both of one length.
+    pub fn new(context: &Context, x: &DeviceTensor, g: &DeviceTensor, options: LbfgsOptions) -> Result<Self> {
+        let elements = x.shape().count();
+        if g.shape().count() != elements || elements == 0 {
+            return Err(Error::argument("lbfgs", "g", format!("as long as x, {}", x.shape()), g.shape()));
+        }
+        let fitting = (context.max_tensor_bytes() / (8 * elements as u64)) as usize;
+        let capacity = options.history.min(fitting).max(1);
+        if capacity < options.history {
+            tracing::debug!(capacity, wanted = options.history, "L-BFGS history shortened to fit a tensor");
+        }
+        let make = |name: &str, count: usize| DeviceTensor::new(context, name, [count]);
+        let history = DeviceTensor::new(context, "lbfgs history", [2 * capacity, elements]);
+        let [d, x0, s, y] = ["direction", "origin", "s", "y"].map(|name| make(name, elements));
+        let kept: Vec<_> = (0..KEPT).map(|_| make("kept gradient", elements)).collect();
+        let scalars = make("lbfgs scalars", 5);
+        let coefficients = make("lbfgs coefficients", 2 * capacity + 1);
+        let products = [(); 3].map(|()| make("lbfgs products", 2 * capacity));
+        let identity = vector::Params { a: 1.0, b: 0.0, slot: 0 };
+
+        let direct = {
+            let mut rec = Recorder::new(context);
+            let (history, g, d) = (rec.pin(&history), rec.pin(g), rec.pin(&d));
+            let (coefficients, scalars) = (rec.pin(&coefficients), rec.pin(&scalars));
+            lbfgs::combine(&mut rec, history, g, coefficients, d)?;
+            vector::absolute_max(&mut rec, d, scalars, D_MAX)?;
+            rec.finish()?
+        };
+        let copy = |from: &DeviceTensor, to: &DeviceTensor| {
+            let mut rec = Recorder::new(context);
+            let (from, to) = (rec.pin(from), rec.pin(to));
+            vector::copy(&mut rec, from, to)?;
+            rec.finish()
+        };
+        let (walk, walk_factors) = {
+            let mut rec = Recorder::new(context);
+            let factors = rec.uniform(&identity);
+            let (x0, d, x) = (rec.pin(&x0), rec.pin(&d), rec.pin(x));
+            vector::affine_with(&mut rec, factors, x0, d, x)?;
+            (rec.finish()?, factors)
+        };
+        let measure = {
+            let mut rec = Recorder::new(context);
+            let (g, d, scalars) = (rec.pin(g), rec.pin(&d), rec.pin(&scalars));
+            vector::dot(&mut rec, g, d, scalars, G_DOT_D)?;
+            vector::absolute_sum(&mut rec, g, scalars, G_SUM)?;
+            vector::absolute_max(&mut rec, g, scalars, G_MAX)?;
+            vector::dot(&mut rec, g, g, scalars, G_DOT_G)?;
+            rec.finish()?
+        };
+        let (learn, learn_factors, learn_rows) = {
+            let mut rec = Recorder::new(context);
+            let factors = rec.uniform(&identity);
+            let rows = [(); 2].map(|()| rec.uniform(&StoreParams { row: 0, a: 1.0, b: 0.0 }));
+            let (d, g, g0) = (rec.pin(&d), rec.pin(g), rec.pin(&kept[ORIGIN]));
+            let (s, y, history) = (rec.pin(&s), rec.pin(&y), rec.pin(&history));
+            vector::affine_with(&mut rec, factors, d, d, s)?;
+            vector::affine(&mut rec, 1.0, g, -1.0, g0, y)?;
+            lbfgs::store(&mut rec, s, s, history, rows[0])?;
+            lbfgs::store(&mut rec, y, y, history, rows[1])?;
+            for (vector, products) in [s, y, g].into_iter().zip(&products) {
+                let products = rec.pin(products);
+                lbfgs::inner(&mut rec, history, vector, products)?;
+            }
+            (rec.finish()?, factors, rows)
+        };
+        let keep = kept.iter().map(|place| copy(g, place)).collect::<Result<_>>()?;
+        let restore = kept.iter().map(|place| copy(place, g)).collect::<Result<_>>()?;
+        let depart = copy(x, &x0)?;
+        Ok(Lbfgs {
+            options,
+            capacity,
+            pairs: VecDeque::new(),
+            inner: vec![vec![0.0; 2 * capacity]; 2 * capacity],
+            inner_g: vec![0.0; 2 * capacity],
+            value: None,
+            g_dot_g: 0.0,
+            scalars,
+            coefficients,
+            products,
+            direct,
+            depart,
+            walk,
+            walk_factors,
+            measure,
+            keep,
+            restore,
+            learn,
+            learn_factors,
+            learn_rows,
+        })
+    }
+
+    /// Device memory, the point and the gradient included.
+    pub fn memory(&self) -> Memory {
+        let programs = [&self.direct, &self.depart, &self.walk, &self.measure, &self.learn];
+        let all = programs.into_iter().chain(&self.keep).chain(&self.restore);
+        all.fold(Memory::default(), |memory, program| memory.join(program.memory().clone()))
+    }
+
+    /// −H·g as coefficients of the history's rows and of g (last), by the two-loop recursion on inner products.
+    fn coefficients(&self) -> Vec<f64> {
+        let rows = 2 * self.capacity;
+        let mut c = vec![0.0; rows + 1];
+        c[rows] = 1.0;
+        let with_row = |c: &[f64], row: usize| -> f64 {
+            let history: f64 = (0..rows).map(|k| c[k] * self.inner[row][k]).sum();
+            history + c[rows] * self.inner_g[row]
+        };
+        let curvature = |pair: usize| self.inner[pair][self.capacity + pair];
+        let mut alphas = Vec::with_capacity(self.pairs.len());
+        for &pair in self.pairs.iter().rev() {
+            let alpha = with_row(&c, pair) / curvature(pair);
+            c[self.capacity + pair] -= alpha;
+            alphas.push(alpha);
+        }
+        if let Some(&latest) = self.pairs.back() {
+            let y = self.capacity + latest;
+            let gamma = curvature(latest) / self.inner[y][y];
+            c.iter_mut().for_each(|value| *value *= gamma);
+        }
+        for (&pair, alpha) in self.pairs.iter().zip(alphas.iter().rev()) {
+            let beta = with_row(&c, self.capacity + pair) / curvature(pair);
+            c[pair] += alpha - beta;
+        }
+        c.iter_mut().for_each(|value| *value = -*value);
+        c
+    }
+
+    fn measured(&self) -> Result<[f64; 5]> {
+        self.measure.submit()?;
+        let values = self.scalars.read()?;
+        Ok([0, 1, 2, 3, 4].map(|slot| f64::from(values[slot])))
+    }
+
+    /// One iteration: a direction, a line search along it, and what it taught about the curvature.
+    pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<Step> {
+        let mut evaluations = 0;
+        let value = match self.value {
+            Some(value) => value,
+            None => {
+                evaluations += 1;
+                objective.evaluate()?
+            }
+        };
+        let first = self.value.is_none();
+        let mut start_t = self.options.learning_rate;
+        if first {
+            let measured = self.measured()?;
+            self.g_dot_g = measured[G_DOT_G];
+            start_t *= (1.0 / measured[G_SUM]).min(1.0);
+            self.value = Some(value);
+            // A gradient of NaN must not pass for a small one.
+            if measured[G_MAX] <= self.options.tolerance_gradient {
+                return Ok(Step { value, evaluations, converged: true });
+            }
+        }
+        let c = self.coefficients();
+        let rows = 2 * self.capacity;
+        let slope = c[rows] * self.g_dot_g + (0..rows).map(|k| c[k] * self.inner_g[k]).sum::<f64>();
+        if !(slope < -self.options.tolerance_change) {
+            return Ok(Step { value, evaluations, converged: true });
+        }
+        self.coefficients.write(&c.iter().map(|&v| v as f32).collect::<Vec<_>>())?;
+        self.direct.submit()?;
+        self.depart.submit()?;
+        self.keep[ORIGIN].submit()?;
+
+        let longest = f64::from(self.scalars.read()?[D_MAX]);
+        let origin = Point { t: 0.0, value, slope, gradient: ORIGIN };
+        let mut last = None;
+        let mut gradient_max = 0.0;
+        let found = strong_wolfe(origin, start_t, self.options.tolerance_change / longest, |t, kept| {
+            let place = (1..KEPT).find(|place| kept.iter().all(|p| p.gradient != *place)).unwrap_or(KEPT - 1);
+            self.walk.set(self.walk_factors, &vector::Params { a: 1.0, b: t as f32, slot: 0 });
+            self.walk.submit()?;
+            let value = objective.evaluate()?;
+            evaluations += 1;
+            let measured = self.measured()?;
+            self.keep[place].submit()?;
+            let point = Point { t, value, slope: measured[G_DOT_D], gradient: place };
+            last = Some(point);
+            gradient_max = measured[G_MAX];
+            Ok(point)
+        })?;
+        if last != Some(found) {
+            self.walk.set(self.walk_factors, &vector::Params { a: 1.0, b: found.t as f32, slot: 0 });
+            self.walk.submit()?;
+            self.restore[found.gradient].submit()?;
+            gradient_max = self.measured()?[G_MAX];
+        }
+        self.learn(found.t)?;
+        self.value = Some(found.value);
+        let change = (found.t * longest).min((found.value - value).abs());
+        let converged = change <= self.options.tolerance_change || gradient_max <= self.options.tolerance_gradient;
+        Ok(Step { value: found.value, evaluations, converged })
+    }
+
+    /// Puts the pair of a step of length `t` along the direction into the history, unless its curvature is not positive.
+    fn learn(&mut self, t: f64) -> Result<()> {
+        if self.pairs.len() == self.capacity {
+            self.pairs.pop_front();
+        }
+        let Some(pair) = (0..self.capacity).find(|row| !self.pairs.contains(row)) else { return Ok(()) };
+        let (s, y) = (pair, self.capacity + pair);
+        self.learn.set(self.learn_factors, &vector::Params { a: t as f32, b: 0.0, slot: 0 });
+        for (uniform, row) in self.learn_rows.into_iter().zip([s, y]) {
+            self.learn.set(uniform, &StoreParams { row: row as u32, a: 1.0, b: 0.0 });
+        }
+        self.learn.submit()?;
+        self.measure.submit()?;
+        let [with_s, with_y, with_g] = [0, 1, 2].map(|k| self.products[k].read());
+        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
+        for (row, products) in [(s, wide(with_s?)), (y, wide(with_y?))] {
+            for (other, value) in products.into_iter().enumerate() {
+                self.inner[row][other] = value;
+                self.inner[other][row] = value;
+            }
+        }
+        self.inner_g = wide(with_g?);
+        self.g_dot_g = f64::from(self.scalars.read()?[G_DOT_G]);
+        if self.inner[s][y] > 1e-10 {
+            self.pairs.push_back(pair);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! Proves that every operation, forward and backward, gives what the f64 oracles of tests/reference give: for both classes
+//! of kernels, with checked and with unchecked shaders, from tensors that held NaN before, with the same bits every time;
+//! and that wrong arguments come back as errors that name them.
+
+#[path = "reference/mod.rs"]
+mod reference;
+
+#[path = "ops/harness.rs"]
+mod harness;
+
+#[path = "ops/conv2d.rs"]
+mod conv2d;
+#[path = "ops/errors.rs"]
+mod errors;
+#[path = "ops/gram.rs"]
+mod gram;
+#[path = "ops/lbfgs.rs"]
+mod lbfgs;
+#[path = "ops/losses.rs"]
+mod losses;
+#[path = "ops/mean_std.rs"]
+mod mean_std;
+#[path = "ops/pad.rs"]
+mod pad;
+#[path = "ops/pool.rs"]
+mod pool;
+#[path = "ops/relu.rs"]
+mod relu;
+#[path = "ops/vector.rs"]
+mod vector;

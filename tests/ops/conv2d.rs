@@ -1,0 +1,94 @@
+//! Convolution and its gradient to the input.
+
+use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::pad::Border;
+
+use crate::harness::{SUM, check};
+use crate::reference::conv2d as reference;
+use crate::reference::Array;
+
+const PADDINGS: [(Padding, reference::Padding); 4] = [
+    (Padding::None, reference::Padding::None),
+    (Padding::Same(Border::Zero), reference::Padding::Zero),
+    (Padding::Same(Border::Reflect), reference::Padding::Reflect),
+    (Padding::Same(Border::Replicate), reference::Padding::Replicate),
+];
+
+/// What is convolved: a batch of pictures, with one set of weights for all of them or with one for each.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    images: usize,
+    size: [usize; 2],
+    bias: bool,
+    own_weights: bool,
+}
+
+const CASE: Case = Case { images: 1, size: [7, 11], bias: true, own_weights: false };
+
+/// A convolution with all the trimmings.
+const CONV: Conv2d = Conv2d {
+    channels_in: 3,
+    channels_out: 5,
+    kernel: 3,
+    stride: 1,
+    padding: Padding::Same(Border::Reflect),
+    relu: true,
+};
+
+/// One image of a batch, or the weights of one image.
+fn part(array: &Array, parts: usize, index: usize) -> Array {
+    let length = array.data.len() / parts;
+    let shape = [&[array.shape[0] / parts], &array.shape[1..]].concat();
+    Array::new(&shape, array.data[index * length..][..length].to_vec())
+}
+
+fn join(parts: Vec<Array>) -> Array {
+    let shape = [&[parts.iter().map(|part| part.shape[0]).sum()], &parts[0].shape[1..]].concat();
+    Array::new(&shape, parts.into_iter().flat_map(|part| part.data).collect())
+}
+
+fn check_conv(conv: Conv2d, case: Case) {
+    let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
+    let Case { images: n, size: [height, width], .. } = case;
+    let weight_sets = if case.own_weights { n } else { 1 };
+    let x = Array::random(&[n, c, height, width], 91);
+    let w = Array::random(&[weight_sets * m, c, k, k], 92);
+    let b = if case.bias { Array::random(&[m], 93) } else { Array::zeros(&[m]) };
+
+    let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
+    let twin = reference::Conv2d { stride: conv.stride, padding, relu: conv.relu };
+    let weights_of = |image: usize| part(&w, weight_sets, if case.own_weights { image } else { 0 });
+    let y = join((0..n).map(|image| reference::forward(twin, &part(&x, n, image), &weights_of(image), &b)).collect());
+    let dy = Array::random(&y.shape, 94);
+    let gradient = |image: usize| {
+        let [y, dy] = [&y, &dy].map(|array| part(array, n, image));
+        reference::d_input(twin, &[1, c, height, width], &weights_of(image), &y, &dy)
+    };
+    let dx = join((0..n).map(gradient).collect());
+
+    check(&format!("{conv:?} {case:?}"), &[&x, &w, &b, &dy, &y], &[&y, &dx], SUM, |rec, inputs| {
+        let &[x, w, b, dy, y] = inputs else { unreachable!() };
+        let [forward, backward] = conv.packed_count(rec.class()).map(|count| rec.transient("packed", [weight_sets * count]));
+        conv.pack(rec, w, false, forward)?;
+        conv.pack(rec, w, true, backward)?;
+        let result = conv.forward(rec, x, forward, case.bias.then_some(b))?;
+        let mask = conv.relu.then_some(y);
+        Ok(vec![result, conv.backward(rec, dy, mask, backward, [height, width])?])
+    });
+}
+
+/// Every kernel, stride and padding; sides that the stride divides and sides that it does not; ReLU and bias in turn.
+#[test]
+fn geometries_match_the_oracle() {
+    for (kernel, sizes) in [(1, [[1, 1], [4, 9]]), (3, [[5, 7], [8, 6]]), (9, [[11, 13], [10, 9]])] {
+        for stride in [1, 2] {
+            for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
+                for (odd, size) in sizes.into_iter().enumerate() {
+                    let [relu, bias] = [1, 2].map(|bit| (index + odd) & bit != 0);
+                    let conv = Conv2d { kernel, stride, padding, relu, ..CONV };
+                    check_conv(conv, Case { size, bias, images: 2, ..CASE });
+                }
+            }
+        }
+    }
+}

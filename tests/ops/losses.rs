@@ -1,0 +1,86 @@
+//! Square loss and total variation: a sum into its slot, and a gradient.
+
+use impasto::gpu::{Recorder, Tensor};
+use impasto::ops::square_loss::Weight;
+use impasto::ops::{square_loss, total_variation};
+use impasto::{Result, gpu};
+
+use crate::harness::{SUM, check, contexts};
+use crate::reference::{self, Array};
+
+/// Exact in f32, so that the oracle has the same.
+const WEIGHT: f32 = 0.375;
+
+/// Slots whose neighbours are of the size of the value, before and after.
+fn slots(value: f64) -> [Array; 2] {
+    let before = Array::random(&[3], 53).map(|other| f64::from((other * value) as f32));
+    let mut after = before.clone();
+    after.data[1] = value;
+    [before, after]
+}
+
+fn check_square_loss(shape: &[usize]) {
+    let [x, target] = [51, 52].map(|seed| Array::random(shape, seed));
+    let [before, after] = slots(reference::loss::forward(&x, &target, WEIGHT.into()));
+    let dx = reference::loss::d_a(&x, &target, WEIGHT.into());
+    check(&format!("square loss {shape:?}"), &[&x, &target, &before], &[&after, &dx], SUM, |rec, inputs| {
+        let weight = Weight::new(rec, WEIGHT);
+        square_loss::forward(rec, inputs[0], inputs[1], weight, inputs[2], 1)?;
+        Ok(vec![inputs[2], square_loss::backward(rec, inputs[0], inputs[1], weight)?])
+    });
+}
+
+#[test]
+fn square_loss_matches_the_oracle() {
+    let shapes: [&[usize]; 8] = [&[1], &[63], &[64], &[65], &[4095], &[4097], &[2, 3, 31, 33], &[2, 16, 127, 129]];
+    shapes.map(check_square_loss);
+}
+
+#[test]
+fn total_variation_matches_the_oracle() {
+    let shapes = [
+        [1, 1, 2, 1], [1, 1, 1, 2], [1, 2, 3, 5], [2, 3, 31, 63], [1, 3, 32, 64], [1, 3, 33, 65], [2, 1, 7, 127], [1, 3, 67, 129],
+    ];
+    for shape in shapes {
+        let x = Array::random(&shape, 54);
+        let [before, after] = slots(reference::total_variation::forward(&x, WEIGHT.into()));
+        let dx = reference::total_variation::d_input(&x, WEIGHT.into());
+        check(&format!("total variation {shape:?}"), &[&x, &before], &[&after, &dx], SUM, |rec, inputs| {
+            total_variation::forward(rec, inputs[0], WEIGHT, inputs[1], 1)?;
+            Ok(vec![inputs[1], total_variation::backward(rec, inputs[0], WEIGHT)?])
+        });
+    }
+}
+
+/// The weight of a recorded loss can be changed between runs, for the loss and its gradient alike.
+#[test]
+fn a_weight_can_change() {
+    let [x, target] = [55, 56].map(|seed| Array::random(&[100], seed));
+    for context in contexts() {
+        let mut rec = Recorder::new(context);
+        let tensor = |name, values: &Array| {
+            gpu::DeviceTensor::from_values(context, name, [values.data.len()], &values.to_f32()).unwrap()
+        };
+        let tensors = [tensor("x", &x), tensor("target", &target), tensor("losses", &Array::zeros(&[1]))];
+        let dx = tensor("dx", &Array::zeros(&[100]));
+        let record = |rec: &mut Recorder| -> Result<Weight> {
+            let [x, target, losses]: [Tensor; 3] = tensors.each_ref().map(|tensor| rec.pin(tensor));
+            let into = rec.pin(&dx);
+            let weight = Weight::new(rec, 1.0);
+            square_loss::forward(rec, x, target, weight, losses, 0)?;
+            let gradient = square_loss::backward(rec, x, target, weight)?;
+            impasto::ops::vector::copy(rec, gradient, into)?;
+            Ok(weight)
+        };
+        let weight = record(&mut rec).unwrap();
+        let program = rec.finish().unwrap();
+        let run = || {
+            program.run().unwrap();
+            [tensors[2].read().unwrap(), dx.read().unwrap()].concat()
+        };
+        let first = run();
+        weight.set(&program, -4.0);
+        let second = run();
+        assert_eq!(second, first.iter().map(|value| -4.0 * value).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,99 @@
+//! Borders, dilation, and the adjoint of borders.
+
+use impasto::ops::pad::{self, Border, Placement};
+
+use crate::harness::{EXACT, SUM, check};
+use crate::reference::conv2d::Padding;
+use crate::reference::{Array, indices};
+
+fn twin(border: Border) -> Padding {
+    match border {
+        Border::Zero => Padding::Zero,
+        Border::Reflect => Padding::Reflect,
+        Border::Replicate => Padding::Replicate,
+    }
+}
+
+/// Visits every element of the bordered picture with the element of `x` that it shows.
+fn shown(border: Border, at: Placement, x: &Array, mut visit: impl FnMut([usize; 4], [usize; 4])) {
+    let [n, c, height, width] = x.dims();
+    let dilation = at.dilation as isize;
+    let source = |position: usize, size: usize| {
+        let (position, dilation) = (position as isize - at.before as isize, at.dilation as isize);
+        if position % dilation == 0 { twin(border).source(position / dilation, size) } else { None }
+    };
+    for [n, c, i, j] in indices([n, c, at.size[0], at.size[1]]) {
+        if let (Some(row), Some(column)) = (source(i, height), source(j, width)) {
+            visit([n, c, i, j], [n, c, row, column]);
+        }
+    }
+}
+
+fn bordered(border: Border, at: Placement, x: &Array) -> Array {
+    let mut y = Array::zeros(&[x.shape[0], x.shape[1], at.size[0], at.size[1]]);
+    shown(border, at, x, |yi, xi| *y.at_mut(yi) = x.at(xi));
+    y
+}
+
+fn check_forward(border: Border, shape: [usize; 4], at: Placement) {
+    let [x, mask] = [81, 86].map(|seed| Array::random(&shape, seed));
+    let masked = crate::reference::relu::d_input(&mask, &x);
+    let [y, y_masked] = [&x, &masked].map(|x| bordered(border, at, x));
+    let label = format!("pad {shape:?} {border:?} {at:?}");
+    check(&label, &[&x, &mask], &[&y, &y_masked], EXACT, |rec, inputs| {
+        let y = pad::forward(rec, inputs[0], None, border, at)?;
+        Ok(vec![y, pad::forward(rec, inputs[0], Some(inputs[1]), border, at)?])
+    });
+}
+
+fn check_backward(border: Border, before: usize, shape: [usize; 4]) {
+    let [n, c, height, width] = shape;
+    let size = [height + 2 * before, width + 2 * before];
+    let dy = Array::random(&[n, c, size[0], size[1]], 83);
+    let mut dx = Array::zeros(&shape);
+    let at = Placement { before, size, dilation: 1 };
+    shown(border, at, &Array::zeros(&shape), |yi, xi| *dx.at_mut(xi) += dy.at(yi));
+    check(&format!("pad gradient {shape:?} {border:?} {before}"), &[&dy], &[&dx], SUM, |rec, inputs| {
+        Ok(vec![pad::backward(rec, inputs[0], border, before, [height, width])?])
+    });
+}
+
+const BORDERS: [Border; 3] = [Border::Zero, Border::Reflect, Border::Replicate];
+
+#[test]
+fn forward_matches_the_oracle() {
+    for border in BORDERS {
+        // With as much, more and less after the picture as before it.
+        for (shape, before, after) in [
+            ([1, 1, 2, 2], 1, 1), ([2, 3, 5, 7], 4, 4), ([1, 2, 9, 31], 0, 3), ([3, 1, 4, 29], 1, 2), ([1, 17, 6, 65], 1, 0),
+        ] {
+            let size = [shape[2], shape[3]].map(|side| side + before + after);
+            check_forward(border, shape, Placement { before, size, dilation: 1 });
+        }
+    }
+    check_forward(Border::Zero, [1, 1, 1, 1], Placement { before: 0, size: [1, 1], dilation: 1 });
+    check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], dilation: 1 });
+}
+
+#[test]
+fn dilation_matches_the_oracle() {
+    for (shape, before, size) in [
+        ([1, 1, 1, 1], 2, [5, 5]), ([2, 3, 5, 7], 1, [11, 15]), ([1, 2, 3, 16], 8, [22, 48]), ([1, 1, 2, 3], 0, [4, 6]),
+    ] {
+        check_forward(Border::Zero, shape, Placement { before, size, dilation: 2 });
+    }
+}
+
+#[test]
+fn backward_matches_the_oracle() {
+    for border in [Border::Reflect, Border::Replicate] {
+        // Pictures so small that a single element is shown on both sides, too.
+        for (shape, before) in [
+            ([1, 1, 2, 2], 1), ([1, 1, 3, 4], 1), ([1, 2, 5, 5], 4), ([2, 3, 6, 9], 4), ([1, 2, 8, 31], 1), ([2, 1, 10, 33], 4),
+        ] {
+            check_backward(border, before, shape);
+        }
+    }
+    check_backward(Border::Replicate, 4, [1, 1, 1, 1]);
+    check_backward(Border::Replicate, 1, [2, 3, 1, 5]);
+}

@@ -1,0 +1,121 @@
+//! Reference implementations in f64: the oracles that the GPU kernels are compared with.
+//!
+//! Every function is the textbook formula as a naive loop, never optimised. The module is shared by several test
+//! binaries (`#[path = "reference/mod.rs"] mod reference;`), none of which uses all of it. Its own tests, which hold
+//! every gradient against central differences of its forward function, are in `tests/reference_gradients.rs`.
+#![allow(dead_code)]
+
+pub mod adam;
+pub mod compare;
+pub mod conv2d;
+pub mod gram;
+pub mod lbfgs;
+pub mod line_search;
+pub mod loss;
+pub mod mean_std;
+pub mod pool;
+pub mod relu;
+pub mod total_variation;
+pub mod vector;
+
+#[allow(unused_imports)]
+pub use compare::{central_differences, compare, compare_f64, gradient_check};
+
+/// A dense tensor in row-major order; images and feature maps are NCHW.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    pub shape: Vec<usize>,
+    pub data: Vec<f64>,
+}
+
+impl Array {
+    pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), data.len(), "shape {shape:?} does not fit the data");
+        Self { shape: shape.to_vec(), data }
+    }
+
+    /// A one-dimensional array.
+    pub fn vector(data: Vec<f64>) -> Self {
+        Self::new(&[data.len()], data)
+    }
+
+    pub fn zeros(shape: &[usize]) -> Self {
+        Self::new(shape, vec![0.0; shape.iter().product()])
+    }
+
+    /// Uniform values in (-1, 1): odd multiples of 2⁻²², so none is zero and all are exact in f32.
+    pub fn random(shape: &[usize], seed: u64) -> Self {
+        let mut state = seed;
+        let mut draw = || (2 * (splitmix64(&mut state) >> 42) + 1) as f64 / (1 << 22) as f64 - 1.0;
+        Self::new(shape, (0..shape.iter().product()).map(|_| draw()).collect())
+    }
+
+    /// Distinct values in (-1, 1] in random order, evenly spaced, so no two are close to a tie.
+    pub fn distinct(shape: &[usize], seed: u64) -> Self {
+        let random = Self::random(shape, seed).data;
+        let mut order: Vec<usize> = (0..random.len()).collect();
+        order.sort_by(|&i, &j| random[i].total_cmp(&random[j]));
+        let mut distinct = Self::zeros(shape);
+        for (rank, &i) in order.iter().enumerate() {
+            distinct.data[i] = 2.0 * (rank + 1) as f64 / order.len() as f64 - 1.0;
+        }
+        distinct
+    }
+
+    pub fn from_f32(shape: &[usize], data: &[f32]) -> Self {
+        Self::new(shape, data.iter().map(|&v| f64::from(v)).collect())
+    }
+
+    pub fn to_f32(&self) -> Vec<f32> {
+        self.data.iter().map(|&v| v as f32).collect()
+    }
+
+    /// The shape as a fixed-size array: `let [n, c, h, w] = x.dims();`.
+    pub fn dims<const RANK: usize>(&self) -> [usize; RANK] {
+        self.shape.as_slice().try_into().unwrap_or_else(|_| panic!("shape {:?} is not of rank {RANK}", self.shape))
+    }
+
+    pub fn at<const RANK: usize>(&self, index: [usize; RANK]) -> f64 {
+        self.data[self.offset(index)]
+    }
+
+    pub fn at_mut<const RANK: usize>(&mut self, index: [usize; RANK]) -> &mut f64 {
+        let offset = self.offset(index);
+        &mut self.data[offset]
+    }
+
+    pub fn map(&self, f: impl FnMut(f64) -> f64) -> Self {
+        Self { shape: self.shape.clone(), data: self.data.iter().copied().map(f).collect() }
+    }
+
+    fn offset<const RANK: usize>(&self, index: [usize; RANK]) -> usize {
+        let dims: [usize; RANK] = self.dims();
+        let mut offset = 0;
+        for (i, size) in index.into_iter().zip(dims) {
+            assert!(i < size, "index {index:?} is outside shape {dims:?}");
+            offset = offset * size + i;
+        }
+        offset
+    }
+}
+
+/// Every index of an array of this shape, in row-major order.
+pub fn indices<const RANK: usize>(shape: [usize; RANK]) -> impl Iterator<Item = [usize; RANK]> {
+    (0..shape.iter().product()).map(move |mut offset: usize| {
+        let mut index = [0; RANK];
+        for (i, size) in index.iter_mut().zip(shape).rev() {
+            *i = offset % size;
+            offset /= size;
+        }
+        index
+    })
+}
+
+/// Steele, Lea and Flood's SplitMix64 generator.
+fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

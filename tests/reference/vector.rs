@@ -1,0 +1,38 @@
+//! The vector operations that the optimisers are made of.
+
+/// `y + alpha x`
+pub fn axpy(alpha: f64, x: &[f64], y: &[f64]) -> Vec<f64> {
+    assert_eq!(x.len(), y.len());
+    x.iter().zip(y).map(|(x, y)| y + alpha * x).collect()
+}
+
+/// `alpha x`
+pub fn scale(alpha: f64, x: &[f64]) -> Vec<f64> {
+    x.iter().map(|x| alpha * x).collect()
+}
+
+/// `Σ a b`
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// `Σ |x|`
+pub fn l1(x: &[f64]) -> f64 {
+    x.iter().map(|x| x.abs()).sum()
+}
+
+/// `√(Σ x²)`
+pub fn l2(x: &[f64]) -> f64 {
+    dot(x, x).sqrt()
+}
+
+/// `max |x|`
+pub fn max_abs(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |largest, x| largest.max(x.abs()))
+}
+
+/// Every element moved to the nearest point of `[low, high]`.
+pub fn clamp(x: &[f64], low: f64, high: f64) -> Vec<f64> {
+    x.iter().map(|x| x.clamp(low, high)).collect()
+}

@@ -1,0 +1,230 @@
+//! Proves, without a device, that every kernel in every variant parses, validates and translates to SPIR-V, MSL and HLSL;
+//! that the parameter blocks are laid out alike in Rust and in WGSL; and that wrong names are errors that say so.
+
+use impasto::gpu::{Access, Binding, Interface, Kernel, expand, interface_of, shader_names, shader_source};
+use impasto::ops::{self, Layout};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, ShaderStage, TypeInner};
+
+fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
+    let text = expand(kernel).unwrap();
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
+    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
+    let info = info.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
+    (module, info)
+}
+
+/// One kernel for each combination of file and constants: its entry points share the text.
+fn texts() -> Vec<Kernel> {
+    let mut distinct: Vec<Kernel> = Vec::new();
+    for kernel in ops::kernels() {
+        if !distinct.iter().any(|known| (known.shader, &known.constants) == (kernel.shader, &kernel.constants)) {
+            distinct.push(kernel);
+        }
+    }
+    distinct
+}
+
+#[test]
+fn every_kernel_translates_to_spir_v() {
+    for kernel in texts() {
+        let (module, info) = parse(&kernel);
+        let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+        let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        assert!(words.len() > 100, "{kernel}");
+    }
+}
+
+#[test]
+fn every_kernel_translates_to_msl() {
+    for kernel in texts() {
+        let (module, info) = parse(&kernel);
+        let options = msl::Options { lang_version: (2, 3), ..Default::default() };
+        let (text, translation) = msl::write_string(&module, &info, &options, &Default::default())
+            .unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        for name in translation.entry_point_names {
+            let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
+            assert!(text.contains(&format!("kernel void {name}(")), "{kernel}");
+        }
+    }
+}
+
+#[test]
+fn every_kernel_translates_to_hlsl() {
+    for kernel in texts() {
+        let (module, info) = parse(&kernel);
+        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+        let mut text = String::new();
+        let reflection = hlsl::Writer::new(&mut text, &options, &Default::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        for name in reflection.entry_point_names {
+            let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
+            assert!(text.contains(&format!("void {name}(")), "{kernel}");
+        }
+    }
+}
+
+#[test]
+fn every_file_is_embedded() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    for (folder, prefix) in [(folder.clone(), ""), (folder.join("lib"), "lib/")] {
+        for file in folder.read_dir().unwrap().map(Result::unwrap).filter(|file| file.path().is_file()) {
+            let name = format!("{prefix}{}", file.file_name().to_str().unwrap());
+            assert_eq!(shader_source(&name), Some(std::fs::read_to_string(file.path()).unwrap().as_str()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_entry_point_of_every_file_is_a_kernel() {
+    let kernels = ops::kernels();
+    assert!(shader_names().count() > 10);
+    for shader in shader_names() {
+        let known = |entry: &str| kernels.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry);
+        let (module, _) = parse(kernels.iter().find(|kernel| kernel.shader == shader).expect(shader));
+        for entry in &module.entry_points {
+            assert_eq!(entry.stage, ShaderStage::Compute);
+            assert!(known(&entry.name), "no kernel runs {shader}:{}", entry.name);
+        }
+    }
+}
+
+/// What any WebGPU device allows: a host engine's device may have no more.
+#[test]
+fn every_kernel_fits_the_least_device() {
+    for kernel in ops::kernels() {
+        let Interface { bindings, workgroup_size } = interface_of(&kernel).unwrap();
+        assert!(workgroup_size.iter().product::<u32>() <= 256, "{kernel}: {workgroup_size:?} threads");
+        let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
+        assert!(storage <= 8, "{kernel}: {storage} storage buffers");
+        let (module, info) = parse(&kernel);
+        let entry = module.entry_points.iter().position(|entry| entry.name == kernel.entry).unwrap();
+        let uses = info.get_entry_point(entry);
+        let shared = module.global_variables.iter().filter(|&(handle, variable)| {
+            variable.space == naga::AddressSpace::WorkGroup && !uses[handle].is_empty()
+        });
+        let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+        assert!(bytes <= 16 << 10, "{kernel}: {bytes} bytes of workgroup memory");
+    }
+}
+
+/// Where floats are added in an order that the scheduler chooses, the same inputs give different bits.
+#[test]
+fn no_kernel_has_an_atomic_float() {
+    let is_atomic_float =
+        |inner: &TypeInner| matches!(inner, TypeInner::Atomic(scalar) if scalar.kind == naga::ScalarKind::Float);
+    let has_one = |module: &Module| module.types.iter().any(|(_, kind)| is_atomic_float(&kind.inner));
+    for kernel in texts() {
+        assert!(!has_one(&parse(&kernel).0), "{kernel}");
+    }
+    let tampered = naga::front::wgsl::parse_str("@group(0) @binding(0) var<storage, read_write> sum: atomic<f32>;");
+    assert!(has_one(&tampered.unwrap()));
+}
+
+/// Whether Rust's layout of a parameter block is the shader's: size, and name and offset of every member.
+fn compare(layout: &Layout, binding: &Binding) -> Result<(), String> {
+    let members: Vec<_> = binding.members.iter().map(|(name, offset)| (name.as_str(), *offset as usize)).collect();
+    if layout.fields != members {
+        return Err(format!("{}: {:?} in Rust, {members:?} in WGSL", layout.kernel, layout.fields));
+    }
+    if layout.size != binding.size as usize {
+        return Err(format!("{}: {} bytes in Rust, {} in WGSL", layout.kernel, layout.size, binding.size));
+    }
+    Ok(())
+}
+
+#[test]
+fn parameter_blocks_are_laid_out_alike() {
+    for layout in ops::layouts() {
+        let interface = interface_of(&layout.kernel).unwrap();
+        let binding = interface.bindings.iter().find(|binding| binding.name == layout.variable).expect(layout.variable);
+        assert_eq!(binding.access, Access::Uniform);
+        compare(&layout, binding).unwrap();
+    }
+}
+
+#[test]
+fn every_parameter_block_has_a_layout() {
+    let layouts = ops::layouts();
+    for kernel in ops::kernels() {
+        for binding in interface_of(&kernel).unwrap().bindings {
+            let same = |layout: &&Layout| layout.kernel.shader == kernel.shader && layout.variable == binding.name;
+            if binding.access == Access::Uniform {
+                compare(layouts.iter().find(same).unwrap_or_else(|| panic!("{kernel}")), &binding).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_layout_is_noticed() {
+    for index in 0..ops::layouts().len() {
+        let rejects = |tamper: fn(&mut Layout)| {
+            let mut layout = ops::layouts().swap_remove(index);
+            let interface = interface_of(&layout.kernel).unwrap();
+            let binding = interface.bindings.iter().find(|binding| binding.name == layout.variable).unwrap();
+            tamper(&mut layout);
+            assert!(compare(&layout, binding).is_err(), "{}", layout.kernel);
+        };
+        rejects(|layout| layout.size += 4);
+        rejects(|layout| layout.fields[0].1 += 4);
+        rejects(|layout| layout.fields[0].0 = "other");
+        rejects(|layout| drop(layout.fields.pop()));
+    }
+}
+
+#[test]
+fn constants_are_set_in_the_file_and_in_what_it_imports() {
+    let kernel = Kernel::new("conv2d.wgsl", "forward").set("KERNEL", 9u32).set("MODE", 2u32).set("BIAS", false);
+    let text = expand(&kernel).unwrap();
+    for line in ["const KERNEL: u32 = 9u;", "const MODE: u32 = 2u;", "const BIAS: bool = false;"] {
+        assert_eq!(text.lines().filter(|known| *known == line).count(), 1, "{line}");
+    }
+    for line in ["const KERNEL: u32 = 3u;", "const MODE: u32 = 0u;", "const BIAS: bool = true;", "#import"] {
+        assert!(!text.contains(line), "{line}");
+    }
+    assert!(!shader_source("conv2d.wgsl").unwrap().contains("const MODE:"), "MODE is the library's");
+    assert_eq!(interface_of(&Kernel::new("vector.wgsl", "sum").set("REDUCE_SIZE", 32u32)).unwrap().workgroup_size, [32, 1, 1]);
+}
+
+/// `arrayLength` is no access: a transient that is only stored to needs no value before.
+#[test]
+fn accesses_are_what_the_entry_point_does() {
+    let accesses = |entry| {
+        let bindings = interface_of(&Kernel::new("vector.wgsl", entry)).unwrap().bindings;
+        bindings.into_iter().map(|binding| (binding.name, binding.access)).collect::<Vec<_>>()
+    };
+    let [params, x, y, z] = ["params", "x", "y", "z"].map(String::from);
+    let (params, x) = ((params, Access::Uniform), (x, Access::Read));
+    assert_eq!(accesses("affine"), [params.clone(), x.clone(), (y, Access::Read), (z.clone(), Access::Write)]);
+    assert_eq!(accesses("axpy"), [params.clone(), x, (z.clone(), Access::ReadWrite)]);
+    assert_eq!(accesses("clamp_range"), [params, (z, Access::ReadWrite)]);
+}
+
+#[test]
+fn every_import_is_of_a_library_that_is_there() {
+    for shader in shader_names() {
+        let text = shader_source(shader).unwrap();
+        for name in text.lines().filter_map(|line| line.strip_prefix("#import ")) {
+            assert!(name.starts_with("lib/"), "{shader} imports {name}");
+            let library = shader_source(name).unwrap_or_else(|| panic!("{shader} imports {name}"));
+            assert!(!library.contains("#import"), "{name} imports: one flat level is allowed");
+        }
+    }
+}
+
+#[test]
+fn wrong_names_are_errors_that_name_them() {
+    let message = |kernel: Kernel| interface_of(&kernel).unwrap_err().to_string();
+    let unknown_constant = message(Kernel::new("conv2d.wgsl", "forward").set("KERNAL", 3u32));
+    assert!(unknown_constant.contains("conv2d.wgsl:forward") && unknown_constant.contains("KERNAL"), "{unknown_constant}");
+    let unknown_file = message(Kernel::new("convolution.wgsl", "forward"));
+    assert!(unknown_file.contains("convolution.wgsl:forward") && unknown_file.contains("no such file"), "{unknown_file}");
+    let unknown_entry = message(Kernel::new("relu.wgsl", "sideways"));
+    assert!(unknown_entry.contains("relu.wgsl:sideways") && unknown_entry.contains("entry point"), "{unknown_entry}");
+    let wrong_type = message(Kernel::new("conv2d.wgsl", "forward").set("KERNEL", true));
+    assert!(wrong_type.contains("conv2d.wgsl:forward") && wrong_type.contains("KERNEL"), "{wrong_type}");
+}
