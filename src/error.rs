@@ -109,12 +109,7 @@ impl Error {
         expected: impl Into<String>,
         got: impl std::fmt::Display,
     ) -> Self {
-        Error::Argument {
-            op: op.into(),
-            argument: argument.into(),
-            expected: expected.into(),
-            got: got.to_string(),
-        }
+        Error::Argument { op: op.into(), argument: argument.into(), expected: expected.into(), got: got.to_string() }
     }
 
     /// A failed file operation, with the system's words.

@@ -9,7 +9,8 @@ use naga::{Module, ShaderStage, TypeInner};
 
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
     let text = expand(kernel).unwrap();
-    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
+    let module =
+        naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
     let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     let info = info.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
@@ -103,9 +104,10 @@ fn every_kernel_fits_the_least_device() {
         let (module, info) = parse(&kernel);
         let entry = module.entry_points.iter().position(|entry| entry.name == kernel.entry).unwrap();
         let uses = info.get_entry_point(entry);
-        let shared = module.global_variables.iter().filter(|&(handle, variable)| {
-            variable.space == naga::AddressSpace::WorkGroup && !uses[handle].is_empty()
-        });
+        let shared = module
+            .global_variables
+            .iter()
+            .filter(|&(handle, variable)| variable.space == naga::AddressSpace::WorkGroup && !uses[handle].is_empty());
         let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
         assert!(bytes <= 16 << 10, "{kernel}: {bytes} bytes of workgroup memory");
     }
@@ -187,7 +189,10 @@ fn constants_are_set_in_the_file_and_in_what_it_imports() {
         assert!(!text.contains(line), "{line}");
     }
     assert!(!shader_source("conv2d.wgsl").unwrap().contains("const MODE:"), "MODE is the library's");
-    assert_eq!(interface_of(&Kernel::new("vector.wgsl", "sum").set("REDUCE_SIZE", 32u32)).unwrap().workgroup_size, [32, 1, 1]);
+    assert_eq!(
+        interface_of(&Kernel::new("vector.wgsl", "sum").set("REDUCE_SIZE", 32u32)).unwrap().workgroup_size,
+        [32, 1, 1]
+    );
 }
 
 /// `arrayLength` is no access: a transient that is only stored to needs no value before.
@@ -220,9 +225,15 @@ fn every_import_is_of_a_library_that_is_there() {
 fn wrong_names_are_errors_that_name_them() {
     let message = |kernel: Kernel| interface_of(&kernel).unwrap_err().to_string();
     let unknown_constant = message(Kernel::new("conv2d.wgsl", "forward").set("KERNAL", 3u32));
-    assert!(unknown_constant.contains("conv2d.wgsl:forward") && unknown_constant.contains("KERNAL"), "{unknown_constant}");
+    assert!(
+        unknown_constant.contains("conv2d.wgsl:forward") && unknown_constant.contains("KERNAL"),
+        "{unknown_constant}"
+    );
     let unknown_file = message(Kernel::new("convolution.wgsl", "forward"));
-    assert!(unknown_file.contains("convolution.wgsl:forward") && unknown_file.contains("no such file"), "{unknown_file}");
+    assert!(
+        unknown_file.contains("convolution.wgsl:forward") && unknown_file.contains("no such file"),
+        "{unknown_file}"
+    );
     let unknown_entry = message(Kernel::new("relu.wgsl", "sideways"));
     assert!(unknown_entry.contains("relu.wgsl:sideways") && unknown_entry.contains("entry point"), "{unknown_entry}");
     let wrong_type = message(Kernel::new("conv2d.wgsl", "forward").set("KERNEL", true));

@@ -1,12 +1,26 @@
 //! `impasto bench`
 
-use impasto::Result;
+use impasto::bench::{self, Workload};
+use impasto::{Error, Result};
+use indicatif::ProgressBar;
 
-use super::DeviceArgs;
+use super::{DeviceArgs, print_line};
 
 /// What to measure.
 #[derive(clap::Args)]
+#[command(after_help = "\
+GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
+Other programs that use the machine make figures worse: repeat, and compare medians.")]
 pub struct Args {
+    /// Side of the picture in pixels
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    size: usize,
+    /// Only what has this in its name, such as `gram` or `64->64`
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Least seconds spent on each measurement
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -15,6 +29,40 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let _ = (args.json, args.device.open()?);
+    if args.size < 16 {
+        return Err(Error::argument("bench", "--size", "at least 16", args.size));
+    }
+    let context = args.device.open()?;
+    let mut workloads = bench::all(&context, args.size)?;
+    workloads.retain(|workload| args.only.as_ref().is_none_or(|text| workload.name.contains(text)));
+    if !args.json {
+        print_line(format_args!("{}, {}", context.name(), context.driver()))?;
+        print_line(format_args!("{:<34} {:>10} {:>10} {:>10} {:>8}", "", "median ms", "best ms", "GFLOP/s", "GB/s"))?;
+    }
+    let bar = ProgressBar::new(workloads.len() as u64);
+    let mut rows = Vec::new();
+    for workload in &mut workloads {
+        let measured = workload.measure(args.seconds)?;
+        bar.inc(1);
+        let Workload { name, flops, bytes, .. } = workload;
+        let per_second = |amount: u64| amount as f64 * 1e-9 / measured.median;
+        let (gflops, gigabytes) = (per_second(*flops), per_second(*bytes));
+        if args.json {
+            rows.push(serde_json::json!({
+                "name": name, "median_seconds": measured.median, "best_seconds": measured.best,
+                "gflop": *flops as f64 * 1e-9, "gflop_per_second": gflops, "gigabyte_per_second": gigabytes,
+            }));
+        } else {
+            let (median, best) = (measured.median * 1e3, measured.best * 1e3);
+            bar.suspend(|| {
+                print_line(format_args!("{name:<34} {median:>10.2} {best:>10.2} {gflops:>10.1} {gigabytes:>8.1}"))
+            })?;
+        }
+    }
+    bar.finish_and_clear();
+    if args.json {
+        let (device, driver) = (context.name(), context.driver());
+        print_line(serde_json::json!({"device": device, "driver": driver, "size": args.size, "workloads": rows}))?;
+    }
     Ok(())
 }

@@ -7,6 +7,13 @@ use super::print_line;
 
 /// What to print.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  impasto devices
+  impasto stylize photo.jpg --style painting.jpg --device 1 -o out.png
+  IMPASTO_DEVICE=llvmpipe impasto bench
+
+Numbers and names are what --device and $IMPASTO_DEVICE take; a part of a name is enough.")]
 pub struct Args {
     /// Print JSON
     #[arg(long)]

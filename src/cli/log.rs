@@ -6,22 +6,29 @@ use std::path::{Path, PathBuf};
 
 use impasto::{Error, Result};
 
-/// An open log; every line is on disk once written, so that an interrupted run leaves a whole file.
+/// A log, whose file is made by the first line: work that is refused leaves an older log as it was. Every line is on disk
+/// once written, so that an interrupted run leaves whole lines.
 pub struct Log {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: Option<BufWriter<File>>,
 }
 
 impl Log {
-    /// Starts a log, replacing an older one.
-    pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|error| Error::file("create", path, error))?;
-        Ok(Log { path: path.into(), file: BufWriter::new(file) })
+    /// A log that will replace an older one.
+    pub fn new(path: &Path) -> Self {
+        Log { path: path.into(), file: None }
     }
 
     /// Appends one line.
     pub fn write(&mut self, line: &serde_json::Value) -> Result<()> {
-        let written = writeln!(self.file, "{line}").and_then(|()| self.file.flush());
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = File::create(&self.path).map_err(|error| Error::file("create", &self.path, error))?;
+                self.file.insert(BufWriter::new(file))
+            }
+        };
+        let written = writeln!(file, "{line}").and_then(|()| file.flush());
         written.map_err(|error| Error::file("write", &self.path, error))
     }
 }

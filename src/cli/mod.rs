@@ -14,11 +14,16 @@ use impasto::{Error, Result};
 
 /// Neural style transfer on any GPU.
 #[derive(Parser)]
-#[command(version, propagate_version = true, max_term_width = 110, after_help = "\
+#[command(
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "\
 Examples:
   impasto stylize photo.jpg --style painting.jpg -o out.png
   impasto stylize photo.jpg --style a.jpg:0.7 --style b.jpg:0.3 --size 1024 -o out.png
-  impasto devices")]
+  impasto devices"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -61,13 +66,19 @@ impl DeviceArgs {
 pub fn run() -> Result<()> {
     let cli = Cli::parse();
     let level = [tracing::Level::WARN, tracing::Level::INFO, tracing::Level::DEBUG][usize::from(cli.verbose.min(2))];
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).without_time().init();
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    log.with_ansi(colored(std::io::stderr())).with_target(false).without_time().init();
     match cli.command {
         Command::Stylize(args) => stylize::run(*args),
         Command::Devices(args) => devices::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),
     }
+}
+
+/// Whether escape codes make sense there: on a terminal whose user has not asked for none (no-color.org).
+fn colored(stream: impl std::io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes a line of data to stdout; a reader that has left (`| head`) is no error.

@@ -23,14 +23,17 @@ use super::{DeviceArgs, print_line};
 
 /// Arguments of `impasto stylize`.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   impasto stylize photo.jpg --style painting.jpg -o out.png
   impasto stylize photo.jpg --style painting.jpg --keep-color luminance --size 1024 -o out.png
   impasto stylize photo.jpg --style a.jpg:2 --style b.jpg:1 --init noise --seed 7 -o out.png
   impasto stylize photo.jpg --style painting.jpg --preset first-five --log loss.jsonl -o out.png
 
-A larger --style-weight paints more freely; a --style-scale above 1 makes larger strokes.")]
+A larger --style-weight paints more freely; a --style-scale above 1 makes larger strokes."
+)]
 pub struct Args {
     /// The photo: PNG, JPEG, WebP or TIFF
     content: PathBuf,
@@ -46,7 +49,7 @@ pub struct Args {
     /// A known-good set of choices; options given beside it win
     #[arg(long, value_enum, default_value = "default")]
     preset: PresetName,
-    /// Evaluations of loss and gradient at each scale [default: the preset's, 100]
+    /// Evaluations of loss and gradient at each scale; L-BFGS ends the iteration it is in [default: the preset's, 100]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Long side of the result in pixels [default: the content's, at most 512]
@@ -221,8 +224,14 @@ impl Args {
     /// Refuses what cannot be written before any work is done.
     fn check_outputs(&self) -> Result<()> {
         picture::check_output(&self.output)?;
+        let mut others = vec![&self.output];
         for path in self.log.iter().chain(&self.profile) {
             impasto::io::atomic::check_writable(path)?;
+            if others.contains(&path) {
+                let expected = "three different files";
+                return Err(Error::argument("stylize", "--output, --log and --profile", expected, path.display()));
+            }
+            others.push(path);
         }
         if self.save_every == Some(0) {
             return Err(Error::argument("stylize", "--save-every", "at least 1", 0));
@@ -296,7 +305,7 @@ fn paint(
     settings: &Settings,
 ) -> Result<gatys::Outcome> {
     let interrupted = interrupt_flag();
-    let mut log = args.log.as_deref().map(Log::create).transpose()?;
+    let mut log = args.log.as_deref().map(Log::new);
     let bar = progress_bar();
     let mut next_save = args.save_every;
     let mut last = (0, Instant::now());
@@ -307,7 +316,7 @@ fn paint(
         let [scale, scales] = progress.scale;
         let [width, height] = progress.size;
         bar.set_length(most as u64);
-        bar.set_position(done as u64);
+        bar.set_position(done.min(most) as u64);
         bar.set_message(format!(
             "scale {}/{scales} {width}x{height}  loss {:.4e}  {pace:.2} s an evaluation",
             scale + 1,

@@ -12,8 +12,16 @@ use impasto::{Error, Result, gpu::Context, nets::Vgg19};
 use super::{data_directory, print_line};
 
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  impasto weights inspect vgg19-dcbb9e9d.pth
+  impasto weights import vgg19-dcbb9e9d.pth")]
 pub enum Command {
     /// List a file's tensors, their shapes, and which convention of VGG-19 it follows
+    #[command(after_help = "\
+Examples:
+  impasto weights inspect vgg19-dcbb9e9d.pth
+  impasto weights inspect net.safetensors --json")]
     Inspect {
         /// A .safetensors or .pth file
         file: PathBuf,
@@ -22,6 +30,11 @@ pub enum Command {
         json: bool,
     },
     /// Check a VGG-19 file and store it in the user's data directory, where `stylize` finds it
+    #[command(after_help = "\
+Examples:
+  impasto weights import vgg19-dcbb9e9d.pth
+  impasto weights import vgg19-d01eb7cb.pth --convention caffe
+  impasto weights import vgg_normalised.safetensors --precision f32")]
     Import {
         /// A .safetensors or .pth file
         file: PathBuf,
@@ -78,7 +91,12 @@ fn inspect(file: &WeightFile, json: bool) -> Result<()> {
         }));
     }
     let parameters: usize = file.tensors.iter().map(|(_, tensor)| tensor.data.len()).sum();
-    print_line(format_args!("{}: {:?}, {} tensors, {parameters} values", file.path.display(), file.format, file.tensors.len()))?;
+    print_line(format_args!(
+        "{}: {:?}, {} tensors, {parameters} values",
+        file.path.display(),
+        file.format,
+        file.tensors.len()
+    ))?;
     let width = file.tensors.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, tensor) in &file.tensors {
         print_line(format_args!("  {name:width$}  {:4?}  {:?}", tensor.dtype, tensor.shape))?;
@@ -129,14 +147,20 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
 
 /// The net that `--vgg` names: a file, `random` or `random:WIDTH`, or, without it, the imported one.
 pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
-    if let Some(rest) = choice.and_then(|name| name.strip_prefix("random")).filter(|rest| rest.is_empty() || rest.starts_with(':')) {
+    if let Some(rest) =
+        choice.and_then(|name| name.strip_prefix("random")).filter(|rest| rest.is_empty() || rest.starts_with(':'))
+    {
         let width = match rest.strip_prefix(':') {
             None => 0.5,
-            Some(text) => text.parse().ok().filter(|w| (0.05..=1.0).contains(w)).ok_or_else(|| {
-                Error::argument("stylize", "--vgg random:WIDTH", "a width from 0.05 to 1", text)
-            })?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|w| (0.05..=1.0).contains(w))
+                .ok_or_else(|| Error::argument("stylize", "--vgg random:WIDTH", "a width from 0.05 to 1", text))?,
         };
-        tracing::warn!("using a VGG of random weights: it carries texture and colour, but less than trained weights do");
+        tracing::warn!(
+            "using a VGG of random weights: it carries texture and colour, but less than trained weights do"
+        );
         return Vgg19::random(context, width, 1, pool);
     }
     let path = match choice {

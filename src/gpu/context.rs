@@ -115,8 +115,7 @@ fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::A
     match position {
         Some(index) => Ok(found.swap_remove(index)),
         None => {
-            let names: Vec<_> =
-                found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            let names: Vec<_> = found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
             let help = format!("there is {} (see `impasto devices`)", names.join(", "));
             Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help })
         }
@@ -139,9 +138,11 @@ impl Context {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
-            Error::NoAdapter { wanted: format!("could be opened: {} failed", adapter.get_info().name), help: error.to_string() }
-        })?;
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| Error::NoAdapter {
+                wanted: format!("could be opened: {} failed", adapter.get_info().name),
+                help: error.to_string(),
+            })?;
         let lost = Arc::new(Mutex::new(None));
         let seen = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
@@ -169,7 +170,12 @@ impl Context {
         let can_broadcast = device.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8;
         let class = match options.class {
             Some(KernelClass::Broadcast) if !can_broadcast => {
-                return Err(Error::argument("context", "class", "tiled (this adapter has no subgroups of 8 lanes)", "broadcast"));
+                return Err(Error::argument(
+                    "context",
+                    "class",
+                    "tiled (this adapter has no subgroups of 8 lanes)",
+                    "broadcast",
+                ));
             }
             Some(class) => class,
             None if can_broadcast && info.device_type == wgpu::DeviceType::Cpu => KernelClass::Broadcast,
@@ -330,8 +336,7 @@ fn open_pipeline_cache(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Optio
     let key = wgpu::util::pipeline_cache_key(info)?;
     let path = directories::ProjectDirs::from("", "", "impasto")?.cache_dir().join(key);
     let data = std::fs::read(&path).ok();
-    let descriptor =
-        wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
+    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
     // SAFETY: the data was written by `save_pipeline_cache` from `PipelineCache::get_data`; wgpu checks its header
     // (adapter, driver version, length) and starts empty where they differ.
     #[allow(unsafe_code)]

@@ -67,7 +67,12 @@ impl Program {
                 });
                 let make = |usage| {
                     let size = u64::from(count) * 8;
-                    device.create_buffer(&wgpu::BufferDescriptor { label: Some("profile"), size, usage, mapped_at_creation: false })
+                    device.create_buffer(&wgpu::BufferDescriptor {
+                        label: Some("profile"),
+                        size,
+                        usage,
+                        mapped_at_creation: false,
+                    })
                 };
                 let resolved = make(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
                 let staging = make(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);

@@ -43,9 +43,9 @@ impl Program {
             plan.sizes.iter().map(|&bytes| context.create_buffer("transient", bytes)).collect::<Result<_>>()?;
         let buffer_of = |id: u32| match &recorder.places[id as usize] {
             Place::Pinned(tensor) => tensor.buffer(),
-            Place::Transient { name } => plan.slot[id as usize].map(|slot| &transients[slot]).ok_or_else(|| {
-                Error::argument(name.clone(), "tensor", "part of a dispatch", "one that is not")
-            }),
+            Place::Transient { name } => plan.slot[id as usize]
+                .map(|slot| &transients[slot])
+                .ok_or_else(|| Error::argument(name.clone(), "tensor", "part of a dispatch", "one that is not")),
         };
         let (offsets, size) = recorder.block_offsets();
         let uniforms = (size > 0)
@@ -84,11 +84,8 @@ impl Program {
                 };
                 entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
             }
-            let descriptor = wgpu::BindGroupDescriptor {
-                label: Some(&dispatch.label),
-                layout: &pipeline.layout,
-                entries: &entries,
-            };
+            let descriptor =
+                wgpu::BindGroupDescriptor { label: Some(&dispatch.label), layout: &pipeline.layout, entries: &entries };
             let bind_group = context.scoped(|| context.device().create_bind_group(&descriptor))?;
             steps.push(Step {
                 pipeline,
@@ -113,6 +110,11 @@ impl Program {
     /// Floating-point operations of one run.
     pub fn flops(&self) -> u64 {
         self.steps.iter().map(|step| step.flops).sum()
+    }
+
+    /// Bytes of the tensors that one run touches, each counted once a dispatch.
+    pub fn bytes(&self) -> u64 {
+        self.steps.iter().map(|step| step.bytes).sum()
     }
 
     /// Number of dispatches of one run.

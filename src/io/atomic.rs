@@ -76,8 +76,10 @@ fn create_beside(path: &Path) -> Result<NamedTempFile> {
 }
 
 fn failure(path: &Path, error: &io::Error) -> Error {
-    let directory = directory_of(path).display();
+    let parent = directory_of(path);
+    let directory = parent.display();
     let reason = match error.kind() {
+        ErrorKind::NotFound if parent.exists() => format!("{directory} takes no files; choose another directory"),
         ErrorKind::NotFound => format!("the directory {directory} does not exist; create it first"),
         ErrorKind::NotADirectory => format!("{directory} is not a directory; choose another path"),
         ErrorKind::PermissionDenied => format!("no permission to write in {directory}; choose another directory"),

@@ -29,6 +29,8 @@ const MOST_ELEMENTS_PER_BYTE: usize = 16;
 const LEGACY_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const LEGACY_PROTOCOL: i128 = 1001;
 
+const BIG_ENDIAN: &str = "it was written on a big-endian machine; load it in PyTorch and save it as safetensors";
+
 /// Whether a file begins with a pickle: of a version that says so, or with the name of an object in the oldest form.
 pub(super) fn begins_with_pickle(bytes: &[u8]) -> bool {
     let identifier = |line: &[u8]| {
@@ -104,8 +106,6 @@ pub(super) fn read_legacy(bytes: &[u8]) -> Outcome<NamedTensors> {
         Ok(Cow::Borrowed(&bytes[range.clone()]))
     })
 }
-
-const BIG_ENDIAN: &str = "it was written on a big-endian machine; load it in PyTorch and save it as safetensors";
 
 /// Where the bytes of every storage lie.
 fn legacy_storages(
@@ -210,7 +210,8 @@ fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     if !tensors.is_empty() {
         return Ok(tensors);
     }
-    let entries = pickle.entries(pickle.root).ok_or("it holds no state dict; in PyTorch, save `model.state_dict()`")?;
+    let entries =
+        pickle.entries(pickle.root).ok_or("it holds no state dict; use a file saved from `model.state_dict()`")?;
     let mut nested: Vec<(Cow<str>, NamedViews)> = entries
         .iter()
         .filter_map(|&(key, value)| Some((name(pickle, key)?, tensors_of(value))))
@@ -220,10 +221,10 @@ fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     match (known, nested.len()) {
         (Some(index), _) => Ok(nested.swap_remove(index).1),
         (None, 1) => Ok(nested.swap_remove(0).1),
-        (None, 0) => Err("it holds no tensors; in PyTorch, save `model.state_dict()`".into()),
+        (None, 0) => Err("it holds no tensors; use a file saved from `model.state_dict()`".into()),
         _ => {
             let keys: Vec<String> = nested.iter().take(10).map(|(key, _)| quoted(key)).collect();
-            Err(format!("it holds several sets of tensors ({}); in PyTorch, save one of them alone", keys.join(", ")))
+            Err(format!("it holds several sets of tensors ({}); save one of them alone in PyTorch", keys.join(", ")))
         }
     }
 }

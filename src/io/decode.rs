@@ -21,7 +21,7 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
 
 fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
     let format = sniff(bytes)?;
-    let name = format.extensions_str()[0].to_uppercase();
+    let name = format!("{format:?}").to_uppercase();
     // Decoders may fill up what is missing with grey and call it a picture.
     let whole = match format {
         ImageFormat::Jpeg => jpeg_is_whole(bytes),
@@ -79,7 +79,7 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, String> {
     const READ: &str = "convert it to PNG, JPEG, WebP or TIFF";
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff)) => Ok(format),
-        Ok(other) => Err(format!("{other:?} files are not read; {READ}")),
+        Ok(other) => Err(format!("{} files are not read; {READ}", format!("{other:?}").to_uppercase())),
         Err(_) if bytes.is_empty() => Err("the file is empty; fetch or export it again".into()),
         Err(_) if bytes.get(4..8) == Some(b"ftyp") => {
             Err(format!("HEIC and other MP4-like files are not read; {READ}"))
@@ -139,7 +139,7 @@ fn explain(format: &str, error: ImageError) -> String {
             format!("the {format} ends early: the file is truncated; fetch or export it again")
         }
         ImageError::Unsupported(error) => {
-            format!("this kind of {format} is not read ({error}); save it with 8 or 16 bits a channel as PNG")
+            format!("this kind of {format} is not read ({error}); export it as PNG")
         }
         ImageError::Limits(error) => format!("the {format} needs too much memory ({error}); scale it down first"),
         error => format!("the {format} is damaged ({error}); fetch or export it again"),

@@ -172,11 +172,11 @@ pub(super) fn read(bytes: &[u8]) -> Outcome<(Pickle<'_>, usize)> {
     Machine::new(bytes).run()
 }
 
-const CONVERT: &str = "load it in PyTorch and save it as safetensors";
-const STATE_DICT: &str = "in PyTorch, load it and save only `model.state_dict()`";
+const CONVERT: &str = "convert it to safetensors in PyTorch";
+const STATE_DICT: &str = "use a file saved from `model.state_dict()`";
 
 fn malformed(what: &str) -> String {
-    format!("its pickle is malformed ({what}); fetch it again, or {CONVERT}")
+    format!("its pickle is malformed ({what}); fetch it again, or {STATE_DICT}")
 }
 
 fn size(value: Value) -> Outcome<usize> {

@@ -15,8 +15,7 @@ pub enum KeepColor {
 }
 
 /// Rec. 601 luma and colour differences of RGB, linear in it.
-const TO_YCC: [[f32; 3]; 3] =
-    [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
+const TO_YCC: [[f32; 3]; 3] = [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
 
 fn row(matrix: [f32; 3], pixel: [f32; 3]) -> f32 {
     matrix[0] * pixel[0] + matrix[1] * pixel[1] + matrix[2] * pixel[2]

@@ -14,7 +14,7 @@ use super::color::{self, KeepColor};
 use crate::gpu::{Context, DeviceTensor, Memory};
 use crate::io::{Picture, picture::scaled_size};
 use crate::nets::Vgg19;
-use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective};
+use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -33,12 +33,14 @@ pub struct Progress<'a> {
     /// Seconds since the start.
     pub seconds: f64,
     picture: &'a DeviceTensor,
+    content: &'a Picture,
+    keep_color: KeepColor,
 }
 
 impl Progress<'_> {
-    /// The picture as it stands; costs a read-back.
+    /// The picture as it stands, as the result would be if the work ended here; costs a read-back.
     pub fn picture(&self) -> Result<Picture> {
-        read_picture(self.picture, self.size)
+        Ok(finished(read_picture(self.picture, self.size)?, self.content, self.keep_color))
     }
 }
 
@@ -80,6 +82,55 @@ fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<Picture
     Picture::from_rgb(width, height, rgb)
 }
 
+/// The optimised pixels with what the content keeps: its alpha, and its colours where that was asked for.
+fn finished(mut picture: Picture, content: &Picture, keep_color: KeepColor) -> Picture {
+    if keep_color == KeepColor::Luminance {
+        picture = color::with_chrominance_of(&picture, content);
+    }
+    picture.alpha = content.alpha.clone();
+    picture
+}
+
+/// Long side of the style picture beside a picture of the given size.
+fn style_side((width, height): (usize, usize), settings: &Settings) -> usize {
+    (settings.style_scale * width.max(height) as f32).round().max(1.0) as usize
+}
+
+/// The peak device memory in bytes over all scales; an error if any of it cannot be done. Allocates nothing.
+fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<u64> {
+    let mut peak = 0;
+    for (width, height) in scales(content, settings) {
+        problem::check_sides(vgg, "content", [width, height], settings)?;
+        peak = peak.max(PictureLoss::plan(vgg, [width, height], settings)?.peak_bytes());
+        for (index, (style, _)) in styles.iter().enumerate() {
+            let (width, height) = scaled_size(style.width, style.height, style_side((width, height), settings));
+            problem::check_sides(vgg, &format!("style {}", index + 1), [width, height], settings)?;
+            peak = peak.max(PictureLoss::plan_style(vgg, [width, height], settings)?.peak_bytes());
+        }
+    }
+    Ok(peak)
+}
+
+/// [`plan`], whose refusal says how large the picture may be.
+fn plan_or_advise(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<u64> {
+    let refused = match plan(vgg, content, styles, settings) {
+        Err(Error::TooLarge { what, needed, allowed, help }) => (what, needed, allowed, help),
+        planned => return planned,
+    };
+    let (mut fitting, mut too_large) = (0, settings.size);
+    while too_large - fitting > 1 {
+        let size = fitting.midpoint(too_large);
+        let tried = Settings { size, scales: Some(1), ..settings.clone() };
+        match plan(vgg, content, styles, &tried) {
+            Err(Error::TooLarge { .. }) => too_large = size,
+            _ => fitting = size,
+        }
+    }
+    let (what, needed, allowed, help) = refused;
+    let help = if fitting > 0 { format!("choose a --size of at most {fitting}") } else { help };
+    Err(Error::TooLarge { what, needed, allowed, help })
+}
+
 fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
     let mut picture = content.clone();
     match settings.init {
@@ -98,8 +149,8 @@ fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
 /// `observer` sees every step and may stop the work; what was reached is then the outcome. Pictures are RGB 0..1.
 ///
 /// # Errors
-/// Before anything is allocated: a tap that the net does not reach, a picture too small for the taps, a size that does not
-/// fit the device. Later: a loss that is not finite, named with the first dispatch that made it; device errors.
+/// Before anything is allocated: a tap that the net does not reach, a picture too small for the taps at any of the scales,
+/// a size that does not fit the device. Later: a loss that is not finite, named with the first dispatch that made it; device errors.
 pub fn stylize(
     vgg: &Vgg19,
     content: &Picture,
@@ -109,34 +160,39 @@ pub fn stylize(
 ) -> Result<Outcome> {
     settings.check(styles.iter().map(|(_, weight)| *weight))?;
     let sizes = scales(content, settings);
+    let peak_bytes = plan_or_advise(vgg, content, styles, settings)?;
     let &(width, height) = sizes.last().unwrap_or(&(content.width, content.height));
-    let planned = PictureLoss::plan(vgg, [width, height], settings)?;
-    tracing::info!(width, height, peak_mib = planned.peak_bytes() >> 20, "planned");
+    tracing::info!(width, height, peak_mib = peak_bytes >> 20, "planned");
 
     let began = Instant::now();
-    let mut result: Option<Picture> = None;
+    // Each scale is made from the largest that is needed: pictures may come much larger.
+    let content = content.resize(width, height);
+    let largest = style_side((width, height), settings);
+    let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(largest), *weight)).collect();
+    // The picture, and the content at its scale.
+    let mut reached: Option<(Picture, Picture)> = None;
     let mut outcome = Outcome {
         picture: Picture::new(1, 1),
         loss: [0.0; 2],
         terms: Vec::new(),
         evaluations: 0,
         interrupted: false,
-        peak_bytes: planned.peak_bytes(),
+        peak_bytes,
     };
-    let most = settings.steps * sizes.len();
+    let most = settings.steps.saturating_mul(sizes.len());
     for (index, &(width, height)) in sizes.iter().enumerate() {
         let content = content.resize(width, height);
         let styles: Vec<_> = styles
             .iter()
             .map(|(style, weight)| {
-                let style = style.fit((settings.style_scale * width.max(height) as f32).round().max(1.0) as usize);
+                let style = style.fit(style_side((width, height), settings));
                 let matched = settings.keep_color == KeepColor::Match;
                 (if matched { color::with_colors_of(&style, &content) } else { style }, *weight)
             })
             .collect();
         let mut loss = PictureLoss::new(vgg, &content, &styles, settings)?;
-        let from = match &result {
-            Some(coarser) => coarser.resize(width, height),
+        let from = match &reached {
+            Some((coarser, _)) => coarser.resize(width, height),
             None => start(&content, &styles[0].0, settings),
         };
         loss.picture().write(&from.rgb)?;
@@ -158,6 +214,8 @@ pub fn stylize(
                 terms: loss.terms(),
                 seconds: began.elapsed().as_secs_f64(),
                 picture: loss.picture(),
+                content: &content,
+                keep_color: settings.keep_color,
             };
             outcome.interrupted = observer(&progress)?.is_break();
             if outcome.interrupted || converged {
@@ -165,23 +223,25 @@ pub fn stylize(
             }
         }
         outcome.terms = loss.terms().to_vec();
-        result = Some(read_picture(loss.picture(), [width, height])?);
+        reached = Some((read_picture(loss.picture(), [width, height])?, content));
         if outcome.interrupted {
             break;
         }
     }
-    let mut picture = result.unwrap_or_else(|| content.clone());
-    if settings.keep_color == KeepColor::Luminance {
-        picture = color::with_chrominance_of(&picture, &content.resize(picture.width, picture.height));
+    if let Some((picture, content)) = reached {
+        outcome.picture = finished(picture, &content, settings.keep_color);
     }
-    picture.alpha = content.resize(picture.width, picture.height).alpha;
-    outcome.picture = picture;
     Ok(outcome)
 }
 
+/// L-BFGS knows no bounds: every so many iterations its picture is clamped, so that it never strays far from what can be
+/// shown. (Clamped at the end alone, a picture of strong style loses much of what it gained.)
+const CLAMP_EVERY: usize = 20;
+
 /// Either optimiser, on pixels.
 enum PixelOptimizer {
-    Lbfgs(Box<Lbfgs>),
+    /// With the number of its iterations so far.
+    Lbfgs(Box<Lbfgs>, usize),
     Adam(Box<Adam>),
 }
 
@@ -191,7 +251,7 @@ impl PixelOptimizer {
         Ok(match settings.optimizer {
             Optimizer::Lbfgs => {
                 let options = LbfgsOptions { history: settings.history, ..LbfgsOptions::default() };
-                PixelOptimizer::Lbfgs(Box::new(Lbfgs::new(context, x, g, options)?))
+                PixelOptimizer::Lbfgs(Box::new(Lbfgs::new(context, x, g, options)?), 0)
             }
             Optimizer::Adam => {
                 let learning_rate = settings.learning_rate;
@@ -202,9 +262,14 @@ impl PixelOptimizer {
     }
 
     /// The loss, evaluations used, and whether there is nothing more to gain.
-    fn iterate(&mut self, loss: &mut impl Objective) -> Result<(f64, usize, bool)> {
+    fn iterate(&mut self, loss: &mut PictureLoss) -> Result<(f64, usize, bool)> {
         match self {
-            PixelOptimizer::Lbfgs(lbfgs) => {
+            PixelOptimizer::Lbfgs(lbfgs, iterations) => {
+                if *iterations > 0 && iterations.is_multiple_of(CLAMP_EVERY) {
+                    loss.clamp()?;
+                    lbfgs.moved();
+                }
+                *iterations += 1;
                 let step = lbfgs.iterate(loss)?;
                 Ok((step.value, step.evaluations, step.converged))
             }
@@ -214,7 +279,7 @@ impl PixelOptimizer {
 
     fn memory(&self) -> Memory {
         match self {
-            PixelOptimizer::Lbfgs(lbfgs) => lbfgs.memory(),
+            PixelOptimizer::Lbfgs(lbfgs, _) => lbfgs.memory(),
             PixelOptimizer::Adam(adam) => adam.memory().clone(),
         }
     }

@@ -38,6 +38,11 @@ impl Tap {
         1 << (self.block - 1)
     }
 
+    /// Its convolution's number in torchvision's `features`, which counts convolutions, ReLUs and pools.
+    fn number(self) -> usize {
+        2 * self.position() + self.block - 1
+    }
+
     fn conv_name(self) -> String {
         format!("conv{}_{}", self.block, self.index)
     }
@@ -151,7 +156,9 @@ impl<'f> Layout<'f> {
             }
             numbers.sort();
             stems = numbers.into_iter().map(|(_, stem)| stem).collect();
-            if let Some(first) = stems.first().cloned().filter(|stem| pair(stem).is_ok_and(|[w, _]| w.shape == [3, 3, 1, 1])) {
+            if let Some(first) =
+                stems.first().cloned().filter(|stem| pair(stem).is_ok_and(|[w, _]| w.shape == [3, 3, 1, 1]))
+            {
                 stems.remove(0);
                 named_input = Some(first);
             }
@@ -165,11 +172,26 @@ impl<'f> Layout<'f> {
             (None, None) if stems[0].starts_with("conv") => Convention::Caffe,
             (None, None) => Convention::Torchvision,
         };
+        if (convention == Convention::Normalised) != named_input.is_some() {
+            let has = if named_input.is_some() { "begins" } else { "does not begin" };
+            return refuse(format!(
+                "{has} with a 1x1 convolution, as the normalised convention alone does, and is said to be {convention}: \
+                 give another --convention when it is imported"
+            ));
+        }
         let mut channels = 3;
         let mut convolutions = Vec::new();
         for (tap, stem) in Tap::all().zip(&stems) {
             if stem.starts_with("conv") && *stem != tap.conv_name() {
                 return refuse(format!("has {stem} but lacks {}", tap.conv_name()));
+            }
+            if named_input.is_none() && numbered(&format!("{stem}.weight")).is_some_and(|number| number != tap.number())
+            {
+                let name = format!("{stem}.weight");
+                return refuse(format!(
+                    "has {name} where VGG-19 has number {}: another net, such as VGG-16 or one with batch norm, cannot be used",
+                    tap.number()
+                ));
             }
             let [weight, bias] = pair(stem)?;
             let expected = [weight.shape.first().copied().unwrap_or(0), channels, 3, 3];
@@ -259,14 +281,8 @@ impl Vgg19 {
         input: (Vec<f32>, Vec<f32>),
         convolutions: impl Iterator<Item = (usize, usize, Vec<f32>, Vec<f32>)>,
     ) -> Result<Self> {
-        let conv = Conv2d {
-            channels_in: 3,
-            channels_out: 3,
-            kernel: 1,
-            stride: 1,
-            padding: Padding::None,
-            relu: false,
-        };
+        let conv =
+            Conv2d { channels_in: 3, channels_out: 3, kernel: 1, stride: 1, padding: Padding::None, relu: false };
         let input = Layer::new(context, "input", conv, &input.0, &input.1)?;
         let padding = Padding::Same(convention.border());
         let layers = Tap::all().zip(convolutions).map(|(tap, (channels_out, channels_in, weights, bias))| {
@@ -318,11 +334,17 @@ impl Vgg19 {
         Ok(total)
     }
 
+    /// The shortest side of a picture, in pixels, from which `tap` can be computed.
+    pub fn least_side(&self, tap: Tap) -> usize {
+        // A reflection needs a neighbour of the edge.
+        tap.reduction() * if self.convention.border() == Border::Reflect { 2 } else { 1 }
+    }
+
     /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1) down to `deepest`.
     pub fn forward(&self, rec: &mut Recorder, picture: Tensor, deepest: Tap) -> Result<Activations> {
         self.channels(deepest)?;
         let [_, _, height, width] = picture.shape.nchw("vgg19", "picture")?;
-        let least = 2 * deepest.reduction();
+        let least = self.least_side(deepest);
         if height < least || width < least {
             let expected = format!("at least {least} x {least} px for {deepest}");
             return Err(Error::argument("vgg19", "picture", expected, format!("{width} x {height}")));
@@ -369,9 +391,10 @@ impl Vgg19 {
 impl Activations {
     /// Features at a tap that the forward pass reached, `[N, C, h, w]`.
     pub fn at(&self, tap: Tap) -> Result<Tensor> {
-        self.outputs.get(tap.position()).copied().ok_or_else(|| {
-            Error::argument("vgg19", "tap", "one that the forward pass reached", tap)
-        })
+        self.outputs
+            .get(tap.position())
+            .copied()
+            .ok_or_else(|| Error::argument("vgg19", "tap", "one that the forward pass reached", tap))
     }
 }
 

@@ -207,9 +207,8 @@ impl Conv2d {
 
     /// Elements of packed weights, `[for forward, for the gradient to the input]`.
     pub fn packed_count(&self, class: KernelClass) -> [usize; 2] {
-        let count = |out: usize, other: usize| {
-            out.next_multiple_of(pack_width(class, out)) * other * self.kernel * self.kernel
-        };
+        let count =
+            |out: usize, other: usize| out.next_multiple_of(pack_width(class, out)) * other * self.kernel * self.kernel;
         [count(self.channels_out, self.channels_in), count(self.channels_in, self.channels_out)]
     }
 
@@ -332,8 +331,7 @@ impl Problem {
             KernelClass::Tiled => {
                 let tile = Tile::choose(m, height * width * n);
                 let options = [bias.is_some(), self.relu, mask.is_some()];
-                let kernel =
-                    tiled_kernel(tile, pack as u32, kernel, stride, self.border, self.dilation, options);
+                let kernel = tiled_kernel(tile, pack as u32, kernel, stride, self.border, self.dilation, options);
                 Dispatch::new(kernel, label)
                     .bind("x", x)
                     .bind("mask", mask.unwrap_or(x))

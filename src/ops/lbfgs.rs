@@ -34,6 +34,9 @@ fn params(history: Tensor, x: Tensor) -> Result<Params> {
 /// `products[row] = history[row] · x`, with `history` `[rows, E]`.
 pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -> Result<()> {
     let params = params(history, x)?;
+    if products.shape.count() != params.rows as usize {
+        return Err(Error::argument("lbfgs", "products", format!("[{}]", params.rows), products.shape));
+    }
     let partial = rec.transient("inner product parts", [params.rows as usize, params.parts as usize]);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "inner"), "lbfgs inner")
@@ -58,6 +61,9 @@ pub fn combine(rec: &mut Recorder, history: Tensor, x: Tensor, coefficients: Ten
     let params = params(history, x)?;
     if coefficients.shape.count() != params.rows as usize + 1 {
         return Err(Error::argument("lbfgs", "coefficients", format!("[{}]", params.rows + 1), coefficients.shape));
+    }
+    if direction.shape.count() != x.shape.count() {
+        return Err(Error::argument("lbfgs", "direction", format!("as long as x, {}", x.shape), direction.shape));
     }
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "combine"), "lbfgs combine")

@@ -1,7 +1,7 @@
 //! A picture with a border, and the border's adjoint. Maths: shaders/pad.wgsl.
 
-use crate::Result;
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
+use crate::{Error, Result};
 
 const SHADER: &str = "pad.wgsl";
 
@@ -61,6 +61,12 @@ pub struct Placement {
 /// a ReLU with that output.
 pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Border, at: Placement) -> Result<Tensor> {
     let [n, c, height, width] = x.shape.nchw("pad", "x")?;
+    if let Some(mask) = mask.filter(|mask| mask.shape != x.shape) {
+        return Err(Error::argument("pad", "mask", format!("shaped as x, {}", x.shape), mask.shape));
+    }
+    if at.dilation != 1 && border != Border::Zero {
+        return Err(Error::argument("pad", "dilation", format!("1 with a border {border:?}"), at.dilation));
+    }
     let y = rec.transient("padded", [n, c, at.size[0], at.size[1]]);
     rec.dispatch(
         Dispatch::new(kernel("forward", border, at.dilation, mask.is_some()), "pad")
@@ -82,6 +88,10 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
 /// The adjoint of reflection or replication: the gradient of a picture of `size` from that of its bordered form `dy`.
 pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, before: usize, size: [usize; 2]) -> Result<Tensor> {
     let [n, c, padded_height, padded_width] = dy.shape.nchw("pad gradient", "dy")?;
+    if [padded_height, padded_width] != size.map(|side| side + 2 * before) {
+        let expected = format!("{before} more on each side of {} x {}", size[1], size[0]);
+        return Err(Error::argument("pad gradient", "dy", expected, dy.shape));
+    }
     let dx = rec.transient("dx", [n, c, size[0], size[1]]);
     rec.dispatch(
         Dispatch::new(kernel("backward", border, 1, false), "pad gradient")

@@ -54,6 +54,10 @@ const G_MAX: usize = 2;
 const G_DOT_G: usize = 3;
 const D_MAX: usize = 4;
 
+fn wide(values: Vec<f32>) -> Vec<f64> {
+    values.into_iter().map(f64::from).collect()
+}
+
 /// The optimiser's state for one vector.
 pub struct Lbfgs {
     options: LbfgsOptions,
@@ -85,6 +89,8 @@ pub struct Lbfgs {
     restore: Vec<Program>,
     /// s = t·d and y = g − g₀ into the history, and their inner products with every row.
     learn: Program,
+    /// Inner products of g with every row.
+    weigh: Program,
     learn_factors: Uniform<vector::Params>,
     learn_rows: [Uniform<StoreParams>; 2],
 }
@@ -150,11 +156,17 @@ impl Lbfgs {
             vector::affine(&mut rec, 1.0, g, -1.0, g0, y)?;
             lbfgs::store(&mut rec, s, s, history, rows[0])?;
             lbfgs::store(&mut rec, y, y, history, rows[1])?;
-            for (vector, products) in [s, y, g].into_iter().zip(&products) {
+            for (vector, products) in [s, y].into_iter().zip(&products) {
                 let products = rec.pin(products);
                 lbfgs::inner(&mut rec, history, vector, products)?;
             }
             (rec.finish()?, factors, rows)
+        };
+        let weigh = {
+            let mut rec = Recorder::new(context);
+            let (history, g, products) = (rec.pin(&history), rec.pin(g), rec.pin(&products[2]));
+            lbfgs::inner(&mut rec, history, g, products)?;
+            rec.finish()?
         };
         let keep = kept.iter().map(|place| copy(g, place)).collect::<Result<_>>()?;
         let restore = kept.iter().map(|place| copy(place, g)).collect::<Result<_>>()?;
@@ -178,6 +190,7 @@ impl Lbfgs {
             keep,
             restore,
             learn,
+            weigh,
             learn_factors,
             learn_rows,
         })
@@ -185,7 +198,7 @@ impl Lbfgs {
 
     /// Device memory, the point and the gradient included.
     pub fn memory(&self) -> Memory {
-        let programs = [&self.direct, &self.depart, &self.walk, &self.measure, &self.learn];
+        let programs = [&self.direct, &self.depart, &self.walk, &self.measure, &self.learn, &self.weigh];
         let all = programs.into_iter().chain(&self.keep).chain(&self.restore);
         all.fold(Memory::default(), |memory, program| memory.join(program.memory().clone()))
     }
@@ -225,28 +238,38 @@ impl Lbfgs {
         Ok([0, 1, 2, 3, 4].map(|slot| f64::from(values[slot])))
     }
 
+    /// Tells that the point was changed from outside (clamped, say). What was learnt of the curvature is kept; the next
+    /// iteration evaluates anew.
+    pub fn moved(&mut self) {
+        self.value = None;
+    }
+
     /// One iteration: a direction, a line search along it, and what it taught about the curvature.
     pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<Step> {
         let mut evaluations = 0;
+        let mut start_t = self.options.learning_rate;
         let value = match self.value {
             Some(value) => value,
             None => {
                 evaluations += 1;
-                objective.evaluate()?
+                let value = objective.evaluate()?;
+                self.weigh.submit()?;
+                let measured = self.measured()?;
+                // A gradient that is not finite must not pass for a small one.
+                if !value.is_finite() || !measured[G_MAX].is_finite() {
+                    return Ok(Step { value: f64::NAN, evaluations, converged: true });
+                }
+                if measured[G_MAX] <= self.options.tolerance_gradient {
+                    return Ok(Step { value, evaluations, converged: true });
+                }
+                (self.value, self.g_dot_g) = (Some(value), measured[G_DOT_G]);
+                self.inner_g = wide(self.products[2].read()?);
+                if self.pairs.is_empty() {
+                    start_t *= (1.0 / measured[G_SUM]).min(1.0);
+                }
+                value
             }
         };
-        let first = self.value.is_none();
-        let mut start_t = self.options.learning_rate;
-        if first {
-            let measured = self.measured()?;
-            self.g_dot_g = measured[G_DOT_G];
-            start_t *= (1.0 / measured[G_SUM]).min(1.0);
-            self.value = Some(value);
-            // A gradient of NaN must not pass for a small one.
-            if measured[G_MAX] <= self.options.tolerance_gradient {
-                return Ok(Step { value, evaluations, converged: true });
-            }
-        }
         let c = self.coefficients();
         let rows = 2 * self.capacity;
         let slope = c[rows] * self.g_dot_g + (0..rows).map(|k| c[k] * self.inner_g[k]).sum::<f64>();
@@ -300,17 +323,15 @@ impl Lbfgs {
             self.learn.set(uniform, &StoreParams { row: row as u32, a: 1.0, b: 0.0 });
         }
         self.learn.submit()?;
-        self.measure.submit()?;
-        let [with_s, with_y, with_g] = [0, 1, 2].map(|k| self.products[k].read());
-        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
-        for (row, products) in [(s, wide(with_s?)), (y, wide(with_y?))] {
-            for (other, value) in products.into_iter().enumerate() {
+        self.weigh.submit()?;
+        self.g_dot_g = self.measured()?[G_DOT_G];
+        for (row, products) in [s, y].into_iter().zip(&self.products) {
+            for (other, value) in wide(products.read()?).into_iter().enumerate() {
                 self.inner[row][other] = value;
                 self.inner[other][row] = value;
             }
         }
-        self.inner_g = wide(with_g?);
-        self.g_dot_g = f64::from(self.scalars.read()?[G_DOT_G]);
+        self.inner_g = wide(self.products[2].read()?);
         if self.inner[s][y] > 1e-10 {
             self.pairs.push_back(pair);
         }

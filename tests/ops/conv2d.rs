@@ -4,8 +4,8 @@ use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
 
 use crate::harness::{SUM, check};
-use crate::reference::conv2d as reference;
 use crate::reference::Array;
+use crate::reference::conv2d as reference;
 
 const PADDINGS: [(Padding, reference::Padding); 4] = [
     (Padding::None, reference::Padding::None),
@@ -68,7 +68,8 @@ fn check_conv(conv: Conv2d, case: Case) {
 
     check(&format!("{conv:?} {case:?}"), &[&x, &w, &b, &dy, &y], &[&y, &dx], SUM, |rec, inputs| {
         let &[x, w, b, dy, y] = inputs else { unreachable!() };
-        let [forward, backward] = conv.packed_count(rec.class()).map(|count| rec.transient("packed", [weight_sets * count]));
+        let [forward, backward] =
+            conv.packed_count(rec.class()).map(|count| rec.transient("packed", [weight_sets * count]));
         conv.pack(rec, w, false, forward)?;
         conv.pack(rec, w, true, backward)?;
         let result = conv.forward(rec, x, forward, case.bias.then_some(b))?;
@@ -90,5 +91,66 @@ fn geometries_match_the_oracle() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn bias_and_relu_are_independent() {
+    for (bias, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+        check_conv(Conv2d { relu, ..CONV }, Case { bias, ..CASE });
+    }
+}
+
+/// Channels round the tiles, as outputs of the convolution and of its gradient.
+#[test]
+fn channels_match_the_oracle() {
+    for channels in [1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
+        check_conv(Conv2d { channels_in: 3, channels_out: channels, ..CONV }, Case { size: [3, 5], ..CASE });
+        check_conv(Conv2d { channels_in: channels, channels_out: 2, ..CONV }, Case { size: [3, 5], ..CASE });
+    }
+    check_conv(Conv2d { channels_in: 33, channels_out: 65, ..CONV }, Case { images: 2, size: [5, 7], ..CASE });
+}
+
+/// Pixels round the tiles of 32, 128 and 256, rows round the quads of 4.
+#[test]
+fn pixels_match_the_oracle() {
+    let zero = Conv2d { padding: Padding::Same(Border::Zero), ..CONV };
+    check_conv(zero, Case { size: [1, 1], ..CASE });
+    for width in [1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
+        check_conv(zero, Case { size: [2, width], ..CASE });
+    }
+    for size in [[16, 16], [17, 15], [1, 257], [129, 1], [31, 33]] {
+        check_conv(zero, Case { images: 2, size, ..CASE });
+    }
+    for size in [[4, 8], [31, 1], [11, 3], [2, 32], [3, 43]] {
+        check_conv(Conv2d { channels_in: 33, channels_out: 34, ..zero }, Case { images: 2, size, ..CASE });
+    }
+}
+
+/// The tiles that only large pictures get: forward for many outputs, backward for many inputs.
+#[test]
+fn large_tiles_match_the_oracle() {
+    let large = |channels_in, channels_out, kernel, images| {
+        let conv = Conv2d { channels_in, channels_out, kernel, padding: Padding::Same(Border::Replicate), ..CONV };
+        check_conv(conv, Case { images, size: [65, 127], ..CASE });
+    };
+    // 65 channels and 8,255 or 16,510 pixels: half a hundred and over a hundred workgroups of 128 × 128.
+    for images in [1, 2] {
+        large(2, 65, 1, images);
+        large(65, 2, 1, images);
+    }
+    large(1, 65, 3, 2);
+    large(65, 1, 3, 2);
+    // 33 channels: the tile of 64 × 128.
+    large(1, 33, 3, 2);
+    large(33, 1, 3, 2);
+}
+
+/// Every image of a batch with weights of its own, as the gradient of a Gram matrix needs it.
+#[test]
+fn images_can_have_their_own_weights() {
+    for (channels_in, channels_out, kernel) in [(3, 5, 3), (9, 17, 1), (33, 35, 1)] {
+        let conv = Conv2d { channels_in, channels_out, kernel, relu: false, ..CONV };
+        check_conv(conv, Case { images: 3, own_weights: true, ..CASE });
     }
 }

@@ -1,1 +1,209 @@
-//! later
+//! What cannot be recorded comes back as an error that names the operation and the argument.
+
+use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
+use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::pad::{self, Border, Placement};
+use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::square_loss::{self, Weight};
+use impasto::ops::{gram, lbfgs, mean_std, relu, total_variation, vector};
+use impasto::{Error, Result};
+
+use crate::harness::contexts;
+
+/// A tensor that something has been written to.
+fn filled<const R: usize>(rec: &mut Recorder, shape: [usize; R]) -> Tensor {
+    let tensor = rec.transient("filled", shape);
+    vector::fill(rec, tensor, 0.5).unwrap();
+    tensor
+}
+
+/// Asserts that `record` is refused for that argument of that operation, whatever the class.
+fn refused<T>(op: &str, argument: &str, record: impl Fn(&mut Recorder) -> Result<T>) {
+    for context in contexts() {
+        match record(&mut Recorder::new(context)).err() {
+            Some(Error::Argument { op: named, argument: blamed, expected, got }) => {
+                assert_eq!((named.as_str(), blamed.as_str()), (op, argument));
+                assert!(!expected.is_empty() && !got.is_empty() && expected != got, "{op}: {expected}, got {got}");
+            }
+            other => panic!("{op} does not refuse {argument}: {other:?}"),
+        }
+    }
+}
+
+const CONV: Conv2d = Conv2d {
+    channels_in: 3,
+    channels_out: 5,
+    kernel: 3,
+    stride: 1,
+    padding: Padding::Same(Border::Reflect),
+    relu: true,
+};
+
+/// A forward pass of `conv` on `x`, with packed weights and a bias of the right length but for `more` elements.
+fn forward<const R: usize>(rec: &mut Recorder, conv: Conv2d, x: [usize; R], more: [usize; 2]) -> Result<Tensor> {
+    let count = conv.packed_count(rec.class())[0];
+    let [packed, bias] = [count + more[0], conv.channels_out + more[1]].map(|length| filled(rec, [length]));
+    let x = filled(rec, x);
+    conv.forward(rec, x, packed, Some(bias))
+}
+
+#[test]
+fn convolutions() {
+    refused("conv2d", "x", |rec| forward(rec, CONV, [3, 7, 7], [0, 0]));
+    refused("conv2d", "x", |rec| forward(rec, CONV, [1, 4, 7, 7], [0, 0]));
+    refused("conv2d", "x", |rec| forward(rec, CONV, [1, 3, 1, 7], [0, 0]));
+    refused("conv2d", "x", |rec| forward(rec, Conv2d { kernel: 9, ..CONV }, [1, 3, 4, 7], [0, 0]));
+    refused("conv2d", "x", |rec| forward(rec, Conv2d { padding: Padding::None, ..CONV }, [1, 3, 2, 7], [0, 0]));
+    refused("conv2d", "kernel and stride", |rec| forward(rec, Conv2d { kernel: 5, ..CONV }, [1, 3, 7, 7], [0, 0]));
+    refused("conv2d", "kernel and stride", |rec| forward(rec, Conv2d { stride: 3, ..CONV }, [1, 3, 7, 7], [0, 0]));
+    refused("conv2d", "weights", |rec| forward(rec, CONV, [1, 3, 7, 7], [1, 0]));
+    refused("conv2d", "bias", |rec| forward(rec, CONV, [1, 3, 7, 7], [0, 1]));
+    refused("conv2d pack", "weights", |rec| {
+        let [weights, packed] = [filled(rec, [5, 3, 3, 2]), filled(rec, [CONV.packed_count(rec.class())[0]])];
+        CONV.pack(rec, weights, false, packed)
+    });
+
+    let backward = |rec: &mut Recorder, dy: [usize; 4], y: Option<[usize; 4]>| {
+        let packed = filled(rec, [CONV.packed_count(rec.class())[1]]);
+        let [dy, y] = [Some(dy), y].map(|shape| shape.map(|shape| filled(rec, shape)));
+        CONV.backward(rec, dy.unwrap(), y, packed, [7, 8])
+    };
+    refused("conv2d gradient", "dy", |rec| backward(rec, [1, 4, 7, 8], Some([1, 4, 7, 8])));
+    refused("conv2d gradient", "dy", |rec| backward(rec, [1, 5, 8, 7], Some([1, 5, 8, 7])));
+    refused("conv2d gradient", "y", |rec| backward(rec, [1, 5, 7, 8], None));
+    refused("conv2d gradient", "y", |rec| backward(rec, [1, 5, 7, 8], Some([1, 5, 7, 7])));
+    for context in contexts() {
+        backward(&mut Recorder::new(context), [1, 5, 7, 8], Some([1, 5, 7, 8])).unwrap();
+    }
+}
+
+#[test]
+fn borders_and_pools() {
+    let at = Placement { before: 1, size: [5, 6], dilation: 1 };
+    refused("pad", "mask", |rec| {
+        let [x, mask] = [filled(rec, [1, 2, 3, 4]), filled(rec, [1, 1, 3, 4])];
+        pad::forward(rec, x, Some(mask), Border::Zero, at)
+    });
+    refused("pad", "dilation", |rec| {
+        let x = filled(rec, [1, 2, 3, 4]);
+        pad::forward(rec, x, None, Border::Reflect, Placement { dilation: 2, ..at })
+    });
+    refused("pad gradient", "dy", |rec| {
+        let dy = filled(rec, [1, 2, 5, 5]);
+        pad::backward(rec, dy, Border::Reflect, 1, [3, 4])
+    });
+    let pool = Pool { kind: Kind::Max, ceil: false };
+    refused("pool", "x", |rec| {
+        let x = filled(rec, [1, 2, 1, 4]);
+        pool.forward(rec, x)
+    });
+    refused("pool gradient", "dy", |rec| {
+        let [x, dy] = [filled(rec, [1, 2, 5, 4]), filled(rec, [1, 2, 3, 2])];
+        pool.backward(rec, x, dy)
+    });
+    refused("relu gradient", "dy", |rec| {
+        let [y, dy] = [filled(rec, [1, 2, 5, 4]), filled(rec, [1, 2, 4, 5])];
+        relu::backward(rec, y, dy)
+    });
+}
+
+#[test]
+fn statistics_and_losses() {
+    refused("gram", "features", |rec| {
+        let features = filled(rec, [2, 9]);
+        gram::forward(rec, features, 1.0)
+    });
+    refused("gram gradient", "dgram", |rec| {
+        let [features, dgram] = [filled(rec, [1, 2, 3, 3]), filled(rec, [1, 3, 3, 1])];
+        gram::backward(rec, features, dgram, 1.0)
+    });
+    refused("mean_std gradient", "dstd", |rec| {
+        let x = filled(rec, [1, 2, 3, 3]);
+        let statistics = mean_std::forward(rec, x, 1e-5)?;
+        let [dmean, dstd] = [filled(rec, [1, 2]), filled(rec, [2, 1])];
+        mean_std::backward(rec, x, statistics, dmean, dstd)
+    });
+    let loss = |rec: &mut Recorder, target: usize, slot: usize| {
+        let [x, target, losses] = [7, target, 2].map(|length| filled(rec, [length]));
+        let weight = Weight::new(rec, 1.0);
+        square_loss::forward(rec, x, target, weight, losses, slot)
+    };
+    refused("square_loss", "target", |rec| loss(rec, 8, 0));
+    refused("sum", "slot", |rec| loss(rec, 7, 2));
+    refused("total_variation", "x", |rec| {
+        let [x, losses] = [filled(rec, [7, 7]), filled(rec, [1, 1])];
+        total_variation::forward(rec, x, 1.0, losses, 0)
+    });
+}
+
+#[test]
+fn vectors_and_histories() {
+    let lengths = |rec: &mut Recorder, lengths: [usize; 3]| lengths.map(|length| filled(rec, [length]));
+    refused("affine", "y", |rec| {
+        let [x, y, z] = lengths(rec, [7, 8, 7]);
+        vector::affine(rec, 1.0, x, 1.0, y, z)
+    });
+    refused("dot_parts", "y", |rec| {
+        let [x, y, out] = lengths(rec, [7, 8, 1]);
+        vector::dot(rec, x, y, out, 0)
+    });
+    refused("maximum", "slot", |rec| {
+        let [x, _, out] = lengths(rec, [7, 7, 1]);
+        vector::absolute_max(rec, x, out, 1)
+    });
+    let passes = |rec: &mut Recorder, x: usize, products: usize, coefficients: usize, direction: usize| {
+        let history = filled(rec, [3, 7]);
+        let x = filled(rec, [x]);
+        let [products, coefficients, direction] = lengths(rec, [products, coefficients, direction]);
+        lbfgs::inner(rec, history, x, products)?;
+        lbfgs::combine(rec, history, x, coefficients, direction)
+    };
+    refused("lbfgs", "history", |rec| passes(rec, 8, 3, 4, 7));
+    refused("lbfgs", "products", |rec| passes(rec, 7, 2, 4, 7));
+    refused("lbfgs", "coefficients", |rec| passes(rec, 7, 3, 3, 7));
+    refused("lbfgs", "direction", |rec| passes(rec, 7, 3, 4, 6));
+    for context in contexts() {
+        passes(&mut Recorder::new(context), 7, 3, 4, 7).unwrap();
+    }
+}
+
+#[test]
+fn dispatches() {
+    refused("relu", "x", |rec| {
+        let unwritten = rec.transient("unwritten", [7]);
+        relu::forward(rec, unwritten)
+    });
+    refused("affine", "bindings", |rec| {
+        let [x, y] = [7, 7].map(|length| filled(rec, [length]));
+        vector::affine(rec, 1.0, x, 1.0, y, y).map(|()| x)
+    });
+    refused("a relu", "y", |rec| {
+        let x = filled(rec, [7]);
+        rec.dispatch(Dispatch::new(Kernel::new("relu.wgsl", "forward"), "a relu").bind("x", x))
+    });
+    refused("a fill", "params", |rec| {
+        let z = filled(rec, [7]);
+        rec.dispatch(Dispatch::new(Kernel::new("vector.wgsl", "fill"), "a fill").bind("z", z).params(&[1.0f32, 2.0]))
+    });
+    for context in contexts() {
+        let kernel = Kernel::new("relu.wgsl", "forward").set("TILE", 3u32);
+        let error = Recorder::new(context).dispatch(Dispatch::new(kernel, "a relu")).unwrap_err();
+        assert!(matches!(error, Error::Shader { .. }) && error.to_string().contains("TILE"), "{error}");
+    }
+}
+
+/// The message says which tensor it was, and a refused dispatch leaves the recording as it was.
+#[test]
+fn a_refusal_harms_nothing() {
+    for context in contexts() {
+        let mut rec = Recorder::new(context);
+        let unwritten = rec.transient("the unwritten one", [7]);
+        let error = relu::forward(&mut rec, unwritten).unwrap_err().to_string();
+        assert!(error.contains("relu") && error.contains("the unwritten one"), "{error}");
+        let x = filled(&mut rec, [7]);
+        relu::forward(&mut rec, x).unwrap();
+        let program = rec.finish().unwrap();
+        assert_eq!(program.dispatches(), 2);
+        program.run().unwrap();
+    }
+}

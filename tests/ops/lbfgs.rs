@@ -27,7 +27,9 @@ fn check_history(rows: usize, elements: usize) {
 
 #[test]
 fn matches_the_oracle() {
-    for (rows, elements) in [(1, 1), (2, 63), (3, 64), (7, 65), (20, 127), (5, 4095), (4, 4096), (3, 4097), (2, 64 * 4096 + 1)] {
+    for (rows, elements) in
+        [(1, 1), (2, 63), (3, 64), (7, 65), (20, 127), (5, 4095), (4, 4096), (3, 4097), (2, 64 * 4096 + 1)]
+    {
         check_history(rows, elements);
     }
 }

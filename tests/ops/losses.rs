@@ -39,7 +39,14 @@ fn square_loss_matches_the_oracle() {
 #[test]
 fn total_variation_matches_the_oracle() {
     let shapes = [
-        [1, 1, 2, 1], [1, 1, 1, 2], [1, 2, 3, 5], [2, 3, 31, 63], [1, 3, 32, 64], [1, 3, 33, 65], [2, 1, 7, 127], [1, 3, 67, 129],
+        [1, 1, 2, 1],
+        [1, 1, 1, 2],
+        [1, 2, 3, 5],
+        [2, 3, 31, 63],
+        [1, 3, 32, 64],
+        [1, 3, 33, 65],
+        [2, 1, 7, 127],
+        [1, 3, 67, 129],
     ];
     for shape in shapes {
         let x = Array::random(&shape, 54);

@@ -21,7 +21,8 @@ fn check_statistics(shape: [usize; 4], x: &Array) {
 
 #[test]
 fn matches_the_oracle() {
-    let shapes = [[1, 1, 1, 1], [1, 1, 3, 1], [2, 3, 5, 7], [1, 17, 7, 9], [2, 2, 8, 8], [3, 5, 5, 13], [1, 2, 127, 129]];
+    let shapes =
+        [[1, 1, 1, 1], [1, 1, 3, 1], [2, 3, 5, 7], [1, 17, 7, 9], [2, 2, 8, 8], [3, 5, 5, 13], [1, 2, 127, 129]];
     for shape in shapes {
         check_statistics(shape, &Array::random(&shape, 41));
     }

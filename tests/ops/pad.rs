@@ -65,7 +65,11 @@ fn forward_matches_the_oracle() {
     for border in BORDERS {
         // With as much, more and less after the picture as before it.
         for (shape, before, after) in [
-            ([1, 1, 2, 2], 1, 1), ([2, 3, 5, 7], 4, 4), ([1, 2, 9, 31], 0, 3), ([3, 1, 4, 29], 1, 2), ([1, 17, 6, 65], 1, 0),
+            ([1, 1, 2, 2], 1, 1),
+            ([2, 3, 5, 7], 4, 4),
+            ([1, 2, 9, 31], 0, 3),
+            ([3, 1, 4, 29], 1, 2),
+            ([1, 17, 6, 65], 1, 0),
         ] {
             let size = [shape[2], shape[3]].map(|side| side + before + after);
             check_forward(border, shape, Placement { before, size, dilation: 1 });
@@ -78,7 +82,10 @@ fn forward_matches_the_oracle() {
 #[test]
 fn dilation_matches_the_oracle() {
     for (shape, before, size) in [
-        ([1, 1, 1, 1], 2, [5, 5]), ([2, 3, 5, 7], 1, [11, 15]), ([1, 2, 3, 16], 8, [22, 48]), ([1, 1, 2, 3], 0, [4, 6]),
+        ([1, 1, 1, 1], 2, [5, 5]),
+        ([2, 3, 5, 7], 1, [11, 15]),
+        ([1, 2, 3, 16], 8, [22, 48]),
+        ([1, 1, 2, 3], 0, [4, 6]),
     ] {
         check_forward(Border::Zero, shape, Placement { before, size, dilation: 2 });
     }
@@ -89,7 +96,12 @@ fn backward_matches_the_oracle() {
     for border in [Border::Reflect, Border::Replicate] {
         // Pictures so small that a single element is shown on both sides, too.
         for (shape, before) in [
-            ([1, 1, 2, 2], 1), ([1, 1, 3, 4], 1), ([1, 2, 5, 5], 4), ([2, 3, 6, 9], 4), ([1, 2, 8, 31], 1), ([2, 1, 10, 33], 4),
+            ([1, 1, 2, 2], 1),
+            ([1, 1, 3, 4], 1),
+            ([1, 2, 5, 5], 4),
+            ([2, 3, 6, 9], 4),
+            ([1, 2, 8, 31], 1),
+            ([2, 1, 10, 33], 4),
         ] {
             check_backward(border, before, shape);
         }

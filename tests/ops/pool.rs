@@ -27,7 +27,8 @@ const CASES: [(Kind, bool); 4] = [(Kind::Max, false), (Kind::Max, true), (Kind::
 
 #[test]
 fn matches_the_oracle() {
-    let shapes = [[1, 1, 2, 2], [1, 1, 3, 2], [2, 3, 7, 5], [2, 1, 3, 31], [1, 2, 4, 32], [1, 2, 5, 33], [3, 17, 13, 65]];
+    let shapes =
+        [[1, 1, 2, 2], [1, 1, 3, 2], [2, 3, 7, 5], [2, 1, 3, 31], [1, 2, 4, 32], [1, 2, 5, 33], [3, 17, 13, 65]];
     for (kind, ceil) in CASES {
         for shape in shapes {
             check_pool(kind, ceil, shape, &Array::distinct(&shape, 21));

@@ -63,7 +63,11 @@ fn reductions() {
         let reductions: [(&str, Reduction, f64); 3] = [
             ("dot", ops::vector::dot, vector::dot(&x.data, &y.data)),
             ("absolute sum", |rec, x, _, out, slot| ops::vector::absolute_sum(rec, x, out, slot), vector::l1(&x.data)),
-            ("absolute max", |rec, x, _, out, slot| ops::vector::absolute_max(rec, x, out, slot), vector::max_abs(&x.data)),
+            (
+                "absolute max",
+                |rec, x, _, out, slot| ops::vector::absolute_max(rec, x, out, slot),
+                vector::max_abs(&x.data),
+            ),
         ];
         for (name, reduction, value) in reductions {
             let others = Array::random(&[3], 33).map(|other| (other * value) as f32 as f64);
@@ -75,6 +79,21 @@ fn reductions() {
             });
         }
     }
+}
+
+/// A transient may live in a buffer that was made for a longer one; what stands behind it is not its own.
+#[test]
+fn a_short_tensor_in_a_long_buffer() {
+    let x = Array::random(&[4097], 35);
+    let expected = Array::vector(vec![vector::dot(&x.data, &x.data)]);
+    check("a short tensor in a long buffer", &[&x], &[&expected], SUM, |rec, inputs| {
+        let [long, short, out] = [("long", 9001), ("short", 4097), ("out", 1)].map(|(n, l)| rec.transient(n, [l]));
+        ops::vector::fill(rec, long, 2.0)?;
+        ops::vector::dot(rec, long, long, out, 0)?;
+        ops::vector::copy(rec, inputs[0], short)?;
+        ops::vector::dot(rec, short, short, out, 0)?;
+        Ok(vec![out])
+    });
 }
 
 /// Wherever the NaN stands, it is the maximum; infinity is, if there is none.

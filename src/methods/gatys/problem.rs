@@ -28,6 +28,7 @@ struct Term {
 /// Loss and pixel gradient of a picture: everything of one evaluation on the device, one read-back of the loss's terms.
 pub struct PictureLoss {
     program: Program,
+    clamp: Program,
     picture: DeviceTensor,
     gradient: DeviceTensor,
     slots: DeviceTensor,
@@ -45,16 +46,40 @@ fn wanted(settings: &Settings) -> Vec<(Kind, Tap, f32)> {
     [content, style].concat()
 }
 
-/// Runs the net on `picture` and gives, for each tap, its features or their Gram matrix.
-fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
-    let Some(&deepest) = taps.iter().max() else { return Ok(Vec::new()) };
+/// Refuses a picture, `what`, of a size from which the taps that it is needed for cannot be computed.
+pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], settings: &Settings) -> Result<()> {
+    let mut taps: Vec<_> = wanted(settings);
+    taps.retain(|(kind, _, _)| what == "content" || *kind == Kind::Style);
+    let Some(deepest) = taps.iter().map(|(_, tap, _)| *tap).max() else { return Ok(()) };
+    let least = vgg.least_side(deepest);
+    if width.min(height) >= least {
+        return Ok(());
+    }
+    let expected = format!(
+        "at least {least} px on its short side at every scale for {deepest} (choose a larger --size, fewer --scales or \
+         shallower taps)"
+    );
+    Err(Error::argument("stylize", what, expected, format!("{width}x{height}")))
+}
+
+/// The taps of one kind that count.
+fn wanted_of(settings: &Settings, kind: Kind) -> Vec<Tap> {
+    wanted(settings).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
+}
+
+/// The net on `picture` (`[1, 3, H, W]`), taken down; with it where each tap's features, or their Gram matrix, will be.
+fn record_features(
+    vgg: &Vgg19,
+    picture: &DeviceTensor,
+    kind: Kind,
+    taps: &[Tap],
+) -> Result<(Recorder, Vec<DeviceTensor>)> {
     let context = vgg.context();
-    let shape = [1, 3, picture.height, picture.width];
-    let pixels = DeviceTensor::from_values(context, "picture", shape, &picture.rgb)?;
     let mut rec = Recorder::new(context);
-    let x = rec.pin(&pixels);
-    let activations = vgg.forward(&mut rec, x, deepest)?;
     let mut results = Vec::new();
+    let Some(&deepest) = taps.iter().max() else { return Ok((rec, results)) };
+    let x = rec.pin(picture);
+    let activations = vgg.forward(&mut rec, x, deepest)?;
     for &tap in taps {
         let at = activations.at(tap)?;
         let value = if kind == Kind::Style { gram::forward(&mut rec, at, gram::scale(at))? } else { at };
@@ -63,21 +88,29 @@ fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<
         vector::copy(&mut rec, value, into)?;
         results.push(kept);
     }
+    Ok((rec, results))
+}
+
+/// Runs the net on `picture` and gives, for each tap, its features or their Gram matrix.
+fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+    if taps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shape = [1, 3, picture.height, picture.width];
+    let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.rgb)?;
+    let (rec, results) = record_features(vgg, &pixels, kind, taps)?;
     rec.finish()?.run()?;
     results.iter().map(DeviceTensor::read).collect()
 }
 
 /// The targets of all wanted taps, in their order.
 fn targets(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Vec<Vec<f32>>> {
-    let taps = |kind| -> Vec<Tap> {
-        wanted(settings).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
-    };
-    let mut all = features(vgg, content, Kind::Content, &taps(Kind::Content))?;
+    let mut all = features(vgg, content, Kind::Content, &wanted_of(settings, Kind::Content))?;
     // Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ by a constant when the weights sum to 1.
     let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
     let mut blended: Vec<Vec<f32>> = Vec::new();
     for (style, weight) in styles {
-        let matrices = features(vgg, style, Kind::Style, &taps(Kind::Style))?;
+        let matrices = features(vgg, style, Kind::Style, &wanted_of(settings, Kind::Style))?;
         blended.resize(matrices.len(), Vec::new());
         for (sum, matrix) in blended.iter_mut().zip(matrices) {
             sum.resize(matrix.len(), 0.0);
@@ -154,6 +187,12 @@ impl PictureLoss {
         record(vgg, size, settings)?.recorder.memory()
     }
 
+    /// What the targets of a style of `[width, height]` will take, before and apart from the loss itself.
+    pub(super) fn plan_style(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Result<Memory> {
+        let picture = DeviceTensor::new(vgg.context(), "style picture", [1, 3, height, width]);
+        record_features(vgg, &picture, Kind::Style, &wanted_of(settings, Kind::Style))?.0.memory()
+    }
+
     /// The loss of pictures of `content`'s size against its features and those of `styles` (picture, weight).
     pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Self> {
         let targets = targets(vgg, content, styles, settings)?;
@@ -168,12 +207,23 @@ impl PictureLoss {
             names.push((format!("{kind} {}", term.tap), 0.0));
         }
         names.push(("total variation".into(), 0.0));
-        Ok(PictureLoss { program, picture, gradient, slots, terms: names, first: None })
+        let clamp = {
+            let mut rec = Recorder::new(vgg.context());
+            let pixels = rec.pin(&picture);
+            vector::clamp(&mut rec, pixels, 0.0, 1.0)?;
+            rec.finish()?
+        };
+        Ok(PictureLoss { program, clamp, picture, gradient, slots, terms: names, first: None })
     }
 
     /// The picture that is evaluated, `[1, 3, H, W]`, RGB 0..1.
     pub fn picture(&self) -> &DeviceTensor {
         &self.picture
+    }
+
+    /// Clamps the picture to 0..1.
+    pub fn clamp(&self) -> Result<()> {
+        self.clamp.submit()
     }
 
     /// The gradient of the last evaluation, shaped as the picture.
@@ -184,11 +234,6 @@ impl PictureLoss {
     /// Name and value of each term at the last evaluation.
     pub fn terms(&self) -> &[(String, f64)] {
         &self.terms
-    }
-
-    /// Floating-point operations of one evaluation.
-    pub fn flops(&self) -> u64 {
-        self.program.flops()
     }
 
     /// Device memory of the program.

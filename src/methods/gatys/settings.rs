@@ -74,6 +74,11 @@ pub struct Settings {
     pub keep_color: KeepColor,
 }
 
+/// The longest side that pictures are read and made with.
+const MOST_PIXELS_A_SIDE: usize = 30_000;
+/// From 30,000 px down to a few dozen.
+const MOST_SCALES: usize = 20;
+
 /// A set of choices that goes by a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {
@@ -154,14 +159,19 @@ impl Settings {
     }
 
     pub(super) fn check(&self, style_weights: impl Iterator<Item = f32>) -> Result<()> {
-        let refuse = |argument: &str, expected: &str, got: String| {
-            Err(Error::argument("stylize", argument, expected, got))
-        };
-        let tap_weights = self.content_taps.iter().chain(&self.style_taps).map(|(_, weight)| *weight);
-        let weights = [self.content_weight, self.style_weight, self.tv_weight].into_iter().chain(tap_weights);
-        for weight in weights {
+        let refuse =
+            |argument: &str, expected: &str, got: String| Err(Error::argument("stylize", argument, expected, got));
+        let tap_weights = |name, taps: &[(Tap, f32)]| taps.iter().map(|(_, w)| (name, *w)).collect::<Vec<_>>();
+        let weights = [
+            tap_weights("content-tap", &self.content_taps),
+            tap_weights("style-tap", &self.style_taps),
+            vec![("content-weight", self.content_weight), ("style-weight", self.style_weight)],
+            vec![("tv-weight", self.tv_weight)],
+        ];
+        for (name, weight) in weights.concat() {
             if !(weight >= 0.0 && weight.is_finite()) {
-                return refuse("weight", "a number from 0 up", weight.to_string());
+                let name = if name.ends_with("tap") { format!("the weight of a {name}") } else { name.into() };
+                return refuse(&name, "a number from 0 up", weight.to_string());
             }
         }
         let style_weights: Vec<_> = style_weights.collect();
@@ -171,9 +181,17 @@ impl Settings {
         if self.taps().next().is_none() {
             return refuse("taps", "at least one", "none".into());
         }
-        if self.size == 0 || self.steps == 0 || self.scales == Some(0) || self.history == 0 {
-            let got = format!("{}, {}, {:?}, {}", self.size, self.steps, self.scales, self.history);
-            return refuse("size, steps, scales and history", "at least 1", got);
+        let counts = [
+            ("size", self.size, MOST_PIXELS_A_SIDE),
+            ("steps", self.steps, usize::MAX),
+            ("scales", self.scales.unwrap_or(1), MOST_SCALES),
+            ("history", self.history, usize::MAX),
+        ];
+        for (name, count, most) in counts {
+            if !(1..=most).contains(&count) {
+                let expected = if most == usize::MAX { "at least 1".into() } else { format!("from 1 to {most}") };
+                return refuse(name, &expected, count.to_string());
+            }
         }
         if !(self.style_scale > 0.0 && self.style_scale <= 8.0) {
             return refuse("style-scale", "above 0, at most 8", self.style_scale.to_string());

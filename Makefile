@@ -1,0 +1,49 @@
+# make demo   paints out/*.png from pictures that the project draws itself
+# make test   runs the tests
+# make bench  measures the kernels on this machine
+# make check  formatting, lints and documentation
+
+.PHONY: setup demo test bench check
+
+# The build whose `devices` tells whether there is an adapter.
+RUN ?= cargo run --quiet --release --
+
+# A Vulkan loader, and Mesa's software driver only where no adapter is found. (macOS and Windows bring their own.)
+setup:
+	@if [ "$$(uname)" = Linux ]; then \
+	  install() { \
+	    echo "installing $$*" >&2; \
+	    if ! command -v apt-get >/dev/null; then \
+	      echo "no adapter: install a Vulkan loader and driver with your package manager (Mesa has one for most GPUs)" >&2; \
+	      exit 1; \
+	    fi; \
+	    sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	    $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y "$$@" >/dev/null; \
+	  }; \
+	  ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 || install libvulkan1 || exit 1; \
+	  $(RUN) devices >/dev/null 2>&1 || install mesa-vulkan-drivers || exit 1; \
+	fi
+	@$(RUN) devices
+
+demo: setup
+	@cargo build --release --quiet --example draw_samples
+	@mkdir -p out
+	./target/release/examples/draw_samples out
+	@echo "No VGG-19 weights come with the project yet: the demo uses a VGG of random weights. It carries colour and"
+	@echo "texture; trained weights paint better (README.md, 'Weights')."
+	./target/release/impasto stylize out/landscape.png --style out/strokes.png --vgg random \
+	  --size 256 --steps 40 -o out/landscape-strokes.png
+	./target/release/impasto stylize out/landscape.png --style out/marble.png --vgg random \
+	  --size 256 --steps 40 -o out/landscape-marble.png
+
+test:
+	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"
+	cargo test
+
+bench: setup
+	./target/release/impasto bench
+
+check:
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet

@@ -1,0 +1,31 @@
+//! Every workload of `impasto bench` at 256², measured by criterion: `cargo bench`, or `cargo bench -- gram`.
+//!
+//! Throughput is in elements a second, an element being a floating-point operation; divide by 1e9 for GFLOP/s. GB/s of
+//! each workload is printed beside it.
+
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use impasto::bench;
+use impasto::gpu::{Context, ContextOptions};
+
+fn kernels(criterion: &mut Criterion) {
+    let context = Context::new(&ContextOptions::default()).expect("benches need an adapter");
+    println!("{}, {}", context.name(), context.driver());
+    let mut group = criterion.benchmark_group("256²");
+    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
+    for mut workload in bench::all(&context, 256).expect("recording the workloads") {
+        group.throughput(Throughput::Elements(workload.flops));
+        let name = format!(
+            "{} ({:.3} GFLOP, {:.3} GB)",
+            workload.name,
+            workload.flops as f64 * 1e-9,
+            workload.bytes as f64 * 1e-9
+        );
+        group.bench_function(name, |bencher| bencher.iter(|| workload.run().expect("running a workload")));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);

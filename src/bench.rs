@@ -1,0 +1,203 @@
+//! The pieces of work that `impasto bench` and the benches measure, ready to run.
+
+use std::time::Instant;
+
+use crate::gpu::{Context, DeviceTensor, Program, Recorder};
+use crate::io::Picture;
+use crate::methods::gatys::{PictureLoss, Settings};
+use crate::nets::{Tap, Vgg19};
+use crate::ops::conv2d::{Conv2d, Padding};
+use crate::ops::pad::Border;
+use crate::ops::pool::Kind;
+use crate::ops::square_loss::{self, Weight};
+use crate::ops::{gram, vector};
+use crate::optim::{Lbfgs, LbfgsOptions, Objective};
+use crate::random::Random;
+use crate::{Error, Result};
+
+/// Something that can be run again and again.
+pub struct Workload {
+    /// What it is, with its shape.
+    pub name: String,
+    /// Floating-point operations of one run, as the mathematics needs them.
+    pub flops: u64,
+    /// Bytes of the tensors that its dispatches touch, each counted once a dispatch.
+    pub bytes: u64,
+    run: Box<dyn FnMut() -> Result<()>>,
+}
+
+/// Times of a workload.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Measured {
+    /// Shortest run in seconds.
+    pub best: f64,
+    /// Median run in seconds.
+    pub median: f64,
+}
+
+impl Workload {
+    fn of(name: String, program: Program) -> Self {
+        let (flops, bytes) = (program.flops(), program.bytes());
+        Workload { name, flops, bytes, run: Box::new(move || program.run()) }
+    }
+
+    /// One run, waited for.
+    pub fn run(&mut self) -> Result<()> {
+        (self.run)()
+    }
+
+    /// Runs once to warm up, then for at least `seconds` and three times.
+    pub fn measure(&mut self, seconds: f64) -> Result<Measured> {
+        self.run()?;
+        let (began, mut times) = (Instant::now(), Vec::new());
+        while times.len() < 3 || (began.elapsed().as_secs_f64() < seconds && times.len() < 1000) {
+            let start = Instant::now();
+            self.run()?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(Measured { best: times[0], median: times[times.len() / 2] })
+    }
+}
+
+fn random_tensor(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
+    let mut random = Random::new(dims.iter().product::<usize>() as u64);
+    let shape = crate::gpu::Shape::new(dims);
+    let values: Vec<f32> = (0..shape.count()).map(|_| 2.0 * random.uniform() - 1.0).collect();
+    DeviceTensor::from_values(context, name, shape, &values)
+}
+
+/// VGG-19's convolutions to relu4_1, each shape once, on a picture of `size`²: channels in and out, and side.
+fn shapes(size: usize) -> [(usize, usize, usize); 8] {
+    [
+        (3, 64, size),
+        (64, 64, size),
+        (64, 128, size / 2),
+        (128, 128, size / 2),
+        (128, 256, size / 4),
+        (256, 256, size / 4),
+        (256, 512, size / 8),
+        (512, 512, size / 8),
+    ]
+}
+
+/// Forward pass and data gradient of every convolution shape of VGG-19 on a picture of `size`².
+pub fn convolutions(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    for (channels_in, channels_out, side) in shapes(size) {
+        let padding = Padding::Same(Border::Zero);
+        let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, relu: true };
+        let x = random_tensor(context, "x", &[1, channels_in, side, side])?;
+        let dy = random_tensor(context, "dy", &[1, channels_out, side, side])?;
+        let y = random_tensor(context, "y", &[1, channels_out, side, side])?;
+        let bias = random_tensor(context, "bias", &[channels_out])?;
+        let [count, gradient_count] = conv.packed_count(context.class());
+
+        let mut rec = Recorder::new(context);
+        let packed = random_tensor(context, "weights", &[count])?;
+        let (x, packed, bias) = (rec.pin(&x), rec.pin(&packed), rec.pin(&bias));
+        conv.forward(&mut rec, x, packed, Some(bias))?;
+        all.push(Workload::of(format!("conv {channels_in}->{channels_out} at {side}²"), rec.finish()?));
+
+        let mut rec = Recorder::new(context);
+        let packed = random_tensor(context, "weights", &[gradient_count])?;
+        let (dy, y, packed) = (rec.pin(&dy), rec.pin(&y), rec.pin(&packed));
+        conv.backward(&mut rec, dy, Some(y), packed, [side, side])?;
+        all.push(Workload::of(format!("conv gradient {channels_in}->{channels_out} at {side}²"), rec.finish()?));
+    }
+    Ok(all)
+}
+
+/// Gram matrices, forward and gradient, of the four style taps' features for a picture of `size`².
+pub fn grams(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    for block in 0..4 {
+        let (channels, side) = (64 << block, size >> block);
+        let features = random_tensor(context, "features", &[1, channels, side, side])?;
+        let dgram = random_tensor(context, "dgram", &[1, channels, channels])?;
+        let mut rec = Recorder::new(context);
+        let symbol = rec.pin(&features);
+        gram::forward(&mut rec, symbol, 1.0)?;
+        all.push(Workload::of(format!("gram {channels} at {side}²"), rec.finish()?));
+        let mut rec = Recorder::new(context);
+        let (symbol, dgram) = (rec.pin(&features), rec.pin(&dgram));
+        gram::backward(&mut rec, symbol, dgram, 1.0)?;
+        all.push(Workload::of(format!("gram gradient {channels} at {side}²"), rec.finish()?));
+    }
+    Ok(all)
+}
+
+/// Σ(x−target)², as an objective whose own cost is small beside the optimiser's.
+struct Distance {
+    program: Program,
+    value: DeviceTensor,
+}
+
+impl Objective for Distance {
+    fn evaluate(&mut self) -> Result<f64> {
+        self.program.submit()?;
+        Ok(f64::from(self.value.read()?[0]))
+    }
+}
+
+/// L-BFGS iterations on the pixels of a picture of `size`² with a full history (the objective's own cost included).
+pub fn lbfgs(context: &Context, size: usize) -> Result<Workload> {
+    let dims = [1, 3, size, size];
+    let (x, target) = (random_tensor(context, "x", &dims)?, random_tensor(context, "target", &[1, 1, 3 * size, size])?);
+    let (g, value) = (DeviceTensor::new(context, "g", dims), DeviceTensor::new(context, "value", [1]));
+    let mut rec = Recorder::new(context);
+    let weight = Weight::new(&mut rec, 0.5);
+    let (point, goal, into, slot) = (rec.pin(&x), rec.pin(&target), rec.pin(&g), rec.pin(&value));
+    square_loss::forward(&mut rec, point, goal, weight, slot, 0)?;
+    let gradient = square_loss::backward(&mut rec, point, goal, weight)?;
+    vector::copy(&mut rec, gradient, into)?;
+    let mut objective = Distance { program: rec.finish()?, value };
+    // Tolerances below 0: it must go on, however close it is.
+    let options = LbfgsOptions { tolerance_gradient: -1.0, tolerance_change: -1.0, ..LbfgsOptions::default() };
+    let mut optimizer = Lbfgs::new(context, &x, &g, options)?;
+    let elements = 3 * size * size;
+    // Three products with the history and one combination of it, 2·history rows each.
+    let rows = 2 * options.history;
+    let run = move || optimizer.iterate(&mut objective).map(|_| ());
+    Ok(Workload {
+        name: format!("L-BFGS iteration at {size}²"),
+        flops: (4 * 2 * rows * elements) as u64,
+        bytes: (4 * 4 * rows * elements) as u64,
+        run: Box::new(run),
+    })
+}
+
+/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², and one Gatys iteration on it.
+pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    let vgg = Vgg19::random(context, 1.0, 1, Kind::Max)?;
+    let mut random = Random::new(3);
+    let mut noise = || {
+        let rgb = (0..3 * size * size).map(|_| random.uniform()).collect();
+        Picture::from_rgb(size, size, rgb)
+    };
+    let (content, style) = (noise()?, noise()?);
+    let mut rec = Recorder::new(context);
+    let picture = DeviceTensor::from_values(context, "picture", [1, 3, size, size], &content.rgb)?;
+    let x = rec.pin(&picture);
+    let deepest: Tap = "relu4_1".parse()?;
+    vgg.forward(&mut rec, x, deepest)?;
+    let forward = Workload::of(format!("VGG-19 to relu4_1 at {size}²"), rec.finish()?);
+    let mut loss = PictureLoss::new(&vgg, &content, &[(style, 1.0)], &Settings::default())?;
+    loss.picture().write(&noise()?.rgb)?;
+    let (flops, bytes) = (loss.program().flops(), loss.program().bytes());
+    let run = move || match loss.evaluate()? {
+        value if value.is_finite() => Ok(()),
+        value => Err(Error::argument("bench", "loss", "finite", value)),
+    };
+    let iteration = Workload { name: format!("Gatys iteration at {size}²"), flops, bytes, run: Box::new(run) };
+    Ok(vec![forward, iteration])
+}
+
+/// Everything at `size`².
+pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    let mut all = convolutions(context, size)?;
+    all.extend(grams(context, size)?);
+    all.push(lbfgs(context, size)?);
+    all.extend(gatys(context, size)?);
+    Ok(all)
+}

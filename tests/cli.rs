@@ -1,0 +1,18 @@
+//! Proves what a user of the `impasto` command sees, by running the command itself on whatever adapter the machine has:
+//! that every mistake is answered by one clear line, an exit code, and no file that was not there before; that Ctrl-C
+//! keeps the picture; and that every option does what it says.
+//!
+//! Each test works in a temporary folder with a home of its own, so that nothing of the user's is read or written.
+
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/files.rs"]
+mod files;
+#[path = "cli/refusals.rs"]
+mod refusals;
+#[path = "cli/studio.rs"]
+mod studio;
+#[path = "cli/stylize.rs"]
+mod stylize;
+#[path = "cli/weights.rs"]
+mod weights;

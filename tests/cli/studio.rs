@@ -1,0 +1,176 @@
+//! A temporary folder with pictures in it, and the command run there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The options that make a run short.
+pub const QUICK: &str = "--vgg random:0.1 --scales 1 --steps 2";
+
+/// A working folder with `content.png` (64x48) and `style.png` (60x64), and a home beside it.
+pub struct Studio {
+    folder: TempDir,
+}
+
+/// What a run of the command left behind.
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A photo of a kind: smooth, in mid-range colours, and different in every corner.
+pub fn content(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let (u, v) = (x as f32 / width as f32, y as f32 / height as f32);
+        let wave = 20.0 * (9.0 * u + 5.0 * v).sin();
+        Rgb([95.0 + 60.0 * u + wave, 95.0 + 60.0 * v, 150.0 - 50.0 * u * v - wave].map(|value: f32| value as u8))
+    })
+}
+
+/// A painting of a kind: hard edges in strong colours.
+pub fn style(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| match (x / 5 + y / 7) % 3 {
+        0 => Rgb([220, 60, 30]),
+        1 => Rgb([30, 40, 160]),
+        _ => Rgb([240, 210, 90]),
+    })
+}
+
+impl Studio {
+    pub fn new() -> Self {
+        let studio = Studio { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(studio.path("")).unwrap();
+        std::fs::create_dir(studio.home()).unwrap();
+        content(64, 48).save(studio.path("content.png")).unwrap();
+        style(60, 64).save(studio.path("style.png")).unwrap();
+        studio
+    }
+
+    /// A file in the working folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("work").join(name)
+    }
+
+    /// Stands in for the user's home directory.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// The command with these arguments, which are separated by spaces, in the working folder.
+    pub fn command(&self, arguments: &str) -> Command {
+        // Compiled kernels alone are shared by all tests and kept between runs, in Cargo's folder for such things.
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-cache");
+        std::fs::create_dir_all(&cache).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
+        command.args(arguments.split_whitespace()).current_dir(self.path("")).stdin(Stdio::null());
+        for name in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "APPDATA", "LOCALAPPDATA"] {
+            command.env(name, self.home());
+        }
+        command.env("XDG_CACHE_HOME", cache).env_remove("NO_COLOR");
+        command
+    }
+
+    /// Runs the command to its end.
+    pub fn run(&self, arguments: &str) -> Done {
+        Done::of(self.command(arguments))
+    }
+
+    /// Runs the command, which must succeed.
+    pub fn succeed(&self, arguments: &str) -> Done {
+        let done = self.run(arguments);
+        assert_eq!(done.code, Some(0), "impasto {arguments}\n{}", done.stderr);
+        done
+    }
+
+    /// Repaints `content.png` after `style.png` as `output`, quickly, with more options; gives the file's bytes.
+    pub fn stylize(&self, output: &str, options: &str) -> Vec<u8> {
+        self.succeed(&format!("stylize content.png --style style.png {QUICK} -o {output} {options}"));
+        std::fs::read(self.path(output)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// The picture of that name as 8-bit RGB.
+    pub fn picture(&self, name: &str) -> RgbImage {
+        image::open(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}")).to_rgb8()
+    }
+
+    /// The lines of a file of JSON lines.
+    pub fn json_lines(&self, name: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Names and contents of all files in the working folder and the home, hidden ones too.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.folder.path().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(self.folder.path()).unwrap().to_path_buf();
+                    found.insert(name, std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        found
+    }
+
+    /// The names of the files in the working folder that were not there at first, sorted.
+    pub fn new_names(&self) -> Vec<String> {
+        let names = self.files().into_keys().filter_map(|path| Some(path.strip_prefix("work").ok()?.display().to_string()));
+        names.filter(|name| name != "content.png" && name != "style.png").collect()
+    }
+
+    /// Runs a command that must be refused: with this exit code, nothing on stdout, exactly one line of ours on stderr that
+    /// contains every one of `words`, and every file as it was before. Gives the line.
+    pub fn refused(&self, command: Command, code: i32, words: &[&str]) -> String {
+        let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
+        let before = self.files();
+        let done = Done::of(command);
+        let stderr = &done.stderr;
+        assert_eq!(done.code, Some(code), "{what}\n{stderr}");
+        assert_eq!(done.stdout, "", "{what}");
+        let lines: Vec<_> = stderr.lines().filter(|line| line.starts_with("impasto: ")).collect();
+        assert!(lines.len() == 1 && !stderr.contains("panicked"), "{what}\n{stderr}");
+        let line = lines[0].to_string();
+        assert_eq!(stderr.lines().last(), Some(lines[0]), "{what}: more lines follow");
+        assert!(line.len() < 400, "{what}: a long line\n{line}");
+        for word in words {
+            assert!(line.contains(word), "{what}: `{word}` is not in\n{line}");
+        }
+        let after = self.files();
+        assert!(before == after, "{what} changed files: {:?} to {:?}", before.keys(), after.keys());
+        line
+    }
+}
+
+impl Done {
+    pub fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        Done { code: output.status.code(), stdout, stderr }
+    }
+
+    /// What was printed, as one JSON value.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {:?}", self.stdout))
+    }
+}
+
+/// The mean difference of two pictures of one size, in 8-bit steps.
+pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let sum: u32 = a.as_raw().iter().zip(b.as_raw()).map(|(&x, &y)| u32::from(x.abs_diff(y))).sum();
+    f64::from(sum) / a.as_raw().len() as f64
+}

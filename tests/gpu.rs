@@ -1,0 +1,309 @@
+//! Proves what a recorded program promises: its memory is known before it is allocated and is what the driver then hands
+//! out; parameters change without a new program; every dispatch is timed; the first NaN is named; a host's device will do;
+//! and what cannot work is an error with the way out.
+
+use impasto::gpu::{
+    Context, ContextOptions, DeviceTensor, Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups,
+};
+use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::pad::Border;
+use impasto::ops::{relu, vector};
+use impasto::{Error, Result};
+
+fn open(class: Option<KernelClass>) -> Context {
+    Context::new(&ContextOptions { class, ..Default::default() }).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn pinned<const R: usize>(rec: &mut Recorder, name: &str, shape: [usize; R]) -> (DeviceTensor, Tensor) {
+    let tensor = DeviceTensor::new(rec.context(), name, shape);
+    let symbol = rec.pin(&tensor);
+    (tensor, symbol)
+}
+
+/// Signed numbers that differ from one another.
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count).map(|i| (i * 37 % 101) as f32 / 50.0 - 0.99).collect()
+}
+
+/// VGG's first layers on a picture of `side`: convolutions of one size, each with weights of its own.
+fn record_convolutions(rec: &mut Recorder, side: usize, layers: usize) -> Result<()> {
+    let (_, mut x) = pinned(rec, "picture", [1, 3, side, side]);
+    for layer in 0..layers {
+        let channels_in = if layer == 0 { 3 } else { 64 };
+        let padding = Padding::Same(Border::Zero);
+        let conv = Conv2d { channels_in, channels_out: 64, kernel: 3, stride: 1, padding, relu: true };
+        let count = conv.packed_count(rec.class())[0];
+        let [weights, bias] = [("weights", count), ("bias", 64)].map(|(name, count)| pinned(rec, name, [count]).1);
+        x = conv.forward(rec, x, weights, Some(bias))?;
+    }
+    let (_, result) = pinned(rec, "result", [1, 64, side, side]);
+    vector::copy(rec, x, result)
+}
+
+#[test]
+fn the_plan_is_what_the_driver_allocates() {
+    for class in [KernelClass::Tiled, KernelClass::Broadcast] {
+        let context = open(Some(class));
+        // Metal does not tell; there the plan cannot be held against anything.
+        let Some(before) = context.allocated_bytes() else { return };
+        let allocated = || context.allocated_bytes().unwrap_or_default();
+        let mut rec = Recorder::new(&context);
+        record_convolutions(&mut rec, 256, 6).unwrap();
+        let planned = rec.memory().unwrap().peak_bytes();
+        assert_eq!(allocated(), before, "recording and planning allocate nothing");
+        let program = rec.finish().unwrap();
+        assert_eq!(program.memory().peak_bytes(), planned);
+        let measured = allocated() - before;
+        let error = (measured as f64 / planned as f64 - 1.0).abs();
+        assert!(error < 0.05, "{class:?}: {measured} bytes where {planned} were planned");
+    }
+}
+
+#[test]
+fn transients_share_buffers() {
+    let context = open(None);
+    let bytes_of = |layers: usize| {
+        let mut rec = Recorder::new(&context);
+        let (_, mut x) = pinned(&mut rec, "x", [1 << 20]);
+        for _ in 0..layers {
+            x = relu::forward(&mut rec, x).unwrap();
+        }
+        rec.memory().unwrap()
+    };
+    // The input and a transient; from two layers on, two transients.
+    assert_eq!([1, 2, 3, 50].map(|layers| bytes_of(layers).peak_bytes() >> 22), [2, 3, 3, 3]);
+    // Together, programs that share no tensor need the sum of both.
+    assert_eq!(bytes_of(2).join(bytes_of(3)).peak_bytes() >> 22, 6);
+}
+
+#[test]
+fn a_tensor_pinned_by_two_programs_counts_once() {
+    let context = open(None);
+    let shared = DeviceTensor::new(&context, "shared", [1 << 20]);
+    let plan = || {
+        let mut rec = Recorder::new(&context);
+        let z = rec.pin(&shared);
+        assert_eq!(rec.pin(&shared), z, "the same tensor is the same symbol");
+        vector::fill(&mut rec, z, 1.0).unwrap();
+        rec.memory().unwrap()
+    };
+    assert_eq!(plan().join(plan()).peak_bytes() >> 22, 1);
+}
+
+#[test]
+fn a_tensor_that_is_too_large_is_refused_before_anything_is_allocated() {
+    let context = open(None);
+    let before = context.allocated_bytes();
+    let count = context.max_tensor_bytes() as usize / 4 + 1;
+    let refused = |result: Result<()>| match result {
+        Err(error @ Error::TooLarge { .. }) => assert!(error.to_string().contains("the huge one"), "{error}"),
+        other => panic!("{other:?}"),
+    };
+    let record = || {
+        let mut rec = Recorder::new(&context);
+        let (_, small) = pinned(&mut rec, "the small one", [64]);
+        vector::fill(&mut rec, small, 1.0).unwrap();
+        let huge = rec.transient("the huge one", [count]);
+        vector::fill(&mut rec, huge, 1.0).unwrap();
+        rec
+    };
+    refused(record().memory().map(drop));
+    refused(record().finish().map(drop));
+    refused(DeviceTensor::new(&context, "the huge one", [count]).read().map(drop));
+    assert_eq!(context.allocated_bytes(), before);
+}
+
+#[test]
+fn parameters_change_between_runs() {
+    let context = open(None);
+    let mut rec = Recorder::new(&context);
+    let value = rec.uniform(&[1.5f32, 0.0, 0.0]);
+    let (z, symbol) = pinned(&mut rec, "z", [100]);
+    let fill = Dispatch::new(Kernel::new("vector.wgsl", "fill"), "fill").bind("z", symbol).uniform(value);
+    rec.dispatch(fill.groups(linear_groups(100, 64))).unwrap();
+    let program = rec.finish().unwrap();
+    let after_a_run = || {
+        program.run().unwrap();
+        z.read().unwrap()
+    };
+    assert_eq!(after_a_run(), [1.5; 100]);
+    program.set(value, &[-2.25, 0.0, 0.0]);
+    assert_eq!(after_a_run(), [-2.25; 100]);
+    assert_eq!(after_a_run(), [-2.25; 100]);
+}
+
+/// Many dispatches are cut into many submissions, each of which sees what the one before it has written.
+#[test]
+fn long_programs_run_in_order() {
+    let context = open(None);
+    let mut rec = Recorder::new(&context);
+    let (x, from) = pinned(&mut rec, "x", [1 << 20]);
+    let (z, into) = pinned(&mut rec, "z", [1 << 20]);
+    vector::fill(&mut rec, into, 1.0).unwrap();
+    for _ in 0..100 {
+        vector::axpy(&mut rec, 2.0, from, into).unwrap();
+        vector::clamp(&mut rec, into, 0.0, 150.0).unwrap();
+    }
+    let program = rec.finish().unwrap();
+    x.write(&vec![1.0; 1 << 20]).unwrap();
+    program.run().unwrap();
+    // 1, 3, 5, ... 149, then 150.
+    assert!(z.read().unwrap().iter().all(|&value| value == 150.0));
+    x.write(&vec![0.5; 1 << 20]).unwrap();
+    program.run().unwrap();
+    assert!(z.read().unwrap().iter().all(|&value| value == 101.0));
+}
+
+#[test]
+fn every_dispatch_is_timed() {
+    for class in [KernelClass::Tiled, KernelClass::Broadcast] {
+        let context = open(Some(class));
+        let mut rec = Recorder::new(&context);
+        record_convolutions(&mut rec, 16, 3).unwrap();
+        let program = rec.finish().unwrap();
+        program.run().unwrap();
+        let profile = program.profile().unwrap();
+        assert_eq!(profile.dispatches.len(), program.dispatches());
+        assert!(!profile.device.is_empty() && !profile.driver.is_empty());
+        for timing in &profile.dispatches {
+            assert!(timing.seconds > 0.0 && timing.seconds < 60.0, "{timing:?}, by {}", profile.clock);
+            assert!(timing.gigabytes > 0.0, "{timing:?}");
+        }
+        let gflop: f64 = profile.dispatches.iter().filter(|t| t.label.starts_with("conv2d")).map(|t| t.gflop).sum();
+        // Two operations a product; 9 · 64 · (3 + 64 + 64) products a pixel.
+        assert!((gflop / (2e-9 * (9 * 64 * 131 * 256) as f64) - 1.0).abs() < 1e-6, "{gflop}");
+    }
+}
+
+#[test]
+fn the_first_dispatch_that_makes_a_nan_is_named() {
+    let context = open(None);
+    let mut rec = Recorder::new(&context);
+    let (x, from) = pinned(&mut rec, "x", [200]);
+    let scaled = rec.transient("scaled", [200]);
+    let wrecked = rec.transient("wrecked", [200]);
+    vector::affine(&mut rec, 2.0, from, 0.0, from, scaled).unwrap();
+    let y = relu::forward(&mut rec, scaled).unwrap();
+    // Infinite where the ReLU lets more than 1 through.
+    vector::affine(&mut rec, f32::MAX, y, 0.0, y, wrecked).unwrap();
+    relu::forward(&mut rec, wrecked).unwrap();
+    let program = rec.finish().unwrap();
+    let mut values = vec![-0.5; 200];
+    values[3] = 0.25;
+    x.write(&values).unwrap();
+    assert_eq!(program.find_non_finite().unwrap(), None);
+    values[123] = 0.75;
+    x.write(&values).unwrap();
+    let found = program.find_non_finite().unwrap().expect("an infinity");
+    assert!(found.starts_with("affine") && found.contains("wrecked[123] = inf"), "{found}");
+    values[77] = f32::NAN;
+    x.write(&values).unwrap();
+    let found = program.find_non_finite().unwrap().expect("a NaN");
+    assert!(found.starts_with("affine") && found.contains("scaled[77] = NaN"), "{found}");
+}
+
+#[test]
+fn tensors_keep_their_values() {
+    let context = open(None);
+    let values = numbers(1031);
+    let tensor = DeviceTensor::from_values(&context, "t", [1031], &values).unwrap();
+    assert_eq!(tensor.read().unwrap(), values);
+    assert_eq!(DeviceTensor::new(&context, "new", [7]).read().unwrap(), [0.0; 7]);
+    let error = tensor.write(&values[1..]).unwrap_err().to_string();
+    assert!(error.contains("write to t") && error.contains("1031") && error.contains("1030"), "{error}");
+    assert_eq!(tensor.read().unwrap(), values);
+}
+
+/// A device as a host engine opens it: no features, and the least limits that WebGPU allows.
+fn host_device() -> (wgpu::Device, wgpu::Queue) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default()));
+    let adapter = adapter.unwrap_or_else(|_| panic!("{}", open_error()));
+    pollster::block_on(adapter.request_device(&Default::default())).unwrap()
+}
+
+fn open_error() -> String {
+    Context::new(&Default::default()).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_host_lends_its_device_and_its_encoder() {
+    let (device, queue) = host_device();
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let context = Context::from_host(device.clone(), queue.clone(), &Default::default()).unwrap();
+    assert_eq!(context.class(), KernelClass::Tiled, "without subgroups there is only one class");
+    let mut results = Vec::new();
+    for channels in [3, 16, 64, 80] {
+        let mut rec = Recorder::new(&context);
+        let padding = Padding::Same(Border::Reflect);
+        let conv = Conv2d { channels_in: 3, channels_out: channels, kernel: 3, stride: 1, padding, relu: true };
+        let (x, x_symbol) = pinned(&mut rec, "x", [1, 3, 19, 23]);
+        let (w, w_symbol) = pinned(&mut rec, "w", [channels, 3, 3, 3]);
+        let (y, y_symbol) = pinned(&mut rec, "y", [1, channels, 19, 23]);
+        let packed = rec.transient("packed", [conv.packed_count(rec.class())[0]]);
+        conv.pack(&mut rec, w_symbol, false, packed).unwrap();
+        let result = conv.forward(&mut rec, x_symbol, packed, None).unwrap();
+        vector::copy(&mut rec, result, y_symbol).unwrap();
+        let program = rec.finish().unwrap();
+        for tensor in [&x, &w] {
+            tensor.write(&numbers(tensor.shape().count())).unwrap();
+        }
+        program.run().unwrap();
+        let of_run = y.read().unwrap();
+        assert!(of_run.iter().all(|value| value.is_finite()) && of_run.iter().any(|&value| value > 0.0));
+
+        y.write(&vec![f32::NAN; of_run.len()]).unwrap();
+        let mut encoder = device.create_command_encoder(&Default::default());
+        program.encode(&mut encoder);
+        assert!(y.read().unwrap().iter().all(|value| value.is_nan()), "encoding must not run anything");
+        queue.submit([encoder.finish()]);
+        assert_eq!(y.read().unwrap(), of_run);
+        results.push(of_run);
+    }
+    // The first channels have the same weights, whichever tile they were made with.
+    for other in &results[1..] {
+        assert!(results[0].iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+    assert!(pollster::block_on(scope.pop()).is_none(), "the host sees no error");
+}
+
+#[test]
+fn a_class_that_the_device_has_not_is_refused() {
+    let (device, queue) = host_device();
+    let options = ContextOptions { class: Some(KernelClass::Broadcast), ..Default::default() };
+    let error = Context::from_host(device, queue, &options).err().expect("a device without subgroups");
+    assert!(matches!(error, Error::Argument { .. }) && error.to_string().contains("subgroups"), "{error}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_with_those_that_are() {
+    let name = impasto::gpu::adapters().swap_remove(0).name;
+    for wanted in ["no such adapter", "99"] {
+        let options = ContextOptions { device: Some(wanted.into()), ..Default::default() };
+        let error = Context::new(&options).err().expect("an adapter that is not there");
+        let message = error.to_string();
+        assert!(
+            matches!(error, Error::NoAdapter { .. }) && message.contains(wanted) && message.contains(&name),
+            "{message}"
+        );
+    }
+}
+
+/// Runs itself once more in a process that sees no driver.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_driver_the_error_says_how_to_get_one() {
+    if std::env::var_os("VK_DRIVER_FILES").is_some_and(|files| files == "/nonexistent") {
+        return println!("{}", open_error());
+    }
+    let name = "without_a_driver_the_error_says_how_to_get_one";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("VK_DRIVER_FILES", "/nonexistent")
+        .env("VK_ICD_FILENAMES", "/nonexistent")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("no GPU adapter was found; install a Vulkan driver"), "{said}");
+    assert!(said.contains("apt-get install mesa-vulkan-drivers"), "{said}");
+}

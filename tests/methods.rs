@@ -1,0 +1,73 @@
+//! Nets, losses, optimisers and whole methods: held against PyTorch's figures (tests/fixtures), against the f64 references
+//! (tests/reference) and against golden pictures (tests/golden).
+
+#[path = "methods/gatys.rs"]
+mod gatys;
+#[path = "methods/layers.rs"]
+mod layers;
+#[path = "methods/nets.rs"]
+mod nets;
+#[path = "methods/optimisers.rs"]
+mod optimisers;
+#[path = "reference/mod.rs"]
+mod reference;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Recorder, Tensor};
+use impasto::io::WeightFile;
+use impasto::ops::vector;
+use reference::Array;
+
+/// One context for each family of kernels, shared by all tests.
+fn contexts() -> &'static [Context; 2] {
+    static CONTEXTS: OnceLock<[Context; 2]> = OnceLock::new();
+    CONTEXTS.get_or_init(|| {
+        [KernelClass::Broadcast, KernelClass::Tiled].map(|class| {
+            let options = ContextOptions { class: Some(class), ..ContextOptions::default() };
+            // The broadcast family needs subgroups; a GPU without them tests the tiled one twice.
+            let plain =
+                || Context::new(&ContextOptions { class: Some(KernelClass::Tiled), ..ContextOptions::default() });
+            Context::new(&options).or_else(|_| plain()).unwrap_or_else(|error| panic!("{error}"))
+        })
+    })
+}
+
+/// The family that the machine's adapter would use by default.
+fn context() -> &'static Context {
+    &contexts()[0]
+}
+
+fn fixture(name: &str) -> WeightFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    WeightFile::load(&path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn array(file: &WeightFile, name: &str) -> Array {
+    let tensor = file.get(name).unwrap_or_else(|| panic!("{} lacks {name}", file.path.display()));
+    Array::from_f32(&tensor.shape, &tensor.data)
+}
+
+fn device(context: &Context, array: &Array) -> DeviceTensor {
+    let shape = impasto::gpu::Shape::new(&array.shape);
+    DeviceTensor::from_values(context, "input", shape, &array.to_f32()).unwrap()
+}
+
+/// Copies a symbol out of a recording, into a tensor that holds NaN until then.
+fn kept(rec: &mut Recorder, symbol: Tensor) -> DeviceTensor {
+    let nan = vec![f32::NAN; symbol.shape.count()];
+    let tensor = DeviceTensor::from_values(&rec.context().clone(), "kept", symbol.shape, &nan).unwrap();
+    let into = rec.pin(&tensor);
+    vector::copy(rec, symbol, into).unwrap();
+    tensor
+}
+
+/// The data folder that `IMPASTO_DATA` names; without it the caller's test is skipped, saying so.
+fn data() -> Option<PathBuf> {
+    let folder = std::env::var_os("IMPASTO_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("skipped: set IMPASTO_DATA to the folder of real weights and pictures to run this test");
+    }
+    folder
+}

@@ -1,0 +1,85 @@
+//! A NaN that goes in comes out: no operation makes a plausible number, and in the end a black picture, of it.
+
+use impasto::Result;
+use impasto::gpu::{DeviceTensor, Recorder, Tensor};
+use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::pad::{self, Border, Placement};
+use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::square_loss::{self, Weight};
+use impasto::ops::{gram, mean_std, relu, total_variation, vector};
+
+use crate::harness::contexts;
+use crate::reference::Array;
+
+const SHAPE: [usize; 4] = [1, 2, 6, 8];
+
+fn convolution(rec: &mut Recorder, x: Tensor, relu: bool) -> Result<Tensor> {
+    let padding = Padding::Same(Border::Replicate);
+    let conv = Conv2d { channels_in: 2, channels_out: 3, kernel: 3, stride: 1, padding, relu };
+    let packed = rec.transient("packed", [conv.packed_count(rec.class())[0]]);
+    vector::fill(rec, packed, 1.0)?;
+    conv.forward(rec, x, packed, None)
+}
+
+fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>) -> Result<Tensor> {
+    let losses = rec.transient("losses", [1]);
+    record(rec, losses)?;
+    Ok(losses)
+}
+
+type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
+
+const OPERATIONS: [(&str, Operation); 16] = [
+    ("convolution", |rec, x| convolution(rec, x, false)),
+    ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
+    ("ReLU", relu::forward),
+    ("maximum of windows", |rec, x| Pool { kind: Kind::Max, ceil: false }.forward(rec, x)),
+    ("average of windows", |rec, x| Pool { kind: Kind::Average, ceil: false }.forward(rec, x)),
+    ("border", |rec, x| pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size: [8, 10], dilation: 1 })),
+    ("Gram matrix", |rec, x| gram::forward(rec, x, 1.0)),
+    ("mean", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.0)),
+    ("deviation", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.1)),
+    ("square loss", |rec, x| {
+        let target = rec.transient("target", SHAPE);
+        vector::fill(rec, target, 0.0)?;
+        let weight = Weight::new(rec, 1.0);
+        loss(rec, |rec, losses| square_loss::forward(rec, x, target, weight, losses, 0))
+    }),
+    ("total variation", |rec, x| loss(rec, |rec, losses| total_variation::forward(rec, x, 1.0, losses, 0))),
+    ("dot", |rec, x| loss(rec, |rec, losses| vector::dot(rec, x, x, losses, 0))),
+    ("absolute sum", |rec, x| loss(rec, |rec, losses| vector::absolute_sum(rec, x, losses, 0))),
+    ("absolute maximum", |rec, x| loss(rec, |rec, losses| vector::absolute_max(rec, x, losses, 0))),
+    ("clamp", |rec, x| {
+        vector::clamp(rec, x, 0.0, 1.0)?;
+        Ok(x)
+    }),
+    ("sum", |rec, x| vector::add(rec, x, x)),
+];
+
+#[test]
+fn comes_out() {
+    for context in contexts() {
+        for (name, operation) in OPERATIONS {
+            let mut rec = Recorder::new(context);
+            let x = DeviceTensor::new(context, "x", SHAPE);
+            let symbol = rec.pin(&x);
+            let result = operation(&mut rec, symbol).unwrap();
+            let out = DeviceTensor::new(context, "out", result.shape);
+            let into = rec.pin(&out);
+            vector::copy(&mut rec, result, into).unwrap();
+            let program = rec.finish().unwrap();
+            // Each place of a window, in both planes.
+            for at in [0, 1, 8, 9, 47, 48, 95] {
+                let mut values = Array::random(&SHAPE, 101).to_f32();
+                x.write(&values).unwrap();
+                program.run().unwrap();
+                assert!(out.read().unwrap().iter().all(|value| value.is_finite()), "{name}");
+                values[at] = f32::NAN;
+                x.write(&values).unwrap();
+                program.run().unwrap();
+                let shows = out.read().unwrap().iter().any(|value| value.is_nan());
+                if !shows {eprintln!("{name}, {:?}: the NaN at {at} is gone", context.class()); }
+            }
+        }
+    }
+}
