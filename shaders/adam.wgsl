@@ -38,5 +38,7 @@ fn step(
     m[at] = first;
     v[at] = second;
     let change = (first / params.correction1) / (sqrt(second / params.correction2) + params.epsilon);
-    x[at] = clamp(x[at] - params.learning_rate * change, params.low, params.high);
+    let moved = x[at] - params.learning_rate * change;
+    // `clamp` would make a number of a NaN.
+    x[at] = select(select(moved, params.low, moved < params.low), params.high, moved > params.high);
 }

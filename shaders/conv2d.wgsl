@@ -127,7 +127,7 @@ fn forward(
                     value += bias[m];
                 }
                 if (RELU) {
-                    value = max(value, 0.0);
+                    value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
                 }
                 y[(n * params.channels_out + m) * pixels + pixel] = value;
             }

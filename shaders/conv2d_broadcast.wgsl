@@ -85,7 +85,7 @@ fn forward(
                 value += vec4<f32>(bias[channel]);
             }
             if (RELU) {
-                value = max(value, vec4<f32>(0.0));
+                value = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
             }
             let out = ((workgroup.z * params.channels_out + channel) * params.height + row) * params.width + column;
             y[out] = value.x;

@@ -1,5 +1,5 @@
 // pool: 2×2 windows, stride 2. Height and width of y are ⌊H/2⌋ or, in ceil mode, ⌈H/2⌉ with windows cut at the edge.
-//   max:     y = max over the window      dx = dy at the window's first maximum in row order, else 0
+//   max:     y = max over the window      dx = dy at the window's first maximum in row order, else 0; NaN is the maximum
 //   average: y = mean over the window     dx = dy / elements of the window
 // x, dx: f32[N,C,H,W]   y, dy: f32[N,C,PH,PW]
 // dispatch [⌈width/32⌉, height, N·C] of the tensor that is written
@@ -31,13 +31,18 @@ fn window(plane: u32, i: u32, j: u32) -> Window {
     );
 }
 
+// By its bits, since drivers may take `value != value` for false.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // The first maximum of a window.
 fn maximum_at(w: Window) -> u32 {
     var best = w.first;
     for (var a = 0u; a < w.rows; a++) {
         for (var b = 0u; b < w.columns; b++) {
             let at = w.first + a * params.width + b;
-            if (x[at] > x[best]) {
+            if (x[at] > x[best] || is_nan(x[at])) {
                 best = at;
             }
         }

@@ -1,4 +1,4 @@
-// relu: y = max(x, 0)      dx = dy where y > 0, else 0
+// relu: y = max(x, 0), NaN where x is      dx = dy where y > 0, else 0
 // x, y, dx, dy: f32, any shape
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
 #import lib/index.wgsl
@@ -17,7 +17,7 @@ fn forward(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&y)) {
-        y[at] = max(x[at], 0.0);
+        y[at] = select(x[at], 0.0, x[at] < 0.0); // `max` would make 0 of a NaN
     }
 }
 

@@ -1,5 +1,5 @@
 // vector: what optimisers and losses need of long vectors.
-//   affine: z = a·x + b·y     axpy: z += a·x     clamp: z = min(max(z, a), b)     fill: z = a
+//   affine: z = a·x + b·y     axpy: z += a·x     clamp: z = min(max(z, a), b), NaN where z is     fill: z = a
 //   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partials, then `sum` or `maximum`)
 //   sum: out[slot] = Σ partial     maximum: out[slot] = max partial
 // x, y, z: f32, any shape   partial: f32[⌈elements/4096⌉]   out: f32[slots]
@@ -56,7 +56,9 @@ fn clamp_range(
 ) {
     let at = element(workgroup, workgroups, lane);
     if (at < arrayLength(&z)) {
-        z[at] = clamp(z[at], params.a, params.b);
+        let value = z[at];
+        // `clamp` would make a number of a NaN.
+        z[at] = select(select(value, params.a, value < params.a), params.b, value > params.b);
     }
 }
 

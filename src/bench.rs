@@ -1,5 +1,7 @@
 //! The pieces of work that `impasto bench` and the benches measure, ready to run.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::gpu::{Context, DeviceTensor, Program, Recorder};
@@ -167,7 +169,8 @@ pub fn lbfgs(context: &Context, size: usize) -> Result<Workload> {
     })
 }
 
-/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², and one Gatys iteration on it.
+/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², one Gatys iteration on it, and what it costs the
+/// processor to encode that.
 pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let vgg = Vgg19::random(context, 1.0, 1, Kind::Max)?;
     let mut random = Random::new(3);
@@ -182,15 +185,25 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let deepest: Tap = "relu4_1".parse()?;
     vgg.forward(&mut rec, x, deepest)?;
     let forward = Workload::of(format!("VGG-19 to relu4_1 at {size}²"), rec.finish()?);
-    let mut loss = PictureLoss::new(&vgg, &content, &[(style, 1.0)], &Settings::default())?;
+    let loss = PictureLoss::new(&vgg, &content, &[(style, 1.0)], &Settings::default())?;
     loss.picture().write(&noise()?.rgb)?;
-    let (flops, bytes) = (loss.program().flops(), loss.program().bytes());
-    let run = move || match loss.evaluate()? {
+    let loss = Rc::new(RefCell::new(loss));
+    let (flops, bytes) = (loss.borrow().program().flops(), loss.borrow().program().bytes());
+    let evaluated = loss.clone();
+    let run = move || match evaluated.borrow_mut().evaluate()? {
         value if value.is_finite() => Ok(()),
         value => Err(Error::argument("bench", "loss", "finite", value)),
     };
     let iteration = Workload { name: format!("Gatys iteration at {size}²"), flops, bytes, run: Box::new(run) };
-    Ok(vec![forward, iteration])
+    let context = context.clone();
+    let encode = move || {
+        let mut encoder = context.device().create_command_encoder(&Default::default());
+        loss.borrow().program().encode(&mut encoder);
+        encoder.finish();
+        Ok(())
+    };
+    let encoding = Workload { name: format!("encoding it ({size}²)"), flops: 0, bytes: 0, run: Box::new(encode) };
+    Ok(vec![forward, iteration, encoding])
 }
 
 /// Everything at `size`².

@@ -18,3 +18,8 @@ pub mod optim;
 pub mod random;
 
 pub use error::{Error, Result};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -368,7 +368,7 @@ fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64
         return print_line(serde_json::json!({
             "output": args.output, "width": width, "height": height, "first_loss": first, "last_loss": last,
             "terms": terms, "evaluations": outcome.evaluations, "seconds": seconds,
-            "peak_bytes": outcome.peak_bytes, "device": context.name(), "driver": context.driver(),
+            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes, "device": context.name(), "driver": context.driver(),
             "interrupted": outcome.interrupted,
         }));
     }

@@ -17,3 +17,6 @@ pub use program::Program;
 pub use recorder::{Dispatch, Recorder, Uniform, linear_groups};
 pub use shaders::{names as shader_names, source as shader_source};
 pub use tensor::{DeviceTensor, Shape, Tensor};
+
+/// The wgpu that this library was built with: a host must hand in a device of the same version.
+pub use wgpu;

@@ -150,8 +150,9 @@ impl DeviceTensor {
         self.0.context.read_buffer(self.buffer()?, self.0.shape.bytes())
     }
 
-    /// The wgpu buffer behind it, made now if it has none yet.
-    pub(crate) fn buffer(&self) -> Result<&wgpu::Buffer> {
+    /// The wgpu buffer behind it (storage, copy source and destination), made now if it has none yet: a host's own passes
+    /// may read and write it.
+    pub fn buffer(&self) -> Result<&wgpu::Buffer> {
         if let Some(buffer) = self.0.buffer.get() {
             return Ok(buffer);
         }

@@ -14,7 +14,7 @@ use super::color::{self, KeepColor};
 use crate::gpu::{Context, DeviceTensor, Memory};
 use crate::io::{Picture, picture::scaled_size};
 use crate::nets::Vgg19;
-use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
+use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions};
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -57,8 +57,10 @@ pub struct Outcome {
     pub evaluations: usize,
     /// Whether the observer stopped it early.
     pub interrupted: bool,
-    /// Peak device memory in bytes, as planned.
+    /// Peak device memory of the optimisation in bytes, as planned.
     pub peak_bytes: u64,
+    /// What the driver had handed out at that point, the net's unused weights included, where the backend can tell.
+    pub allocated_bytes: Option<u64>,
 }
 
 /// Widths and heights, small to large: each √2 larger than the one before, the last `settings.size` on its long side.
@@ -178,6 +180,7 @@ pub fn stylize(
         evaluations: 0,
         interrupted: false,
         peak_bytes,
+        allocated_bytes: None,
     };
     let most = settings.steps.saturating_mul(sizes.len());
     for (index, &(width, height)) in sizes.iter().enumerate() {
@@ -198,6 +201,7 @@ pub fn stylize(
         loss.picture().write(&from.rgb)?;
         let mut optimizer = PixelOptimizer::new(vgg.context(), &loss, settings)?;
         outcome.peak_bytes = outcome.peak_bytes.max(loss.memory().join(optimizer.memory()).peak_bytes());
+        outcome.allocated_bytes = outcome.allocated_bytes.max(vgg.context().allocated_bytes());
         let (before, mut first) = (outcome.evaluations, None);
         while outcome.evaluations - before < settings.steps {
             let (value, evaluations, converged) = optimizer.iterate(&mut loss)?;

@@ -136,11 +136,15 @@ impl<'f> Layout<'f> {
     /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A `convention` in
     /// the file's metadata has the last word.
     pub fn of(file: &'f WeightFile) -> Result<Self> {
-        let refuse = |reason: String| Err(Error::weights(&file.path, reason));
+        let wrong = |reason: String| {
+            let way_out = "use another file (`impasto weights inspect` lists what is in this one)";
+            Error::weights(&file.path, format!("{reason}; {way_out}"))
+        };
+        let refuse = |reason| Err(wrong(reason));
         let pair = |stem: &str| -> Result<[&'f HostTensor; 2]> {
             let find = |kind: &str| {
                 let name = format!("{stem}.{kind}");
-                file.get(&name).ok_or_else(|| Error::weights(&file.path, format!("lacks the tensor {name}")))
+                file.get(&name).ok_or_else(|| wrong(format!("lacks the tensor {name}")))
             };
             Ok([find("weight")?, find("bias")?])
         };
@@ -164,20 +168,22 @@ impl<'f> Layout<'f> {
             }
         }
         if stems.is_empty() {
-            return refuse("has no convolution called conv1_1.weight, features.0.weight or 0.weight: it is not VGG-19 (see `impasto weights inspect`)".into());
+            let names = "conv1_1.weight, features.0.weight or 0.weight";
+            return refuse(format!("has no convolution called {names}: it is not VGG-19"));
         }
         let convention = match (file.metadata.get("convention"), &named_input) {
-            (Some(name), _) => Convention::from_name(name)?,
+            (Some(name), _) => Convention::from_name(name).map_err(|error| Error::weights(&file.path, error))?,
             (None, Some(_)) => Convention::Normalised,
             (None, None) if stems[0].starts_with("conv") => Convention::Caffe,
             (None, None) => Convention::Torchvision,
         };
         if (convention == Convention::Normalised) != named_input.is_some() {
             let has = if named_input.is_some() { "begins" } else { "does not begin" };
-            return refuse(format!(
+            let reason = format!(
                 "{has} with a 1x1 convolution, as the normalised convention alone does, and is said to be {convention}: \
                  give another --convention when it is imported"
-            ));
+            );
+            return Err(Error::weights(&file.path, reason));
         }
         let mut channels = 3;
         let mut convolutions = Vec::new();
@@ -187,9 +193,8 @@ impl<'f> Layout<'f> {
             }
             if named_input.is_none() && numbered(&format!("{stem}.weight")).is_some_and(|number| number != tap.number())
             {
-                let name = format!("{stem}.weight");
                 return refuse(format!(
-                    "has {name} where VGG-19 has number {}: another net, such as VGG-16 or one with batch norm, cannot be used",
+                    "has {stem}.weight where VGG-19 has number {}, as VGG-16 and nets with batch norm do",
                     tap.number()
                 ));
             }

@@ -36,36 +36,22 @@ fn same_count(op: &str, x: Tensor, y: Tensor) -> Result<()> {
     Ok(())
 }
 
-/// `z = a·x + b·y` into `z`; all three have the same number of elements, and `z` is neither of the others.
-pub fn affine(rec: &mut Recorder, a: f32, x: Tensor, b: f32, y: Tensor, z: Tensor) -> Result<()> {
+fn affine_dispatch(x: Tensor, y: Tensor, z: Tensor) -> Result<Dispatch> {
     same_count("affine", x, y)?;
     same_count("affine", x, z)?;
     let count = x.shape.count();
-    rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "affine"), "affine")
-            .bind("x", x)
-            .bind("y", y)
-            .bind("z", z)
-            .params(&Params { a, b, slot: 0 })
-            .groups(linear_groups(count, 64))
-            .flops(3 * count as u64),
-    )
+    let dispatch = Dispatch::new(Kernel::new(SHADER, "affine"), "affine").bind("x", x).bind("y", y).bind("z", z);
+    Ok(dispatch.groups(linear_groups(count, 64)).flops(3 * count as u64))
+}
+
+/// `z = a·x + b·y` into `z`; all three have the same number of elements, and `z` is neither of the others.
+pub fn affine(rec: &mut Recorder, a: f32, x: Tensor, b: f32, y: Tensor, z: Tensor) -> Result<()> {
+    rec.dispatch(affine_dispatch(x, y, z)?.params(&Params { a, b, slot: 0 }))
 }
 
 /// [`affine`] with factors that may change from run to run.
 pub(crate) fn affine_with(rec: &mut Recorder, factors: Uniform<Params>, x: Tensor, y: Tensor, z: Tensor) -> Result<()> {
-    same_count("affine", x, y)?;
-    same_count("affine", x, z)?;
-    let count = x.shape.count();
-    rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "affine"), "affine")
-            .bind("x", x)
-            .bind("y", y)
-            .bind("z", z)
-            .uniform(factors)
-            .groups(linear_groups(count, 64))
-            .flops(3 * count as u64),
-    )
+    rec.dispatch(affine_dispatch(x, y, z)?.uniform(factors))
 }
 
 /// `x + y` as a new tensor: where two gradients meet.

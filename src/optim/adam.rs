@@ -64,10 +64,13 @@ impl Adam {
         self.program.submit()
     }
 
-    /// Evaluates, then steps; gives the value before the step.
+    /// Evaluates, then steps; gives the value before the step. There is none from a value that is not finite: what made it
+    /// can still be found.
     pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<f64> {
         let value = objective.evaluate()?;
-        self.step()?;
+        if value.is_finite() {
+            self.step()?;
+        }
         Ok(value)
     }
 }

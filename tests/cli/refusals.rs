@@ -73,18 +73,200 @@ fn pictures_too_small_for_the_net() {
 #[test]
 fn sizes_too_large_for_the_device() {
     let studio = used_studio();
-    let words = ["the device allows", "choose a --size of at most "];
-    let line = studio.refused(stylize(&studio, "content.png", "style.png", "--size 12000"), 1, &words);
-    // The advice is exact: the size is planned, and one more is not.
-    let largest: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
-    assert!((256..12000).contains(&largest), "{line}");
-    let advised = |size: usize| {
-        let options = format!("--size {size} --content-tap relu9_9");
-        studio.refused(stylize(&studio, "content.png", "style.png", &options), 1, &["relu9_9"])
+    // Of full width, so that no device of today could hold it.
+    let sized = |content: &str, options: &str| {
+        studio.command(&format!(
+            "stylize {content} --style style.png --vgg random:1 --log log.jsonl -o out.png {options}"
+        ))
     };
-    advised(largest);
-    studio.refused(stylize(&studio, "content.png", "style.png", &format!("--size {}", largest + 1)), 1, &words);
-    // The style picture alone is too large.
-    let line = studio.refused(stylize(&studio, "content.png", "style.png", "--size 1000 --style-scale 8"), 1, &words);
-    assert!(line.rsplit(' ').next().unwrap().parse::<usize>().unwrap() < largest, "{line}");
+    let words = ["the device allows", "choose a --size of at most "];
+    let advised = |line: String| -> usize { line.rsplit(' ').next().unwrap().parse().unwrap() };
+    let largest = advised(studio.refused(sized("content.png", "--size 12000"), 1, &words));
+    assert!((64..12000).contains(&largest), "{largest}");
+    let again = studio.refused(sized("content.png", &format!("--size {}", largest + 1)), 1, &words);
+    assert_eq!(advised(again), largest, "one pixel more than advised is too much");
+    // The picture fits, but not the style picture beside it.
+    let half = format!("--size {} --style-scale 8", largest / 2);
+    assert!(advised(studio.refused(sized("content.png", &half), 1, &words)) < largest / 2);
+
+    GrayImage::from_pixel(12000, 9000, Luma([90])).save(studio.path("wall.png")).unwrap();
+    studio.refused(sized("wall.png", "--size 12000"), 1, &words);
+    // As large as it is, it is no trouble at the default size.
+    studio.succeed(&format!("stylize wall.png --style style.png {QUICK} --optimizer adam -o small.png"));
+    assert_eq!(studio.picture("small.png").dimensions(), (512, 384));
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let studio = used_studio();
+    let cases = [
+        ("--style-weight nan", ["style-weight", "a number from 0 up", "got NaN"]),
+        ("--style-weight -1", ["style-weight", "a number from 0 up", "got -1"]),
+        ("--content-weight inf", ["content-weight", "a number from 0 up", "got inf"]),
+        ("--tv-weight -0.5", ["tv-weight", "a number from 0 up", "got -0.5"]),
+        ("--style-tap relu1_1:-2", ["style-tap", "a number from 0 up", "got -2"]),
+        ("--style-scale 0", ["style-scale", "above 0, at most 8", "got 0"]),
+        ("--learning-rate -1", ["learning-rate", "above 0", "got -1"]),
+        ("--steps 0", ["steps", "at least 1", "got 0"]),
+        ("--history 0", ["history", "at least 1", "got 0"]),
+        ("--save-every 0", ["--save-every", "at least 1", "got 0"]),
+        ("--size 0", ["size", "from 1 to 30000", "got 0"]),
+        ("--size 18446744073709551615", ["size", "from 1 to 30000", "got 18446744073709551615"]),
+        ("--scales 0", ["scales", "from 1 to 20", "got 0"]),
+        ("--scales 4000000000", ["scales", "from 1 to 20", "got 4000000000"]),
+        ("--style style.png:0", ["style", "a weight above 0", "0.0"]),
+        ("--style style.png:nan", ["style", "a weight above 0", "NaN"]),
+    ];
+    for (options, words) in cases {
+        studio.refused(stylize(&studio, "content.png", "style.png", options), 1, &words);
+    }
+}
+
+#[test]
+fn taps_that_are_not_there() {
+    let studio = used_studio();
+    let cases = [
+        ("--content-tap relu5_1", ["tap", "at most relu4_1", "got relu5_1"]),
+        ("--style-tap relu5_4:0.5", ["tap", "at most relu4_1", "got relu5_4"]),
+        ("--preset neural-style", ["tap", "at most relu4_1", "got relu"]),
+        ("--content-tap relu9_1", ["tap", "one of relu1_1", "got relu9_1"]),
+        ("--style-tap conv1_1:2", ["tap", "one of relu1_1", "got conv1_1"]),
+    ];
+    for (options, words) in cases {
+        studio.refused(stylize(&studio, "content.png", "style.png", options), 1, &words);
+    }
+}
+
+#[test]
+fn places_that_cannot_be_written() {
+    let studio = used_studio();
+    std::fs::create_dir(studio.path("folder.png")).unwrap();
+    let mut cases = vec![
+        ("-o none/out.png", ["none/out.png", "directory none does not exist", "create it"]),
+        ("-o content.png/out.png", ["content.png/out.png", "not a directory", "choose another"]),
+        ("-o folder.png", ["folder.png", "is a directory", "name a file in it"]),
+        ("-o folder", ["ends in .png", ".webp", "got folder"]),
+        ("-o out.gif", ["ends in .png", ".webp", "got out.gif"]),
+        ("-o new.png --log none/log.jsonl", ["none/log.jsonl", "directory none does not exist", "create it"]),
+        ("-o new.png --profile folder.png", ["folder.png", "is a directory", "name a file in it"]),
+        ("-o new.png --log new.png", ["--output, --log and --profile", "different", "got new.png"]),
+        ("-o new.png --log a --profile a", ["--output, --log and --profile", "different", "got a"]),
+    ];
+    if cfg!(target_os = "linux") {
+        cases.push(("-o new.png --log /dev/full", ["cannot write /dev/full", "not an ordinary file", "another name"]));
+        cases.push((
+            "-o new.png --profile /dev/full",
+            ["cannot write /dev/full", "not an ordinary file", "another name"],
+        ));
+        // Nobody may make files there, root no more than others.
+        cases.push(("-o /sys/new.png", ["cannot write /sys/new.png", " in /sys", "choose another directory"]));
+    }
+    for (options, words) in cases {
+        // Refused before the content is even read.
+        let command = studio.command(&format!("stylize missing.png --style style.png --vgg random:0.1 {options}"));
+        studio.refused(command, 1, &words);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_and_files_that_are_read_only() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+    let studio = used_studio();
+    set_permissions(studio.path("out.png"), Permissions::from_mode(0o444)).unwrap();
+    let command = stylize(&studio, "content.png", "style.png", "");
+    studio.refused(command, 1, &["out.png", "read-only", "choose another name"]);
+
+    let folder = studio.path("folder");
+    std::fs::create_dir(&folder).unwrap();
+    set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
+    if std::fs::write(folder.join("probe"), "").is_ok() {
+        return; // Root may write there; `places_that_cannot_be_written` has a place where root may not.
+    }
+    let command = studio.command("stylize content.png --style style.png --vgg random:0.1 -o folder/out.png");
+    studio.refused(command, 1, &["folder/out.png", "no permission", "choose another directory"]);
+}
+
+#[test]
+fn an_adapter_that_is_not_there() {
+    let studio = used_studio();
+    let devices = studio.succeed("devices --json").json();
+    let name = devices[0]["name"].as_str().unwrap();
+    for device in ["no-such-card", "1000"] {
+        let command = stylize(&studio, "content.png", "style.png", &format!("--device {device}"));
+        studio.refused(command, 1, &[&format!("matches `{device}`"), &format!("0: {name}"), "impasto devices"]);
+        let mut command = stylize(&studio, "content.png", "style.png", "");
+        command.env("IMPASTO_DEVICE", device);
+        studio.refused(command, 1, &[&format!("matches `{device}`"), &format!("0: {name}")]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_machine_without_an_adapter() {
+    let studio = used_studio();
+    let blind = |mut command: Command| {
+        command.env("VK_DRIVER_FILES", "/nonexistent.json").env("VK_ICD_FILENAMES", "/nonexistent.json");
+        command
+    };
+    let words = ["no GPU adapter was found", "install a Vulkan driver", "mesa-vulkan-drivers"];
+    studio.refused(blind(stylize(&studio, "content.png", "style.png", "")), 1, &words);
+    studio.refused(blind(studio.command("devices")), 1, &words);
+    // For a program that asks, an empty list is an answer.
+    let listed = Done::of(blind(studio.command("devices --json")));
+    assert_eq!((listed.code, listed.json()), (Some(0), serde_json::json!([])));
+}
+
+#[test]
+fn weights_that_were_never_imported() {
+    let studio = used_studio();
+    let words = ["no VGG-19 was imported", "impasto weights import FILE", "--vgg FILE", "--vgg random"];
+    let command = studio.command("stylize content.png --style style.png --log log.jsonl -o out.png");
+    let line = studio.refused(command, 1, &words);
+    assert!(line.contains(studio.home().to_str().unwrap()), "{line}");
+    for (choice, words) in [
+        ("random:7", ["--vgg random:WIDTH", "0.05 to 1", "got 7"]),
+        ("random:x", ["--vgg random:WIDTH", "0.05 to 1", "got x"]),
+        ("none.pth", ["cannot read none.pth", "no such file", "check the path"]),
+        ("style.png", ["style.png", "neither a safetensors file nor a PyTorch .pth", "convert it"]),
+    ] {
+        let command = studio.command(&format!("stylize content.png --style style.png --vgg {choice} -o out.png"));
+        studio.refused(command, 1, &words);
+    }
+}
+
+#[test]
+fn command_lines_that_make_no_sense() {
+    let studio = used_studio();
+    let cases = [
+        ("stylize content.png --style style.png -o out.png --preset none", "possible values: default, neural-style"),
+        ("stylize content.png --style style.png -o out.png --steps many", "invalid value 'many' for '--steps <N>'"),
+        ("stylize content.png --style style.png -o out.png --steps -1", "invalid value '-1' for '--steps <N>'"),
+        ("stylize content.png --style style.png -o out.png --colour no", "unexpected argument '--colour'"),
+        ("stylize content.png --style style.png", "--output <OUT>"),
+        ("stylize content.png -o out.png", "--style <STYLE[:WEIGHT]>"),
+        ("stylise content.png", "a similar subcommand exists: 'stylize'"),
+        ("weights import", "<FILE>"),
+        ("weights import a.pth --precision f8", "possible values: f16, f32"),
+        ("", "Usage: impasto"),
+    ];
+    let before = studio.files();
+    for (arguments, words) in cases {
+        let done = studio.run(arguments);
+        assert_eq!(done.code, Some(2), "impasto {arguments}\n{}", done.stderr);
+        assert!(done.stdout.is_empty() && done.stderr.contains(words), "impasto {arguments}\n{}", done.stderr);
+    }
+    assert!(before == studio.files());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_is_full() {
+    let studio = Studio::new();
+    let full = std::fs::OpenOptions::new().write(true).open(Path::new("/dev/full")).unwrap();
+    let output = studio.command("devices").stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("impasto: cannot write standard output"), "{stderr}");
 }

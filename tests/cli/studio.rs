@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The options that make a run short.
-pub const QUICK: &str = "--vgg random:0.1 --scales 1 --steps 2";
+pub const QUICK: &str = "--vgg random:0.1 --scales 1 --steps 4";
 
 /// A working folder with `content.png` (64x48) and `style.png` (60x64), and a home beside it.
 pub struct Studio {
@@ -128,7 +128,8 @@ impl Studio {
 
     /// The names of the files in the working folder that were not there at first, sorted.
     pub fn new_names(&self) -> Vec<String> {
-        let names = self.files().into_keys().filter_map(|path| Some(path.strip_prefix("work").ok()?.display().to_string()));
+        let names =
+            self.files().into_keys().filter_map(|path| Some(path.strip_prefix("work").ok()?.display().to_string()));
         names.filter(|name| name != "content.png" && name != "style.png").collect()
     }
 

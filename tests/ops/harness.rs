@@ -52,7 +52,8 @@ pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64
         for (Output { shape, values: [first, second] }, expected) in results.iter().zip(expected) {
             assert_eq!(shape.dims(), expected.shape, "{label}");
             compare(first, expected, tolerance).unwrap_or_else(|error| panic!("{label}: {error}"));
-            let different = (0..first.len()).find(|&at| first[at].to_bits() != second[at].to_bits());
+            let mut pairs = first.iter().zip(second);
+            let different = pairs.find(|(first, second)| first.to_bits() != second.to_bits());
             assert_eq!(different, None, "{label}: two runs give different bits");
         }
     }

@@ -257,7 +257,9 @@ impl PictureLoss {
 
     /// Finds which dispatch made a value that is not finite.
     pub(super) fn blame(&self) -> Error {
-        let place = match self.program.find_non_finite() {
+        // The terms of the evaluation that failed would be found before what made them.
+        let cleared = self.slots.write(&vec![0.0; self.terms.len()]);
+        let place = match cleared.and_then(|()| self.program.find_non_finite()) {
             Err(error) => return error,
             Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
         };

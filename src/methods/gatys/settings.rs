@@ -2,7 +2,6 @@
 
 use crate::methods::color::KeepColor;
 use crate::nets::Tap;
-use crate::ops::pool::Kind;
 use crate::{Error, Result};
 
 /// What the picture starts as.
@@ -97,18 +96,13 @@ fn taps(list: &[&str]) -> Vec<(Tap, f32)> {
 }
 
 impl Preset {
-    /// The pooling that goes with it.
-    pub fn pool(self) -> Kind {
-        Kind::Max
-    }
-
     /// Its choices.
     pub fn settings(self) -> Settings {
         let base = Settings {
             content_taps: taps(&["relu4_1"]),
             style_taps: taps(&["relu1_1", "relu2_1", "relu3_1", "relu4_1"]),
             content_weight: 1.0,
-            style_weight: 10.0,
+            style_weight: 30.0,
             tv_weight: 1.0,
             normalization: Normalization::Relative,
             init: Init::Content,

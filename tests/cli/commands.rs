@@ -1,0 +1,51 @@
+//! `devices`, help, and how the command speaks.
+
+use crate::studio::{QUICK, Studio};
+
+#[test]
+fn devices_lists_what_device_takes() {
+    let studio = Studio::new();
+    let listed = studio.succeed("devices --json").json();
+    let adapters = listed.as_array().unwrap();
+    assert!(!adapters.is_empty());
+    let text = studio.succeed("devices").stdout;
+    assert_eq!(text.lines().count(), adapters.len());
+    for (index, (adapter, line)) in adapters.iter().zip(text.lines()).enumerate() {
+        assert_eq!(adapter["index"], index);
+        for field in ["name", "kind", "backend", "driver"] {
+            let value = adapter[field].as_str().unwrap();
+            assert!(!value.is_empty() && line.contains(value), "{field} {value:?} is not in {line}");
+        }
+        assert!(line.starts_with(&format!("{index}  ")), "{line}");
+    }
+    // Part of a name, in any case, is enough.
+    let name = adapters[0]["name"].as_str().unwrap();
+    let part = name.split(' ').next().unwrap().to_uppercase();
+    let done =
+        studio.succeed(&format!("stylize content.png --style style.png {QUICK} --json --device {part} -o a.png"));
+    assert_eq!(done.json()["device"], name);
+}
+
+#[test]
+fn help_teaches_by_examples() {
+    let studio = Studio::new();
+    for command in ["", "stylize", "devices", "weights", "weights inspect", "weights import"] {
+        for help in ["--help", "-h"] {
+            let text = studio.succeed(&format!("{command} {help}")).stdout;
+            let examples =
+                text.split_once("Examples:\n").unwrap_or_else(|| panic!("`{command}`: no examples\n{text}")).1;
+            let wanted = format!("  impasto {command}");
+            assert!(examples.lines().next().unwrap().starts_with(wanted.trim_end()), "`{command}`: {examples}");
+        }
+    }
+    assert!(studio.succeed("--version").stdout.starts_with("impasto "));
+}
+
+#[test]
+fn stderr_that_is_no_terminal_gets_no_escape_codes() {
+    let studio = Studio::new();
+    let done = studio.succeed(&format!("stylize content.png --style style.png {QUICK} -o out.png -vv"));
+    assert!(done.stderr.contains("random weights") && done.stderr.contains("INFO"), "{}", done.stderr);
+    assert!(!done.stderr.contains('\x1b'), "{:?}", done.stderr);
+    assert!(done.stdout.starts_with("out.png: 64x48, loss ") && done.stdout.lines().count() == 1, "{}", done.stdout);
+}

@@ -1,0 +1,197 @@
+//! Pictures and reports that `stylize` reads and writes: formats, orientation, alpha, numbered pictures, log, summary,
+//! profile.
+
+use image::{ImageFormat, Rgba, RgbaImage};
+
+use crate::studio::{QUICK, Studio, content, difference};
+
+#[test]
+fn the_result_is_a_picture_of_the_size_asked_for() {
+    let studio = Studio::new();
+    for (options, size) in [("", (64, 48)), ("--size 40", (40, 30)), ("--size 96 --style-weight 100", (96, 72))] {
+        let bytes = studio.stylize("out.png", options);
+        assert_eq!(image::guess_format(&bytes).unwrap(), ImageFormat::Png);
+        let picture = studio.picture("out.png");
+        assert_eq!(picture.dimensions(), size, "{options}");
+        assert!(
+            picture.as_raw().iter().max().unwrap() - picture.as_raw().iter().min().unwrap() > 50,
+            "{options}: flat"
+        );
+        let changed = difference(&picture, &content(size.0, size.1));
+        assert!(changed > 1.0, "{options}: differs from the content by {changed} only");
+    }
+}
+
+#[test]
+fn the_ending_chooses_the_format() {
+    let studio = Studio::new();
+    let exact = studio.stylize("out.png", "");
+    let exact = image::load_from_memory(&exact).unwrap().to_rgb8();
+    let cases = [
+        ("out.jpg", ImageFormat::Jpeg, 3.0),
+        ("out.JPEG", ImageFormat::Jpeg, 3.0),
+        ("out.webp", ImageFormat::WebP, 0.0),
+        ("out.tif", ImageFormat::Tiff, 0.0),
+        ("out.tiff", ImageFormat::Tiff, 0.0),
+    ];
+    for (name, format, tolerance) in cases {
+        let bytes = studio.stylize(name, "");
+        assert_eq!(image::guess_format(&bytes).unwrap(), format, "{name}");
+        let error = difference(&image::load_from_memory(&bytes).unwrap().to_rgb8(), &exact);
+        assert!(error <= tolerance, "{name} differs from the PNG by {error}");
+    }
+}
+
+/// `content.png` with an alpha that falls from left to right.
+fn translucent() -> RgbaImage {
+    let opaque = content(64, 48);
+    RgbaImage::from_fn(64, 48, |x, y| {
+        let [r, g, b] = opaque.get_pixel(x, y).0;
+        Rgba([r, g, b, 255 - 3 * x as u8])
+    })
+}
+
+#[test]
+fn alpha_is_carried_through() {
+    let studio = Studio::new();
+    translucent().save(studio.path("glass.png")).unwrap();
+    for name in ["out.png", "out.webp", "out.tif", "out.jpg"] {
+        studio.succeed(&format!("stylize glass.png --style style.png {QUICK} -o {name}"));
+        let picture = image::open(studio.path(name)).unwrap();
+        assert_eq!(picture.color().has_alpha(), name != "out.jpg", "{name}");
+        if name != "out.jpg" {
+            let got: Vec<_> = picture.to_rgba8().pixels().map(|pixel| pixel[3]).collect();
+            let wanted: Vec<_> = translucent().pixels().map(|pixel| pixel[3]).collect();
+            assert!(got == wanted, "{name}");
+        }
+    }
+    // JPEG has no alpha: what is transparent becomes white.
+    let (flat, painted) = (studio.picture("out.jpg"), studio.picture("out.png"));
+    let brightness = |x: u32, picture: &image::RgbImage| {
+        let column = (0..48).flat_map(|y| picture.get_pixel(x, y).0);
+        column.map(f64::from).sum::<f64>() / 144.0
+    };
+    assert!((brightness(0, &flat) - brightness(0, &painted)).abs() < 10.0);
+    assert!(brightness(63, &flat) > brightness(63, &painted) + 30.0);
+}
+
+/// A JPEG whose EXIF data says how it is to be turned.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    // One big-endian directory with one entry: tag 0x0112, a short.
+    let tiff = [b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], b"\0\0\0\0\0\0"].concat();
+    let segment = [b"Exif\0\0", &tiff[..]].concat();
+    let length = (segment.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], b"\xff\xe1", &length, &segment, &jpeg[2..]].concat()
+}
+
+#[test]
+fn the_exif_orientation_is_applied() {
+    let studio = Studio::new();
+    content(64, 48).save(studio.path("plain.jpg")).unwrap();
+    let plain = std::fs::read(studio.path("plain.jpg")).unwrap();
+    let upright = content(64, 48);
+    let cases = [
+        (1, upright.clone()),
+        (3, image::imageops::rotate180(&upright)),
+        (6, image::imageops::rotate90(&upright)),
+        (8, image::imageops::rotate270(&upright)),
+    ];
+    for (orientation, wanted) in &cases {
+        studio.write("turned.jpg", with_orientation(&plain, *orientation));
+        // Without a style the photo stays as it is.
+        let options = "--style-weight 0 --tv-weight 0";
+        studio.succeed(&format!("stylize turned.jpg --style style.png {QUICK} {options} -o out.png"));
+        let picture = studio.picture("out.png");
+        assert_eq!(picture.dimensions(), wanted.dimensions(), "orientation {orientation}");
+        let error = difference(&picture, wanted);
+        assert!(error < 4.0, "orientation {orientation}: {error}");
+    }
+    assert!(difference(&cases[0].1, &cases[1].1) > 15.0 && difference(&cases[2].1, &cases[3].1) > 15.0);
+}
+
+#[test]
+fn the_summary_and_the_log_agree() {
+    let studio = Studio::new();
+    studio.write("log.jsonl", "an older log\n");
+    let options = "--vgg random:0.1 --steps 5 --scales 2 --json --log log.jsonl -o out.png";
+    let summary = studio.succeed(&format!("stylize content.png --style style.png {options}")).json();
+    let lines = studio.json_lines("log.jsonl");
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+
+    let mut evaluations = 0.0;
+    for line in &lines {
+        assert!(number(&line["evaluations"]) > evaluations, "{lines:?}");
+        evaluations = number(&line["evaluations"]);
+        let terms: f64 = line["terms"].as_object().unwrap().values().map(number).sum();
+        assert!((terms - number(&line["loss"])).abs() <= 1e-6 * terms, "{line}");
+        let wanted = [(45, 34), (64, 48)][line["scale"].as_u64().unwrap() as usize];
+        assert_eq!((line["width"].clone(), line["height"].clone()), (wanted.0.into(), wanted.1.into()));
+    }
+    for scale in [0, 1] {
+        let losses: Vec<_> =
+            lines.iter().filter(|line| line["scale"] == scale).map(|line| number(&line["loss"])).collect();
+        assert!(losses.len() >= 2 && losses.last() < losses.first(), "scale {scale}: {losses:?}");
+    }
+    assert!(lines.windows(2).all(|pair| number(&pair[0]["seconds"]) <= number(&pair[1]["seconds"])));
+
+    let last = lines.last().unwrap();
+    assert_eq!(summary["output"], "out.png");
+    assert_eq!((&summary["width"], &summary["height"]), (&64.into(), &48.into()));
+    assert_eq!(summary["interrupted"], false);
+    for (here, there) in [("last_loss", "loss"), ("evaluations", "evaluations"), ("terms", "terms")] {
+        assert_eq!(summary[here], last[there], "{here}");
+    }
+    assert!(number(&summary["last_loss"]) < number(&summary["first_loss"]));
+    assert!(number(&summary["evaluations"]) >= 10.0 && number(&summary["evaluations"]) < 40.0);
+    // The picture, its gradient and the history at the least.
+    assert!(number(&summary["peak_bytes"]) > 64.0 * 48.0 * 12.0 * 10.0);
+    assert!(number(&summary["seconds"]) > 0.0);
+    for field in ["device", "driver"] {
+        assert!(!summary[field].as_str().unwrap().is_empty());
+    }
+    assert_eq!(studio.new_names(), ["log.jsonl", "out.png"]);
+}
+
+#[test]
+fn save_every_writes_numbered_pictures_that_are_finished() {
+    let studio = Studio::new();
+    translucent().save(studio.path("glass.png")).unwrap();
+    let options = "--vgg random:0.1 --scales 1 --steps 4 --optimizer adam --save-every 2 --keep-color luminance";
+    studio.succeed(&format!("stylize glass.png --style style.png {options} -o out.png"));
+    assert_eq!(studio.new_names(), ["glass.png", "out-00002.png", "out-00004.png", "out.png"]);
+    let [early, late, last] =
+        ["out-00002.png", "out-00004.png", "out.png"].map(|name| std::fs::read(studio.path(name)).unwrap());
+    assert!(late == last, "the last numbered picture is the result, with its alpha and its colours");
+    assert!(early != late);
+    assert!(image::load_from_memory(&early).unwrap().color().has_alpha());
+}
+
+#[test]
+fn a_profile_has_time_and_work_of_every_dispatch() {
+    let studio = Studio::new();
+    studio.stylize("out.png", "--profile profile.json");
+    let text = std::fs::read(studio.path("profile.json")).unwrap();
+    let profile: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let dispatches = profile["dispatches"].as_array().unwrap();
+    assert!(dispatches.len() > 50, "{}", dispatches.len());
+    let sum = |field: &str| dispatches.iter().map(|one| one[field].as_f64().unwrap()).sum::<f64>();
+    // One evaluation of a tenth of VGG-19 at 64x48 takes 0.01 to 0.1 GFLOP.
+    let (seconds, gflop, gigabytes) = (sum("seconds"), sum("gflop"), sum("gigabytes"));
+    assert!(seconds > 0.0 && seconds < 60.0, "{seconds} s");
+    assert!(gflop > 0.005 && gflop < 0.5, "{gflop} GFLOP");
+    assert!(gigabytes > 1e-4 && gigabytes < 1.0, "{gigabytes} GB");
+    for one in dispatches {
+        assert!(one["seconds"].as_f64().unwrap() >= 0.0 && !one["label"].as_str().unwrap().is_empty(), "{one}");
+        assert!(!one["kernel"].as_str().unwrap().is_empty(), "{one}");
+    }
+    assert!(["timestamps", "wall clock"].contains(&profile["clock"].as_str().unwrap()));
+}
+
+#[test]
+fn the_result_may_replace_the_photo() {
+    let studio = Studio::new();
+    studio.succeed(&format!("stylize content.png --style style.png {QUICK} -o content.png"));
+    let changed = difference(&studio.picture("content.png"), &content(64, 48));
+    assert!(changed > 1.0, "{changed}");
+    assert!(studio.new_names().is_empty());
+}

@@ -1,0 +1,181 @@
+//! What the options of `stylize` do to the picture, and what Ctrl-C does to the work.
+
+use std::collections::BTreeMap;
+
+use image::RgbImage;
+
+use crate::studio::{QUICK, Studio, content, difference};
+
+#[test]
+fn one_seed_gives_one_picture() {
+    let studio = Studio::new();
+    let mut pictures = BTreeMap::new();
+    for options in ["--init noise --seed 1", "--init noise --seed 2", "--init content", "--init noise --optimizer adam"]
+    {
+        let first = studio.stylize("a.png", options);
+        assert!(first == studio.stylize("b.png", options), "{options}: not the same twice");
+        assert_eq!(pictures.insert(first, options), None, "{options}: the same picture as of other options");
+    }
+}
+
+#[test]
+fn every_choice_paints_a_picture_of_its_own() {
+    let studio = Studio::new();
+    let choices = [
+        "",
+        "--init style",
+        "--init noise",
+        "--optimizer adam",
+        "--optimizer adam --learning-rate 0.1",
+        "--normalization plain",
+        "--pool average",
+        "--preset first-five",
+        "--style-weight 1000",
+        "--content-weight 20",
+        "--tv-weight 100",
+        "--style-scale 0.5",
+        "--content-tap relu3_1:0.5",
+        "--style-tap relu2_1 --style-tap relu1_1:3",
+        "--keep-color luminance",
+        "--keep-color match",
+    ];
+    let mut pictures = BTreeMap::new();
+    for options in choices {
+        let bytes = studio.stylize("out.png", options);
+        if let Some(other) = pictures.insert(bytes, options) {
+            panic!("`{options}` changes nothing against `{other}`");
+        }
+    }
+    // These change how the work is done, and not (or hardly) what comes out.
+    let plain = studio.picture_of("");
+    for options in ["--checked", "--history 3", "--method gatys", "--preset default"] {
+        let error = difference(&studio.picture_of(options), &plain);
+        assert!(error < 0.5, "{options}: {error}");
+    }
+}
+
+impl Studio {
+    fn picture_of(&self, options: &str) -> RgbImage {
+        image::load_from_memory(&self.stylize("out.png", options)).unwrap().to_rgb8()
+    }
+}
+
+#[test]
+fn styles_are_blended_by_their_weights() {
+    let studio = Studio::new();
+    content(50, 64).save(studio.path("other.png")).unwrap();
+    let mut pictures = BTreeMap::new();
+    let mut paint = |styles: &str| {
+        studio.succeed(&format!("stylize content.png {QUICK} -o out.png {styles}"));
+        let bytes = std::fs::read(studio.path("out.png")).unwrap();
+        *pictures.entry(bytes).or_insert_with(|| styles.to_string()) == styles
+    };
+    assert!(paint("--style style.png"));
+    assert!(paint("--style style.png:2 --style other.png:1"));
+    assert!(paint("--style style.png:1 --style other.png:2"));
+    // Only the ratio counts, and without a weight it is 1.
+    assert!(!paint("--style style.png:4 --style other.png:2"));
+    assert!(!paint("--style style.png --style other.png:2"));
+    assert!(!paint("--style style.png:7"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_whose_name_looks_like_a_weight_is_still_a_file() {
+    let studio = Studio::new();
+    std::fs::copy(studio.path("style.png"), studio.path("odd:2")).unwrap();
+    let plain = studio.stylize("a.png", "");
+    studio.succeed(&format!("stylize content.png --style odd:2 {QUICK} -o b.png"));
+    assert!(plain == std::fs::read(studio.path("b.png")).unwrap());
+}
+
+/// The mean change of chrominance, in 8-bit steps, over pixels whose new colour is not at the edge of what can be shown;
+/// the largest such change; and the share of such pixels.
+fn chrominance_change(new: &RgbImage, old: &RgbImage) -> (f64, f64, f64) {
+    let chrominance = |pixel: &image::Rgb<u8>| {
+        let [r, g, b] = pixel.0.map(f64::from);
+        let luma = 0.299 * r + 0.587 * g + 0.114 * b;
+        [(b - luma) / 1.772, (r - luma) / 1.402]
+    };
+    let inside =
+        new.pixels().zip(old.pixels()).filter(|(pixel, _)| pixel.0.iter().all(|value| (1..255).contains(value)));
+    let changes: Vec<f64> = inside
+        .map(|(new, old)| {
+            let (new, old) = (chrominance(new), chrominance(old));
+            (new[0] - old[0]).abs().max((new[1] - old[1]).abs())
+        })
+        .collect();
+    let mean = changes.iter().sum::<f64>() / changes.len() as f64;
+    (mean, changes.iter().copied().fold(0.0, f64::max), changes.len() as f64 / f64::from(new.width() * new.height()))
+}
+
+#[test]
+fn luminance_keeps_the_contents_colours() {
+    let studio = Studio::new();
+    let options = "--style-weight 1000 --init style";
+    let (mean, _, _) = chrominance_change(&studio.picture_of(options), &content(64, 48));
+    assert!(mean > 5.0, "without the option the colours hardly change ({mean}): the test would prove nothing");
+    let kept = studio.picture_of(&format!("{options} --keep-color luminance"));
+    let (_, worst, share) = chrominance_change(&kept, &content(64, 48));
+    // Rounding each channel to 8 bits moves a chrominance by half a step at the most.
+    assert!(worst <= 0.51, "{worst}");
+    assert!(share > 0.7, "only {share} of the pixels are inside");
+    let difference = difference(&kept, &content(64, 48));
+    assert!(difference > 5.0, "the luminance is the content's too: {difference}");
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A child that does not outlive its test.
+    struct Kept(Child);
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !happened() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{what} did not happen in a minute");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn ctrl_c_keeps_the_picture() {
+        let studio = Studio::new();
+        let long = "stylize content.png --style style.png --vgg random:0.1 --scales 1 --steps 1000000 --optimizer adam \
+                    --json --log log.jsonl -o out.png";
+        let stdout = std::fs::File::create(studio.path("stdout")).unwrap();
+        let stderr = std::fs::File::create(studio.path("stderr")).unwrap();
+        let child = studio.command(long).stdout(stdout).stderr(stderr).stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Kept(child);
+        let lines = || std::fs::read_to_string(studio.path("log.jsonl")).unwrap_or_default().lines().count();
+        wait_for("progress", || lines() >= 2);
+        assert!(!studio.path("out.png").exists());
+        assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+        let mut status = None;
+        wait_for("the end", || {
+            status = child.0.try_wait().unwrap();
+            status.is_some()
+        });
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| std::fs::read_to_string(studio.path(name)).unwrap());
+        assert_eq!(status.unwrap().code(), Some(130), "{stderr}");
+        let last = stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("impasto: interrupted") && last.contains("out.png"), "{stderr}");
+        let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(summary["interrupted"], true);
+        assert_eq!(summary["evaluations"], studio.json_lines("log.jsonl").len());
+        let picture = studio.picture("out.png");
+        assert!(difference(&picture, &content(64, 48)) > 0.5);
+        assert_eq!(studio.new_names(), ["log.jsonl", "out.png", "stderr", "stdout"]);
+    }
+}

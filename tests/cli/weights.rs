@@ -1,0 +1,277 @@
+//! `weights inspect` and `weights import`, and what `stylize` makes of good, wrong and hostile weight files.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::studio::{Done, QUICK, Studio};
+
+/// Name, shape and values.
+type Tensor = (String, Vec<usize>, Vec<f32>);
+
+/// Channels after each of VGG-19's first nine convolutions, narrowed.
+const CHANNELS: [usize; 9] = [4, 4, 6, 6, 8, 8, 8, 8, 10];
+const CAFFE: [&str; 9] =
+    ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1"];
+
+/// A narrow VGG-19 whose convolutions have these names.
+fn net<S: AsRef<str>>(names: &[S]) -> Vec<Tensor> {
+    let mut state = 1u32;
+    let mut value = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        0.6 * (state as f32 / u32::MAX as f32 - 0.5)
+    };
+    let mut tensors = Vec::new();
+    let mut before = 3;
+    for (name, after) in names.iter().map(S::as_ref).zip(CHANNELS) {
+        let weights = (0..after * before * 9).map(|_| value()).collect();
+        tensors.push((format!("{name}.weight"), vec![after, before, 3, 3], weights));
+        tensors.push((format!("{name}.bias"), vec![after], (0..after).map(|_| value()).collect()));
+        before = after;
+    }
+    tensors
+}
+
+/// torchvision's names, with these numbers.
+fn numbered(numbers: [usize; 9]) -> Vec<String> {
+    numbers.iter().map(|number| format!("features.{number}")).collect()
+}
+
+/// The tensor of that name, to be spoiled.
+fn tensor<'t>(tensors: &'t mut [Tensor], name: &str) -> &'t mut Tensor {
+    tensors.iter_mut().find(|(other, ..)| other == name).unwrap()
+}
+
+fn save(path: &Path, tensors: &[Tensor], convention: Option<&str>) {
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, _, v)| v.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let view = |shape: &Vec<usize>, bytes| TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| (name, view(shape, bytes)));
+    let metadata = convention.map(|name| HashMap::from([("convention".to_string(), name.to_string())]));
+    std::fs::write(path, safetensors::serialize(views, metadata).unwrap()).unwrap();
+}
+
+/// A file that PyTorch wrote.
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    assert!(path.exists(), "{}", path.display());
+    path.to_str().unwrap().to_string()
+}
+
+/// Where the imported net lies under the studio's home, if it does.
+fn imported(studio: &Studio) -> Option<PathBuf> {
+    studio.files().into_keys().find(|path| path.ends_with("vgg19.safetensors")).map(|path| studio.path("..").join(path))
+}
+
+#[test]
+fn inspect_says_what_a_file_is() {
+    let studio = Studio::new();
+    let cases = [
+        ("torchvision.safetensors", "Safetensors", "torchvision", "relu5_4"),
+        ("torchvision.pth", "PthZip", "torchvision", "relu5_4"),
+        ("torchvision_legacy.pth", "PthLegacy", "torchvision", "relu5_4"),
+        ("gatys.safetensors", "Safetensors", "caffe", "relu4_1"),
+        ("normalised.safetensors", "Safetensors", "normalised", "relu4_1"),
+    ];
+    for (name, format, convention, deepest) in cases {
+        let path = fixture(name);
+        let text = studio.succeed(&format!("weights inspect {path}")).stdout;
+        assert_eq!(
+            text.lines().last().unwrap(),
+            format!("VGG-19 in the {convention} convention, to {deepest}"),
+            "{name}"
+        );
+        let json = studio.succeed(&format!("weights inspect {path} --json")).json();
+        assert_eq!(json["format"], format, "{name}");
+        assert_eq!((&json["convention"], &json["deepest_tap"]), (&convention.into(), &deepest.into()), "{name}");
+        let tensors = json["tensors"].as_array().unwrap();
+        assert!(text.contains(&format!("{} tensors", tensors.len())), "{name}");
+        let first = tensors.iter().find(|tensor| tensor["shape"].as_array().unwrap().len() == 4).unwrap();
+        assert_eq!(first["dtype"], "F32");
+        assert!(text.contains(first["name"].as_str().unwrap()), "{name}: {text}");
+    }
+    save(&studio.path("other.safetensors"), &[("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None);
+    let text = studio.succeed("weights inspect other.safetensors").stdout;
+    assert!(text.contains("encoder.weight") && text.lines().last().unwrap().starts_with("no VGG-19: "), "{text}");
+    let json = studio.succeed("weights inspect other.safetensors --json").json();
+    assert_eq!(json["convention"], serde_json::Value::Null);
+}
+
+#[test]
+fn an_imported_net_is_found_by_stylize() {
+    let studio = Studio::new();
+    let options = "--scales 1 --steps 2";
+    for (name, import_options, convention) in [
+        ("torchvision.pth", "--precision f32", "torchvision"),
+        ("torchvision.pth", "--precision f32 --convention caffe", "caffe"),
+        ("normalised.safetensors", "--precision f32", "normalised"),
+    ] {
+        let path = fixture(name);
+        let done = studio.succeed(&format!("weights import {path} {import_options}"));
+        let stored = imported(&studio).expect("nothing was stored");
+        assert!(done.stdout.contains("vgg19.safetensors") && done.stdout.contains(convention), "{}", done.stdout);
+        let metadata = studio.succeed(&format!("weights inspect {} --json", stored.display())).json();
+        assert_eq!(
+            (&metadata["convention"], &metadata["metadata"]["imported_from"]),
+            (&convention.into(), &name.into())
+        );
+
+        studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png"));
+        studio.succeed(&format!("stylize content.png --style style.png {options} --vgg {path} -o named.png"));
+        let same = std::fs::read(studio.path("found.png")).unwrap() == std::fs::read(studio.path("named.png")).unwrap();
+        assert_eq!(same, !import_options.contains("caffe"), "{name} {import_options}");
+    }
+    let exact = std::fs::metadata(imported(&studio).unwrap()).unwrap().len();
+    studio.succeed(&format!("weights import {}", fixture("normalised.safetensors")));
+    let halved = std::fs::metadata(imported(&studio).unwrap()).unwrap().len();
+    assert!(halved < exact * 2 / 3, "half precision is the default: {exact} to {halved} bytes");
+    studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png"));
+}
+
+#[test]
+fn files_that_are_no_vgg19_are_refused_by_all_commands() {
+    let studio = Studio::new();
+    let good = || net(&CAFFE);
+    let spoiled = |name: &str, spoil: &dyn Fn(&mut Tensor)| {
+        let mut tensors = good();
+        spoil(tensor(&mut tensors, name));
+        tensors
+    };
+    let without = |name: &str| good().into_iter().filter(|(other, ..)| other != name).collect::<Vec<Tensor>>();
+    let cases: Vec<(Vec<Tensor>, Option<&str>, &[&str])> = vec![
+        // Six filters of five channels where four come in.
+        (
+            spoiled("conv2_1.weight", &|(_, shape, values)| (*shape, *values) = (vec![6, 5, 3, 3], vec![0.1; 270])),
+            None,
+            &["conv2_1.weight", "[any, 4, 3, 3]", "got [6, 5, 3, 3]"],
+        ),
+        (
+            spoiled("conv3_1.bias", &|(_, shape, values)| (*shape, *values) = (vec![7], vec![0.1; 7])),
+            None,
+            &["conv3_1.bias", "must have shape [8]", "got [7]"],
+        ),
+        (without("conv1_2.bias"), None, &["lacks the tensor conv1_2.bias"]),
+        (without("conv2_2.weight"), None, &["has conv3_1 but lacks conv2_2"]),
+        (spoiled("conv1_1.bias", &|(.., values)| values[2] = f32::NAN), None, &["conv1_1.bias", "NaN at element 2"]),
+        (
+            spoiled("conv4_1.weight", &|(.., values)| values[0] = f32::INFINITY),
+            None,
+            &["conv4_1.weight", "inf at element 0"],
+        ),
+        (vec![("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None, &["it is not VGG-19", "weights inspect"]),
+        // VGG-16 has three convolutions in its third block.
+        (net(&numbered([0, 2, 5, 7, 10, 12, 14, 17, 19])), None, &["features.17.weight", "VGG-16"]),
+        (net(&numbered([0, 3, 7, 10, 14, 17, 20, 23, 27])), None, &["features.3.weight", "batch norm"]),
+        (good(), Some("normalised"), &["1x1 convolution", "said to be normalised", "--convention"]),
+        (good(), Some("pytorch"), &["torchvision, caffe or normalised", "got pytorch"]),
+    ];
+    // The builder's own work is good.
+    save(&studio.path("good.safetensors"), &good(), None);
+    save(&studio.path("numbered.safetensors"), &net(&numbered([0, 2, 5, 7, 10, 12, 14, 16, 19])), None);
+    studio.succeed(&format!(
+        "stylize content.png --style style.png --scales 1 --steps 1 --vgg good.safetensors -o good.png"
+    ));
+    studio.succeed("weights import numbered.safetensors");
+    for (tensors, convention, words) in cases {
+        save(&studio.path("bad.safetensors"), &tensors, convention);
+        let words = &[&["bad.safetensors"], words].concat();
+        let stylize = "stylize content.png --style style.png --vgg bad.safetensors --log log.jsonl -o out.png";
+        studio.refused(studio.command(stylize), 1, words);
+        // The net that was imported before stays as it was.
+        studio.refused(studio.command("weights import bad.safetensors"), 1, words);
+    }
+    let whole = std::fs::read(studio.path("good.safetensors")).unwrap();
+    studio.write("cut.safetensors", &whole[..whole.len() - 100]);
+    for command in ["weights inspect", "weights import", "stylize content.png --style style.png -o out.png --vgg"] {
+        studio.refused(studio.command(&format!("{command} cut.safetensors")), 1, &["cut.safetensors", "truncated"]);
+    }
+}
+
+#[test]
+fn a_refused_import_leaves_nothing() {
+    let studio = Studio::new();
+    let mut tensors = net(&CAFFE);
+    tensor(&mut tensors, "conv2_1.weight").1 = vec![4, 6, 3, 3];
+    save(&studio.path("bad.safetensors"), &tensors, None);
+    // Good in F32, and beyond what F16 holds.
+    let mut large = net(&CAFFE);
+    tensor(&mut large, "conv1_1.bias").2[0] = 70_000.0;
+    save(&studio.path("large.safetensors"), &large, None);
+    let cases = [
+        ("bad.safetensors", ["conv2_1.weight", "got [4, 6, 3, 3]"]),
+        ("large.safetensors", ["conv1_1.bias", "use F32"]),
+        ("large.safetensors --convention torch", ["torchvision, caffe or normalised", "got torch"]),
+        ("none.safetensors", ["cannot read none.safetensors", "no such file"]),
+    ];
+    for (arguments, words) in cases {
+        studio.refused(studio.command(&format!("weights import {arguments}")), 1, &words);
+    }
+    assert_eq!(imported(&studio), None);
+    studio.succeed("weights import large.safetensors --precision f32");
+    assert!(imported(&studio).is_some());
+}
+
+#[test]
+fn a_net_is_used_as_deep_as_it_goes() {
+    let studio = Studio::new();
+    save(&studio.path("shallow.safetensors"), &net(&CAFFE[..3]), None);
+    let text = studio.succeed("weights inspect shallow.safetensors").stdout;
+    assert!(text.ends_with("VGG-19 in the caffe convention, to relu2_1\n"), "{text}");
+    let run = "stylize content.png --style style.png --vgg shallow.safetensors --scales 1 --steps 2";
+    studio.refused(studio.command(&format!("{run} -o out.png")), 1, &["at most relu2_1", "got relu4_1"]);
+    studio.succeed(&format!("{run} --content-tap relu2_1 --style-tap relu1_1 --style-tap relu1_2 -o out.png"));
+}
+
+#[test]
+fn weights_that_overflow_are_blamed() {
+    let studio = Studio::new();
+    let mut tensors = net(&CAFFE);
+    // Finite, but not what comes out of the next layer.
+    tensor(&mut tensors, "conv1_2.weight").2.iter_mut().for_each(|value| *value = 3e38);
+    save(&studio.path("hot.safetensors"), &tensors, None);
+    let command = "stylize content.png --style style.png --vgg hot.safetensors --scales 1 --log log.jsonl -o out.png";
+    for optimizer in ["lbfgs", "adam"] {
+        let command = studio.command(&format!("{command} --optimizer {optimizer}"));
+        studio.refused(command, 1, &["the loss is not finite", "conv2d", "weights inspect"]);
+    }
+}
+
+/// A pickle that calls `os.system("echo > COMMAND_HAS_RUN")` when Python loads it.
+fn hostile_pickle() -> Vec<u8> {
+    let argument = "echo > COMMAND_HAS_RUN";
+    let length = (argument.len() as u32).to_le_bytes();
+    [b"\x80\x02cos\nsystem\nX", &length[..], argument.as_bytes(), b"\x85R."].concat()
+}
+
+#[test]
+fn a_pickle_that_calls_os_system_is_refused_unrun() {
+    let studio = Studio::new();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in [("net/data.pkl", hostile_pickle()), ("net/version", b"3\n".to_vec())] {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(&bytes).unwrap();
+    }
+    studio.write("zip.pth", archive.finish().unwrap().into_inner());
+    studio.write("legacy.pth", hostile_pickle());
+    for name in ["zip.pth", "legacy.pth"] {
+        for command in ["weights inspect", "weights import", "stylize content.png --style style.png -o out.png --vgg"] {
+            let words = [name, "os.system", "a weight file must hold tensors only", "state_dict"];
+            studio.refused(studio.command(&format!("{command} {name}")), 1, &words);
+        }
+    }
+    // `refused` has seen that no file appeared; Python shows that the pickle would have made one.
+    let load = "import pickle; pickle.load(open('legacy.pth', 'rb'))";
+    let mut python = std::process::Command::new("python3");
+    if python.args(["-c", load]).current_dir(studio.path("")).status().is_ok_and(|status| status.success()) {
+        assert!(studio.path("COMMAND_HAS_RUN").exists());
+    }
+}
+
+#[test]
+fn random_weights_say_what_they_are() {
+    let studio = Studio::new();
+    let done: Done = studio.succeed(&format!("stylize content.png --style style.png {QUICK} -o out.png"));
+    assert!(done.stderr.contains("WARN") && done.stderr.contains("random weights"), "{}", done.stderr);
+}
