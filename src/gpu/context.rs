@@ -242,6 +242,10 @@ impl Context {
     pub(super) fn save_pipeline_cache(&self) {
         let Some((cache, path)) = &self.0.cache else { return };
         let Some(data) = cache.get_data() else { return };
+        // Some drivers always give the same, and a write waits for the disk.
+        if std::fs::read(path).is_ok_and(|known| known == data) {
+            return;
+        }
         let kept = path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|e| Error::file("create", path, e));
         let kept = kept.and_then(|()| atomic::write(path, |file| std::io::Write::write_all(file, &data)));
         if let Err(error) = kept {

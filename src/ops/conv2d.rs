@@ -218,7 +218,7 @@ impl Conv2d {
         let count = self.packed_count(rec.class())[usize::from(gradient)];
         let an_image = self.channels_in * self.channels_out * self.kernel * self.kernel;
         let images = weights.shape.count() / an_image;
-        if images == 0 || weights.shape.count() % an_image != 0 || packed.shape.count() != count * images {
+        if images == 0 || !weights.shape.count().is_multiple_of(an_image) || packed.shape.count() != count * images {
             let expected = format!("[{}, {}, {k}, {k}]", self.channels_out, self.channels_in, k = self.kernel);
             return Err(Error::argument("conv2d pack", "weights", expected, weights.shape));
         }

@@ -170,9 +170,8 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
     // The builder's own work is good.
     save(&studio.path("good.safetensors"), &good(), None);
     save(&studio.path("numbered.safetensors"), &net(&numbered([0, 2, 5, 7, 10, 12, 14, 16, 19])), None);
-    studio.succeed(&format!(
-        "stylize content.png --style style.png --scales 1 --steps 1 --vgg good.safetensors -o good.png"
-    ));
+    let run = "stylize content.png --style style.png --scales 1 --steps 1";
+    studio.succeed(&format!("{run} --vgg good.safetensors -o good.png"));
     studio.succeed("weights import numbered.safetensors");
     for (tensors, convention, words) in cases {
         save(&studio.path("bad.safetensors"), &tensors, convention);

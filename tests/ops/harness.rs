@@ -1,6 +1,6 @@
 //! Runs an operation in every way there is and holds its results against the oracle's.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Recorder, Shape, Tensor};
 use impasto::{Error, Result, ops};
@@ -80,6 +80,10 @@ struct Output {
     values: [Vec<f32>; 2],
 }
 
+/// Mesa's software driver puts the values of parameter blocks into a shader as it runs, and stops to do so once that does
+/// not help some program; a loop of three rounds unrolled adds up in another order. So nothing else runs between two runs.
+static UNDISTURBED: Mutex<()> = Mutex::new(());
+
 /// What `operation` gives. Before each run, the results and everything in between hold NaN.
 fn run(context: &Context, inputs: &[&Array], operation: &impl Operation) -> Result<Vec<Output>> {
     let mut rec = Recorder::new(context);
@@ -105,7 +109,9 @@ fn run(context: &Context, inputs: &[&Array], operation: &impl Operation) -> Resu
         program.run()?;
         results.iter().map(DeviceTensor::read).collect()
     };
+    let undisturbed = UNDISTURBED.lock().unwrap_or_else(PoisonError::into_inner);
     let both = run_once()?.into_iter().zip(run_once()?);
+    drop(undisturbed);
     let outputs = results.iter().zip(both);
     Ok(outputs.map(|(result, (first, second))| Output { shape: result.shape(), values: [first, second] }).collect())
 }

@@ -33,7 +33,7 @@ fn check_square_loss(shape: &[usize]) {
 #[test]
 fn square_loss_matches_the_oracle() {
     let shapes: [&[usize]; 8] = [&[1], &[63], &[64], &[65], &[4095], &[4097], &[2, 3, 31, 33], &[2, 16, 127, 129]];
-    shapes.map(check_square_loss);
+    shapes.into_iter().for_each(check_square_loss);
 }
 
 #[test]

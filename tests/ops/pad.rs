@@ -17,7 +17,6 @@ fn twin(border: Border) -> Padding {
 /// Visits every element of the bordered picture with the element of `x` that it shows.
 fn shown(border: Border, at: Placement, x: &Array, mut visit: impl FnMut([usize; 4], [usize; 4])) {
     let [n, c, height, width] = x.dims();
-    let dilation = at.dilation as isize;
     let source = |position: usize, size: usize| {
         let (position, dilation) = (position as isize - at.before as isize, at.dilation as isize);
         if position % dilation == 0 { twin(border).source(position / dilation, size) } else { None }
