@@ -9,6 +9,11 @@ use super::{DeviceArgs, print_line};
 /// What to measure.
 #[derive(clap::Args)]
 #[command(after_help = "\
+Examples:
+  impasto bench
+  impasto bench --only gram --seconds 5
+  impasto bench --size 512 --device radeon --json
+
 GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
 Other programs that use the machine make figures worse: repeat, and compare medians.")]
 pub struct Args {
