@@ -29,7 +29,7 @@ fn devices_lists_what_device_takes() {
 #[test]
 fn help_teaches_by_examples() {
     let studio = Studio::new();
-    for command in ["", "stylize", "devices", "weights", "weights inspect", "weights import"] {
+    for command in ["", "stylize", "devices", "weights", "weights inspect", "weights import", "bench"] {
         for help in ["--help", "-h"] {
             let text = studio.succeed(&format!("{command} {help}")).stdout;
             let examples =
