@@ -32,9 +32,9 @@ demo: setup
 	@echo "No VGG-19 weights come with the project yet: the demo uses a VGG of random weights. It carries colour and"
 	@echo "texture; trained weights paint better (README.md, 'Weights')."
 	./target/release/impasto stylize out/landscape.png --style out/strokes.png --vgg random \
-	  --size 256 --steps 40 -o out/landscape-strokes.png
+	  --size 256 --steps 25 -o out/landscape-strokes.png
 	./target/release/impasto stylize out/landscape.png --style out/marble.png --vgg random \
-	  --size 256 --steps 40 -o out/landscape-marble.png
+	  --size 256 --steps 25 -o out/landscape-marble.png
 
 test:
 	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"

@@ -15,23 +15,28 @@ pub const EXACT: f64 = 1e-7;
 pub const SUM: f64 = 1e-5;
 
 /// A context of each class with unchecked shaders, then with checked ones. A class that the adapter has not is left out.
-static CONTEXTS: LazyLock<Vec<(String, Context)>> = LazyLock::new(|| {
+static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
     let mut contexts = Vec::new();
     for checked in [false, true] {
         for class in [KernelClass::Tiled, KernelClass::Broadcast] {
             match Context::new(&ContextOptions { class: Some(class), checked, ..Default::default() }) {
                 Ok(context) => contexts.push((format!("{class:?}, checked: {checked}"), context)),
                 Err(Error::Argument { .. }) if class == KernelClass::Broadcast => {}
-                Err(error) => panic!("{error}"),
+                Err(error) => return Err(error),
             }
         }
     }
-    contexts
+    Ok(contexts)
 });
+
+fn every_context() -> &'static [(String, Context)] {
+    CONTEXTS.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// A context of each class.
 pub fn contexts() -> impl Iterator<Item = &'static Context> {
-    CONTEXTS.iter().take(CONTEXTS.len() / 2).map(|(_, context)| context)
+    let every = every_context();
+    every[..every.len() / 2].iter().map(|(_, context)| context)
 }
 
 /// An operation takes down its dispatches on the inputs and gives the tensors that hold its results.
@@ -45,7 +50,7 @@ pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64
     for expected in expected {
         assert_tamper_proof(label, expected, tolerance);
     }
-    for (how, context) in CONTEXTS.iter() {
+    for (how, context) in every_context() {
         let label = format!("{label}, {how}");
         let results = run(context, inputs, &operation).unwrap_or_else(|error| panic!("{label}: {error}"));
         assert_eq!(results.len(), expected.len(), "{label}");
