@@ -24,6 +24,8 @@ pub(super) struct Step {
 
 /// A list of dispatches with all they need. Replaying allocates nothing, compiles nothing and waits for nothing.
 pub struct Program {
+    /// The recorder it was made by.
+    owner: u64,
     pub(super) context: Context,
     pub(super) steps: Vec<Step>,
     uniforms: Option<wgpu::Buffer>,
@@ -99,7 +101,7 @@ impl Program {
             });
         }
         let submissions = submissions(&steps, context.class());
-        Ok(Program { context, steps, uniforms, offsets, transients, submissions, memory })
+        Ok(Program { owner: recorder.number, context, steps, uniforms, offsets, transients, submissions, memory })
     }
 
     /// What it holds on the device.
@@ -123,7 +125,11 @@ impl Program {
     }
 
     /// Rewrites a parameter block; the next run sees it.
+    ///
+    /// # Panics
+    /// With a uniform of another program.
     pub fn set<T: Pod>(&self, uniform: Uniform<T>, value: &T) {
+        assert_eq!(uniform.owner, self.owner, "a uniform of another program");
         if let Some(buffer) = &self.uniforms {
             self.context.queue().write_buffer(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{NoUninit, Pod};
 
@@ -14,6 +15,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Uniform<T> {
     pub(super) index: usize,
+    /// The recorder it belongs to.
+    pub(super) owner: u64,
     kind: PhantomData<fn(T)>,
 }
 
@@ -92,6 +95,8 @@ pub(super) enum Place {
 
 /// Takes operations on symbolic tensors; [`finish`](Recorder::finish) makes them a [`Program`].
 pub struct Recorder {
+    /// Tells recorders apart.
+    pub(super) number: u64,
     pub(super) context: Context,
     pub(super) places: Vec<Place>,
     shapes: Vec<Shape>,
@@ -105,7 +110,9 @@ pub struct Recorder {
 impl Recorder {
     /// An empty recording for `context`.
     pub fn new(context: &Context) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Recorder {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             context: context.clone(),
             places: Vec::new(),
             shapes: Vec::new(),
@@ -152,7 +159,7 @@ impl Recorder {
     /// A parameter block that [`Program::set`] rewrites between runs.
     pub fn uniform<T: Pod>(&mut self, initial: &T) -> Uniform<T> {
         self.blocks.push(bytemuck::bytes_of(initial).to_vec());
-        Uniform { index: self.blocks.len() - 1, kind: PhantomData }
+        Uniform { index: self.blocks.len() - 1, owner: self.number, kind: PhantomData }
     }
 
     /// Takes down one run of a kernel. Names, parameter size, read-before-write and aliasing are checked here.

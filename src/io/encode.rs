@@ -4,7 +4,12 @@ use std::{fs::File, io, io::BufWriter, path::Path};
 
 use image::{
     ExtendedColorType, ImageEncoder, ImageError,
-    codecs::{jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder, webp::WebPEncoder},
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngEncoder},
+        tiff::TiffEncoder,
+        webp::WebPEncoder,
+    },
 };
 
 use super::{atomic, picture::Picture};
@@ -64,7 +69,8 @@ pub(super) fn save(picture: &Picture, path: &Path) -> Result<()> {
     let (width, height) = (picture.width as u32, picture.height as u32);
     atomic::write(path, |file: &mut BufWriter<&File>| {
         match output {
-            Output::Png => PngEncoder::new(file).write_image(&bytes, width, height, color),
+            Output::Png => PngEncoder::new_with_quality(file, CompressionType::Default, FilterType::Adaptive)
+                .write_image(&bytes, width, height, color),
             Output::WebP => WebPEncoder::new_lossless(file).write_image(&bytes, width, height, color),
             Output::Tiff => TiffEncoder::new(file).write_image(&bytes, width, height, color),
             Output::Jpeg => JpegEncoder::new_with_quality(file, JPEG_QUALITY).write_image(&bytes, width, height, color),

@@ -77,6 +77,9 @@ const TILES: [Tile; 5] = [
     Tile([8, 256, 8], [4, 2]),
 ];
 
+/// The packing that each tile is used with.
+const TILE_PACKS: [u32; 5] = [64, 64, 64, 32, 8];
+
 impl Tile {
     /// The rule: as many channels as there are, and enough workgroups to fill a GPU.
     fn choose(channels: usize, pixels: usize) -> &'static Tile {
@@ -110,26 +113,30 @@ fn pack_width(class: KernelClass, channels_out: usize) -> usize {
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
-    let shapes = [(1u32, 1u32), (3, 1), (3, 2), (9, 1), (9, 2), (1, 2)];
+    let shapes = [(1, 1), (1, 2), (3, 1), (3, 2), (9, 1), (9, 2)];
+    let epilogues = [(true, true), (true, false), (false, true), (false, false)];
     for (kernel, stride) in shapes {
-        for (bias, relu) in [(true, true), (true, false), (false, false)] {
-            for groups in [1u32, 2] {
+        for (bias, relu) in epilogues {
+            for groups in [1, 2] {
                 all.push(broadcast_kernel(kernel, stride, groups, bias, relu));
             }
-            for border in Border::ALL {
-                all.push(tiled_kernel(&TILES[1], 64, kernel, stride, border, 1, [bias, relu, false]));
+            for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
+                for border in Border::ALL {
+                    all.push(tiled_kernel(tile, pack, kernel, stride, border, 1, [bias, relu, false]));
+                }
             }
         }
-        for dilation in [1, 2] {
-            all.push(tiled_kernel(&TILES[0], 64, kernel, 1, Border::Zero, dilation, [false, false, true]));
+    }
+    for kernel in [1, 3, 9] {
+        for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
+            for (dilation, masked) in [(1, true), (2, true), (2, false)] {
+                all.push(tiled_kernel(tile, pack, kernel, 1, Border::Zero, dilation, [false, false, masked]));
+            }
         }
-    }
-    for (tile, pack) in TILES.iter().zip([64, 64, 64, 32, 8]) {
-        all.push(tiled_kernel(tile, pack, 3, 1, Border::Zero, 1, [true, true, false]));
-    }
-    for flipped in [false, true] {
-        for pack in [8u32, 16, 32, 64] {
-            all.push(pack_kernel(3, pack, flipped));
+        for flipped in [false, true] {
+            for pack in [8, 16, 32, 64] {
+                all.push(pack_kernel(kernel, pack, flipped));
+            }
         }
     }
     all
