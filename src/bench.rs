@@ -142,7 +142,8 @@ impl Objective for Distance {
     }
 }
 
-/// L-BFGS iterations on the pixels of a picture of `size`² with a full history (the objective's own cost included).
+/// L-BFGS iterations on the pixels of a picture of `size`²: every row of the history is read, used or not; the line search's
+/// trials of a cheap objective are included.
 pub fn lbfgs(context: &Context, size: usize) -> Result<Workload> {
     let dims = [1, 3, size, size];
     let (x, target) = (random_tensor(context, "x", &dims)?, random_tensor(context, "target", &[1, 1, 3 * size, size])?);

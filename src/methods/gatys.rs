@@ -14,7 +14,7 @@ use super::color::{self, KeepColor};
 use crate::gpu::{Context, DeviceTensor, Memory};
 use crate::io::{Picture, picture::scaled_size};
 use crate::nets::Vgg19;
-use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions};
+use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -49,11 +49,11 @@ impl Progress<'_> {
 pub struct Outcome {
     /// The result, RGB 0..1, with the content's alpha.
     pub picture: Picture,
-    /// The loss at the first and at the last evaluation of the last scale.
+    /// The loss at the start of the last scale, and that of the picture.
     pub loss: [f64; 2],
     /// Name and value of each term of the last loss.
     pub terms: Vec<(String, f64)>,
-    /// Evaluations of loss and gradient.
+    /// Evaluations of loss and gradient that the optimiser asked for.
     pub evaluations: usize,
     /// Whether the observer stopped it early.
     pub interrupted: bool,
@@ -226,6 +226,9 @@ pub fn stylize(
                 break;
             }
         }
+        // What is reported is the loss of the picture that is given: clamped, and after the last step.
+        loss.clamp()?;
+        outcome.loss[1] = loss.evaluate()?;
         outcome.terms = loss.terms().to_vec();
         reached = Some((read_picture(loss.picture(), [width, height])?, content));
         if outcome.interrupted {

@@ -179,6 +179,21 @@ fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
 }
 
 #[test]
+fn the_loss_that_is_told_is_that_of_the_picture_that_is_given() {
+    let file = fixture("gatys.safetensors");
+    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    // So strong a style drives pixels out of 0..1: clamping must show in the loss.
+    for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+        let settings = Settings { scales: Some(1), size: 48, style_weight: 1000.0, optimizer, ..small_settings() };
+        let outcome = run(&settings);
+        let styles = [(picture(&file, "style").fit(48), 1.0)];
+        let mut loss = PictureLoss::new(&vgg, &picture(&file, "content"), &styles, &settings).unwrap();
+        loss.picture().write(&outcome.picture.rgb).unwrap();
+        close(&format!("{optimizer:?}"), outcome.loss[1], loss.evaluate().unwrap(), 1e-5);
+    }
+}
+
+#[test]
 fn the_same_run_gives_the_same_bits() {
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
         let settings = Settings { init: Init::Noise, seed: 3, optimizer, steps: 6, ..small_settings() };
