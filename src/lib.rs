@@ -16,6 +16,7 @@ pub mod nets;
 pub mod ops;
 pub mod optim;
 pub mod random;
+pub mod train;
 
 pub use error::{Error, Result};
 

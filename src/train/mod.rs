@@ -1,0 +1,1 @@
+//! Training: pictures, the loop that every trainer shares, checkpoints.
