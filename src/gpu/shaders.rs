@@ -10,6 +10,8 @@ shaders![
     "adam.wgsl",
     "conv2d.wgsl",
     "conv2d_broadcast.wgsl",
+    "conv2d_weights.wgsl",
+    "conv2d_weights_broadcast.wgsl",
     "gram.wgsl",
     "gram_broadcast.wgsl",
     "lbfgs.wgsl",

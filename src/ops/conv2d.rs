@@ -1,4 +1,8 @@
-//! Convolution and its gradient to the input. Maths: shaders/conv2d.wgsl.
+//! Convolution and its gradients to the input (maths: shaders/conv2d.wgsl) and to its parameters.
+
+mod weights;
+
+pub(crate) use weights::{BroadcastParams as WeightsBroadcastParams, Params as WeightsParams, TransposeParams};
 
 use super::pad::{self, Border, Placement};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
@@ -139,6 +143,7 @@ pub fn kernels() -> Vec<Kernel> {
             }
         }
     }
+    all.extend(weights::kernels());
     all
 }
 
@@ -283,10 +288,7 @@ impl Conv2d {
             let expected = format!("[N, {}, {:?}]", self.channels_out, self.output_size(size)?);
             return Err(Error::argument("conv2d gradient", "dy", expected, dy.shape));
         }
-        if y.is_some() != self.relu || y.is_some_and(|y| y.shape != dy.shape) {
-            let expected = if self.relu { "the ReLU's output, shaped as dy" } else { "absent without a ReLU" };
-            return Err(Error::argument("conv2d gradient", "y", expected, format!("{y:?}")));
-        }
+        self.check_mask("conv2d gradient", dy, y)?;
         // The border of zeros is cut off as the sum is made; other borders give their gradient to what they mirror.
         let folds = self.before() > 0 && self.border() != Border::Zero;
         let cut = if folds { 0 } else { self.before() };
@@ -304,6 +306,15 @@ impl Conv2d {
         let flops = self.flops(n, [height, width]);
         let dx = problem.record(rec, "conv2d gradient", dy, y, packed, None, flops)?;
         if folds { pad::backward(rec, dx, self.border(), self.before(), size) } else { Ok(dx) }
+    }
+
+    /// A gradient comes with the output if there is a ReLU, and without it if there is none.
+    fn check_mask(&self, op: &str, dy: Tensor, y: Option<Tensor>) -> Result<()> {
+        if y.is_some() == self.relu && y.is_none_or(|y| y.shape == dy.shape) {
+            return Ok(());
+        }
+        let expected = if self.relu { "the ReLU's output, shaped as dy" } else { "absent without a ReLU" };
+        Err(Error::argument(op, "y", expected, format!("{y:?}")))
     }
 }
 

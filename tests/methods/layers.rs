@@ -1,7 +1,6 @@
 //! Single layers against PyTorch: convolutions, pools, statistics.
 
-use impasto::gpu::DeviceTensor;
-use impasto::gpu::Recorder;
+use impasto::gpu::{DeviceTensor, Recorder, Shape};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::mean_std;
 use impasto::ops::pad::Border;
@@ -28,7 +27,8 @@ fn convolutions_agree_with_pytorch() {
                     if file.get(&key("x")).is_none() {
                         continue;
                     }
-                    let [x, w, b, y, dy, dx] = ["x", "w", "b", "y", "dy", "dx"].map(|t| array(&file, &key(t)));
+                    let [x, w, b, y, dy] = ["x", "w", "b", "y", "dy"].map(|t| array(&file, &key(t)));
+                    let [dx, dw, db] = ["dx", "dw", "db"].map(|t| array(&file, &key(t)));
                     let [channels_out, channels_in] = [w.shape[0], w.shape[1]];
                     let conv = Conv2d { channels_in, channels_out, kernel, stride, padding, relu: true };
                     let mut rec = Recorder::new(context);
@@ -39,9 +39,14 @@ fn convolutions_agree_with_pytorch() {
                     let out = conv.forward(&mut rec, xs, packed[0], Some(bs)).unwrap();
                     let size = [x.shape[2], x.shape[3]];
                     let grad = conv.backward(&mut rec, dys, Some(out), packed[1], size).unwrap();
+                    let [sum_w, sum_b] = [&w, &b].map(|a| DeviceTensor::new(context, "zeros", Shape::new(&a.shape)));
+                    let (sum_ws, sum_bs) = (rec.pin(&sum_w), rec.pin(&sum_b));
+                    conv.backward_parameters(&mut rec, xs, dys, Some(out), sum_ws, Some(sum_bs)).unwrap();
                     let (out, grad) = (kept(&mut rec, out), kept(&mut rec, grad));
                     rec.finish().unwrap().run().unwrap();
-                    for (got, wanted, what) in [(&out, &y, "y"), (&grad, &dx, "dx")] {
+                    for (got, wanted, what) in
+                        [(&out, &y, "y"), (&grad, &dx, "dx"), (&sum_w, &dw, "dw"), (&sum_b, &db, "db")]
+                    {
                         let compared = compare(&got.read().unwrap(), wanted, 1e-5);
                         compared.unwrap_or_else(|e| panic!("{:?} {}: {e}", context.class(), key(what)));
                     }

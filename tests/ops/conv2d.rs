@@ -1,7 +1,8 @@
-//! Convolution and its gradient to the input.
+//! Convolution and its gradients to the input, the weights and the bias.
 
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
+use impasto::ops::vector;
 
 use crate::harness::{SUM, check};
 use crate::reference::Array;
@@ -153,4 +154,76 @@ fn images_can_have_their_own_weights() {
         let conv = Conv2d { channels_in, channels_out, kernel, relu: false, ..CONV };
         check_conv(conv, Case { images: 3, own_weights: true, ..CASE });
     }
+}
+
+/// The gradients of weights and bias, on top of what stands there already.
+fn check_parameters(conv: Conv2d, images: usize, size: [usize; 2]) {
+    let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
+    let x = Array::random(&[images, c, size[0], size[1]], 95);
+    let w = Array::random(&[m, c, k, k], 96);
+    let b = Array::random(&[m], 97);
+    let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
+    let twin = reference::Conv2d { stride: conv.stride, padding, relu: conv.relu };
+    let y = reference::forward(twin, &x, &w, &b);
+    let dy = Array::random(&y.shape, 98);
+    let before = [Array::random(&w.shape, 99), Array::random(&b.shape, 100)];
+    let add = |before: &Array, more: Array| {
+        Array::new(&more.shape, before.data.iter().zip(&more.data).map(|(a, b)| a + b).collect())
+    };
+    let dw = add(&before[0], reference::d_weight(twin, &x, &w.shape, &y, &dy));
+    let db = add(&before[1], reference::d_bias(twin, &y, &dy));
+
+    let inputs = [&x, &dy, &y, &before[0], &before[1]];
+    check(&format!("{conv:?}, {images} of {size:?}"), &inputs, &[&dw, &db, &dw], SUM, |rec, inputs| {
+        let &[x, dy, y, dw_before, db_before] = inputs else { unreachable!() };
+        let mask = conv.relu.then_some(y);
+        let [dw, db, alone] = [dw_before, db_before, dw_before].map(|before| {
+            let sum = rec.transient("gradient", before.shape);
+            vector::copy(rec, before, sum).map(|()| sum)
+        });
+        let [dw, db, alone] = [dw?, db?, alone?];
+        conv.backward_parameters(rec, x, dy, mask, dw, Some(db))?;
+        conv.backward_parameters(rec, x, dy, mask, alone, None)?;
+        Ok(vec![dw, db, alone])
+    });
+}
+
+/// Every kernel, stride and padding, with and without a ReLU; sides that the stride divides and sides that it does not.
+#[test]
+fn parameter_gradients_match_the_oracle() {
+    for (kernel, sizes) in [(1, [[1, 1], [4, 9]]), (3, [[5, 7], [8, 6]]), (9, [[11, 13], [10, 9]])] {
+        for stride in [1, 2] {
+            for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
+                for (odd, size) in sizes.into_iter().enumerate() {
+                    let relu = (index + odd) % 2 == 0;
+                    check_parameters(Conv2d { kernel, stride, padding, relu, ..CONV }, 2, size);
+                }
+            }
+        }
+    }
+}
+
+/// Channels and weights round the tiles of 64 and the groups of 8, 16 and 32.
+#[test]
+fn parameter_gradients_of_all_channels_match_the_oracle() {
+    for channels in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
+        for kernel in [1, 3] {
+            check_parameters(Conv2d { channels_in: 3, channels_out: channels, kernel, ..CONV }, 1, [3, 5]);
+            check_parameters(Conv2d { channels_in: channels, channels_out: 2, kernel, ..CONV }, 1, [3, 5]);
+        }
+    }
+    check_parameters(Conv2d { channels_in: 9, channels_out: 17, kernel: 9, ..CONV }, 1, [5, 6]);
+    check_parameters(Conv2d { channels_in: 33, channels_out: 65, ..CONV }, 2, [5, 7]);
+}
+
+/// Pixels round the 16 that are staged and the columns of 4; sums of one run and of many.
+#[test]
+fn parameter_gradients_over_all_pixels_match_the_oracle() {
+    let zero = Conv2d { padding: Padding::Same(Border::Zero), ..CONV };
+    for size in [[1, 1], [1, 3], [1, 15], [2, 8], [1, 17], [1, 255], [1, 257], [37, 41], [64, 64]] {
+        check_parameters(zero, 1, size);
+        check_parameters(zero, 3, size);
+    }
+    check_parameters(Conv2d { kernel: 1, channels_in: 17, channels_out: 33, ..zero }, 2, [61, 67]);
+    check_parameters(Conv2d { stride: 2, ..zero }, 5, [31, 33]);
 }

@@ -78,6 +78,28 @@ fn convolutions() {
 }
 
 #[test]
+fn parameter_gradients() {
+    type Shapes = ([usize; 4], [usize; 4], Option<[usize; 4]>, [usize; 4], usize);
+    let right: Shapes = ([2, 3, 7, 8], [2, 5, 7, 8], Some([2, 5, 7, 8]), [5, 3, 3, 3], 5);
+    let record = |rec: &mut Recorder, (x, dy, y, dweights, dbias): Shapes| {
+        let [x, dy, dweights] = [x, dy, dweights].map(|shape| filled(rec, shape));
+        let (y, dbias) = (y.map(|shape| filled(rec, shape)), filled(rec, [dbias]));
+        CONV.backward_parameters(rec, x, dy, y, dweights, Some(dbias))
+    };
+    let op = "conv2d parameters";
+    refused(op, "x", |rec| record(rec, ([2, 4, 7, 8], right.1, right.2, right.3, right.4)));
+    refused(op, "dy", |rec| record(rec, (right.0, [1, 5, 7, 8], right.2, right.3, right.4)));
+    refused(op, "dy", |rec| record(rec, (right.0, [2, 5, 8, 7], right.2, right.3, right.4)));
+    refused(op, "y", |rec| record(rec, (right.0, right.1, None, right.3, right.4)));
+    refused(op, "y", |rec| record(rec, (right.0, right.1, Some([2, 5, 8, 7]), right.3, right.4)));
+    refused(op, "dweights", |rec| record(rec, (right.0, right.1, right.2, [3, 5, 3, 3], right.4)));
+    refused(op, "dbias", |rec| record(rec, (right.0, right.1, right.2, right.3, 3)));
+    for context in contexts() {
+        record(&mut Recorder::new(context), right).unwrap();
+    }
+}
+
+#[test]
 fn borders_and_pools() {
     let at = Placement { before: 1, size: [5, 6], dilation: 1 };
     refused("pad", "mask", |rec| {

@@ -1,0 +1,153 @@
+// conv2d_weights: gradients of a convolution's weights and bias; dw is an implicit matrix product over pixels.
+//   dw[m,c,u,v] += Σ_{n,i,j} dy'[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]      x̃: x with its border, t: params.before
+//   db[m] += Σ_{n,i,j} dy'[n,m,i,j]                                      dy': dy, masked by the ReLU
+// The sum over the pixels of all images is split into runs of `run` pixels, which `finish` adds up in order.
+// x: f32[N,C,XH,XW]   dy, mask: f32[N,M,H,W]   partial: f32[splits,M,C,K,K] or f32[splits,M]
+#import lib/border.wgsl
+#import lib/reduce.wgsl
+const KERNEL: u32 = 3u;
+const STRIDE: u32 = 1u;
+const MASKED: bool = true; // apply the gradient of a ReLU whose output is `mask`
+const TILE: u32 = 64u; // output channels and weights of one of them that a workgroup makes, 4 × 4 a thread
+const DEPTH: u32 = 16u; // pixels staged at a time
+const ROW: u32 = TILE + 2u; // padded against bank conflicts
+const TAPS: u32 = KERNEL * KERNEL;
+
+struct Params {
+    channels_in: u32,
+    channels_out: u32,
+    height: u32, // of y
+    width: u32,
+    input_height: u32, // of x
+    input_width: u32,
+    before: i32,
+    images: u32,
+    run: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> mask: array<f32>;
+@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as finish reads it
+@group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+
+var<workgroup> tile_dy: array<f32, DEPTH * ROW>;
+var<workgroup> tile_x: array<f32, DEPTH * ROW>;
+
+fn dy_at(n: u32, m: u32, pixel: u32) -> f32 {
+    let at = (n * params.channels_out + m) * params.height * params.width + pixel;
+    if (MASKED && !(mask[at] > 0.0)) {
+        return 0.0;
+    }
+    return dy[at];
+}
+
+// What weight k of any output channel is multiplied with for pixel (i, j) of image n.
+fn input_at(n: u32, k: u32, i: u32, j: u32) -> f32 {
+    let c = k / TAPS;
+    let tap = k % TAPS;
+    let row = border_source(i32(i * STRIDE + tap / KERNEL) - params.before, i32(params.input_height));
+    let column = border_source(i32(j * STRIDE + tap % KERNEL) - params.before, i32(params.input_width));
+    if (row < 0 || column < 0) {
+        return 0.0;
+    }
+    return x[((n * params.channels_in + c) * params.input_height + u32(row)) * params.input_width + u32(column)];
+}
+
+// dispatch [⌈C·K²/TILE⌉, ⌈M/TILE⌉, splits]
+@compute @workgroup_size(256)
+fn products(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let first_k = workgroup.x * TILE;
+    let first_m = workgroup.y * TILE;
+    let weights = params.channels_in * TAPS; // of an output channel
+    let pixels = params.height * params.width;
+    let begin = workgroup.z * params.run;
+    let end = min(begin + params.run, pixels * params.images);
+    let thread_m = thread / 16u * 4u;
+    let thread_k = thread % 16u;
+    var sum: array<vec4<f32>, 4>;
+    for (var b = 0u; b < 4u; b++) {
+        sum[b] = vec4<f32>(0.0);
+    }
+    for (var first = begin; first < end; first += DEPTH) {
+        // This thread loads the same pixel for several rows of both tiles.
+        let depth = thread % DEPTH;
+        let at = first + depth;
+        let n = at / pixels;
+        let pixel = at % pixels;
+        let i = pixel / params.width;
+        let j = pixel % params.width;
+        for (var row = thread / DEPTH; row < TILE; row += 256u / DEPTH) {
+            var gradient_value = 0.0;
+            if (at < end && first_m + row < params.channels_out) {
+                gradient_value = dy_at(n, first_m + row, pixel);
+            }
+            tile_dy[depth * ROW + row] = gradient_value;
+            var input_value = 0.0;
+            if (at < end && first_k + row < weights) {
+                input_value = input_at(n, first_k + row, i, j);
+            }
+            tile_x[depth * ROW + row] = input_value;
+        }
+        workgroupBarrier();
+        for (var d = 0u; d < DEPTH; d++) {
+            let m = d * ROW + thread_m;
+            let gradients = vec4<f32>(tile_dy[m], tile_dy[m + 1u], tile_dy[m + 2u], tile_dy[m + 3u]);
+            for (var b = 0u; b < 4u; b++) {
+                sum[b] += gradients * tile_x[d * ROW + thread_k + 16u * b];
+            }
+        }
+        workgroupBarrier();
+    }
+    for (var b = 0u; b < 4u; b++) {
+        let k = first_k + thread_k + 16u * b;
+        for (var a = 0u; a < 4u; a++) {
+            let m = first_m + thread_m + a;
+            if (k < weights && m < params.channels_out) {
+                partial[(workgroup.z * params.channels_out + m) * weights + k] = sum[b][a];
+            }
+        }
+    }
+}
+
+// dispatch [M, splits, 1]
+@compute @workgroup_size(REDUCE_SIZE)
+fn bias(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let pixels = params.height * params.width;
+    let begin = workgroup.y * params.run;
+    let end = min(begin + params.run, pixels * params.images);
+    var sum = 0.0;
+    for (var at = begin + lane; at < end; at += REDUCE_SIZE) {
+        sum += dy_at(at / pixels, workgroup.x, at % pixels);
+    }
+    sum = workgroup_sum(lane, sum);
+    if (lane == 0u) {
+        partial[workgroup.y * params.channels_out + workgroup.x] = sum;
+    }
+}
+
+// gradient += Σ parts      dispatch: ⌈elements/64⌉ workgroups, folded into rows
+@compute @workgroup_size(64)
+fn finish(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+    if (at >= arrayLength(&gradient)) {
+        return;
+    }
+    var sum = 0.0;
+    for (var part = at; part < arrayLength(&parts); part += arrayLength(&gradient)) {
+        sum += parts[part];
+    }
+    gradient[at] += sum;
+}
