@@ -1,13 +1,12 @@
 // conv2d_weights: gradients of a convolution's weights and bias; dw is an implicit matrix product over pixels.
-//   dw[m,c,u,v] += Σ_{n,i,j} dy'[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]      x̃: x with its border, t: params.before
-//   db[m] += Σ_{n,i,j} dy'[n,m,i,j]                                      dy': dy, masked by the ReLU
+//   dw[m,c,u,v] += Σ_{n,i,j} dy[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]      x̃: x with its border, t: params.before
+//   db[m] += Σ_{n,i,j} dy[n,m,i,j]                                      (dy: before the ReLU, if there is one)
 // The sum over the pixels of all images is split into runs of `run` pixels, which `finish` adds up in order.
-// x: f32[N,C,XH,XW]   dy, mask: f32[N,M,H,W]   partial: f32[splits,M,C,K,K] or f32[splits,M]
+// x: f32[N,C,XH,XW]   dy: f32[N,M,H,W]   partial: f32[splits,M,C,K,K] or f32[splits,M]
 #import lib/border.wgsl
 #import lib/reduce.wgsl
 const KERNEL: u32 = 3u;
 const STRIDE: u32 = 1u;
-const MASKED: bool = true; // apply the gradient of a ReLU whose output is `mask`
 const TILE: u32 = 64u; // output channels and weights of one of them that a workgroup makes, 4 × 4 a thread
 const DEPTH: u32 = 16u; // pixels staged at a time
 const ROW: u32 = TILE + 2u; // padded against bank conflicts
@@ -28,20 +27,15 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> mask: array<f32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as finish reads it
-@group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(4) var<storage, read> parts: array<f32>; // partial, as finish reads it
+@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
 
 var<workgroup> tile_dy: array<f32, DEPTH * ROW>;
 var<workgroup> tile_x: array<f32, DEPTH * ROW>;
 
 fn dy_at(n: u32, m: u32, pixel: u32) -> f32 {
-    let at = (n * params.channels_out + m) * params.height * params.width + pixel;
-    if (MASKED && !(mask[at] > 0.0)) {
-        return 0.0;
-    }
-    return dy[at];
+    return dy[(n * params.channels_out + m) * params.height * params.width + pixel];
 }
 
 // What weight k of any output channel is multiplied with for pixel (i, j) of image n.
@@ -115,22 +109,22 @@ fn products(
     }
 }
 
-// dispatch [M, splits, 1]
+// A run of one image.      dispatch [M, runs of an image, N]
 @compute @workgroup_size(REDUCE_SIZE)
 fn bias(
     @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let pixels = params.height * params.width;
     let begin = workgroup.y * params.run;
-    let end = min(begin + params.run, pixels * params.images);
+    let end = min(begin + params.run, params.height * params.width);
     var sum = 0.0;
-    for (var at = begin + lane; at < end; at += REDUCE_SIZE) {
-        sum += dy_at(at / pixels, workgroup.x, at % pixels);
+    for (var pixel = begin + lane; pixel < end; pixel += REDUCE_SIZE) {
+        sum += dy_at(workgroup.z, workgroup.x, pixel);
     }
     sum = workgroup_sum(lane, sum);
     if (lane == 0u) {
-        partial[workgroup.y * params.channels_out + workgroup.x] = sum;
+        partial[(workgroup.z * workgroups.y + workgroup.y) * params.channels_out + workgroup.x] = sum;
     }
 }
 

@@ -110,6 +110,19 @@ pub fn convolutions(context: &Context, size: usize) -> Result<Vec<Workload>> {
     Ok(all)
 }
 
+/// Gradients of the weights and the bias of a 3x3 convolution of 64 channels, on two pictures of `size`².
+pub fn parameter_gradients(context: &Context, size: usize) -> Result<Workload> {
+    let padding = Padding::Same(Border::Reflect);
+    let conv = Conv2d { channels_in: 64, channels_out: 64, kernel: 3, stride: 1, padding, relu: false };
+    let mut rec = Recorder::new(context);
+    let mut pinned = |name, dims: &[usize]| Ok::<_, Error>(rec.pin(&random_tensor(context, name, dims)?));
+    let x = pinned("x", &[2, 64, size, size])?;
+    let dy = pinned("dy", &[2, 64, size, size])?;
+    let (dweights, dbias) = (pinned("dweights", &[64, 64, 3, 3])?, pinned("dbias", &[64])?);
+    conv.backward_parameters(&mut rec, x, dy, None, dweights, Some(dbias))?;
+    Ok(Workload::of(format!("conv parameter gradients 64->64 at 2 x {size}²"), rec.finish()?))
+}
+
 /// Gram matrices, forward and gradient, of the four style taps' features for a picture of `size`².
 pub fn grams(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = Vec::new();
@@ -210,6 +223,7 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
 /// Everything at `size`².
 pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = convolutions(context, size)?;
+    all.push(parameter_gradients(context, size / 4)?);
     all.extend(grams(context, size)?);
     all.push(lbfgs(context, size)?);
     all.extend(gatys(context, size)?);

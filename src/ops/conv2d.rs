@@ -2,7 +2,7 @@
 
 mod weights;
 
-pub(crate) use weights::{BroadcastParams as WeightsBroadcastParams, Params as WeightsParams, TransposeParams};
+pub(crate) use weights::{BroadcastParams as WeightsBroadcastParams, Params as WeightsParams};
 
 use super::pad::{self, Border, Placement};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
@@ -195,6 +195,20 @@ impl Conv2d {
         }
     }
 
+    /// The convolution itself.
+    fn problem(&self, output: [usize; 2]) -> Problem {
+        Problem {
+            channels: [self.channels_in, self.channels_out],
+            kernel: self.kernel,
+            stride: self.stride,
+            border: self.border(),
+            before: self.before(),
+            dilation: 1,
+            output,
+            relu: self.relu,
+        }
+    }
+
     /// Height and width of the output for an input of `[height, width]`.
     pub fn output_size(&self, size: [usize; 2]) -> Result<[usize; 2]> {
         let border = 2 * self.before();
@@ -260,17 +274,7 @@ impl Conv2d {
             return Err(Error::argument("conv2d", "x", format!("of {} channels", self.channels_in), x.shape));
         }
         let output = self.output_size([height, width])?;
-        let problem = Problem {
-            channels: [self.channels_in, self.channels_out],
-            kernel: self.kernel,
-            stride: self.stride,
-            border: self.border(),
-            before: self.before(),
-            dilation: 1,
-            output,
-            relu: self.relu,
-        };
-        problem.record(rec, "conv2d", x, None, packed, bias, self.flops(n, output))
+        self.problem(output).record(rec, "conv2d", x, None, packed, bias, self.flops(n, output))
     }
 
     /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If the

@@ -43,7 +43,6 @@ pub fn layouts() -> Vec<Layout> {
         conv2d::Params::layout(),
         conv2d::BroadcastParams::layout(),
         conv2d::PackParams::layout(),
-        conv2d::TransposeParams::layout(),
         conv2d::WeightsBroadcastParams::layout(),
         conv2d::WeightsParams::layout(),
         gram::Params::layout(),

@@ -203,7 +203,7 @@ fn parameter_gradients_match_the_oracle() {
     }
 }
 
-/// Channels and weights round the tiles of 64 and the groups of 8, 16 and 32.
+/// Channels and weights round the tiles of 64 and the groups of 8 and 16.
 #[test]
 fn parameter_gradients_of_all_channels_match_the_oracle() {
     for channels in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {

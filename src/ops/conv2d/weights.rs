@@ -2,6 +2,7 @@
 
 use super::{Border, Conv2d};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
+use crate::ops::relu;
 use crate::{Error, Result};
 
 const TILED: &str = "conv2d_weights.wgsl";
@@ -16,18 +17,10 @@ crate::ops::params! {
 }
 
 crate::ops::params! {
-    /// Sizes of transposed factors, and the run of rows that one workgroup adds up.
+    /// Sizes of a convolution for software adapters, and the run of rows that one workgroup adds up.
     BroadcastParams for "conv2d_weights_broadcast.wgsl": "products", "params" {
-        channels_in: u32, channels_out: u32, padded_in: u32, padded_out: u32,
-        height: u32, width: u32, input_height: u32, input_width: u32, rows: u32, run: u32,
-    }
-}
-
-crate::ops::params! {
-    /// Sizes of a tensor before and after its border and transposition.
-    TransposeParams for "conv2d_weights_broadcast.wgsl": "transpose", "transpose_params" {
-        channels: u32, padded_channels: u32, height: u32, width: u32,
-        padded_height: u32, padded_width: u32, before: i32,
+        channels_in: u32, channels_out: u32, height: u32, width: u32,
+        padded_height: u32, padded_width: u32, rows: u32, run: u32,
     }
 }
 
@@ -37,65 +30,38 @@ const TILE: usize = 64;
 /// Workgroups to aim at when a sum is split: enough to fill a GPU, whatever the shape.
 const WORKGROUPS: usize = 256;
 
-/// What a workgroup of the broadcast class makes at a time.
-struct Block {
-    rows: usize,
-    columns: usize,
-    /// Groups of 8 output and of 8 input channels.
-    groups: [usize; 2],
-}
-
-impl Block {
-    fn of(kernel: usize) -> Block {
-        match kernel {
-            1 => Block { rows: 1, columns: 4, groups: [4, 2] },
-            3 => Block { rows: 3, columns: 4, groups: [1, 1] },
-            _ => Block { rows: 1, columns: 4, groups: [1, 1] },
-        }
+/// Groups of 8 output and of 8 input channels that a workgroup of the broadcast class makes: what a driver still unrolls.
+fn groups(kernel: usize) -> [usize; 2] {
+    match kernel {
+        1 => [2, 2],
+        3 => [2, 1],
+        _ => [1, 1],
     }
 }
 
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
-    let mut all = vec![Kernel::new(TILED, "finish"), bias_kernel(false), bias_kernel(true)];
+    let mut all = ["bias", "finish"].map(|entry| Kernel::new(TILED, entry)).to_vec();
     for kernel in [1, 3, 9] {
         for stride in [1, 2] {
             all.push(broadcast_kernel(kernel, stride));
-            for border in Border::ALL {
-                all.extend([false, true].map(|masked| tiled_kernel(kernel, stride, border, masked)));
-            }
+            all.extend(Border::ALL.map(|border| tiled_kernel(kernel, stride, border)));
         }
     }
-    all.extend(Border::ALL.map(|border| transpose_kernel(border, false)));
-    all.push(transpose_kernel(Border::Zero, true));
     all
 }
 
-fn tiled_kernel(kernel: usize, stride: usize, border: Border, masked: bool) -> Kernel {
-    Kernel::new(TILED, "products")
-        .set("KERNEL", kernel as u32)
-        .set("STRIDE", stride as u32)
-        .set("MODE", border.mode())
-        .set("MASKED", masked)
-}
-
-fn bias_kernel(masked: bool) -> Kernel {
-    Kernel::new(TILED, "bias").set("MASKED", masked)
+fn tiled_kernel(kernel: usize, stride: usize, border: Border) -> Kernel {
+    Kernel::new(TILED, "products").set("KERNEL", kernel as u32).set("STRIDE", stride as u32).set("MODE", border.mode())
 }
 
 fn broadcast_kernel(kernel: usize, stride: usize) -> Kernel {
-    let block = Block::of(kernel);
+    let [groups_m, groups_c] = groups(kernel);
     Kernel::new(BROADCAST, "products")
         .set("KERNEL", kernel as u32)
         .set("STRIDE", stride as u32)
-        .set("ROWS", block.rows as u32)
-        .set("COLUMNS", block.columns as u32)
-        .set("GROUPS_M", block.groups[0] as u32)
-        .set("GROUPS_C", block.groups[1] as u32)
-}
-
-fn transpose_kernel(border: Border, masked: bool) -> Kernel {
-    Kernel::new(BROADCAST, "transpose").set("MODE", border.mode()).set("MASKED", masked)
+        .set("GROUPS_M", groups_m as u32)
+        .set("GROUPS_C", groups_c as u32)
 }
 
 /// `[runs, length of one]` of `count` things cut so that there are about [`WORKGROUPS`] with `tiles` each, but no run is
@@ -135,6 +101,7 @@ impl Conv2d {
         if let Some(dbias) = dbias.filter(|dbias| dbias.shape != [m].into()) {
             return Err(Error::argument(OP, "dbias", format!("[{m}]"), dbias.shape));
         }
+        let dy = y.map_or(Ok(dy), |y| relu::backward(rec, y, dy))?;
         let params = |run: usize| Params {
             channels_in: c as u32,
             channels_out: m as u32,
@@ -147,71 +114,52 @@ impl Conv2d {
             run: run as u32,
         };
         let label = format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}");
-        let flops = self.flops(n, [height, width]);
         let pixels = n * height * width;
-        let partial = match rec.class() {
+        let (dispatch, runs) = match rec.class() {
             KernelClass::Tiled => {
                 let tiles = [c * k * k, m].map(|side| side.div_ceil(TILE));
                 let [runs, run] = split(pixels, tiles[0] * tiles[1], 256);
-                let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
-                let kernel = tiled_kernel(k, self.stride, self.border(), y.is_some());
-                rec.dispatch(
-                    Dispatch::new(kernel, label)
-                        .bind("x", x)
-                        .bind("dy", dy)
-                        .bind("mask", y.unwrap_or(dy))
-                        .bind("partial", partial)
-                        .params(&params(run))
-                        .groups([tiles[0] as u32, tiles[1] as u32, runs as u32])
-                        .flops(flops),
-                )?;
-                partial
+                let dispatch = Dispatch::new(tiled_kernel(k, self.stride, self.border()), label)
+                    .bind("x", x)
+                    .params(&params(run))
+                    .groups([tiles[0] as u32, tiles[1] as u32, runs as u32]);
+                (dispatch, runs)
             }
             KernelClass::Broadcast => {
-                let block = Block::of(k);
-                let columns = width.next_multiple_of(block.columns);
-                let [dy_step, x_step] = block.groups.map(|groups| 8 * groups);
-                let seen = [(height - 1) * self.stride + k, (columns - 1) * self.stride + k];
-                let x = transpose(rec, x, None, self.border(), self.before(), seen, x_step)?;
-                let dy = transpose(rec, dy, y, Border::Zero, 0, [height, columns], dy_step)?;
-                let [padded_in, padded_out] = [x, dy].map(|tensor| tensor.shape.dims()[3]);
-                let tiles = padded_in / x_step * (padded_out / dy_step) * (k / block.rows);
+                let bordered = self.problem([height, width]).with_border(rec, x, None)?;
+                let [_, _, padded_height, padded_width] = bordered.shape.nchw(OP, "x")?;
+                let [groups_m, groups_c] = groups(k);
+                let tiles = m.div_ceil(8 * groups_m) * c.div_ceil(8 * groups_c) * k;
                 let [runs, run] = split(n * height, tiles, 1);
-                let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
-                rec.dispatch(
-                    Dispatch::new(broadcast_kernel(k, self.stride), label)
-                        .bind("x", x)
-                        .bind("dy", dy)
-                        .bind("partial", partial)
-                        .params(&BroadcastParams {
-                            channels_in: c as u32,
-                            channels_out: m as u32,
-                            padded_in: padded_in as u32,
-                            padded_out: padded_out as u32,
-                            height: height as u32,
-                            width: columns as u32,
-                            input_height: seen[0] as u32,
-                            input_width: seen[1] as u32,
-                            rows: (n * height) as u32,
-                            run: run as u32,
-                        })
-                        .groups([tiles as u32, runs as u32, 1])
-                        .flops(flops),
-                )?;
-                partial
+                let dispatch = Dispatch::new(broadcast_kernel(k, self.stride), label)
+                    .bind("x", bordered)
+                    .params(&BroadcastParams {
+                        channels_in: c as u32,
+                        channels_out: m as u32,
+                        height: height as u32,
+                        width: width as u32,
+                        padded_height: padded_height as u32,
+                        padded_width: padded_width as u32,
+                        rows: (n * height) as u32,
+                        run: run as u32,
+                    })
+                    .groups([tiles as u32, runs as u32, 1]);
+                (dispatch, runs)
             }
         };
+        let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
+        let flops = self.flops(n, [height, width]);
+        rec.dispatch(dispatch.bind("dy", dy).bind("partial", partial).flops(flops))?;
         finish(rec, partial, dweights)?;
         let Some(dbias) = dbias else { return Ok(()) };
-        let [runs, run] = split(pixels, m, 1024);
-        let partial = rec.transient("bias gradients of runs", [runs, m]);
+        let [runs, run] = split(height * width, m * n, 1024);
+        let partial = rec.transient("bias gradients of runs", [n * runs, m]);
         rec.dispatch(
-            Dispatch::new(bias_kernel(y.is_some()), "conv2d bias gradient")
+            Dispatch::new(Kernel::new(TILED, "bias"), "conv2d bias gradient")
                 .bind("dy", dy)
-                .bind("mask", y.unwrap_or(dy))
                 .bind("partial", partial)
                 .params(&params(run))
-                .groups([m as u32, runs as u32, 1])
+                .groups([m as u32, runs as u32, n as u32])
                 .flops((pixels * m) as u64),
         )?;
         finish(rec, partial, dbias)
@@ -227,37 +175,4 @@ fn finish(rec: &mut Recorder, partial: Tensor, gradient: Tensor) -> Result<()> {
             .groups(linear_groups(gradient.shape.count(), 64))
             .flops(partial.shape.count() as u64),
     )
-}
-
-/// `source` (`[N, C, H, W]`, masked if there is a `mask`) inside its border as `[N, H', W', C']`, of `size` H' × W', the
-/// channels filled up to a multiple of `step` with zeros.
-fn transpose(
-    rec: &mut Recorder,
-    source: Tensor,
-    mask: Option<Tensor>,
-    border: Border,
-    before: usize,
-    size: [usize; 2],
-    step: usize,
-) -> Result<Tensor> {
-    let [n, c, height, width] = source.shape.nchw("transpose", "source")?;
-    let padded = c.next_multiple_of(step);
-    let transposed = rec.transient("transposed", [n, size[0], size[1], padded]);
-    rec.dispatch(
-        Dispatch::new(transpose_kernel(border, mask.is_some()), "conv2d transpose")
-            .bind("source", source)
-            .bind("mask", mask.unwrap_or(source))
-            .bind("transposed", transposed)
-            .params(&TransposeParams {
-                channels: c as u32,
-                padded_channels: padded as u32,
-                height: height as u32,
-                width: width as u32,
-                padded_height: size[0] as u32,
-                padded_width: size[1] as u32,
-                before: before as i32,
-            })
-            .groups([size[1].div_ceil(32) as u32, size[0] as u32, (n * padded / 8) as u32]),
-    )?;
-    Ok(transposed)
 }
