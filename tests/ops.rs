@@ -8,6 +8,8 @@ mod reference;
 #[path = "ops/harness.rs"]
 mod harness;
 
+#[path = "ops/clip.rs"]
+mod clip;
 #[path = "ops/conv2d.rs"]
 mod conv2d;
 #[path = "ops/errors.rs"]

@@ -8,6 +8,7 @@ macro_rules! shaders {
 
 shaders![
     "adam.wgsl",
+    "clip.wgsl",
     "conv2d.wgsl",
     "conv2d_broadcast.wgsl",
     "conv2d_weights.wgsl",

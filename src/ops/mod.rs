@@ -4,6 +4,7 @@
 //! Gradients of activations are assigned, never accumulated; where two meet, [`vector::add`] joins them.
 
 pub mod adam;
+pub mod clip;
 pub mod conv2d;
 pub mod gram;
 pub mod lbfgs;
@@ -21,6 +22,7 @@ use crate::gpu::Kernel;
 pub fn kernels() -> Vec<Kernel> {
     let lists = [
         adam::kernels(),
+        clip::kernels(),
         conv2d::kernels(),
         gram::kernels(),
         lbfgs::kernels(),
@@ -40,6 +42,7 @@ pub fn kernels() -> Vec<Kernel> {
 pub fn layouts() -> Vec<Layout> {
     vec![
         adam::Params::layout(),
+        clip::Params::layout(),
         conv2d::Params::layout(),
         conv2d::BroadcastParams::layout(),
         conv2d::PackParams::layout(),

@@ -1,6 +1,7 @@
 //! What cannot be recorded comes back as an error that names the operation and the argument.
 
 use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
+use impasto::ops::clip::{self, Limit};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
@@ -97,6 +98,17 @@ fn parameter_gradients() {
     for context in contexts() {
         record(&mut Recorder::new(context), right).unwrap();
     }
+}
+
+#[test]
+fn clipping() {
+    let norm = |rec: &mut Recorder, gradients: usize, out: usize| {
+        let gradients: Vec<_> = (0..gradients).map(|_| filled(rec, [3])).collect();
+        let (limit, out) = (Limit::new(rec, 1.0), filled(rec, [out]));
+        clip::norm(rec, &gradients, limit, out)
+    };
+    refused("clip", "gradients", |rec| norm(rec, 0, 2));
+    refused("clip", "out", |rec| norm(rec, 1, 3));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod adam;
+pub mod clip;
 pub mod compare;
 pub mod conv2d;
 pub mod gram;

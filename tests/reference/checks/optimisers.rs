@@ -2,7 +2,7 @@
 
 use crate::assert_close;
 use crate::reference::adam::{self, Adam};
-use crate::reference::{Array, compare_f64, vector};
+use crate::reference::{Array, clip, compare_f64, vector};
 
 #[test]
 fn vector_operations_by_hand() {
@@ -11,6 +11,13 @@ fn vector_operations_by_hand() {
     assert_close(&vector::scale(-0.5, &x), &[-1.5, 2.0]);
     assert_close(&[vector::dot(&x, &y), vector::l1(&x), vector::l2(&x), vector::max_abs(&x)], &[-6.5, 7.0, 5.0, 4.0]);
     assert_close(&vector::clamp(&x, -1.0, 2.5), &[2.5, -1.0]);
+}
+
+#[test]
+fn clipping_by_hand() {
+    assert_close(&clip::norm(&[&[2.0, -6.0], &[9.0]], 5.5), &[11.0, 0.5]);
+    assert_close(&clip::norm(&[&[2.0, -6.0], &[9.0]], 11.5), &[11.0, 1.0]);
+    assert_close(&clip::norm(&[&[0.0]], 0.0), &[0.0, 1.0]);
 }
 
 #[test]

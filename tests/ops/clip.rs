@@ -1,0 +1,101 @@
+//! The global norm of gradients and what keeps it within a limit.
+
+use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::ops::clip::{self, Limit};
+use impasto::ops::vector;
+
+use crate::harness::{SUM, check, contexts};
+use crate::reference::Array;
+use crate::reference::clip as reference;
+
+fn check_norm(shapes: &[&[usize]], limit: f32) {
+    let gradients: Vec<_> = (110..).zip(shapes).map(|(seed, shape)| Array::random(shape, seed)).collect();
+    let slices: Vec<_> = gradients.iter().map(|g| g.data.as_slice()).collect();
+    let [norm, scale] = reference::norm(&slices, f64::from(limit));
+    let expected = [norm, scale].map(|v| Array::vector(vec![v]));
+    let inputs: Vec<_> = gradients.iter().collect();
+    check(&format!("{shapes:?} to {limit}"), &inputs, &[&expected[0], &expected[1]], SUM, |rec, gradients| {
+        let out = rec.transient("norm and scale", [2]);
+        let limit = Limit::new(rec, limit);
+        clip::norm(rec, gradients, limit, out)?;
+        // Apart, so that an error in the smaller is not small beside the larger.
+        let parts = [(); 2].map(|()| rec.transient("part", [1]));
+        for (slot, part) in parts.into_iter().enumerate() {
+            let picked = rec.transient("picked", [2]);
+            vector::fill(rec, picked, 0.0)?;
+            let one = rec.transient("one", [1]);
+            vector::fill(rec, one, 1.0)?;
+            vector::dot(rec, one, one, picked, slot)?;
+            vector::dot(rec, picked, out, part, 0)?;
+        }
+        Ok(parts.to_vec())
+    });
+}
+
+#[test]
+fn norms_and_scales_match_the_oracle() {
+    for limit in [1e-3, 0.7, 5.0, f32::MAX] {
+        check_norm(&[&[1]], limit);
+        check_norm(&[&[5], &[3, 2, 3, 3], &[4097]], limit);
+        check_norm(&[[7usize].as_slice(); 70], limit);
+    }
+}
+
+/// `[norm, scale]` of a gradient of ones with one value replaced.
+fn with(value: f32, limit: f32) -> Vec<[f32; 2]> {
+    let of = |context| {
+        let gradient = DeviceTensor::from_values(context, "g", [4], &[1.0, value, 1.0, 1.0]).unwrap();
+        let out = DeviceTensor::new(context, "out", [2]);
+        let mut rec = Recorder::new(context);
+        let (symbol, into) = (rec.pin(&gradient), rec.pin(&out));
+        let limit = Limit::new(&mut rec, limit);
+        clip::norm(&mut rec, &[symbol], limit, into).unwrap();
+        rec.finish().unwrap().run().unwrap();
+        let out = out.read().unwrap();
+        [out[0], out[1]]
+    };
+    contexts().map(of).collect()
+}
+
+#[test]
+fn a_norm_that_is_not_finite_scales_by_nan() {
+    for (limit, scale_of_two) in [(1.0, 0.5), (f32::MAX, 1.0)] {
+        for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
+            for [norm, scale] in with(value, limit) {
+                assert!(!norm.is_finite() && scale.is_nan(), "{value}: norm {norm}, scale {scale}");
+            }
+        }
+        assert!(with(1.0, limit).iter().all(|[norm, scale]| [*norm, *scale] == [2.0, scale_of_two]));
+    }
+}
+
+#[test]
+fn gradients_of_zero_are_left_alone() {
+    for context in contexts() {
+        let (gradient, out) = (DeviceTensor::new(context, "g", [9]), DeviceTensor::new(context, "out", [2]));
+        let mut rec = Recorder::new(context);
+        let (symbol, into) = (rec.pin(&gradient), rec.pin(&out));
+        let limit = Limit::new(&mut rec, 0.0);
+        clip::norm(&mut rec, &[symbol], limit, into).unwrap();
+        rec.finish().unwrap().run().unwrap();
+        assert_eq!(out.read().unwrap(), [0.0, 1.0]);
+    }
+}
+
+#[test]
+fn the_limit_changes_between_runs() {
+    for context in contexts() {
+        let gradient = DeviceTensor::from_values(context, "g", [2], &[3.0, 4.0]).unwrap();
+        let out = DeviceTensor::new(context, "out", [2]);
+        let mut rec = Recorder::new(context);
+        let (symbol, into) = (rec.pin(&gradient), rec.pin(&out));
+        let limit = Limit::new(&mut rec, 10.0);
+        clip::norm(&mut rec, &[symbol], limit, into).unwrap();
+        let program = rec.finish().unwrap();
+        for (value, scale) in [(10.0, 1.0), (2.5, 0.5)] {
+            limit.set(&program, value);
+            program.run().unwrap();
+            assert_eq!(out.read().unwrap(), [5.0, scale]);
+        }
+    }
+}
