@@ -1,9 +1,10 @@
-// adam: one step.                                                                             arXiv:1412.6980, algorithm 1
-//   m = β₁m + (1−β₁)g      v = β₂v + (1−β₂)g²      x −= α·(m/c₁) / (√(v/c₂) + ε)      cᵢ = 1 − βᵢ^step
-//   then x is clamped to [low, high]
-// x, g, m, v: f32, any shape
+// adam: one step.                                                           arXiv:1412.6980, algorithm 1; arXiv:1711.05101
+//   m = β₁m + (1−β₁)g      v = β₂v + (1−β₂)g²      cᵢ = 1 − βᵢ^step
+//   x −= α·λ·x + α·(m/c₁) / (√(v/c₂) + ε)          λ: weight_decay      then x is clamped to [low, high]
+// x, g, m, v: f32, any shape   clip: f32[2], whose second element g is multiplied with first (shaders/clip.wgsl)
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
 #import lib/index.wgsl
+const CLIPPED: bool = true;
 
 struct Params {
     learning_rate: f32,
@@ -14,6 +15,7 @@ struct Params {
     correction2: f32,
     low: f32,
     high: f32,
+    weight_decay: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,6 +23,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> g: array<f32>;
 @group(0) @binding(3) var<storage, read_write> m: array<f32>;
 @group(0) @binding(4) var<storage, read_write> v: array<f32>;
+@group(0) @binding(5) var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(64)
 fn step(
@@ -32,13 +35,16 @@ fn step(
     if (at >= arrayLength(&x)) {
         return;
     }
-    let gradient = g[at];
+    var gradient = g[at];
+    if (CLIPPED) {
+        gradient *= clip[1];
+    }
     let first = params.beta1 * m[at] + (1.0 - params.beta1) * gradient;
     let second = params.beta2 * v[at] + (1.0 - params.beta2) * gradient * gradient;
     m[at] = first;
     v[at] = second;
     let change = (first / params.correction1) / (sqrt(second / params.correction2) + params.epsilon);
-    let moved = x[at] - params.learning_rate * change;
+    let moved = x[at] - params.learning_rate * params.weight_decay * x[at] - params.learning_rate * change;
     // `clamp` would make a number of a NaN.
     x[at] = select(select(moved, params.low, moved < params.low), params.high, moved > params.high);
 }

@@ -6,24 +6,30 @@ use crate::{Error, Result};
 const SHADER: &str = "adam.wgsl";
 
 super::params! {
-    /// Rates, bias corrections and the range that x is kept in.
+    /// Rates, bias corrections, the range that x is kept in, and how fast it decays.
     Params for "adam.wgsl": "step", "params" {
         learning_rate: f32, beta1: f32, beta2: f32, epsilon: f32,
-        correction1: f32, correction2: f32, low: f32, high: f32,
+        correction1: f32, correction2: f32, low: f32, high: f32, weight_decay: f32,
     }
 }
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    vec![Kernel::new(SHADER, "step")]
+    [false, true].map(kernel).to_vec()
 }
 
-/// Updates `x`, `m` and `v` in place from the gradient `g`; all of one length.
+fn kernel(clipped: bool) -> Kernel {
+    Kernel::new(SHADER, "step").set("CLIPPED", clipped)
+}
+
+/// Updates `x`, `m` and `v` in place from the gradient `g`; all of one length. With `clip` (`[2]`, of [`super::clip::norm`])
+/// the gradient is scaled first.
 pub(crate) fn step(
     rec: &mut Recorder,
     x: Tensor,
     g: Tensor,
     [m, v]: [Tensor; 2],
+    clip: Option<Tensor>,
     params: Uniform<Params>,
 ) -> Result<()> {
     for (name, tensor) in [("g", g), ("m", m), ("v", v)] {
@@ -31,12 +37,16 @@ pub(crate) fn step(
             return Err(Error::argument("adam", name, format!("as long as x, {}", x.shape), tensor.shape));
         }
     }
+    if let Some(clip) = clip.filter(|clip| clip.shape != [2].into()) {
+        return Err(Error::argument("adam", "clip", "[2]", clip.shape));
+    }
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "step"), "adam")
+        Dispatch::new(kernel(clip.is_some()), "adam")
             .bind("x", x)
             .bind("g", g)
             .bind("m", m)
             .bind("v", v)
+            .bind("clip", clip.unwrap_or(g))
             .uniform(params)
             .groups(linear_groups(x.shape.count(), 64))
             .flops(14 * x.shape.count() as u64),

@@ -1,9 +1,10 @@
-//! Adam (arXiv:1412.6980), with its moments on the device.
+//! Adam (arXiv:1412.6980), with its moments on the device, and with decoupled weight decay (arXiv:1711.05101).
 
 use super::Objective;
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, Uniform};
 use crate::ops::adam::{self, Params};
+use crate::ops::clip::{self, Limit};
 
 /// Adam's rates.
 #[derive(Clone, Copy, Debug)]
@@ -18,12 +19,24 @@ pub struct AdamOptions {
     pub epsilon: f32,
     /// The range that every element is clamped to after a step.
     pub range: [f32; 2],
+    /// λ of the decay that every step multiplies with the step size and the value itself.
+    pub weight_decay: f32,
+    /// The largest norm of the gradient that is not scaled down to it; `None` never scales.
+    pub clip: Option<f32>,
 }
 
 impl Default for AdamOptions {
-    /// The paper's rates, and no bounds.
+    /// The paper's rates; no bounds, no decay, no clipping.
     fn default() -> Self {
-        AdamOptions { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, range: [f32::MIN, f32::MAX] }
+        AdamOptions {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            range: [f32::MIN, f32::MAX],
+            weight_decay: 0.0,
+            clip: None,
+        }
     }
 }
 
@@ -32,7 +45,7 @@ pub struct Adam {
     program: Program,
     params: Uniform<Params>,
     options: AdamOptions,
-    steps: i32,
+    steps: u64,
 }
 
 impl Adam {
@@ -43,7 +56,11 @@ impl Adam {
         let params = rec.uniform(&Params::at(&options, 1));
         let (point, gradient) = (rec.pin(x), rec.pin(g));
         let pinned = [rec.pin(&moments[0]), rec.pin(&moments[1])];
-        adam::step(&mut rec, point, gradient, pinned, params)?;
+        let clip = options.clip.map(|limit| {
+            let (limit, norm) = (Limit::new(&mut rec, limit), rec.transient("norm", [2]));
+            clip::norm(&mut rec, &[gradient], limit, norm).map(|()| norm)
+        });
+        adam::step(&mut rec, point, gradient, pinned, clip.transpose()?, params)?;
         Ok(Adam { program: rec.finish()?, params, options, steps: 0 })
     }
 
@@ -76,9 +93,11 @@ impl Adam {
 }
 
 impl Params {
-    fn at(options: &AdamOptions, step: i32) -> Self {
+    /// The parameters of step `step`, counted from 1.
+    pub(super) fn at(options: &AdamOptions, step: u64) -> Self {
         // In f64: 1 − 0.999 keeps only four digits in f32.
-        let correction = |beta: f32| (1.0 - f64::from(beta).powi(step)) as f32;
+        let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+        let correction = |beta: f32| (1.0 - f64::from(beta).powi(exponent)) as f32;
         Params {
             learning_rate: options.learning_rate,
             beta1: options.beta1,
@@ -88,6 +107,7 @@ impl Params {
             correction2: correction(options.beta2),
             low: options.range[0],
             high: options.range[1],
+            weight_decay: options.weight_decay,
         }
     }
 }

@@ -3,9 +3,11 @@
 mod adam;
 mod lbfgs;
 mod line_search;
+mod parameters;
 
 pub use adam::{Adam, AdamOptions};
 pub use lbfgs::{Lbfgs, LbfgsOptions, Step};
+pub use parameters::{Parameter, ParameterAdam};
 
 use crate::Result;
 

@@ -1,11 +1,11 @@
 //! L-BFGS and Adam on the device against the f64 references.
 
 use impasto::Result;
-use impasto::gpu::DeviceTensor;
-use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective};
+use impasto::gpu::{DeviceTensor, Recorder, Shape};
+use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective, Parameter, ParameterAdam};
 
 use crate::context;
-use crate::reference::{self, Array, compare, lbfgs};
+use crate::reference::{self, Array, clip, compare, lbfgs, vector};
 
 /// A function computed on the host in f64, its gradient put on the device.
 struct Host<F> {
@@ -137,4 +137,96 @@ fn rosenbrock_odd(x: &[f64]) -> (f64, Vec<f64>) {
     let (value, mut gradient) = rosenbrock(pairs);
     gradient.push(2.0 * last);
     (value + last * last, gradient)
+}
+
+/// Parameters of several shapes, each pulled to 0 by springs of its own.
+fn parameters() -> Vec<Parameter> {
+    let shapes: [&[usize]; 3] = [&[1], &[37], &[4, 3, 3, 3]];
+    let parameter = |(seed, shape): (u64, &&[usize])| {
+        let (name, shape) = (format!("layer{seed}.weight"), Shape::new(shape));
+        let values = Array::random(shape.dims(), seed).to_f32();
+        let value = DeviceTensor::from_values(context(), &name, shape, &values).unwrap();
+        Parameter { gradient: DeviceTensor::new(context(), "gradient", shape), value, name }
+    };
+    (0..).zip(&shapes).map(parameter).collect()
+}
+
+#[test]
+fn adam_for_parameters_takes_the_references_steps() {
+    for (weight_decay, limit) in [(0.0, None), (0.3, None), (0.0, Some(5.0)), (0.3, Some(5.0))] {
+        let parameters = parameters();
+        let options = AdamOptions { weight_decay, clip: limit, ..AdamOptions::default() };
+        let mut adam = ParameterAdam::new(context(), &parameters, options).unwrap();
+        let mut rec = Recorder::new(context());
+        adam.record(&mut rec).unwrap();
+        let program = rec.finish().unwrap();
+
+        let read = |tensor: &DeviceTensor| Array::from_f32(tensor.shape().dims(), &tensor.read().unwrap()).data;
+        let mut expected: Vec<_> = parameters.iter().map(|parameter| read(&parameter.value)).collect();
+        let mut states: Vec<_> = expected.iter().map(|x| reference::adam::State::new(x.len())).collect();
+        let mut scales = Vec::new();
+        for step in 1..=20 {
+            // Steps of several sizes, gradients of several norms.
+            let learning_rate = 0.1 / step as f32;
+            let stiffness = 2.0 / step as f64;
+            let gradients: Vec<Vec<f64>> = expected.iter().map(|x| vector::scale(stiffness, x)).collect();
+            for (parameter, gradient) in parameters.iter().zip(&gradients) {
+                parameter.gradient.write(&Array::vector(gradient.clone()).to_f32()).unwrap();
+            }
+            adam.set(&program, step, learning_rate);
+            program.run().unwrap();
+
+            let slices: Vec<_> = gradients.iter().map(Vec::as_slice).collect();
+            let [norm, scale] = clip::norm(&slices, limit.map_or(f64::INFINITY, f64::from));
+            scales.push(scale);
+            compare(&[adam.norm().unwrap()], &Array::vector(vec![norm]), 1e-5).unwrap();
+            let spec = reference::adam::Adam {
+                learning_rate: f64::from(learning_rate),
+                weight_decay: f64::from(weight_decay),
+                ..reference::adam::Adam::default()
+            };
+            for (index, parameter) in parameters.iter().enumerate() {
+                let (state, x) = (&mut states[index], &mut expected[index]);
+                reference::adam::step(spec, state, x, &vector::scale(scale, &gradients[index]));
+                let what = format!("{weight_decay} {limit:?}, step {step}, {}", parameter.name);
+                let value = parameter.value.read().unwrap();
+                compare(&value, &Array::vector(x.clone()), 1e-4).unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert!(parameter.gradient.read().unwrap().iter().all(|&g| g == 0.0), "{what}: the gradient stays");
+            }
+        }
+        let clipped = scales.iter().filter(|&&scale| scale < 1.0).count();
+        assert_eq!(limit.is_some(), (1..20).contains(&clipped), "{clipped} steps of 20 were clipped");
+        for (state, moments) in states.iter().zip(adam.state().chunks(2)) {
+            for (moment, expected) in moments.iter().zip([&state.m, &state.v]) {
+                let got = moment.1.read().unwrap();
+                compare(&got, &Array::vector(expected.clone()), 1e-4).unwrap_or_else(|e| panic!("{}: {e}", moment.0));
+            }
+        }
+        let names: Vec<_> = adam.state().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[2..4], ["layer1.weight.first_moment", "layer1.weight.second_moment"]);
+    }
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_shows_in_every_parameter() {
+    for wrong in [f32::NAN, f32::INFINITY] {
+        let parameters = parameters();
+        let mut adam = ParameterAdam::new(context(), &parameters, AdamOptions::default()).unwrap();
+        let mut rec = Recorder::new(context());
+        adam.record(&mut rec).unwrap();
+        parameters[0].gradient.write(&[wrong]).unwrap();
+        rec.finish().unwrap().run().unwrap();
+        assert!(!adam.norm().unwrap().is_finite());
+        for Parameter { name, value, .. } in &parameters {
+            assert!(value.read().unwrap().iter().all(|v| v.is_nan()), "{wrong}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_gradient_of_another_shape_is_refused() {
+    let mut parameters = parameters();
+    parameters[1].gradient = DeviceTensor::new(context(), "gradient", [38]);
+    let error = ParameterAdam::new(context(), &parameters, AdamOptions::default()).err().unwrap().to_string();
+    assert!(error.contains("layer1.weight"), "{error}");
 }
