@@ -11,6 +11,8 @@ mod nets;
 mod optimisers;
 #[path = "reference/mod.rs"]
 mod reference;
+#[path = "methods/training.rs"]
+mod training;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
