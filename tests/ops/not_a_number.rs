@@ -1,7 +1,7 @@
 //! A NaN that goes in comes out: no operation makes a plausible number, and in the end a black picture, of it.
 
 use impasto::Result;
-use impasto::gpu::{DeviceTensor, Recorder, Tensor};
+use impasto::gpu::{DeviceTensor, Recorder, Shape, Tensor};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
@@ -21,6 +21,20 @@ fn convolution(rec: &mut Recorder, x: Tensor, relu: bool) -> Result<Tensor> {
     conv.forward(rec, x, packed, None)
 }
 
+/// The gradient of weights from an input, or that of a bias from a gradient.
+fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
+    let padding = Padding::Same(Border::Replicate);
+    let conv = Conv2d { channels_in: 2, channels_out: 2, kernel: 3, stride: 1, padding, relu: false };
+    let [ones, dweights, dbias] = [SHAPE.into(), Shape::new(&[2, 2, 3, 3]), Shape::new(&[2])].map(|shape| {
+        let tensor = rec.transient("filled", shape);
+        vector::fill(rec, tensor, 1.0).map(|()| tensor)
+    });
+    let (ones, dweights, dbias) = (ones?, dweights?, dbias?);
+    let (x, dy) = if weights { (x, ones) } else { (ones, x) };
+    conv.backward_parameters(rec, x, dy, None, dweights, Some(dbias))?;
+    Ok(if weights { dweights } else { dbias })
+}
+
 fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>) -> Result<Tensor> {
     let losses = rec.transient("losses", [1]);
     record(rec, losses)?;
@@ -29,9 +43,11 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 16] = [
+const OPERATIONS: [(&str, Operation); 18] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
+    ("convolution's weight gradient", |rec, x| parameters(rec, x, true)),
+    ("convolution's bias gradient", |rec, x| parameters(rec, x, false)),
     ("ReLU", relu::forward),
     ("maximum of windows", |rec, x| Pool { kind: Kind::Max, ceil: false }.forward(rec, x)),
     ("average of windows", |rec, x| Pool { kind: Kind::Average, ceil: false }.forward(rec, x)),
