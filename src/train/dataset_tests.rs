@@ -1,0 +1,266 @@
+//! Tests of `dataset.rs`; every picture is made here.
+
+use super::*;
+use std::{collections::BTreeSet, fs};
+use tempfile::TempDir;
+
+const CROPS: Crops = Crops { size: 8, share: [0.5, 1.0], flip: true };
+
+/// A picture of one colour, by which it is known again.
+fn plain(path: &Path, shade: usize) {
+    let rgb = vec![shade as f32 / 255.0; 3 * 12 * 10];
+    Picture::from_rgb(12, 10, rgb).unwrap().save(path).unwrap();
+}
+
+/// A picture in which every pixel differs.
+fn varied(path: &Path, seed: u64) {
+    let mut random = Random::new(seed);
+    let rgb = (0..3 * 20 * 16).map(|_| random.uniform()).collect();
+    Picture::from_rgb(20, 16, rgb).unwrap().save(path).unwrap();
+}
+
+fn folder(count: usize, make: impl Fn(&Path, usize)) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    (0..count).for_each(|index| make(&directory.path().join(format!("{index:04}.png")), index));
+    directory
+}
+
+fn scan(directory: &TempDir) -> Folder {
+    Folder::scan(&[directory.path().into()]).unwrap()
+}
+
+fn take(folder: &Folder, seed: u64, first: u64, workers: usize, count: usize) -> Vec<Vec<f32>> {
+    let mut loader = Loader::start(folder.clone(), CROPS, seed, first, workers).unwrap();
+    let pictures = (0..count).map(|_| loader.next().unwrap()).collect();
+    assert_eq!(loader.position(), first + count as u64);
+    pictures
+}
+
+/// Which of the plain pictures a crop was cut from.
+fn shade(crop: &[f32]) -> usize {
+    let shade = crop[0] * 255.0;
+    assert!(crop.iter().all(|value| (value * 255.0 - shade).abs() < 1e-3), "one colour");
+    shade.round() as usize
+}
+
+#[test]
+fn the_seed_and_the_number_decide_and_the_workers_do_not() {
+    let directory = folder(5, |path, index| varied(path, index as u64));
+    let folder = scan(&directory);
+    let expected = take(&folder, 7, 0, 1, 17);
+    for crop in &expected {
+        assert_eq!(crop.len(), 3 * 8 * 8);
+        assert!(crop.iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+    assert_eq!(expected.iter().map(|crop| format!("{crop:?}")).collect::<BTreeSet<_>>().len(), 17, "all differ");
+    for workers in [2, 3, 8] {
+        assert_eq!(take(&folder, 7, 0, workers, 17), expected, "{workers} workers");
+    }
+    for (first, workers) in [(1, 1), (4, 3), (11, 2)] {
+        assert_eq!(take(&folder, 7, first, workers, 17 - first as usize), expected[first as usize..], "from {first}");
+    }
+    assert_ne!(take(&folder, 8, 0, 1, 17), expected, "another seed");
+}
+
+#[test]
+fn every_epoch_shows_every_picture_once_in_its_own_order() {
+    let directory = folder(20, |path, index| plain(path, 3 * index));
+    let shades: Vec<usize> = take(&scan(&directory), 1, 0, 3, 60).iter().map(|crop| shade(crop)).collect();
+    for epoch in shades.chunks(20) {
+        assert_eq!(epoch.iter().copied().collect::<BTreeSet<_>>(), (0..20).map(|index| 3 * index).collect());
+    }
+    assert!(shades[..20] != shades[20..40] && shades[20..40] != shades[40..] && shades[..20] != shades[40..]);
+}
+
+#[test]
+fn broken_files_are_replaced_by_the_next_and_counted_once() {
+    let directory = folder(12, |path, index| plain(path, 3 * index));
+    for index in [2, 3, 9] {
+        fs::write(directory.path().join(format!("{index:04}.png")), "<html>not found</html>").unwrap();
+    }
+    let folder = scan(&directory);
+    let count = 36;
+    // What must come, by the definition.
+    let expected: Vec<usize> = (0..count)
+        .map(|number| {
+            let order = order(5, number as u64 / 12, 12);
+            let place = number % 12;
+            3 * *order[place..].iter().chain(&order).find(|index| ![2, 3, 9].contains(*index)).unwrap()
+        })
+        .collect();
+    for (first, workers) in [(0, 1), (0, 4), (7, 2)] {
+        let mut loader = Loader::start(folder.clone(), CROPS, 5, first as u64, workers).unwrap();
+        let got: Vec<usize> = (first..count).map(|_| shade(&loader.next().unwrap())).collect();
+        assert_eq!(got, expected[first..], "from {first} with {workers} workers");
+        assert_eq!(loader.broken(), 3);
+    }
+}
+
+#[test]
+fn a_folder_without_a_readable_picture_is_an_error_each_time() {
+    let directory = folder(5, |path, _| fs::write(path, "no picture").unwrap());
+    let mut loader = Loader::start(scan(&directory), CROPS, 0, 0, 2).unwrap();
+    for _ in 0..20 {
+        let message = loader.next().unwrap_err().to_string();
+        assert!(message.contains("none of 5") && message.contains("it is text"), "{message}");
+    }
+    assert_eq!(loader.broken(), 5);
+}
+
+#[test]
+fn dropping_ends_the_workers_wherever_they_are() {
+    let directory = folder(3, plain);
+    for taken in [0, 1, 5] {
+        let mut loader = Loader::start(scan(&directory), CROPS, 0, 0, 3).unwrap();
+        (0..taken).for_each(|_| drop(loader.next().unwrap()));
+        let shared = Arc::clone(&loader.shared);
+        drop(loader);
+        assert_eq!(Arc::strong_count(&shared), 1, "no worker is left");
+    }
+}
+
+#[test]
+fn cuts_are_squares_of_the_share_that_was_asked_for() {
+    // Red says the column, green the row.
+    let (width, height) = (40, 30);
+    let mut picture = Picture::new(width, height);
+    for index in 0..width * height {
+        picture.rgb[index] = (index % width) as f32 / 100.0;
+        picture.rgb[width * height + index] = (index / width) as f32 / 100.0;
+    }
+    let mut mirrored = 0;
+    let mut corners = BTreeSet::new();
+    for number in 0..200 {
+        // A side of 15, and no resizing: the pixels come out as they are.
+        let crops = Crops { size: 15, share: [0.5, 0.5], flip: true };
+        let cut = crops.cut(&picture, &mut generator(3, Purpose::Cut, number));
+        let at = |plane: usize, x: usize, y: usize| (cut[plane * 225 + y * 15 + x] * 100.0).round() as i32;
+        let flip = at(0, 1, 0) < at(0, 0, 0);
+        let left = at(0, if flip { 14 } else { 0 }, 0);
+        let top = at(1, 0, 0);
+        assert!((0..=25).contains(&left) && (0..=15).contains(&top), "{left} {top}");
+        for (x, y) in [(0, 0), (14, 14), (3, 11)] {
+            let column = if flip { 14 - x } else { x };
+            assert_eq!((at(0, x, y), at(1, x, y)), (left + column as i32, top + y as i32));
+        }
+        mirrored += u32::from(flip);
+        corners.insert((left, top));
+
+        let straight = Crops { flip: false, ..crops }.cut(&picture, &mut generator(3, Purpose::Cut, number));
+        assert_eq!(straight[0], cut[if flip { 14 } else { 0 }], "mirroring doesn't move the place");
+    }
+    assert!((70..130).contains(&mirrored), "{mirrored} of 200 are mirrored");
+    assert!(corners.iter().any(|corner| corner.0 == 0) && corners.iter().any(|corner| corner.0 == 25));
+    assert!(corners.iter().any(|corner| corner.1 == 0) && corners.iter().any(|corner| corner.1 == 15));
+}
+
+#[test]
+fn shares_are_spread_over_their_range() {
+    // The width of what a cut shows, from the slope of a gradient.
+    let mut picture = Picture::new(200, 100);
+    (0..3 * 200 * 100).for_each(|index| picture.rgb[index] = (index % 200) as f32 / 200.0);
+    let crops = Crops { size: 20, share: [0.2, 0.8], flip: false };
+    let sides: Vec<f32> = (0..100)
+        .map(|number| {
+            let cut = crops.cut(&picture, &mut generator(1, Purpose::Cut, number));
+            (cut[15] - cut[5]) * 200.0 / 10.0 * 20.0
+        })
+        .collect();
+    let [least, greatest] = [f32::min, f32::max].map(|choose| sides.iter().copied().reduce(choose).unwrap());
+    assert!((19.0..25.0).contains(&least) && (75.0..81.0).contains(&greatest), "{least} {greatest}");
+}
+
+#[test]
+fn a_single_pixel_is_enlarged_and_transparency_lies_over_white() {
+    let crops = Crops { size: 5, share: [0.1, 0.1], flip: true };
+    let mut pixel = Picture::from_rgb(1, 1, vec![0.0, 0.5, 1.0]).unwrap();
+    let colours = |picture: &Picture| {
+        let cut = crops.cut(picture, &mut Random::new(0));
+        assert_eq!(cut.len(), 75);
+        let colours = [cut[0], cut[25], cut[50]];
+        assert!(cut.iter().enumerate().all(|(index, value)| (value - colours[index / 25]).abs() < 1e-6));
+        colours
+    };
+    let close = |got: [f32; 3], expected: [f32; 3]| got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
+    assert!(close(colours(&pixel), [0.0, 0.5, 1.0]));
+    pixel.alpha = Some(vec![0.25]);
+    assert!(close(colours(&pixel), [0.75, 0.875, 1.0]));
+}
+
+#[test]
+fn scanning_finds_pictures_in_order_and_says_what_it_does_not_find() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir_all(root.join("b/deep")).unwrap();
+    fs::create_dir(root.join("none")).unwrap();
+    for name in ["c.JPG", "a.png", "notes.txt", "b/deep/x.webp", "b/y.tiff", "png"] {
+        fs::write(root.join(name), "").unwrap();
+    }
+    let names = |roots: &[PathBuf]| -> Vec<PathBuf> {
+        let folder = Folder::scan(roots).unwrap();
+        assert_eq!(folder.len(), folder.files().len());
+        folder.files().iter().map(|file| file.strip_prefix(root).unwrap().to_owned()).collect()
+    };
+    let all = ["a.png", "b/deep/x.webp", "b/y.tiff", "c.JPG"].map(PathBuf::from);
+    assert_eq!(names(&[root.into()]), all);
+    let single = root.join("c.JPG");
+    assert_eq!(
+        names(&[single.clone(), root.join("b"), single]),
+        ["c.JPG", "b/deep/x.webp", "b/y.tiff"].map(PathBuf::from)
+    );
+
+    let refusal = |roots: &[PathBuf]| Folder::scan(roots).unwrap_err().to_string();
+    let message = refusal(&[root.into(), root.join("none")]);
+    assert!(message.contains("none: it holds no picture"), "{message}");
+    let message = refusal(&[root.join("missing")]);
+    assert!(message.contains("missing") && message.contains("check the path"), "{message}");
+    assert!(refusal(&[root.join("notes.txt")]).contains("notes.txt"));
+    assert!(refusal(&[]).contains("at least one folder"));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_and_loops_end() {
+    use std::os::unix::fs::symlink;
+    let directory = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| directory.path().join(name));
+    for root in [&one, &two] {
+        fs::create_dir(root).unwrap();
+        fs::write(root.join("a.png"), "").unwrap();
+    }
+    symlink(&two, one.join("other")).unwrap();
+    symlink(&one, two.join("back")).unwrap();
+    symlink(directory.path().join("gone.png"), one.join("gone.png")).unwrap();
+    symlink(one.join("self.png"), one.join("self.png")).unwrap();
+    let folder = Folder::scan(std::slice::from_ref(&one)).unwrap();
+    assert_eq!(folder.files(), [one.join("a.png"), one.join("other/a.png")]);
+}
+
+#[test]
+fn holding_out_splits_by_the_last_number() {
+    let names =
+        ["000000000010.jpg", "20-of-99.png", "a5b.png", "plain.jpg", "x0.png", "99999999999999999999999999990.png"];
+    let folder = Folder { files: names.map(PathBuf::from).to_vec() };
+    let kept = |n, held_out| -> Vec<String> {
+        let kept = folder.clone().hold_out(n, held_out).unwrap();
+        kept.files.iter().map(|file| file.display().to_string()).collect()
+    };
+    assert_eq!(kept(10, true), [names[0], names[4], names[5]]);
+    assert_eq!(kept(10, false), [names[1], names[2], names[3]]);
+    assert_eq!(kept(11, true), [names[1], names[4], names[5]]);
+    assert!(folder.clone().hold_out(0, true).unwrap_err().to_string().contains("at least 1"));
+    let message = Folder { files: vec!["plain.jpg".into()] }.hold_out(2, true).unwrap_err().to_string();
+    assert!(message.contains("none of 1 is held out"), "{message}");
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let folder = Folder { files: vec!["a.png".into()] };
+    let refusal =
+        |crops: Crops, workers| Loader::start(folder.clone(), crops, 0, 0, workers).err().unwrap().to_string();
+    assert!(refusal(CROPS, 0).contains("workers must be at least 1"));
+    assert!(refusal(Crops { size: 0, ..CROPS }, 1).contains("size must be at least 1"));
+    for share in [[0.0, 1.0], [0.5, 1.1], [0.8, 0.5], [f32::NAN, 1.0]] {
+        assert!(refusal(Crops { share, ..CROPS }, 1).contains("share"), "{share:?}");
+    }
+}
