@@ -1,5 +1,6 @@
-//! Training: pictures, the loop that every trainer shares, checkpoints.
 
 mod dataset;
+mod schedule;
 
 pub use dataset::{Crops, Folder, Loader};
+pub use schedule::Schedule;
