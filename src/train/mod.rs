@@ -1,6 +1,9 @@
+//! Training: pictures, the loop that every trainer shares, checkpoints.
 
+mod checkpoint;
 mod dataset;
 mod schedule;
 
+pub use checkpoint::Checkpoint;
 pub use dataset::{Crops, Folder, Loader};
 pub use schedule::Schedule;

@@ -1,0 +1,310 @@
+//! What a training run needs to go on with the same bits, written so that a kill at any moment loses nothing.
+//!
+//! A checkpoint is a folder `step-00001000` that holds `header.json` and `part-000.safetensors`, `part-001.safetensors`
+//! and so on, each under 16 MiB. It is filled under a hidden name, synced to disk and renamed: under its own name it is
+//! always whole. What it replaces and what has become old is first renamed to a hidden name too, and then removed.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::{self, File},
+    io::{self, ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Error, Result,
+    io::{DType, HostTensor, WeightFile, atomic},
+};
+
+/// No part is longer than this, in bytes.
+const LARGEST_PART: usize = (16 << 20) - 1;
+
+/// Ends the hidden name of a checkpoint that is being written.
+const NEW: &str = ".new";
+/// Ends the hidden name of a checkpoint that another of the same step is about to replace.
+const REPLACED: &str = ".replaced";
+/// Ends the hidden name of a checkpoint that is being removed.
+const OLD: &str = ".old";
+
+/// Named f32 tensors and a header: what a training run needs to go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Whatever else the run must know: its settings, its position, its records. Finite numbers keep their bits.
+    pub header: Value,
+    /// The tensors in order, each with a name of its own. They are stored as F32, bit for bit.
+    pub tensors: Vec<(String, HostTensor)>,
+}
+
+/// The content of `header.json`.
+#[derive(Serialize, Deserialize)]
+struct Index {
+    step: u64,
+    parts: usize,
+    tensors: Vec<Entry>,
+    header: Value,
+}
+
+/// A tensor's place in the order, and its shape, which a tensor in several pieces has nowhere else.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    name: String,
+    shape: Vec<usize>,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint of `step` into `folder`, which is created if need be, and gives the path of its own
+    /// folder in there. Then removes all but the newest `keep` checkpoints (at least 1) and what killed runs left half
+    /// written. When it returns, the checkpoint is on the disk.
+    ///
+    /// One of the same step is replaced. Only one run at a time may write to a folder.
+    ///
+    /// # Errors
+    ///
+    /// Before anything is written: [`Error::Argument`] when a name comes twice, a shape and its data disagree, `keep`
+    /// is 0, or `folder` holds a later step, which is another run's; [`Error::NonFinite`] naming the tensor that holds
+    /// a NaN or infinity. [`Error::File`] when the disk refuses; the checkpoints from before are all still there.
+    pub fn save(&self, folder: &Path, step: u64, keep: usize) -> Result<PathBuf> {
+        self.save_in_parts(folder, step, keep, LARGEST_PART)
+    }
+
+    /// The newest checkpoint of `folder` and its step; `None` if there is none or no such folder.
+    ///
+    /// What a killed run left half written is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] naming the checkpoint and the way out when it is damaged; [`Error::File`] when the folder
+    /// cannot be read.
+    pub fn latest(folder: &Path) -> Result<Option<(u64, Checkpoint)>> {
+        if matches!(fs::metadata(folder), Err(error) if error.kind() == ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        put_back(folder)?;
+        let steps = steps(folder)?;
+        let Some(&step) = steps.last() else { return Ok(None) };
+        let path = folder.join(name(step));
+        let checkpoint = read(&path, step).map_err(|reason| {
+            let before = match steps.len() {
+                1 => "begin anew".to_owned(),
+                count => format!("fall back to {}", name(steps[count - 2])),
+            };
+            Error::weights(&path, format!("the checkpoint is damaged ({reason}); delete this folder to {before}"))
+        })?;
+        Ok(Some((step, checkpoint)))
+    }
+
+    fn save_in_parts(&self, folder: &Path, step: u64, keep: usize, largest: usize) -> Result<PathBuf> {
+        self.check()?;
+        if keep == 0 {
+            return Err(Error::argument("Checkpoint::save", "keep", "at least 1", 0));
+        }
+        fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+        put_back(folder)?;
+        if let Some(later) = steps(folder)?.last().filter(|&&last| last > step) {
+            let expected =
+                format!("at least {later}, the last in {}: go on from it or use a new folder", folder.display());
+            return Err(Error::argument("Checkpoint::save", "step", expected, step));
+        }
+        sweep(folder)?;
+
+        let (path, new) = (folder.join(name(step)), hidden(folder, step, NEW));
+        fs::create_dir(&new).map_err(|error| Error::file("create", &new, error))?;
+        let parts = self.parts(largest);
+        for (number, tensors) in parts.iter().enumerate() {
+            WeightFile::save(&new.join(part_name(number)), DType::F32, &self.cut(tensors), &BTreeMap::new())?;
+        }
+        let entry = |(name, tensor): &(String, HostTensor)| Entry { name: name.clone(), shape: tensor.shape.clone() };
+        let tensors = self.tensors.iter().map(entry).collect();
+        let index = Index { step, parts: parts.len(), tensors, header: self.header.clone() };
+        atomic::write(&new.join("header.json"), |file| {
+            serde_json::to_writer_pretty(&mut *file, &index)?;
+            file.write_all(b"\n")
+        })?;
+        sync(&new)?;
+
+        let replaced = hidden(folder, step, REPLACED);
+        if path.exists() {
+            rename(&path, &replaced)?;
+        }
+        rename(&new, &path)?;
+        sync(folder)?;
+        // From here on it is there, and what follows can only leave too much.
+        let steps = steps(folder)?;
+        for &step in &steps[..steps.len().saturating_sub(keep)] {
+            rename(&folder.join(name(step)), &hidden(folder, step, OLD))?;
+        }
+        sweep(folder)?;
+        Ok(path)
+    }
+
+    fn check(&self) -> Result<()> {
+        let refused = |expected: &str, got| Err(Error::argument("Checkpoint::save", "tensors", expected, got));
+        let mut names = HashSet::new();
+        for (name, tensor) in &self.tensors {
+            if !names.insert(name) {
+                return refused("named each by its own name", format!("`{name}` twice"));
+            }
+            let count = tensor.shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+            if count != Some(tensor.data.len()) {
+                let got = format!("{} values for `{name}` of shape {:?}", tensor.data.len(), tensor.shape);
+                return refused("as long as their shapes say", got);
+            }
+            if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
+                return Err(Error::NonFinite {
+                    what: format!("tensor `{name}` of the checkpoint"),
+                    place: format!("element {index}, {}", tensor.data[index]),
+                    help: "go on from the last checkpoint with a smaller learning rate".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Which tensor, and which of its elements, go into which part. A tensor that fits into a part stays in one piece.
+    fn parts(&self, largest: usize) -> Vec<Vec<Piece>> {
+        let mut parts: Vec<Vec<Piece>> = Vec::new();
+        let mut room = 0;
+        for (tensor, (name, HostTensor { shape, data, .. })) in self.tensors.iter().enumerate() {
+            // More than what the header says of one tensor: its name, perhaps escaped, and its numbers.
+            let header = 6 * name.len() + 24 * shape.len() + 128;
+            let in_a_part = (largest.saturating_sub(header) / size_of::<f32>()).max(1);
+            let mut start = 0;
+            loop {
+                let count = in_a_part.min(data.len() - start);
+                let bytes = header + count * size_of::<f32>();
+                if parts.is_empty() || bytes > room {
+                    parts.push(Vec::new());
+                    room = largest;
+                }
+                room = room.saturating_sub(bytes);
+                parts.last_mut().into_iter().for_each(|part| part.push(Piece { tensor, start, count }));
+                start += count;
+                if start == data.len() {
+                    break;
+                }
+            }
+        }
+        parts
+    }
+
+    /// The tensors of one part. A piece of a tensor is a vector: its shape is in the index.
+    fn cut(&self, pieces: &[Piece]) -> Vec<(String, HostTensor)> {
+        let cut = |&Piece { tensor, start, count }: &Piece| {
+            let (name, HostTensor { shape, data, .. }) = &self.tensors[tensor];
+            let shape = if count == data.len() { shape.clone() } else { vec![count] };
+            (name.clone(), HostTensor { shape, dtype: DType::F32, data: data[start..start + count].into() })
+        };
+        pieces.iter().map(cut).collect()
+    }
+}
+
+/// Some elements of a tensor, by its number.
+struct Piece {
+    tensor: usize,
+    start: usize,
+    count: usize,
+}
+
+fn name(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+fn part_name(number: usize) -> String {
+    format!("part-{number:03}.safetensors")
+}
+
+fn hidden(folder: &Path, step: u64, ending: &str) -> PathBuf {
+    folder.join(format!(".{}{ending}", name(step)))
+}
+
+/// The step that a folder's own or, with its ending, hidden name says.
+fn step_of(text: &str) -> Option<u64> {
+    let step = text.strip_prefix("step-")?.parse().ok()?;
+    (name(step) == text).then_some(step)
+}
+
+/// The steps of the checkpoints in `folder`, in order.
+fn steps(folder: &Path) -> Result<Vec<u64>> {
+    let mut steps: Vec<u64> = names(folder)?.iter().filter_map(|name| step_of(name)).collect();
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// The hidden names of `folder` and the steps they are of.
+fn hidden_names(folder: &Path, ending: &str) -> Result<Vec<(PathBuf, u64)>> {
+    let hidden = |name: &String| {
+        let step = step_of(name.strip_prefix('.')?.strip_suffix(ending)?)?;
+        Some((folder.join(name), step))
+    };
+    Ok(names(folder)?.iter().filter_map(hidden).collect())
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let read = || -> io::Result<Vec<String>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    };
+    read().map_err(|error| Error::file("read", folder, error))
+}
+
+/// Gives a checkpoint that was to be replaced its name back, where the kill came before the new one had it.
+fn put_back(folder: &Path) -> Result<()> {
+    for (replaced, step) in hidden_names(folder, REPLACED)? {
+        let path = folder.join(name(step));
+        if !path.exists() {
+            rename(&replaced, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes everything under a hidden name. Comes after [`put_back`] or a finished replacement.
+fn sweep(folder: &Path) -> Result<()> {
+    for ending in [NEW, REPLACED, OLD] {
+        for (path, _) in hidden_names(folder, ending)? {
+            fs::remove_dir_all(&path).map_err(|error| Error::file("remove", &path, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| Error::file("rename", from, error))
+}
+
+/// Makes the names in a folder last. Elsewhere than on Unix a folder cannot be opened, and the system sees to it.
+fn sync(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::file("write", folder, error))?;
+    }
+    Ok(())
+}
+
+/// Reads the checkpoint in the folder `path`, or says what is wrong with it.
+fn read(path: &Path, step: u64) -> Result<Checkpoint, String> {
+    let index = fs::read(path.join("header.json")).map_err(|error| format!("header.json: {error}"))?;
+    let index: Index = serde_json::from_slice(&index).map_err(|error| format!("header.json: {error}"))?;
+    if index.step != step {
+        return Err(format!("header.json is of step {}", index.step));
+    }
+    let mut data: HashMap<String, Vec<f32>> = HashMap::new();
+    for part in (0..index.parts).map(part_name) {
+        let file = WeightFile::load(&path.join(part)).map_err(|error| error.to_string())?;
+        for (name, mut piece) in file.tensors {
+            data.entry(name).or_default().append(&mut piece.data);
+        }
+    }
+    let mut tensors = Vec::new();
+    for Entry { name, shape } in index.tensors {
+        let data = data.remove(&name).ok_or_else(|| format!("tensor `{name}` is missing"))?;
+        let tensor = HostTensor::new(&shape, data).map_err(|error| format!("tensor `{name}`: {error}"))?;
+        tensors.push((name, tensor));
+    }
+    Ok(Checkpoint { header: index.header, tensors })
+}
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;
