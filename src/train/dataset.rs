@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use image::{ImageBuffer, Rgb, imageops};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
@@ -175,16 +176,17 @@ impl Crops {
         let side = ((short as f32 * share).round() as usize).clamp(1, short);
         let left = below(across, picture.width - side + 1);
         let top = below(down, picture.height - side + 1);
-        let mut square = Picture::new(side, side);
-        for (index, row) in square.rgb.chunks_exact_mut(side).enumerate() {
-            let start = (top + index % side) * picture.width + left;
-            row.copy_from_slice(&picture.rgb[index / side * picture.pixels() + start..][..side]);
-            if let Some(alpha) = &picture.alpha {
-                let opacity = &alpha[start..][..side];
-                row.iter_mut().zip(opacity).for_each(|(value, alpha)| *value = *value * alpha + (1.0 - alpha));
-            }
+        let mut square = ImageBuffer::<Rgb<f32>, Vec<f32>>::new(side as u32, side as u32);
+        for (index, pixel) in square.pixels_mut().enumerate() {
+            let from = (top + index / side) * picture.width + left + index % side;
+            let alpha = picture.alpha.as_ref().map_or(1.0, |alpha| alpha[from]);
+            pixel.0 = [0, 1, 2].map(|plane| picture.rgb[plane * picture.pixels() + from] * alpha + (1.0 - alpha));
         }
-        let mut cut = square.resize(self.size, self.size).rgb;
+        // Not plane by plane as `Picture::resize` does: all three take the same time here as one of them.
+        let size = self.size as u32;
+        let resized = imageops::resize(&square, size, size, imageops::FilterType::Lanczos3);
+        let plane = |plane: usize| resized.pixels().map(move |pixel: &Rgb<f32>| pixel.0[plane].clamp(0.0, 1.0));
+        let mut cut: Vec<f32> = (0..3).flat_map(plane).collect();
         if self.flip && mirrored {
             cut.chunks_exact_mut(self.size).for_each(<[f32]>::reverse);
         }

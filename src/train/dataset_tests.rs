@@ -264,3 +264,15 @@ fn nonsense_is_refused() {
         assert!(refusal(Crops { share, ..CROPS }, 1).contains("share"), "{share:?}");
     }
 }
+
+#[test]
+fn cuts_are_resized_as_pictures_are() {
+    let mut random = Random::new(9);
+    let rgb = (0..3 * 30 * 30).map(|_| random.uniform()).collect();
+    let picture = Picture::from_rgb(30, 30, rgb).unwrap();
+    for size in [13, 30, 47] {
+        let cut = Crops { size, share: [1.0, 1.0], flip: false }.cut(&picture, &mut Random::new(0));
+        let expected = picture.resize(size, size).rgb;
+        assert!(cut.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6) && cut.len() == expected.len(), "{size}");
+    }
+}
