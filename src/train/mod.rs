@@ -1,6 +1,7 @@
 //! Training: pictures, the loop that every trainer shares, checkpoints.
 
 mod checkpoint;
+pub mod curve;
 mod dataset;
 mod schedule;
 

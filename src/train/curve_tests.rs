@@ -1,0 +1,112 @@
+//! Tests of `curve.rs`. With `IMPASTO_KEEP` naming a folder, the pictures stay there to be looked at.
+
+use super::*;
+use crate::random::Random;
+
+fn falling(name: &str, from: f64, power: f64, count: usize) -> Series {
+    let mut random = Random::new(name.len() as u64);
+    let mut loss =
+        |step: usize| from * (step as f64 + 1.0).powf(power) * (1.0 + 0.2 * f64::from(random.normal())).max(0.1);
+    Series { name: name.into(), points: (0..count).map(|step| (step as f64, loss(step))).collect() }
+}
+
+fn drawn(name: &str, series: &[Series], log_x: bool) -> Picture {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("IMPASTO_KEEP").map_or(directory.path().to_owned(), Into::into);
+    let path = folder.join(name);
+    draw(&path, "johnson mosaic", ["step", "loss"], series, log_x).unwrap();
+    let picture = Picture::load(&path).unwrap();
+    assert_eq!((picture.width, picture.height), SIZE);
+    picture
+}
+
+/// How many pixels have nearly this colour.
+fn count(picture: &Picture, colour: RGBColor) -> usize {
+    let wanted = [colour.0, colour.1, colour.2].map(|value| f32::from(value) / 255.0);
+    let is_near =
+        |pixel: &usize| (0..3).all(|plane| (picture.rgb[plane * picture.pixels() + pixel] - wanted[plane]).abs() < 0.1);
+    (0..picture.pixels()).filter(is_near).count()
+}
+
+#[test]
+fn every_series_is_drawn_in_its_colour_and_the_data_show() {
+    let series =
+        [falling("total", 4e5, -0.3, 5000), falling("content", 1e5, -0.1, 5000), falling("style", 2e5, -0.5, 5000)];
+    let picture = drawn("three.png", &series, false);
+    for (index, colour) in COLOURS.into_iter().enumerate() {
+        assert_eq!(count(&picture, colour) > 500, index < 3, "{colour:?}: {}", count(&picture, colour));
+    }
+    assert!(count(&picture, WHITE) > picture.pixels() / 2);
+    assert!(count(&picture, INK) > 1000, "axes and text: {}", count(&picture, INK));
+    assert_eq!(drawn("again.png", &series, false), picture, "the same data make the same picture");
+    assert_ne!(drawn("log.png", &series, true), picture);
+    assert_ne!(drawn("two.png", &series[..2], false), picture);
+    let mut other = series.clone();
+    other[0].points.iter_mut().for_each(|point| point.1 *= 1.5);
+    assert_ne!(drawn("other.png", &other, false), picture);
+}
+
+#[test]
+fn what_cannot_be_shown_is_left_out() {
+    let good = falling("loss", 3.0, -0.05, 40);
+    let mut bad = good.clone();
+    let strays =
+        [(5.0, 0.0), (5.0, -1.0), (5.0, f64::NAN), (5.0, f64::INFINITY), (f64::NAN, 1.0), (f64::INFINITY, 1.0)];
+    strays.into_iter().for_each(|stray| bad.points.insert(7, stray));
+    assert_eq!(drawn("bad.png", &[bad.clone()], false), drawn("good.png", std::slice::from_ref(&good), false));
+    // A logarithmic axis has no step 0.
+    let mut later = good.clone();
+    later.points.remove(0);
+    assert_eq!(drawn("bad.png", &[bad], true), drawn("good.png", &[later], true));
+    // A single point has a place.
+    drawn("one.png", &[Series { name: "one".into(), points: vec![(3.0, 7.0)] }], false);
+}
+
+#[test]
+fn nothing_to_draw_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("curve.png");
+    let empty = |points: &[(f64, f64)]| Series { name: "x".into(), points: points.into() };
+    for series in [vec![], vec![empty(&[])], vec![empty(&[(1.0, 0.0), (2.0, f64::NAN)]), empty(&[(3.0, -1.0)])]] {
+        let message = draw(&path, "", ["", ""], &series, false).unwrap_err().to_string();
+        assert!(message.contains("finite loss above 0"), "{message}");
+    }
+    let zero = empty(&[(0.0, 1.0)]);
+    assert!(draw(&path, "", ["", ""], std::slice::from_ref(&zero), true).is_err());
+    assert!(!path.exists());
+    let missing = directory.path().join("none/curve.png");
+    assert!(draw(&missing, "", ["", ""], &[zero], false).unwrap_err().to_string().contains("create it first"));
+}
+
+#[test]
+fn ticks_are_round_numbers_within_the_axis() {
+    let labels = |values: [f64; 2], log| {
+        let axis = Axis::new(values.into_iter(), log);
+        axis.ticks.iter().map(|&tick| axis.format_ext(&tick)).collect::<Vec<_>>()
+    };
+    assert_eq!(labels([0.0, 40_000.0], false), ["0", "10000", "20000", "30000", "40000"]);
+    assert_eq!(labels([0.0, 1.0], false), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+    assert_eq!(labels([0.0, 4.0], true), ["1", "10", "100", "1000", "10000"]);
+    assert_eq!(labels([-7.0, 0.0], true).last().unwrap(), "1");
+    assert_eq!(labels([-4.0, 2.0], true)[0], "1e-4");
+    assert_eq!(labels([1.0, 2.1], true), ["10", "20", "50", "100"]);
+    // Less than a decade: even numbers.
+    assert_eq!(labels([2.0f64.log10(), 2.9f64.log10()], true), ["2", "2.2", "2.4", "2.6", "2.8"]);
+    assert!(labels([-300.0, 300.0], true).len() < 10);
+    assert_eq!([0.0, 1.5, 123_456.0, 2e7, 0.00012345].map(number), ["0", "1.5", "123456", "2e7", "1.2345e-4"]);
+}
+
+#[test]
+fn smoothing_takes_the_noise_and_keeps_the_place() {
+    // Up and down by half a decade around a loss that falls by one decade.
+    let loss = |step: usize| 10f64.powf(3.0 - step as f64 / 1000.0 + if step.is_multiple_of(2) { 0.5 } else { -0.5 });
+    let series = Series { name: "x".into(), points: (0..1000).map(|step| (step as f64, loss(step))).collect() };
+    let smoothed = Line::new(&series, false).smoothed();
+    assert_eq!(smoothed.len(), 1000);
+    for (step, &(x, y)) in smoothed.iter().enumerate().skip(100) {
+        assert!(x == step as f64 && (y - (3.0 - x / 1000.0)).abs() < 0.06, "{y} at {x}");
+    }
+    // A few points are what they are.
+    let few = Series { name: "x".into(), points: vec![(1.0, 10.0), (2.0, 1000.0), (3.0, 100.0)] };
+    assert_eq!(Line::new(&few, false).smoothed(), [(1.0, 1.0), (2.0, 3.0), (3.0, 2.0)]);
+}
