@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder};
 use crate::io::Picture;
 use crate::methods::gatys::{PictureLoss, Settings};
+use crate::nets::vgg19::Weights;
 use crate::nets::{Tap, Vgg19};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
@@ -15,6 +16,8 @@ use crate::ops::square_loss::{self, Weight};
 use crate::ops::{gram, vector};
 use crate::optim::{Lbfgs, LbfgsOptions, Objective};
 use crate::random::Random;
+use crate::train::encoder::{self, Encoder};
+use crate::train::{self, Crops, Training};
 use crate::{Error, Result};
 
 /// Something that can be run again and again.
@@ -186,7 +189,7 @@ pub fn lbfgs(context: &Context, size: usize) -> Result<Workload> {
 /// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², one Gatys iteration on it, and what it costs the
 /// processor to encode that.
 pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
-    let vgg = Vgg19::random(context, 1.0, 1, Kind::Max)?;
+    let vgg = Vgg19::new(context, &Weights::random(1.0, 1), Kind::Max)?;
     let mut random = Random::new(3);
     let mut noise = || {
         let rgb = (0..3 * size * size).map(|_| random.uniform()).collect();
@@ -220,6 +223,34 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     Ok(vec![forward, iteration, encoding])
 }
 
+/// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
+/// teacher's forward pass, the student's forward and backward passes.
+pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    const BATCH: usize = 8;
+    let crops = Crops { size, share: [1.0, 1.0], flip: false };
+    let encoder = Encoder::random(context, encoder::Settings { crops, ..encoder::Settings::default() })?;
+    let [teacher, student] = encoder.passes(BATCH)?;
+    let mut random = Random::new(5);
+    let pictures: Vec<Vec<f32>> =
+        (0..BATCH).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
+    let settings = train::Settings { batch: BATCH, ..train::Settings::default() };
+    let mut training = Training::new(context, &encoder, settings, BATCH)?;
+    let [flops, bytes] = training.work();
+    let mut at = 0;
+    let run = move || {
+        let next = |_| {
+            at += 1;
+            Ok(pictures[at % BATCH].clone())
+        };
+        training.step(u64::MAX, next).map(|_| ())
+    };
+    Ok(vec![
+        Workload::of(format!("encoder's teacher, {BATCH} x {size}²"), teacher),
+        Workload::of(format!("encoder's passes, {BATCH} x {size}²"), student),
+        Workload { name: format!("encoder step, {BATCH} x {size}²"), flops, bytes, run: Box::new(run) },
+    ])
+}
+
 /// Everything at `size`².
 pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = convolutions(context, size)?;
@@ -227,5 +258,6 @@ pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
     all.extend(grams(context, size)?);
     all.push(lbfgs(context, size)?);
     all.extend(gatys(context, size)?);
+    all.extend(training(context, (size / 2).max(32))?);
     Ok(all)
 }

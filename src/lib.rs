@@ -8,6 +8,7 @@
 
 pub mod bench;
 mod error;
+pub mod eval;
 pub mod gpu;
 pub mod io;
 pub mod loss;
@@ -17,6 +18,7 @@ pub mod ops;
 pub mod optim;
 pub mod random;
 pub mod train;
+pub mod weights;
 
 pub use error::{Error, Result};
 

@@ -6,6 +6,8 @@
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/eval.rs"]
+mod eval;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/refusals.rs"]
@@ -14,5 +16,7 @@ mod refusals;
 mod studio;
 #[path = "cli/stylize.rs"]
 mod stylize;
+#[path = "cli/train.rs"]
+mod train;
 #[path = "cli/weights.rs"]
 mod weights;

@@ -19,8 +19,24 @@ impl Log {
         Log { path: path.into(), file: None }
     }
 
+    /// A log that goes on with those lines of an older one that `keep` lets pass.
+    pub fn keeping(path: &Path, keep: impl Fn(&serde_json::Value) -> bool) -> Result<Self> {
+        let text = if path.exists() { std::fs::read_to_string(path) } else { Ok(String::new()) };
+        let text = text.map_err(|error| Error::file("read", path, error))?;
+        let kept = text.lines().filter(|line| serde_json::from_str(line).is_ok_and(|value| keep(&value)));
+        let mut log = Log::new(path);
+        for line in kept.collect::<Vec<_>>() {
+            log.write_text(line)?;
+        }
+        Ok(log)
+    }
+
     /// Appends one line.
     pub fn write(&mut self, line: &serde_json::Value) -> Result<()> {
+        self.write_text(&line.to_string())
+    }
+
+    fn write_text(&mut self, line: &str) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => {

@@ -2,8 +2,11 @@
 
 mod bench;
 mod devices;
+mod eval;
+mod interrupt;
 mod log;
 mod stylize;
+mod train;
 mod weights;
 
 use std::path::PathBuf;
@@ -36,6 +39,12 @@ struct Cli {
 enum Command {
     /// Repaint a photo in the style of one or more pictures
     Stylize(Box<stylize::Args>),
+    /// Train a net
+    #[command(subcommand)]
+    Train(train::Command),
+    /// Measure how good a trained net is
+    #[command(subcommand)]
+    Eval(eval::Command),
     /// List the GPUs (and software adapters) that can be used
     Devices(devices::Args),
     /// Look into weight files, and store the one that `stylize` uses
@@ -70,6 +79,8 @@ pub fn run() -> Result<()> {
     log.with_ansi(colored(std::io::stderr())).with_target(false).without_time().init();
     match cli.command {
         Command::Stylize(args) => stylize::run(*args),
+        Command::Train(command) => train::run(command),
+        Command::Eval(command) => eval::run(command),
         Command::Devices(args) => devices::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),

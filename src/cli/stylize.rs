@@ -2,8 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -19,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::log::Log;
 use super::weights::load_vgg;
-use super::{DeviceArgs, print_line};
+use super::{DeviceArgs, interrupt, print_line};
 
 /// Arguments of `impasto stylize`.
 #[derive(clap::Args)]
@@ -100,7 +99,8 @@ pub struct Args {
     /// Pooling between the blocks of the net; average is smoother
     #[arg(long, value_enum, default_value = "max")]
     pool: PoolName,
-    /// VGG-19 weights (.safetensors, .pth), or `random[:WIDTH]` [default: the imported ones]
+    /// VGG-19 weights (.safetensors, .pth), `compact` (those that come with impasto) or `random[:WIDTH]` [default: the
+    /// imported ones, else `compact`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
     /// Also write the picture every N evaluations, numbered, beside OUT
@@ -190,7 +190,8 @@ fn weighted(text: &str) -> (&str, f32) {
     }
 }
 
-fn taps(list: &[String]) -> Result<Vec<(Tap, f32)>> {
+/// Taps with a weight each, as the command line names them.
+pub fn taps(list: &[String]) -> Result<Vec<(Tap, f32)>> {
     list.iter().map(|text| weighted(text)).map(|(name, weight)| Ok((name.parse()?, weight))).collect()
 }
 
@@ -247,21 +248,6 @@ impl Args {
     }
 }
 
-/// Set by Ctrl-C; the second one ends the process at once.
-fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = flag.clone();
-    let handled = ctrlc::set_handler(move || {
-        if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    if let Err(error) = handled {
-        tracing::debug!(%error, "Ctrl-C ends the process without writing the picture");
-    }
-    flag
-}
-
 fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(1);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left");
@@ -304,7 +290,7 @@ fn paint(
     styles: &[(Picture, f32)],
     settings: &Settings,
 ) -> Result<gatys::Outcome> {
-    let interrupted = interrupt_flag();
+    let interrupted = interrupt::flag();
     let mut log = args.log.as_deref().map(Log::new);
     let bar = progress_bar();
     let mut next_save = args.save_every;

@@ -1,11 +1,11 @@
 //! `impasto weights`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use impasto::io::{DType, WeightFile};
-use impasto::nets::vgg19::{Convention, Layout, Tap};
+use impasto::nets::vgg19::{Convention, Tap, Weights};
 use impasto::ops::pool::Kind;
 use impasto::{Error, Result, gpu::Context, nets::Vgg19};
 
@@ -71,9 +71,8 @@ pub fn run(command: Command) -> Result<()> {
 
 /// "vgg19, caffe convention, to relu4_1", or why not.
 fn described(file: &WeightFile) -> Result<(Convention, Tap)> {
-    let layout = Layout::of(file)?;
-    let deepest = Tap::all().take(layout.convolutions.len()).last();
-    Ok((layout.convention, deepest.ok_or_else(|| Error::weights(&file.path, "holds no convolution"))?))
+    let weights = Weights::of(file)?;
+    Ok((weights.convention, weights.deepest().ok_or_else(|| Error::weights(&file.path, "holds no convolution"))?))
 }
 
 fn inspect(file: &WeightFile, json: bool) -> Result<()> {
@@ -116,21 +115,9 @@ fn stored() -> Result<PathBuf> {
 }
 
 fn import(file: &WeightFile, precision: Precision) -> Result<()> {
-    let layout = Layout::of(file)?;
-    let names = Tap::all().map(|tap| tap.to_string().replace("relu", "conv"));
-    let mut tensors = Vec::new();
-    let mut keep = |name: &str, [weight, bias]: [&impasto::io::HostTensor; 2]| {
-        tensors.push((format!("{name}.weight"), weight.clone()));
-        tensors.push((format!("{name}.bias"), bias.clone()));
-    };
-    if let Some(pair) = layout.input {
-        keep("conv0", pair);
-    }
-    for (name, pair) in names.zip(layout.convolutions) {
-        keep(&name, pair);
-    }
+    let weights = Weights::of(file)?;
     let mut metadata: BTreeMap<_, _> = file.metadata.clone();
-    metadata.insert("convention".into(), layout.convention.to_string());
+    metadata.insert("convention".into(), weights.convention.to_string());
     metadata.insert("imported_from".into(), file.path.file_name().unwrap_or_default().to_string_lossy().into());
     let path = stored()?;
     if let Some(directory) = path.parent() {
@@ -140,16 +127,16 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
         Precision::F16 => DType::F16,
         Precision::F32 => DType::F32,
     };
-    WeightFile::save(&path, dtype, &tensors, &metadata)?;
+    WeightFile::save(&path, dtype, &weights.tensors(), &metadata)?;
     let (convention, deepest) = described(&WeightFile::load(&path)?)?;
     print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
 }
 
-/// The net that `--vgg` names: a file, `random` or `random:WIDTH`, or, without it, the imported one.
+/// The net that `--vgg` names: a file, `compact` (the one that comes with impasto), `random` or `random:WIDTH`; without it
+/// the imported one, or the compact one if none was imported.
 pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
-    if let Some(rest) =
-        choice.and_then(|name| name.strip_prefix("random")).filter(|rest| rest.is_empty() || rest.starts_with(':'))
-    {
+    let random = choice.and_then(|name| name.strip_prefix("random"));
+    if let Some(rest) = random.filter(|rest| rest.is_empty() || rest.starts_with(':')) {
         let width = match rest.strip_prefix(':') {
             None => 0.5,
             Some(text) => text
@@ -161,16 +148,14 @@ pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<V
         tracing::warn!(
             "using a VGG of random weights: it carries texture and colour, but less than trained weights do"
         );
-        return Vgg19::random(context, width, 1, pool);
+        return Vgg19::new(context, &Weights::random(width, 1), pool);
     }
-    let path = match choice {
-        Some(path) => PathBuf::from(path),
-        None => stored()?,
+    let imported = stored().ok().filter(|path| path.exists());
+    let file = match (choice, imported) {
+        (None | Some("compact"), None) | (Some("compact"), _) => impasto::weights::encoder()?,
+        (None, Some(path)) => WeightFile::load(&path)?,
+        (Some(path), _) => WeightFile::load(Path::new(path))?,
     };
-    if choice.is_none() && !path.exists() {
-        let reason = "no VGG-19 was imported yet: `impasto weights import FILE` stores one (README.md says which), \
-                      --vgg FILE names one, --vgg random does without";
-        return Err(Error::weights(&path, reason));
-    }
-    Vgg19::load(context, &WeightFile::load(&path)?, pool)
+    tracing::info!("features by {}", file.path.display());
+    Vgg19::load(context, &file, pool)
 }

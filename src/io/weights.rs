@@ -169,6 +169,16 @@ impl WeightFile {
         Self::parse(path, &super::read(path)?).map_err(|reason| Error::weights(path, reason))
     }
 
+    /// The same of bytes that are in memory; `name` stands for the path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`], as [`WeightFile::load`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
+        let path = Path::new(name);
+        Self::parse(path, bytes).map_err(|reason| Error::weights(path, reason))
+    }
+
     /// The tensor of that name.
     pub fn get(&self, name: &str) -> Option<&HostTensor> {
         self.tensors.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor)

@@ -2,6 +2,8 @@
 
 mod content;
 mod gram_style;
+mod mean_std_style;
 
 pub use content::content;
 pub use gram_style::gram_style;
+pub use mean_std_style::{EPSILON, mean_std_style};

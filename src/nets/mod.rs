@@ -1,5 +1,7 @@
 //! Nets: layers in order, forward and backward.
 
+mod conv_layer;
 pub mod vgg19;
 
+pub use conv_layer::ConvLayer;
 pub use vgg19::{Convention, Tap, Vgg19};

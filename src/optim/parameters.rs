@@ -18,6 +18,14 @@ pub struct Parameter {
     pub gradient: DeviceTensor,
 }
 
+impl Parameter {
+    /// A parameter called as `value` is, with a gradient of zeros.
+    pub fn new(context: &Context, value: DeviceTensor) -> Self {
+        let gradient = DeviceTensor::new(context, format!("{} gradient", value.name()), value.shape());
+        Parameter { name: value.name().into(), value, gradient }
+    }
+}
+
 /// Adam's state for the parameters of a net.
 pub struct ParameterAdam {
     parameters: Vec<Parameter>,

@@ -29,10 +29,12 @@ const AHEAD: usize = 4;
 /// Endings of the files that are taken for pictures.
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "tif", "tiff"];
 
-/// The pictures of some folders, at least one.
-#[derive(Clone, Debug)]
+/// The pictures of some folders, at least one ([`Folder::default`] alone has none).
+#[derive(Clone, Debug, Default)]
 pub struct Folder {
     files: Vec<PathBuf>,
+    /// Whether it was said that a file could not be read: once, however many loaders meet it.
+    warned: Arc<AtomicBool>,
 }
 
 #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
@@ -62,7 +64,7 @@ impl Folder {
         if files.is_empty() {
             return Err(Error::argument("Folder::scan", "roots", "at least one folder of pictures", "none"));
         }
-        Ok(Folder { files })
+        Ok(Folder { files, warned: Arc::default() })
     }
 
     /// Keeps (`held_out`) or drops (not `held_out`) the pictures whose number is divisible by `n`: two calls with the
@@ -75,7 +77,7 @@ impl Folder {
     ///
     /// [`Error::Argument`] when `n` is 0 or no picture is left.
     pub fn hold_out(mut self, n: u64, held_out: bool) -> Result<Self> {
-        let refused = |expected: &str, got: String| Err(Error::argument("Folder::hold_out", "n", expected, got));
+        let refused = |expected: &str, got: String| Err(Error::argument("pictures", "--hold-out", expected, got));
         if n == 0 {
             return refused("at least 1", "0".into());
         }
@@ -372,11 +374,13 @@ impl Shared {
 
     fn note_broken(&self, file: usize, error: &Error) {
         let mut broken = self.broken();
-        if broken.files.is_empty() {
+        if !self.folder.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!("a picture is passed over, as will be others like it: {error}");
-            broken.reason = format!("the first that was tried: {error}");
         } else if !broken.files.contains(&file) {
             tracing::debug!("passed over: {error}");
+        }
+        if broken.files.is_empty() {
+            broken.reason = format!("the first that was tried: {error}");
         }
         broken.files.insert(file);
     }

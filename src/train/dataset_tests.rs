@@ -240,7 +240,7 @@ fn links_are_followed_and_loops_end() {
 fn holding_out_splits_by_the_last_number() {
     let names =
         ["000000000010.jpg", "20-of-99.png", "a5b.png", "plain.jpg", "x0.png", "99999999999999999999999999990.png"];
-    let folder = Folder { files: names.map(PathBuf::from).to_vec() };
+    let folder = Folder { files: names.map(PathBuf::from).to_vec(), warned: Arc::default() };
     let kept = |n, held_out| -> Vec<String> {
         let kept = folder.clone().hold_out(n, held_out).unwrap();
         kept.files.iter().map(|file| file.display().to_string()).collect()
@@ -249,13 +249,14 @@ fn holding_out_splits_by_the_last_number() {
     assert_eq!(kept(10, false), [names[1], names[2], names[3]]);
     assert_eq!(kept(11, true), [names[1], names[4], names[5]]);
     assert!(folder.clone().hold_out(0, true).unwrap_err().to_string().contains("at least 1"));
-    let message = Folder { files: vec!["plain.jpg".into()] }.hold_out(2, true).unwrap_err().to_string();
+    let message =
+        Folder { files: vec!["plain.jpg".into()], warned: Arc::default() }.hold_out(2, true).unwrap_err().to_string();
     assert!(message.contains("none of 1 is held out"), "{message}");
 }
 
 #[test]
 fn nonsense_is_refused() {
-    let folder = Folder { files: vec!["a.png".into()] };
+    let folder = Folder { files: vec!["a.png".into()], warned: Arc::default() };
     let refusal =
         |crops: Crops, workers| Loader::start(folder.clone(), crops, 0, 0, workers).err().unwrap().to_string();
     assert!(refusal(CROPS, 0).contains("workers must be at least 1"));

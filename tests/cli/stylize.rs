@@ -127,14 +127,14 @@ fn luminance_keeps_the_contents_colours() {
 }
 
 #[cfg(unix)]
-mod interrupted {
+pub mod interrupted {
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
     use super::*;
 
     /// A child that does not outlive its test.
-    struct Kept(Child);
+    pub struct Kept(pub Child);
 
     impl Drop for Kept {
         fn drop(&mut self) {
@@ -143,7 +143,7 @@ mod interrupted {
         }
     }
 
-    fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
         let began = Instant::now();
         while !happened() {
             assert!(began.elapsed() < Duration::from_secs(60), "{what} did not happen in a minute");

@@ -130,6 +130,22 @@ fn an_imported_net_is_found_by_stylize() {
     studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png"));
 }
 
+#[cfg(feature = "embedded-weights")]
+#[test]
+fn the_compact_net_paints_until_another_is_imported() {
+    let studio = Studio::new();
+    let paint = |options: &str| {
+        studio
+            .succeed(&format!("stylize content.png --style style.png --optimizer adam --steps 3 -o out.png {options}"));
+        std::fs::read(studio.path("out.png")).unwrap()
+    };
+    let first = paint("");
+    assert!(first == paint("--vgg compact"));
+    studio.succeed(&format!("weights import {}", fixture("normalised.safetensors")));
+    assert!(first != paint(""));
+    assert!(first == paint("--vgg compact"));
+}
+
 #[test]
 fn files_that_are_no_vgg19_are_refused_by_all_commands() {
     let studio = Studio::new();

@@ -3,7 +3,7 @@
 use impasto::gpu::Recorder;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::Vgg19;
-use impasto::nets::vgg19::{Convention, Layout, Tap};
+use impasto::nets::vgg19::{Convention, Tap, Weights};
 use impasto::ops::pool::Kind;
 
 use crate::reference::compare;
@@ -56,9 +56,9 @@ fn both_kinds_of_pth_hold_what_the_safetensors_file_holds() {
     let plain = fixture("torchvision.safetensors");
     for name in ["torchvision.pth", "torchvision_legacy.pth"] {
         let file = fixture(name);
-        let layout = Layout::of(&file).unwrap();
-        assert_eq!(layout.convention, Convention::Torchvision, "{name}");
-        assert_eq!(layout.convolutions.len(), 16, "{name}");
+        let weights = Weights::of(&file).unwrap();
+        assert_eq!(weights.convention, Convention::Torchvision, "{name}");
+        assert_eq!(weights.convolutions.len(), 16, "{name}");
         for (tensor, values) in file.tensors.iter().filter(|(name, _)| name.starts_with("features.")) {
             assert_eq!(values.data, plain.get(tensor).unwrap().data, "{name} {tensor}");
         }
@@ -99,7 +99,7 @@ fn conventions_are_told_apart_by_name_and_shape() {
     let conv0 = [("0.weight".to_string(), tensor(&[3, 3, 1, 1])), ("0.bias".to_string(), tensor(&[3]))];
     let named = |pairs: &[(String, HostTensor)], metadata: Option<&str>| {
         let pairs: Vec<_> = pairs.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-        Layout::of(&saved(&pairs, metadata)).map(|layout| layout.convention)
+        Weights::of(&saved(&pairs, metadata)).map(|weights| weights.convention)
     };
     assert_eq!(named(&first("conv1_1"), None).unwrap(), Convention::Caffe);
     assert_eq!(named(&first("features.0"), None).unwrap(), Convention::Torchvision);
@@ -115,7 +115,7 @@ fn a_wrong_shape_is_named() {
     let good = [("conv1_1.weight", tensor(&[4, 3, 3, 3])), ("conv1_1.bias", tensor(&[4]))];
     let bad = [("conv1_2.weight", tensor(&[4, 5, 3, 3])), ("conv1_2.bias", tensor(&[4]))];
     let file = saved(&[good.to_vec(), bad.to_vec()].concat(), None);
-    let message = Layout::of(&file).err().unwrap().to_string();
+    let message = Weights::of(&file).err().unwrap().to_string();
     assert!(message.contains("conv1_2.weight") && message.contains("[4, 5, 3, 3]"), "{message}");
 }
 
@@ -139,12 +139,35 @@ fn real_weights_and_real_checkpoints_load() {
     ];
     for (name, convention, count) in conventions {
         let file = load(name);
-        let layout = Layout::of(&file).unwrap();
-        assert_eq!((layout.convention, layout.convolutions.len()), (convention, count), "{name}");
+        let weights = Weights::of(&file).unwrap();
+        assert_eq!((weights.convention, weights.convolutions.len()), (convention, count), "{name}");
     }
     for name in ["reference/mosaic.pth", "reference/mosaic_nc8_legacy.pth"] {
         let file = load(name);
         assert!(file.get("conv1.conv2d.weight").is_some(), "{name}: {:?}", file.tensors.first().map(|(n, _)| n));
-        assert!(Layout::of(&file).is_err(), "{name} is no VGG-19");
+        assert!(Weights::of(&file).is_err(), "{name} is no VGG-19");
+    }
+}
+
+#[cfg(feature = "embedded-weights")]
+#[test]
+fn the_embedded_encoder_loads() {
+    let weights = Weights::of(&impasto::weights::encoder().unwrap()).unwrap();
+    let channels: Vec<_> = weights.convolutions.iter().map(|[_, bias]| bias.data.len()).collect();
+    assert_eq!((weights.convention, channels), (Convention::Normalised, vec![16, 16, 32, 32, 64, 64, 64, 64, 128]));
+    assert_eq!(weights.deepest().map(|tap| tap.to_string()).as_deref(), Some("relu4_1"));
+    let vgg = Vgg19::new(context(), &weights, Kind::Max).unwrap();
+    let picture = array(&fixture("normalised.safetensors"), "picture");
+    let mut rec = Recorder::new(context());
+    let x = rec.pin(&device(context(), &picture));
+    let taps: Vec<Tap> = Tap::style().collect();
+    let activations = vgg.forward(&mut rec, x, taps[3]).unwrap();
+    let outputs: Vec<_> = taps.iter().map(|tap| kept(&mut rec, activations.at(*tap).unwrap())).collect();
+    rec.finish().unwrap().run().unwrap();
+    for (tap, output) in taps.iter().zip(outputs) {
+        let values = output.read().unwrap();
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        // 1 over the photos that it was made with.
+        assert!(mean > 0.1 && mean < 10.0, "{tap}: {mean}");
     }
 }

@@ -1,0 +1,296 @@
+//! `impasto train`
+
+mod encoder;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use clap::Subcommand;
+use impasto::gpu::Context;
+use impasto::io::{DType, HostTensor, WeightFile};
+use impasto::train::curve::{self, Series};
+use impasto::train::{Crops, End, Folder, Lesson, Outcome, Progress, Run, Schedule, Settings, check, train};
+use impasto::{Error, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::log::Log;
+use super::{DeviceArgs, interrupt, print_line};
+
+#[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
+  impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
+
+Beside FILE a folder FILE.training keeps checkpoints, log.jsonl, sample pictures and the loss curve. Ctrl-C leaves a
+checkpoint; the same command with --resume goes on from it, to the same bits as if it had never stopped.")]
+pub enum Command {
+    /// Distil a compact VGG-19 from the real one
+    Encoder(Box<encoder::Args>),
+}
+
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Encoder(args) => encoder::run(&args),
+    }
+}
+
+/// What every trainer lets one choose.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Training")]
+pub struct LoopArgs {
+    /// Where the trained net goes (.safetensors, f16)
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Steps in all; the schedule's length
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Stop after N minutes, with a checkpoint and the net as it stands
+    #[arg(long, value_name = "N")]
+    minutes: Option<f64>,
+    /// Go on from the newest checkpoint; the same choices give the same bits as a run that was never stopped
+    #[arg(long)]
+    resume: bool,
+    /// Pictures a step
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    batch: usize,
+    /// Pictures at a time on the device: the batch's gradient is summed over them [default: as many as fit --memory]
+    #[arg(long, value_name = "N")]
+    micro_batch: Option<usize>,
+    /// Device memory in MiB that an automatic --micro-batch may plan for
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: u64,
+    /// Step size of Adam
+    #[arg(long, value_name = "A")]
+    learning_rate: Option<f64>,
+    /// constant, step:EVERY:FACTOR, inverse-time:DECAY or cosine:WARMUP
+    #[arg(long, value_name = "S")]
+    schedule: Option<Schedule>,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "W", default_value_t = 0.0)]
+    weight_decay: f32,
+    /// Scale gradients down to this global norm
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f32>,
+    /// Side of the training pictures in pixels
+    #[arg(long, value_name = "PX")]
+    crop: Option<usize>,
+    /// A crop covers at least this share of a picture's short side
+    #[arg(long, value_name = "F", default_value_t = 0.5)]
+    crop_share: f32,
+    /// Leave out pictures whose number (in the file's name) is divisible by N, to evaluate on
+    #[arg(long, value_name = "N")]
+    hold_out: Option<u64>,
+    /// Seed of the pictures' order and crops
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Threads that decode pictures
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    workers: usize,
+    /// Steps between checkpoints
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    checkpoint_every: u64,
+    /// Steps between sample pictures; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    sample_every: u64,
+    /// Folder of checkpoints, log and samples [default: FILE.training]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// An entry of the trained file's metadata; may be given again
+    #[arg(long, value_name = "KEY=TEXT")]
+    note: Vec<String>,
+    /// Print a summary as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What a trainer recommends.
+struct Defaults {
+    steps: u64,
+    learning_rate: f64,
+    schedule: Schedule,
+    crop: usize,
+}
+
+impl LoopArgs {
+    fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| {
+            let mut name = self.output.file_name().unwrap_or_default().to_os_string();
+            name.push(".training");
+            self.output.with_file_name(name)
+        })
+    }
+
+    fn settings(&self, defaults: &Defaults) -> Settings {
+        Settings {
+            batch: self.batch,
+            micro_batch: self.micro_batch,
+            learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
+            schedule: self.schedule.unwrap_or(defaults.schedule),
+            weight_decay: self.weight_decay,
+            clip: self.clip,
+            seed: self.seed,
+        }
+    }
+
+    fn crops(&self, defaults: &Defaults) -> Crops {
+        Crops { size: self.crop.unwrap_or(defaults.crop), share: [self.crop_share, 1.0], flip: true }
+    }
+
+    fn pictures(&self, roots: &[PathBuf]) -> Result<Folder> {
+        let found = Folder::scan(roots)?;
+        match self.hold_out {
+            Some(n) => found.hold_out(n, false),
+            None => Ok(found),
+        }
+    }
+
+    fn notes(&self) -> Result<BTreeMap<String, String>> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_string(), value.to_string())),
+            _ => Err(Error::argument("train", "--note", "KEY=TEXT", text)),
+        };
+        self.note.iter().map(pair).collect()
+    }
+
+    fn run(&self, defaults: &Defaults) -> Run {
+        Run {
+            steps: self.steps.unwrap_or(defaults.steps),
+            limit: self.minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes)),
+            folder: self.folder(),
+            resume: self.resume,
+            checkpoint_every: self.checkpoint_every,
+            workers: self.workers,
+            memory_bytes: self.memory << 20,
+        }
+    }
+
+    /// Refuses what cannot be done or written before any work is done.
+    fn check(&self, defaults: &Defaults) -> Result<()> {
+        if self.output.extension().is_none_or(|ending| ending != "safetensors") {
+            let expected = "a name that ends in .safetensors";
+            return Err(Error::argument("train", "--output", expected, self.output.display()));
+        }
+        if let Some(minutes) = self.minutes.filter(|minutes| !(*minutes > 0.0 && minutes.is_finite())) {
+            return Err(Error::argument("train", "--minutes", "above 0", minutes));
+        }
+        self.notes()?;
+        check(&self.settings(defaults), &self.run(defaults))?;
+        impasto::io::atomic::check_writable(&self.output)
+    }
+}
+
+/// The command line without the folders of this machine: `photos`, not where they lie.
+fn command_line() -> String {
+    let short = |argument: String| match Path::new(&argument).file_name() {
+        Some(name) if argument.contains(std::path::MAIN_SEPARATOR) => name.to_string_lossy().into_owned(),
+        _ => argument,
+    };
+    std::env::args().map(short).collect::<Vec<_>>().join(" ")
+}
+
+fn bar(steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps);
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// Runs the shared loop on a lesson, with a bar, a log, samples and a loss curve; then writes what `result` gives.
+fn teach(
+    args: &LoopArgs,
+    context: &Context,
+    lesson: &dyn Lesson,
+    defaults: &Defaults,
+    result: impl Fn() -> Result<(Vec<(String, HostTensor)>, BTreeMap<String, String>)>,
+) -> Result<()> {
+    let run = args.run(defaults);
+    let (folder, steps) = (&run.folder, run.steps);
+    let samples = folder.join("samples");
+    std::fs::create_dir_all(&samples).map_err(|error| Error::file("create", &samples, error))?;
+    let interrupted = interrupt::flag();
+    let bar = bar(steps);
+    let log_path = folder.join("log.jsonl");
+    let mut log: Option<Log> = None;
+    let mut smooth = None;
+    let outcome = train(context, lesson, &args.settings(defaults), &run, |progress| {
+        let [step, _] = progress.steps;
+        let log = match &mut log {
+            Some(log) => log,
+            // The lines of steps that are done again go.
+            None => log.insert(Log::keeping(&log_path, |line| line["step"].as_u64().is_some_and(|at| at < step))?),
+        };
+        log.write(&line(progress))?;
+        let average = smooth.get_or_insert(progress.loss);
+        *average += (progress.loss - *average) / 20.0_f64.min(step as f64);
+        bar.set_position(step);
+        bar.set_message(format!("loss {average:.4}  {:.2} pictures/s", progress.pictures_a_second));
+        if args.sample_every > 0 && (step.is_multiple_of(args.sample_every) || step == 1) {
+            progress.sample()?.save(&samples.join(format!("step-{step:08}.png")))?;
+        }
+        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    draw_curve(&log_path, &folder.join("loss.png"))?;
+    if outcome.end == End::Interrupted {
+        let what = format!("; {} is kept: the same command with --resume goes on", outcome.checkpoint.display());
+        return Err(Error::Interrupted(what));
+    }
+    let (tensors, mut metadata) = result()?;
+    let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    metadata.extend([
+        ("command".into(), command_line()),
+        ("date".into(), date.split('T').next().unwrap_or_default().into()),
+        ("device".into(), context.name().to_string()),
+        ("final_loss".into(), format!("{:.4}", outcome.loss)),
+        ("minutes".into(), format!("{:.1}", outcome.seconds / 60.0)),
+        ("steps".into(), outcome.step.to_string()),
+    ]);
+    metadata.extend(args.notes()?);
+    WeightFile::save(&args.output, DType::F16, &tensors, &metadata)?;
+    report(args, context, &outcome, steps)
+}
+
+fn line(progress: &Progress) -> serde_json::Value {
+    let terms: serde_json::Map<_, _> =
+        progress.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
+    serde_json::json!({
+        "step": progress.steps[0], "loss": progress.loss, "terms": terms, "learning_rate": progress.learning_rate,
+        "gradient_norm": progress.gradient_norm, "seconds": progress.seconds,
+        "pictures_a_second": progress.pictures_a_second, "loader_share": progress.loader_share,
+    })
+}
+
+/// The loss over the steps of a log, as a picture.
+fn draw_curve(log: &Path, picture: &Path) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(log) else { return Ok(()) };
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let points = lines.filter_map(|line| Some((line["step"].as_f64()?, line["loss"].as_f64()?))).collect();
+    curve::draw(picture, "Training", ["step", "loss"], &[Series { name: "loss".into(), points }], false)
+}
+
+fn report(args: &LoopArgs, context: &Context, outcome: &Outcome, steps: u64) -> Result<()> {
+    if args.json {
+        return print_line(serde_json::json!({
+            "output": args.output, "step": outcome.step, "steps": steps, "loss": outcome.loss,
+            "seconds": outcome.seconds, "loader_share": outcome.loader_share, "micro_batch": outcome.micro_batch,
+            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes,
+            "broken_pictures": outcome.broken, "checkpoint": outcome.checkpoint,
+            "device": context.name(), "driver": context.driver(),
+        }));
+    }
+    print_line(format_args!(
+        "{}: step {} of {steps}, loss {:.4}, {:.1} min, {:.1}% of this run's time waiting for pictures",
+        args.output.display(),
+        outcome.step,
+        outcome.loss,
+        outcome.seconds / 60.0,
+        100.0 * outcome.loader_share
+    ))
+}

@@ -1,0 +1,315 @@
+//! How well a narrow VGG stands in for the real one: what a linear map of its features tells of the real features, and what
+//! Gatys' method makes of it.
+
+use std::ops::ControlFlow;
+
+use nalgebra::{DMatrix, DVector};
+
+use crate::gpu::{DeviceTensor, Recorder};
+use crate::io::Picture;
+use crate::methods::gatys::{self, PictureLoss, Settings};
+use crate::nets::{Tap, Vgg19};
+use crate::ops::vector;
+use crate::optim::Objective as _;
+use crate::{Error, Result};
+
+/// Pixels of a picture at which features are compared, evenly spread.
+const PIXELS: usize = 4096;
+/// Ridge of the lift, over the mean square of a feature.
+const RIDGE: f64 = 1e-6;
+
+/// How well the features at a tap, lifted by the best linear map, agree with the real net's.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Agreement {
+    /// The tap's name.
+    pub tap: String,
+    /// Pearson's correlation over all channels, pixels and pictures, each channel over its deviation.
+    pub correlation: f64,
+    /// The same over channels as they are.
+    pub raw_correlation: f64,
+    /// The correlation of each channel by itself, as a mean over the channels.
+    pub channel_correlation: f64,
+    /// Length of the difference over the length of the real features, each channel over its deviation.
+    pub relative_error: f64,
+}
+
+/// Sums over pixels from which the best linear map and its quality follow: of s, the narrow features with a 1 in front, and
+/// t, the real ones.
+struct Moments {
+    ss: DMatrix<f64>,
+    st: DMatrix<f64>,
+    t: DVector<f64>,
+    tt: DVector<f64>,
+}
+
+impl Moments {
+    fn new(narrow: usize, wide: usize) -> Self {
+        Moments {
+            ss: DMatrix::zeros(narrow + 1, narrow + 1),
+            st: DMatrix::zeros(narrow + 1, wide),
+            t: DVector::zeros(wide),
+            tt: DVector::zeros(wide),
+        }
+    }
+
+    fn count(&self) -> f64 {
+        self.ss[(0, 0)]
+    }
+
+    /// Adds the features of one picture, planes of `pixels`.
+    fn add(&mut self, narrow: &[f32], wide: &[f32], pixels: usize) {
+        let rows = pixels.min(PIXELS);
+        let at = |row: usize| row * pixels / rows;
+        let s = DMatrix::from_fn(rows, self.ss.nrows(), |row, channel| match channel.checked_sub(1) {
+            None => 1.0,
+            Some(channel) => f64::from(narrow[channel * pixels + at(row)]),
+        });
+        let t = DMatrix::from_fn(rows, self.t.len(), |row, channel| f64::from(wide[channel * pixels + at(row)]));
+        let transposed = s.transpose();
+        self.ss += &transposed * &s;
+        self.st += &transposed * &t;
+        for (channel, column) in t.column_iter().enumerate() {
+            self.t[channel] += column.sum();
+            self.tt[channel] += column.norm_squared();
+        }
+    }
+
+    /// The best linear map from s to t: a column for each channel of t.
+    fn lift(&self) -> Result<DMatrix<f64>> {
+        let mut normal = self.ss.clone();
+        let ridge = RIDGE * normal.diagonal().mean();
+        for at in 1..normal.nrows() {
+            normal[(at, at)] += ridge;
+        }
+        let factor = normal.cholesky();
+        let factor = factor.ok_or_else(|| Error::argument("eval", "photos", "pictures that vary", "constant ones"))?;
+        Ok(factor.solve(&self.st))
+    }
+}
+
+/// Moments of the prediction p of one channel t, for a correlation.
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    count: f64,
+    p: f64,
+    t: f64,
+    pp: f64,
+    pt: f64,
+    tt: f64,
+}
+
+impl Pair {
+    fn join(self, other: Pair, scale: f64) -> Pair {
+        Pair {
+            count: self.count + other.count,
+            p: self.p + scale * other.p,
+            t: self.t + scale * other.t,
+            pp: self.pp + scale * scale * other.pp,
+            pt: self.pt + scale * scale * other.pt,
+            tt: self.tt + scale * scale * other.tt,
+        }
+    }
+
+    fn variance(&self) -> f64 {
+        self.tt / self.count - (self.t / self.count).powi(2)
+    }
+
+    fn correlation(&self) -> f64 {
+        let Pair { count, p, t, pp, pt, tt } = *self;
+        (count * pt - p * t) / ((count * pp - p * p).max(0.0) * (count * tt - t * t).max(0.0)).sqrt()
+    }
+}
+
+/// Correlation and error from two halves of the pictures, each predicted with the lift of the other: no picture is judged by
+/// a map that it was fitted to.
+fn agreement(tap: Tap, halves: &[Moments; 2]) -> Result<Agreement> {
+    let channels = halves[0].t.len();
+    let mut pairs = vec![Pair::default(); channels];
+    for (fitted, judged) in [(0, 1), (1, 0)] {
+        let (lift, half) = (halves[fitted].lift()?, &halves[judged]);
+        let mapped = &half.ss * &lift;
+        for (channel, pair) in pairs.iter_mut().enumerate() {
+            let column = lift.column(channel);
+            let judged = Pair {
+                count: half.count(),
+                p: mapped[(0, channel)],
+                t: half.t[channel],
+                pp: column.dot(&mapped.column(channel)),
+                pt: column.dot(&half.st.column(channel)),
+                tt: half.tt[channel],
+            };
+            *pair = pair.join(judged, 1.0);
+        }
+    }
+    // A channel that never fires has nothing to tell.
+    let typical = pairs.iter().map(Pair::variance).sum::<f64>() / channels as f64;
+    let live: Vec<Pair> = pairs.into_iter().filter(|pair| pair.variance() > 1e-6 * typical).collect();
+    let channel_correlation = live.iter().map(Pair::correlation).sum::<f64>() / live.len() as f64;
+    let all = |scale: fn(&Pair) -> f64| live.iter().fold(Pair::default(), |sum, pair| sum.join(*pair, scale(pair)));
+    let pooled = all(|pair| 1.0 / pair.variance().sqrt());
+    Ok(Agreement {
+        tap: tap.to_string(),
+        correlation: pooled.correlation(),
+        raw_correlation: all(|_| 1.0).correlation(),
+        channel_correlation,
+        relative_error: ((pooled.pp - 2.0 * pooled.pt + pooled.tt) / pooled.tt).sqrt(),
+    })
+}
+
+/// Compares the features of `narrow`, lifted by least squares, with those of `real` at `taps` over square pictures of one
+/// size. The lift is fitted to every other picture and judged on the rest, and the other way round.
+///
+/// # Errors
+/// Fewer than two pictures, pictures of several sizes, a net that does not reach a tap; device errors.
+pub fn features(
+    narrow: &Vgg19,
+    real: &Vgg19,
+    taps: &[Tap],
+    pictures: impl Iterator<Item = Result<Picture>>,
+    mut on_picture: impl FnMut(),
+) -> Result<Vec<Agreement>> {
+    let context = real.context();
+    let deepest = taps.iter().max().copied();
+    let deepest = deepest.ok_or_else(|| Error::argument("eval", "taps", "at least one", "none"))?;
+    let mut moments: Vec<[Moments; 2]> = Vec::new();
+    for &tap in taps {
+        let fresh = || Result::Ok(Moments::new(narrow.channels(tap)?, real.channels(tap)?));
+        moments.push([fresh()?, fresh()?]);
+    }
+    let mut program: Option<(DeviceTensor, crate::gpu::Program, Vec<[DeviceTensor; 2]>)> = None;
+    let mut count = 0;
+    for picture in pictures {
+        let picture = picture?;
+        if program.is_none() {
+            let input = DeviceTensor::new(context, "picture", [1, 3, picture.height, picture.width]);
+            let mut rec = Recorder::new(context);
+            let x = rec.pin(&input);
+            let both = [narrow.forward(&mut rec, x, deepest)?, real.forward(&mut rec, x, deepest)?];
+            let mut kept = Vec::new();
+            for &tap in taps {
+                let mut keep = |index: usize| {
+                    let symbol = both[index].at(tap)?;
+                    let tensor = DeviceTensor::new(context, tap.to_string(), symbol.shape);
+                    let into = rec.pin(&tensor);
+                    vector::copy(&mut rec, symbol, into)?;
+                    Result::Ok(tensor)
+                };
+                kept.push([keep(0)?, keep(1)?]);
+            }
+            program = Some((input, rec.finish()?, kept));
+        }
+        let Some((input, program, kept)) = &program else { continue };
+        input.write(&picture.rgb)?;
+        program.submit()?;
+        for ([first, second], sums) in kept.iter().zip(&mut moments) {
+            let [_, _, height, width] = first.shape().nchw("eval", "features")?;
+            sums[count % 2].add(&first.read()?, &second.read()?, height * width);
+        }
+        count += 1;
+        on_picture();
+    }
+    if count < 2 {
+        return Err(Error::argument("eval", "photos", "at least two pictures", count));
+    }
+    taps.iter().zip(&moments).map(|(tap, halves)| agreement(*tap, halves)).collect()
+}
+
+/// What became of one pair of pictures, judged by the real net.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Style loss of the content picture, of the narrow net's result and of the real net's own.
+    pub style: [f64; 3],
+    /// Content loss of the same.
+    pub content: [f64; 3],
+    /// Every term of these losses by name.
+    pub terms: Vec<(String, [f64; 3])>,
+    /// The pictures that the narrow and the real net made.
+    pub pictures: [Picture; 2],
+}
+
+impl Service {
+    /// How much of the way from the content picture to the real net's own result the narrow net's goes in style loss, on a
+    /// logarithmic scale: 1 is all of it.
+    pub fn removed(&self) -> f64 {
+        (self.style[0] / self.style[1]).ln() / (self.style[0] / self.style[2]).ln()
+    }
+}
+
+/// Paints `content` in `style` with both nets and the same settings, and judges both results by the real net.
+pub fn service(
+    narrow: &Vgg19,
+    real: &Vgg19,
+    content: &Picture,
+    style: &Picture,
+    settings: &Settings,
+) -> Result<Service> {
+    let styles = [(style.clone(), 1.0)];
+    let paint = |vgg| gatys::stylize(vgg, content, &styles, settings, |_| Ok(ControlFlow::Continue(())));
+    let pictures = [paint(narrow)?.picture, paint(real)?.picture];
+    let fitted = content.resize(pictures[0].width, pictures[0].height);
+    let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;
+    let mut judge = PictureLoss::new(real, &fitted, &[(style.fit(side), 1.0)], settings)?;
+    let mut terms: Vec<(String, [f64; 3])> = judge.terms().iter().map(|(name, _)| (name.clone(), [0.0; 3])).collect();
+    for (index, picture) in [&fitted, &pictures[0], &pictures[1]].into_iter().enumerate() {
+        judge.picture().write(&picture.rgb)?;
+        judge.evaluate()?;
+        for ((_, values), (_, value)) in terms.iter_mut().zip(judge.terms()) {
+            values[index] = *value;
+        }
+    }
+    let sum = |kind: &str| {
+        let of_kind = terms.iter().filter(|(name, _)| name.starts_with(kind));
+        of_kind.fold([0.0; 3], |sum, (_, values)| std::array::from_fn(|index| sum[index] + values[index]))
+    };
+    Ok(Service { style: sum("style"), content: sum("content"), terms, pictures })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// Narrow features, and wide ones that are a linear map of them with `noise` on top.
+    fn moments(noise: f32, seed: u64) -> Moments {
+        let mut random = Random::new(seed);
+        let pixels = 2000;
+        let narrow: Vec<f32> = (0..2 * pixels).map(|_| random.normal()).collect();
+        let map = [[1.0, 2.0, 0.5], [-1.0, 0.5, 3.0], [0.3, -2.0, -1.0]];
+        let mut wide = Vec::new();
+        for [a, b, constant] in map {
+            for pixel in 0..pixels {
+                let exact = a * narrow[pixel] + b * narrow[pixels + pixel] + constant;
+                wide.push(exact + noise * random.normal());
+            }
+        }
+        let mut moments = Moments::new(2, 3);
+        moments.add(&narrow, &wide, pixels);
+        moments
+    }
+
+    #[test]
+    fn a_linear_map_is_found_and_noise_lowers_the_correlation_as_it_must() {
+        let tap = Tap::all().next().unwrap();
+        let exact = agreement(tap, &[moments(0.0, 1), moments(0.0, 2)]).unwrap();
+        assert!(exact.correlation > 0.999_999 && exact.relative_error < 1e-3, "{exact:?}");
+        // Var of the three channels: 5, 1.25 and 4.09; r² = var / (var + noise²).
+        let noisy = agreement(tap, &[moments(1.0, 1), moments(1.0, 2)]).unwrap();
+        let expected = [5.0, 1.25, 4.09f64].map(|var| (var / (var + 1.0)).sqrt()).iter().sum::<f64>() / 3.0;
+        assert!((noisy.channel_correlation - expected).abs() < 0.01, "{noisy:?} {expected}");
+        assert!(noisy.correlation < 0.95 && noisy.relative_error > 0.3, "{noisy:?}");
+    }
+
+    #[test]
+    fn unrelated_features_do_not_correlate() {
+        let unrelated = |seed| {
+            let mut random = Random::new(seed);
+            let narrow: Vec<f32> = (0..2 * 2000).map(|_| random.normal()).collect();
+            let wide: Vec<f32> = (0..3 * 2000).map(|_| random.normal()).collect();
+            let mut moments = Moments::new(2, 3);
+            moments.add(&narrow, &wide, 2000);
+            moments
+        };
+        let result = agreement(Tap::all().next().unwrap(), &[unrelated(1), unrelated(2)]).unwrap();
+        assert!(result.channel_correlation.abs() < 0.1 && result.relative_error > 0.9, "{result:?}");
+    }
+}

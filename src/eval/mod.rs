@@ -1,0 +1,3 @@
+//! How good a trained net is, measured against the real one.
+
+pub mod encoder;

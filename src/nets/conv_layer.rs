@@ -1,0 +1,83 @@
+//! A convolution with its weights on the device, frozen or trained.
+
+use crate::Result;
+use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::ops::conv2d::Conv2d;
+use crate::optim::Parameter;
+
+/// A convolution with its bias. What the kernels read are packed copies of the weights; a frozen layer keeps only those.
+pub struct ConvLayer {
+    conv: Conv2d,
+    /// Packed for forward, and for the gradient to the input.
+    packed: [DeviceTensor; 2],
+    bias: DeviceTensor,
+    /// Weight and bias with their gradients, of a layer that is trained.
+    trained: Option<[Parameter; 2]>,
+}
+
+impl ConvLayer {
+    /// A layer whose weights (`[M, C, K, K]`) and bias (`[M]`) stay as they are.
+    pub fn frozen(context: &Context, name: &str, conv: Conv2d, weights: &[f32], bias: &[f32]) -> Result<Self> {
+        Ok(ConvLayer { trained: None, ..Self::trainable(context, name, conv, weights, bias)? })
+    }
+
+    /// A layer that is trained from weights (`[M, C, K, K]`) and bias (`[M]`); parameters are called `name.weight` and
+    /// `name.bias`.
+    pub fn trainable(context: &Context, name: &str, conv: Conv2d, weights: &[f32], bias: &[f32]) -> Result<Self> {
+        let shape = [conv.channels_out, conv.channels_in, conv.kernel, conv.kernel];
+        let weight_name = format!("{name}.weight");
+        let weight = DeviceTensor::from_values(context, &weight_name, shape, weights)?;
+        let bias = DeviceTensor::from_values(context, format!("{name}.bias"), [bias.len()], bias)?;
+        let [forward, backward] = conv.packed_count(context.class());
+        let packed = [
+            DeviceTensor::new(context, format!("{weight_name}, packed"), [forward]),
+            DeviceTensor::new(context, format!("{weight_name}, flipped and packed"), [backward]),
+        ];
+        let parameters = [&weight, &bias].map(|tensor| Parameter::new(context, tensor.clone()));
+        let layer = ConvLayer { conv, packed, bias, trained: Some(parameters) };
+        let mut rec = Recorder::new(context);
+        layer.repack(&mut rec)?;
+        rec.finish()?.run()?;
+        Ok(layer)
+    }
+
+    /// Its shape.
+    pub fn conv(&self) -> &Conv2d {
+        &self.conv
+    }
+
+    /// Records the packing of the weights as they are at that point; nothing for a frozen layer.
+    pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
+        let Some([weight, _]) = &self.trained else { return Ok(()) };
+        let source = rec.pin(&weight.value);
+        for (packed, gradient) in self.packed.iter().zip([false, true]) {
+            let packed = rec.pin(packed);
+            self.conv.pack(rec, source, gradient, packed)?;
+        }
+        Ok(())
+    }
+
+    /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`).
+    pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
+        let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
+        self.conv.forward(rec, x, packed, Some(bias))
+    }
+
+    /// The gradient to an input of `size` `[H, W]`, from `dy` and, if there is a ReLU, the output `y`.
+    pub fn backward(&self, rec: &mut Recorder, dy: Tensor, y: Option<Tensor>, size: [usize; 2]) -> Result<Tensor> {
+        let packed = rec.pin(&self.packed[1]);
+        self.conv.backward(rec, dy, y, packed, size)
+    }
+
+    /// Adds to the parameters' gradients; nothing for a frozen layer.
+    pub fn backward_parameters(&self, rec: &mut Recorder, x: Tensor, dy: Tensor, y: Option<Tensor>) -> Result<()> {
+        let Some([weight, bias]) = &self.trained else { return Ok(()) };
+        let [dweight, dbias] = [weight, bias].map(|parameter| rec.pin(&parameter.gradient));
+        self.conv.backward_parameters(rec, x, dy, y, dweight, Some(dbias))
+    }
+
+    /// Weight and bias, if it is trained.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.trained.iter().flatten().cloned().collect()
+    }
+}

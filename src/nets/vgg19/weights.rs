@@ -1,0 +1,246 @@
+//! The net's weights on the host: whose convention they follow, and where a file keeps them.
+
+use std::fmt;
+
+use super::Tap;
+use crate::io::{DType, HostTensor, WeightFile};
+use crate::ops::pad::Border;
+use crate::ops::pool::{Kind, Pool};
+use crate::random::Random;
+use crate::{Error, Result};
+
+/// What a file's weights expect of a picture, and how they treat its edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convention {
+    /// RGB 0..1 less ImageNet's mean, over its deviation; zero padding.
+    Torchvision,
+    /// BGR 0..255 less ImageNet's mean; zero padding. What Gatys and Johnson used.
+    Caffe,
+    /// A 1×1 convolution of RGB 0..1 first; reflection padding; weights scaled so that a channel's mean activation is 1.
+    Normalised,
+}
+
+impl Convention {
+    /// By its name on the command line and in metadata.
+    pub fn from_name(name: &str) -> Result<Self> {
+        [Convention::Torchvision, Convention::Caffe, Convention::Normalised]
+            .into_iter()
+            .find(|convention| convention.to_string() == name)
+            .ok_or_else(|| Error::argument("vgg19", "convention", "torchvision, caffe or normalised", name))
+    }
+
+    /// Weights `[3, 3, 1, 1]` and bias that take RGB 0..1 to the net's input; the normalised convention brings its own.
+    pub(crate) fn input(self) -> (Vec<f32>, Vec<f32>) {
+        match self {
+            Convention::Torchvision => {
+                let (mean, std) = ([0.485, 0.456, 0.406], [0.229f32, 0.224, 0.225]);
+                let weights = (0..9).map(|i| if i % 4 == 0 { 1.0 / std[i / 4] } else { 0.0 });
+                (weights.collect(), (0..3).map(|c| -mean[c] / std[c]).collect())
+            }
+            _ => {
+                let weights = vec![0.0, 0.0, 255.0, 0.0, 255.0, 0.0, 255.0, 0.0, 0.0];
+                (weights, vec![-103.939, -116.779, -123.68])
+            }
+        }
+    }
+
+    /// How the net pools. AdaIN's encoder, from which the normalised weights come, does it in ceil mode.
+    pub(crate) fn pool(self, kind: Kind) -> Pool {
+        Pool { kind, ceil: self == Convention::Normalised }
+    }
+
+    pub(crate) fn border(self) -> Border {
+        if self == Convention::Normalised { Border::Reflect } else { Border::Zero }
+    }
+}
+
+impl fmt::Display for Convention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Convention::Torchvision => "torchvision",
+            Convention::Caffe => "caffe",
+            Convention::Normalised => "normalised",
+        })
+    }
+}
+
+/// The net's weights on the host, in the order of the net, with what they expect of a picture.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// What they expect of a picture.
+    pub convention: Convention,
+    /// Weights `[3, 3, 1, 1]` and bias `[3]` of the convolution in front, of the normalised convention.
+    pub input: Option<[HostTensor; 2]>,
+    /// Weights `[M, C, 3, 3]` and bias `[M]` of conv1_1, conv1_2 and so on, as far as they go.
+    pub convolutions: Vec<[HostTensor; 2]>,
+}
+
+/// The last number in front of `.weight`, where everything else is `features.` or nothing: torchvision's names.
+fn numbered(name: &str) -> Option<usize> {
+    let stem = name.strip_suffix(".weight")?;
+    let number = stem.strip_prefix("features.").unwrap_or(stem);
+    number.parse().ok()
+}
+
+impl Weights {
+    /// Finds the convolutions by name and shape: `conv1_1.weight` (Caffe; normalised if there is a `conv0`) or
+    /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A `convention` in
+    /// the file's metadata has the last word.
+    pub fn of(file: &WeightFile) -> Result<Self> {
+        let wrong = |reason: String| {
+            let way_out = "use another file (`impasto weights inspect` lists what is in this one)";
+            Error::weights(&file.path, format!("{reason}; {way_out}"))
+        };
+        let refuse = |reason| Err(wrong(reason));
+        let pair = |stem: &str| -> Result<[HostTensor; 2]> {
+            let find = |kind: &str| {
+                let name = format!("{stem}.{kind}");
+                file.get(&name).cloned().ok_or_else(|| wrong(format!("lacks the tensor {name}")))
+            };
+            Ok([find("weight")?, find("bias")?])
+        };
+        let mut stems: Vec<String> = Tap::all().map(Tap::conv_name).collect();
+        stems.retain(|stem| file.get(&format!("{stem}.weight")).is_some());
+        let mut named_input = file.get("conv0.weight").map(|_| "conv0".to_string());
+        let mut numbers: Vec<(usize, String)> = Vec::new();
+        if stems.is_empty() {
+            for (name, tensor) in &file.tensors {
+                if let Some(number) = numbered(name).filter(|_| tensor.shape.len() == 4) {
+                    numbers.push((number, name.trim_end_matches(".weight").to_string()));
+                }
+            }
+            numbers.sort();
+            stems = numbers.into_iter().map(|(_, stem)| stem).collect();
+            if let Some(first) =
+                stems.first().cloned().filter(|stem| pair(stem).is_ok_and(|[w, _]| w.shape == [3, 3, 1, 1]))
+            {
+                stems.remove(0);
+                named_input = Some(first);
+            }
+        }
+        if stems.is_empty() {
+            let names = "conv1_1.weight, features.0.weight or 0.weight";
+            return refuse(format!("has no convolution called {names}: it is not VGG-19"));
+        }
+        let convention = match (file.metadata.get("convention"), &named_input) {
+            (Some(name), _) => Convention::from_name(name).map_err(|error| Error::weights(&file.path, error))?,
+            (None, Some(_)) => Convention::Normalised,
+            (None, None) if stems[0].starts_with("conv") => Convention::Caffe,
+            (None, None) => Convention::Torchvision,
+        };
+        if (convention == Convention::Normalised) != named_input.is_some() {
+            let has = if named_input.is_some() { "begins" } else { "does not begin" };
+            let reason = format!(
+                "{has} with a 1x1 convolution, as the normalised convention alone does, and is said to be {convention}: \
+                 give another --convention when it is imported"
+            );
+            return Err(Error::weights(&file.path, reason));
+        }
+        let mut channels = 3;
+        let mut convolutions = Vec::new();
+        for (tap, stem) in Tap::all().zip(&stems) {
+            if stem.starts_with("conv") && *stem != tap.conv_name() {
+                return refuse(format!("has {stem} but lacks {}", tap.conv_name()));
+            }
+            if named_input.is_none() && numbered(&format!("{stem}.weight")).is_some_and(|number| number != tap.number())
+            {
+                return refuse(format!(
+                    "has {stem}.weight where VGG-19 has number {}, as VGG-16 and nets with batch norm do",
+                    tap.number()
+                ));
+            }
+            let [weight, bias] = pair(stem)?;
+            let expected = [weight.shape.first().copied().unwrap_or(0), channels, 3, 3];
+            if weight.shape != expected || expected[0] == 0 {
+                let name = format!("{stem}.weight ({})", tap.conv_name());
+                return refuse(format!("{name} must have shape [any, {channels}, 3, 3], got {:?}", weight.shape));
+            }
+            channels = expected[0];
+            if bias.shape != [channels] {
+                return refuse(format!("{stem}.bias must have shape [{channels}], got {:?}", bias.shape));
+            }
+            convolutions.push([weight, bias]);
+        }
+        let input = named_input.map(|stem| pair(&stem)).transpose()?;
+        if let Some([weight, bias]) = &input
+            && (weight.shape != [3, 3, 1, 1] || bias.shape != [3])
+        {
+            let got = format!("{:?} and {:?}", weight.shape, bias.shape);
+            return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
+        }
+        Ok(Weights { convention, input, convolutions })
+    }
+
+    /// Seeded random weights (He initialisation, no bias), `width` times VGG-19's channels, to relu4_1. Random filters
+    /// already carry style (He, Wang & Hopcroft 2016), though less of it than trained ones.
+    pub fn random(width: f32, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut channels = 3;
+        let mut convolutions = Vec::new();
+        for tap in Tap::all().take_while(|tap| tap.block < 4 || tap.index == 1) {
+            let out = scaled_channels(tap, width);
+            let deviation = (2.0 / (channels * 9) as f32).sqrt();
+            let weights = (0..out * channels * 9).map(|_| random.normal() * deviation).collect();
+            convolutions.push([tensor(&[out, channels, 3, 3], weights), tensor(&[out], vec![0.0; out])]);
+            channels = out;
+        }
+        Weights { convention: Convention::Torchvision, input: None, convolutions }
+    }
+
+    /// The 1×1 convolution that takes RGB 0..1 to what the net expects.
+    pub(crate) fn input(&self) -> [HostTensor; 2] {
+        self.input.clone().unwrap_or_else(|| {
+            let (weight, bias) = self.convention.input();
+            [tensor(&[3, 3, 1, 1], weight), tensor(&[3], bias)]
+        })
+    }
+
+    /// The deepest tap that they reach.
+    pub fn deepest(&self) -> Option<Tap> {
+        Tap::all().take(self.convolutions.len()).last()
+    }
+
+    /// Multiplies the channels at `tap` by `scale` and divides what reads them by it: every other tap stays as it was.
+    /// (A ReLU and a pool commute with a positive factor.)
+    ///
+    /// # Panics
+    /// Without a positive factor for every channel.
+    pub fn rescale(&mut self, tap: Tap, scale: &[f32]) {
+        let position = tap.position();
+        let [weight, bias] = &mut self.convolutions[position];
+        assert!(scale.len() == bias.data.len() && scale.iter().all(|&s| s > 0.0), "a positive factor a channel");
+        let filter = weight.data.len() / scale.len();
+        for (row, s) in weight.data.chunks_mut(filter).zip(scale) {
+            row.iter_mut().for_each(|w| *w *= s);
+        }
+        bias.data.iter_mut().zip(scale).for_each(|(b, s)| *b *= s);
+        if let Some([next, _]) = self.convolutions.get_mut(position + 1) {
+            let taps = next.shape[2] * next.shape[3];
+            for row in next.data.chunks_mut(taps * scale.len()) {
+                for (window, s) in row.chunks_mut(taps).zip(scale) {
+                    window.iter_mut().for_each(|w| *w /= s);
+                }
+            }
+        }
+    }
+
+    /// Names (`conv1_1.weight`, ...) and tensors, as a file stores them.
+    pub fn tensors(&self) -> Vec<(String, HostTensor)> {
+        let input = self.input.iter().map(|pair| ("conv0".to_string(), pair));
+        let convolutions = Tap::all().map(Tap::conv_name).zip(&self.convolutions);
+        let named = |(stem, [weight, bias]): (String, &[HostTensor; 2])| {
+            [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]
+        };
+        input.chain(convolutions).flat_map(named).collect()
+    }
+}
+
+/// Channels at a tap of a net `width` times as wide as VGG-19.
+pub fn scaled_channels(tap: Tap, width: f32) -> usize {
+    let full = 64 << (tap.block - 1).min(3);
+    ((full as f32 * width).round() as usize).max(1)
+}
+
+fn tensor(shape: &[usize], data: Vec<f32>) -> HostTensor {
+    HostTensor { shape: shape.to_vec(), dtype: DType::F32, data }
+}

@@ -1,0 +1,325 @@
+//! The compact encoder: VGG-19's shape at a fraction of its width, distilled from the real net.
+//!
+//! At every tap a 1×1 convolution lifts the student's channels to the teacher's. With t the teacher's features, each channel
+//! over its deviation, and u the lifted ones, μ and σ the channels' means and deviations in a picture, the loss is
+//!
+//! ```text
+//! L = Σ_taps λ_tap [ mean (u − t)² + λ_s ( mean (μ(u) − μ(t))² + mean (σ(u) − σ(t))² ) ]
+//! ```
+
+mod start;
+
+use start::{Start, Walk};
+
+use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor};
+use crate::io::{HostTensor, Picture};
+use crate::loss;
+use crate::nets::vgg19::{Activations, Weights, scaled_channels};
+use crate::nets::{ConvLayer, Tap, Vgg19};
+use crate::ops::conv2d::{Conv2d, Padding};
+use crate::ops::pool::Kind;
+use crate::ops::square_loss::Weight;
+use crate::ops::{mean_std, vector};
+use crate::optim::Parameter;
+use crate::train::{Crops, Folder, Lesson, Loader};
+use crate::{Error, Result};
+
+/// What can be chosen.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Settings {
+    /// Channels over VGG-19's.
+    pub width: f32,
+    /// How pictures are cut out.
+    pub crops: Crops,
+    /// Weight of each tap's loss.
+    #[serde(serialize_with = "by_name")]
+    pub taps: Vec<(Tap, f32)>,
+    /// λ_s, weight of the means and deviations beside the features.
+    pub statistics_weight: f32,
+    /// Crops that the closed-form start is made from.
+    pub calibration: usize,
+    /// Seed of those crops.
+    pub seed: u64,
+}
+
+fn by_name<S: serde::Serializer>(taps: &[(Tap, f32)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(taps.iter().map(|(tap, weight)| (tap.to_string(), weight)))
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            width: 0.25,
+            crops: Crops { size: 112, share: [0.5, 1.0], flip: true },
+            // relu2_1 has the narrowest way to go through.
+            taps: Tap::style().zip([1.0, 3.0, 3.0, 2.0]).collect(),
+            statistics_weight: 0.1,
+            calibration: 128,
+            seed: 0,
+        }
+    }
+}
+
+/// The lesson: teacher, student and lifts on the device.
+pub struct Encoder {
+    context: Context,
+    settings: Settings,
+    folder: Folder,
+    teacher: Vgg19,
+    student: Vgg19,
+    lifts: Vec<ConvLayer>,
+    /// What is trained, on the host as it started: shapes and the convolution in front.
+    shape: Weights,
+    calibration: Vec<Vec<f32>>,
+}
+
+/// Rows of the sample picture.
+const SAMPLES: usize = 4;
+
+impl Encoder {
+    /// A student of `teacher` on the pictures of `folder`: `init` as deep as it goes, its closed-form start from there on;
+    /// `on_layer` is told of each layer done.
+    ///
+    /// # Errors
+    /// A teacher that does not reach the deepest tap, a width that is not in 0..=1, crops too small for the deepest tap.
+    pub fn new(
+        context: &Context,
+        teacher: Weights,
+        init: Option<&Weights>,
+        folder: Folder,
+        mut settings: Settings,
+        on_layer: impl FnMut(Tap) -> Result<()>,
+    ) -> Result<Self> {
+        if !(settings.width > 0.0 && settings.width <= 1.0) {
+            return Err(Error::argument("train encoder", "--width", "above 0, at most 1", settings.width));
+        }
+        settings.taps.sort_by_key(|(tap, _)| *tap);
+        let deepest = settings.taps.last().map(|(tap, _)| *tap);
+        let least = deepest.map_or(1, |tap| 2 * tap.reduction());
+        if settings.crops.size < least {
+            let expected = format!("at least {least} px");
+            return Err(Error::argument("train encoder", "--crop", expected, settings.crops.size));
+        }
+        let mut loader = Loader::start(folder.clone(), settings.crops.clone(), settings.seed ^ 0xca11, 0, 1)?;
+        let calibration: Vec<_> = (0..settings.calibration.max(1)).map(|_| loader.next()).collect::<Result<_>>()?;
+        let start = start::start(context, teacher, init, &calibration, &settings, on_layer)?;
+        Self::build(context, start, folder, calibration, settings)
+    }
+
+    /// A student of random weights and a teacher of random weights at full width, without pictures: for measuring.
+    pub(crate) fn random(context: &Context, settings: Settings) -> Result<Self> {
+        let (teacher, student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
+        let mut lifts = Vec::new();
+        for (tap, _) in &settings.taps {
+            let [from, to] = [settings.width, 1.0].map(|width| scaled_channels(*tap, width));
+            lifts.push([
+                HostTensor::new(&[to, from, 1, 1], vec![0.1; from * to])?,
+                HostTensor::new(&[to], vec![0.0; to])?,
+            ]);
+        }
+        Self::build(context, Start { teacher, student, lifts }, Folder::default(), Vec::new(), settings)
+    }
+
+    fn build(
+        context: &Context,
+        start: Start,
+        folder: Folder,
+        calibration: Vec<Vec<f32>>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let Start { teacher, student: shape, lifts } = start;
+        let lifts = settings.taps.iter().zip(lifts).map(|((tap, _), [weight, bias])| {
+            let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
+            let conv = Conv2d { channels_in, channels_out, kernel: 1, stride: 1, padding: Padding::None, relu: false };
+            ConvLayer::trainable(context, &format!("lift {tap}"), conv, &weight.data, &bias.data)
+        });
+        Ok(Encoder {
+            context: context.clone(),
+            lifts: lifts.collect::<Result<_>>()?,
+            teacher: Vgg19::new(context, &teacher, Kind::Max)?,
+            student: Vgg19::trainable(context, &shape, Kind::Max)?,
+            folder,
+            shape,
+            calibration,
+            settings,
+        })
+    }
+
+    /// The device it lives on.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The student as it stands, scaled so that the mean activation of every channel is 1 over the calibration's pictures.
+    pub fn weights(&self) -> Result<Weights> {
+        let mut weights = self.shape.clone();
+        let read = |parameter: &Parameter| parameter.value.read();
+        let trained = self.student.parameters().iter().map(read).collect::<Result<Vec<_>>>()?;
+        for (values, tensor) in trained.into_iter().zip(weights.convolutions.iter_mut().flatten()) {
+            tensor.data = values;
+        }
+        normalise(&self.context, &mut weights, &self.calibration, self.settings.crops.size)?;
+        Ok(weights)
+    }
+
+    /// The student on `pictures`, and its features at every tap, lifted.
+    fn lifted(&self, rec: &mut Recorder, pictures: Tensor) -> Result<(Activations, Vec<Tensor>)> {
+        let narrow = self.student.forward(rec, pictures, self.deepest()?)?;
+        let taps = self.settings.taps.iter().zip(&self.lifts);
+        let lifted = taps.map(|((tap, _), lift)| lift.forward(rec, narrow.at(*tap)?)).collect::<Result<_>>()?;
+        Ok((narrow, lifted))
+    }
+
+    /// The gradients of lifts and student, from those of the lifted features.
+    fn descend(&self, rec: &mut Recorder, narrow: &Activations, dlifted: &[Tensor]) -> Result<()> {
+        let mut gradients = Vec::new();
+        for (((tap, _), lift), &dlifted) in self.settings.taps.iter().zip(&self.lifts).zip(dlifted) {
+            let features = narrow.at(*tap)?;
+            lift.backward_parameters(rec, features, dlifted, None)?;
+            let [_, _, height, width] = features.shape.nchw("encoder", "features")?;
+            gradients.push((*tap, lift.backward(rec, dlifted, None, [height, width])?));
+        }
+        self.student.backward_parameters(rec, narrow, &gradients)
+    }
+
+    /// The passes of a step on a batch on their own, for measuring: the teacher's forward pass, and the student's forward
+    /// and backward passes with its lifts, from gradients that are given.
+    pub(crate) fn passes(&self, batch: usize) -> Result<[Program; 2]> {
+        let size = self.settings.crops.size;
+        let pictures = DeviceTensor::new(&self.context, "pictures", [batch, 3, size, size]);
+        let mut rec = Recorder::new(&self.context);
+        let x = rec.pin(&pictures);
+        self.teacher.forward(&mut rec, x, self.deepest()?)?;
+        let teacher = rec.finish()?;
+        let mut rec = Recorder::new(&self.context);
+        let x = rec.pin(&pictures);
+        let (narrow, lifted) = self.lifted(&mut rec, x)?;
+        let given = lifted.iter().map(|tensor| DeviceTensor::new(&self.context, "gradient", tensor.shape));
+        let given: Vec<_> = given.map(|tensor| rec.pin(&tensor)).collect();
+        self.descend(&mut rec, &narrow, &given)?;
+        Ok([teacher, rec.finish()?])
+    }
+
+    fn deepest(&self) -> Result<Tap> {
+        let deepest = self.settings.taps.iter().map(|(tap, _)| *tap).max();
+        deepest.ok_or_else(|| Error::argument("train encoder", "taps", "at least one", "none"))
+    }
+}
+
+/// Scales the channels of every layer so that their mean activation over `pictures` (`[3, size, size]`, RGB 0..1) is 1.
+/// A channel that (nearly) never fires stays as it is.
+fn normalise(context: &Context, weights: &mut Weights, pictures: &[Vec<f32>], size: usize) -> Result<()> {
+    let mut walk = Walk::new(context, weights, pictures, size)?;
+    let mut factors = Vec::new();
+    for ([weight, bias], next) in weights.convolutions.iter().zip(Tap::all().skip(1)) {
+        let linear = walk.convolve(weight, bias)?;
+        factors.push(start::unit_means(&linear));
+        walk.advance(linear, Some(next))?;
+    }
+    for (tap, factors) in Tap::all().zip(&factors) {
+        weights.rescale(tap, factors);
+    }
+    Ok(())
+}
+
+impl Lesson for Encoder {
+    fn streams(&self) -> Vec<(Folder, Crops)> {
+        vec![(self.folder.clone(), self.settings.crops.clone())]
+    }
+
+    fn terms(&self) -> Vec<String> {
+        let of = |(tap, _): &(Tap, f32)| ["features", "means", "deviations"].map(|kind| format!("{kind} {tap}"));
+        self.settings.taps.iter().flat_map(of).collect()
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.student.parameters().into_iter().chain(self.lifts.iter().flat_map(ConvLayer::parameters)).collect()
+    }
+
+    fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
+        let exact = self.teacher.forward(rec, pictures[0], self.deepest()?)?;
+        let (narrow, lifted) = self.lifted(rec, pictures[0])?;
+        let mut gradients = Vec::new();
+        for (index, ((tap, tap_weight), lifted)) in self.settings.taps.iter().zip(lifted).enumerate() {
+            let target = exact.at(*tap)?;
+            let mean = |count: usize, weight: f32| share * weight / count as f32;
+            let weight = Weight::new(rec, mean(lifted.shape.count(), *tap_weight));
+            let dfeatures = loss::content(rec, lifted, target, weight, losses, 3 * index)?;
+            let statistics = mean_std::forward(rec, target, loss::EPSILON)?;
+            let weight = tap_weight * self.settings.statistics_weight;
+            let weight = Weight::new(rec, mean(statistics.0.shape.count(), weight));
+            let slots = [3 * index + 1, 3 * index + 2];
+            let dstatistics = loss::mean_std_style(rec, lifted, statistics, weight, losses, slots)?;
+            gradients.push(vector::add(rec, dfeatures, dstatistics)?);
+        }
+        self.descend(rec, &narrow, &gradients)
+    }
+
+    fn refresh(&self, rec: &mut Recorder) -> Result<()> {
+        self.student.repack(rec)?;
+        self.lifts.iter().try_for_each(|lift| lift.repack(rec))
+    }
+
+    /// A row for each of some pictures: the picture, then for each tap one of the teacher's channels (in bright and dark of
+    /// its own range) and the lifted channel beside it.
+    fn sample(&self) -> Result<Picture> {
+        let size = self.settings.crops.size;
+        let rows = SAMPLES.min(self.calibration.len());
+        let pixels = self.calibration[..rows].concat();
+        let input = DeviceTensor::from_values(&self.context, "pictures", [rows, 3, size, size], &pixels)?;
+        let mut rec = Recorder::new(&self.context);
+        let pictures = rec.pin(&input);
+        let mut kept = Vec::new();
+        let exact = self.teacher.forward(&mut rec, pictures, self.deepest()?)?;
+        let (_, lifted) = self.lifted(&mut rec, pictures)?;
+        for ((tap, _), lifted) in self.settings.taps.iter().zip(lifted) {
+            for symbol in [exact.at(*tap)?, lifted] {
+                let tensor = DeviceTensor::new(&self.context, "features", symbol.shape);
+                let into = rec.pin(&tensor);
+                vector::copy(&mut rec, symbol, into)?;
+                kept.push(tensor);
+            }
+        }
+        rec.finish()?.run()?;
+        let mut sheet = Picture::new((1 + kept.len()) * size, rows * size);
+        for (row, picture) in self.calibration[..rows].iter().enumerate() {
+            paste(&mut sheet, [row, 0], size, |channel, i, j| picture[(channel * size + i) * size + j]);
+        }
+        for (pair, columns) in kept.chunks_exact(2).zip((1..).step_by(2)) {
+            let [_, channels, height, width] = pair[0].shape().nchw("sample", "features")?;
+            let values = [pair[0].read()?, pair[1].read()?];
+            for row in 0..rows {
+                let plane = |which: usize, channel: usize| {
+                    &values[which][(row * channels + channel) * height * width..][..height * width]
+                };
+                let energy = |channel: &usize| plane(0, *channel).iter().map(|v| v * v).sum::<f32>();
+                let mut order: Vec<usize> = (0..channels).collect();
+                order.sort_by(|a, b| energy(b).total_cmp(&energy(a)));
+                let shown = order[row % channels];
+                let brightest = plane(0, shown).iter().fold(f32::MIN_POSITIVE, |most, v| most.max(*v));
+                for which in [0, 1] {
+                    paste(&mut sheet, [row, columns + which], size, |_, i, j| {
+                        (plane(which, shown)[i * height / size * width + j * width / size] / brightest).clamp(0.0, 1.0)
+                    });
+                }
+            }
+        }
+        Ok(sheet)
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({ "encoder": &self.settings, "pictures": self.folder.len() })
+    }
+}
+
+/// Fills the square at `[row, column]` of a sheet of squares.
+fn paste(sheet: &mut Picture, [row, column]: [usize; 2], size: usize, value: impl Fn(usize, usize, usize) -> f32) {
+    let (width, plane) = (sheet.width, sheet.pixels());
+    for channel in 0..3 {
+        for i in 0..size {
+            for j in 0..size {
+                sheet.rgb[channel * plane + (row * size + i) * width + column * size + j] = value(channel, i, j);
+            }
+        }
+    }
+}

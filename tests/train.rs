@@ -1,0 +1,129 @@
+//! Training, on tiny nets and pictures: that stopping and going on changes no bit, that the size of a micro-batch changes
+//! nothing but memory, that failures keep what was learned, and that the closed-form start and the exported weights are
+//! what they are said to be.
+
+#[path = "train/batches.rs"]
+mod batches;
+#[path = "train/failure.rs"]
+mod failure;
+#[path = "train/limits.rs"]
+mod limits;
+#[path = "train/resume.rs"]
+mod resume;
+#[path = "train/start.rs"]
+mod start;
+#[path = "train/weights.rs"]
+mod weights;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use impasto::gpu::{Context, ContextOptions};
+use impasto::io::{DType, HostTensor, Picture};
+use impasto::nets::Tap;
+use impasto::nets::vgg19::{Convention, Weights};
+use impasto::random::Random;
+use impasto::train::encoder::{self, Encoder};
+use impasto::train::{Checkpoint, Crops, Folder, Run, Schedule, Settings};
+use tempfile::TempDir;
+
+/// Side of the training pictures.
+const SIZE: usize = 32;
+/// Channels of the teachers over VGG-19's.
+const TEACHER: f32 = 0.1;
+
+/// One context, shared by all tests.
+fn context() -> &'static Context {
+    static CONTEXT: OnceLock<Context> = OnceLock::new();
+    CONTEXT.get_or_init(|| Context::new(&ContextOptions::default()).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Some waves in colours of their own, with noise on top.
+fn picture(side: usize, seed: u64) -> Picture {
+    let mut random = Random::new(seed);
+    let mut rgb = Vec::new();
+    for _ in 0..3 {
+        let [level, across, down, phase] = [0.6, 0.8, 0.8, 6.0].map(|range| range * random.uniform());
+        for pixel in 0..side * side {
+            let (x, y) = ((pixel % side) as f32, (pixel / side) as f32);
+            let wave = (across * x + down * y + phase).sin();
+            rgb.push((0.2 + level + 0.25 * wave + 0.15 * random.normal()).clamp(0.0, 1.0));
+        }
+    }
+    Picture::from_rgb(side, side, rgb).unwrap()
+}
+
+/// A folder of `count` square photos.
+fn photos(count: u64, side: usize) -> (TempDir, Folder) {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..count {
+        picture(side, 100 + number).save(&directory.path().join(format!("{number:03}.png"))).unwrap();
+    }
+    let folder = Folder::scan(&[directory.path().into()]).unwrap();
+    (directory, folder)
+}
+
+/// A narrow VGG-19 of random weights that treats the edge as a student does, so that a student can match it. The filters have
+/// mean 0: what comes in is positive, and many a channel would always or never fire.
+fn teacher(width: f32, seed: u64) -> Weights {
+    let tensor = |shape: &[usize], data| HostTensor { shape: shape.to_vec(), dtype: DType::F32, data };
+    let eye = (0..9).map(|index| if index % 4 == 0 { 4.0 } else { 0.0 }).collect();
+    let input = [tensor(&[3, 3, 1, 1], eye), tensor(&[3], vec![-2.0; 3])];
+    let mut weights = Weights::random(width, seed);
+    for [weight, _] in &mut weights.convolutions {
+        let count = weight.data.len() / weight.shape[0];
+        for filter in weight.data.chunks_mut(count) {
+            let mean = filter.iter().sum::<f32>() / count as f32;
+            filter.iter_mut().for_each(|w| *w -= mean);
+        }
+    }
+    Weights { convention: Convention::Normalised, input: Some(input), ..weights }
+}
+
+/// A student half as wide as the teachers.
+fn choices() -> encoder::Settings {
+    encoder::Settings {
+        width: TEACHER / 2.0,
+        crops: Crops { size: SIZE, share: [0.5, 1.0], flip: true },
+        calibration: 8,
+        ..encoder::Settings::default()
+    }
+}
+
+fn student(folder: &Folder, choices: encoder::Settings) -> Encoder {
+    Encoder::new(context(), teacher(TEACHER, 1), None, folder.clone(), choices, |_| Ok(())).unwrap()
+}
+
+/// Every choice matters: the schedule and the decay to later steps, the micro-batch to the order of sums.
+fn settings() -> Settings {
+    Settings {
+        batch: 4,
+        micro_batch: Some(2),
+        learning_rate: 2e-3,
+        schedule: Schedule::Cosine { warmup: 2 },
+        weight_decay: 1e-3,
+        clip: Some(1.0),
+        seed: 3,
+    }
+}
+
+fn run(steps: u64, folder: &Path) -> Run {
+    Run {
+        steps,
+        limit: None,
+        folder: folder.into(),
+        resume: false,
+        checkpoint_every: 1000,
+        workers: 2,
+        memory_bytes: 1 << 30,
+    }
+}
+
+fn latest(folder: &Path) -> (u64, Checkpoint) {
+    Checkpoint::latest(folder).unwrap().expect("a checkpoint")
+}
+
+/// All taps as deep as the students go.
+fn layers() -> Vec<Tap> {
+    Tap::all().take(9).collect()
+}

@@ -1,0 +1,127 @@
+//! A loss or a gradient that is not finite.
+
+use std::ops::ControlFlow;
+
+use impasto::gpu::{DeviceTensor, Recorder, Tensor};
+use impasto::io::Picture;
+use impasto::loss;
+use impasto::ops::square_loss::Weight;
+use impasto::ops::vector;
+use impasto::optim::Parameter;
+use impasto::train::{Crops, Folder, Lesson, Loader, Run, Schedule, Settings, train};
+use impasto::{Error, Result};
+
+use crate::{context, latest, run};
+
+const SIDE: usize = 8;
+const CROPS: Crops = Crops { size: SIDE, share: [1.0, 1.0], flip: false };
+
+/// One parameter, drawn to `gain` times the picture. Black pictures do no harm; a white one is one too many.
+struct Fragile {
+    folder: Folder,
+    parameter: Parameter,
+    gain: f32,
+    /// The gradient is this many times too steep.
+    slope: f32,
+}
+
+impl Fragile {
+    fn new(folder: &Folder, gain: f32, slope: f32) -> Self {
+        let value = DeviceTensor::from_values(context(), "tone", [1, 3, SIDE, SIDE], &[1e-4; 3 * SIDE * SIDE]).unwrap();
+        Fragile { folder: folder.clone(), parameter: Parameter::new(context(), value), gain, slope }
+    }
+}
+
+impl Lesson for Fragile {
+    fn streams(&self) -> Vec<(Folder, Crops)> {
+        vec![(self.folder.clone(), CROPS)]
+    }
+
+    fn terms(&self) -> Vec<String> {
+        vec!["distance".into()]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![self.parameter.clone()]
+    }
+
+    fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
+        let (value, gradient) = (rec.pin(&self.parameter.value), rec.pin(&self.parameter.gradient));
+        let target = rec.transient("target", pictures[0].shape);
+        vector::affine(rec, self.gain, pictures[0], 0.0, pictures[0], target)?;
+        let weight = Weight::new(rec, share);
+        let dvalue = loss::content(rec, value, target, weight, losses, 0)?;
+        vector::axpy(rec, self.slope, dvalue, gradient)
+    }
+
+    fn refresh(&self, _: &mut Recorder) -> Result<()> {
+        Ok(())
+    }
+
+    fn sample(&self) -> Result<Picture> {
+        Ok(Picture::new(SIDE, SIDE))
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({ "gain": self.gain })
+    }
+}
+
+#[test]
+fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_is_good() {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..9 {
+        let shade = if number == 4 { 1.0 } else { 0.0 };
+        let picture = Picture::from_rgb(SIDE, SIDE, vec![shade; 3 * SIDE * SIDE]).unwrap();
+        picture.save(&directory.path().join(format!("{number}.png"))).unwrap();
+    }
+    let folder = Folder::scan(&[directory.path().into()]).unwrap();
+    // When the white one comes, for a seed that lets it come neither first nor last.
+    let fatal = |seed| {
+        let mut loader = Loader::start(folder.clone(), CROPS, seed, 0, 1).unwrap();
+        (1..=9).find(|_| loader.next().unwrap()[0] > 0.5).unwrap()
+    };
+    let (seed, step) = (0..).map(|seed| (seed, fatal(seed))).find(|(_, step)| (4..=7).contains(step)).unwrap();
+    let settings = Settings {
+        batch: 1,
+        micro_batch: Some(1),
+        learning_rate: 1e-5,
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        clip: None,
+        seed,
+    };
+    // The square of 1e20 is infinite; that of 1e18 is not, but 1e21 times its derivative is.
+    for (gain, slope, what, place) in [(1e20, 1.0, "the loss", "square loss"), (1e18, 1e21, "the gradient", "tone")] {
+        let kept = tempfile::tempdir().unwrap();
+        let lesson = Fragile::new(&folder, gain, slope);
+        let begin = Run { checkpoint_every: 1, ..run(9, kept.path()) };
+        let mut seen = Vec::new();
+        let error = train(context(), &lesson, &settings, &begin, |progress| {
+            seen.push((progress.steps[0], lesson.parameter.value.read()?));
+            Ok(ControlFlow::Continue(()))
+        });
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::NonFinite { .. }), "{error}");
+        let message = error.to_string();
+        for word in [format!("{what} at step {step} is not finite"), place.into(), "--resume".into()] {
+            assert!(message.contains(&word), "`{word}` is not in\n{message}");
+        }
+        assert_eq!(seen.iter().map(|(step, _)| *step).collect::<Vec<_>>(), (1..step).collect::<Vec<_>>());
+
+        // The last good step's values are there, and finite, and training goes on from them to the same end.
+        let (last, checkpoint) = latest(kept.path());
+        assert_eq!(last, step - 1);
+        let (name, tone) = &checkpoint.tensors[0];
+        assert_eq!((name.as_str(), &tone.data), ("tone", &seen.last().unwrap().1));
+        assert!(tone.data.iter().all(|v| v.is_finite() && *v != 1e-4), "the steps before moved it");
+        let mut again = 0;
+        let resumed =
+            train(context(), &Fragile::new(&folder, gain, slope), &settings, &Run { resume: true, ..begin }, |_| {
+                again += 1;
+                Ok(ControlFlow::Continue(()))
+            });
+        assert_eq!((resumed.unwrap_err().to_string(), again), (message, 0));
+        assert!(latest(kept.path()) == (last, checkpoint));
+    }
+}

@@ -1,0 +1,95 @@
+//! Going on from a checkpoint.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use impasto::train::encoder::{self, Encoder};
+use impasto::train::{Checkpoint, End, Folder, Run, Settings, train};
+
+use crate::{choices, context, latest, photos, run, settings, student};
+
+/// What must agree to the bit: the checkpoint's tensors and the exported ones.
+type Bits = Vec<(String, Vec<usize>, Vec<u32>)>;
+
+fn bits(encoder: &Encoder, folder: &Path) -> Bits {
+    let (_, checkpoint) = latest(folder);
+    let exported = encoder.weights().unwrap().tensors();
+    let all =
+        checkpoint.tensors.into_iter().chain(exported.into_iter().map(|(name, t)| (format!("exported {name}"), t)));
+    all.map(|(name, t)| (name, t.shape, t.data.iter().map(|v| v.to_bits()).collect())).collect()
+}
+
+/// Trains a fresh student, stopped by its observer after step `stop`.
+fn teach(folder: &Folder, settings: &Settings, run: &Run, stop: Option<u64>) -> (Encoder, End) {
+    let encoder = student(folder, choices());
+    let outcome = train(context(), &encoder, settings, run, |progress| {
+        let stop = stop == Some(progress.steps[0]);
+        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    });
+    (encoder, outcome.unwrap().end)
+}
+
+#[test]
+fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
+    let (_photos, folder) = photos(5, 40);
+    let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (encoder, end) = teach(&folder, &settings(), &run(5, whole.path()), None);
+    assert_eq!(end, End::Finished);
+    let expected = bits(&encoder, whole.path());
+    // A weight and a bias of nine layers and four lifts, with two moments each; what is exported has one layer in front.
+    assert_eq!(expected.len(), 3 * 2 * (9 + 4) + 2 * 10);
+
+    let (stopped, end) = teach(&folder, &settings(), &run(5, parts.path()), Some(2));
+    assert_eq!((end, latest(parts.path()).0), (End::Interrupted, 2));
+    assert!(bits(&stopped, parts.path()) != expected);
+    let (resumed, end) = teach(&folder, &settings(), &Run { resume: true, ..run(5, parts.path()) }, None);
+    assert_eq!((end, latest(parts.path()).0), (End::Finished, 5));
+    let got = bits(&resumed, parts.path());
+    for (got, expected) in got.iter().zip(&expected) {
+        assert!(got == expected, "{} {:?} differs", got.0, got.1);
+    }
+    assert_eq!(got.len(), expected.len());
+
+    let (encoder, _) = teach(&folder, &Settings { seed: 4, ..settings() }, &run(5, other.path()), None);
+    let trained = |(name, ..): &&(String, Vec<usize>, Vec<u32>)| !name.starts_with("exported conv0");
+    for (got, expected) in bits(&encoder, other.path()).iter().zip(&expected).filter(|(got, _)| trained(got)) {
+        assert!(got != expected, "{} is the same with another seed", got.0);
+    }
+}
+
+#[test]
+fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
+    let (_photos, folder) = photos(4, 40);
+    let kept = tempfile::tempdir().unwrap();
+    let first = run(1, kept.path());
+    let encoder = student(&folder, choices());
+    let go = |encoder: &Encoder, settings: &Settings, run: &Run| {
+        train(context(), encoder, settings, run, |_| Ok(ControlFlow::Continue(()))).map(|outcome| outcome.step)
+    };
+    let refused = |encoder: &Encoder, settings: Settings, run: &Run, words: &[&str]| {
+        let before = Checkpoint::latest(&run.folder).unwrap();
+        let error = go(encoder, &settings, run).unwrap_err().to_string();
+        for word in words {
+            assert!(error.contains(word), "`{word}` is not in\n{error}");
+        }
+        assert!(Checkpoint::latest(&run.folder).unwrap() == before);
+    };
+    let on = Run { resume: true, ..run(2, kept.path()) };
+    refused(&encoder, settings(), &on, &["no checkpoint to go on from", "leave out --resume"]);
+    assert_eq!(go(&encoder, &settings(), &first).unwrap(), 1);
+    refused(&encoder, settings(), &first, &["holds a checkpoint of step 1", "--resume"]);
+    refused(&encoder, settings(), &run(2, kept.path()), &["holds a checkpoint of step 1", "--resume"]);
+
+    let other = Settings { learning_rate: 1e-3, ..settings() };
+    refused(&encoder, other, &on, &["was trained with learning_rate 0.002", "0.001 is asked for"]);
+    refused(&encoder, Settings { clip: None, ..settings() }, &on, &["was trained with clip 1.0", "null is asked for"]);
+    refused(&encoder, Settings { seed: 9, ..settings() }, &on, &["was trained with seed 3", "9 is asked for"]);
+    refused(&encoder, Settings { micro_batch: Some(1), ..settings() }, &on, &["micro_batch 2", "1 is asked for"]);
+    let wider = student(&folder, encoder::Settings { width: 0.07, ..choices() });
+    refused(&wider, settings(), &on, &["was trained with encoder.width 0.05, and 0.07 is asked for"]);
+    let (_more, more) = photos(5, 40);
+    refused(&student(&more, choices()), settings(), &on, &["was trained with pictures 4", "5 is asked for"]);
+
+    // What was chosen by itself before need not be named again.
+    assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);
+}

@@ -1,0 +1,136 @@
+//! The closed-form start of a student.
+
+use impasto::eval::encoder::{Agreement, features};
+use impasto::nets::vgg19::Weights;
+use impasto::nets::{Tap, Vgg19};
+use impasto::ops::pool::Kind;
+use impasto::train::Folder;
+use impasto::train::encoder::{Encoder, Settings};
+
+use crate::{SIZE, TEACHER, choices, context, photos, picture, student, teacher};
+
+/// How well nets agree with the teacher on photos that nobody has seen.
+pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Agreement> {
+    let [narrow, real] = [narrow, teacher].map(|weights| Vgg19::new(context(), weights, Kind::Max).unwrap());
+    let taps: Vec<Tap> = Tap::style().collect();
+    let pictures = (0..64).map(|number| Ok(picture(SIZE, 5000 + number)));
+    let agreements = features(&narrow, &real, &taps, pictures, || ()).unwrap();
+    let names: Vec<_> = agreements.iter().map(|at| at.tap.as_str()).collect();
+    assert_eq!(names, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]);
+    agreements
+}
+
+fn start(teacher: &Weights, folder: &Folder, settings: Settings, init: Option<&Weights>) -> Weights {
+    let encoder = Encoder::new(context(), teacher.clone(), init, folder.clone(), settings, |_| Ok(())).unwrap();
+    encoder.weights().unwrap()
+}
+
+/// The net with every channel twice, once as it is and once half as strong: what reads them takes a part from each.
+fn doubled(mut weights: Weights) -> Weights {
+    let mut inputs = 3;
+    for [weight, bias] in &mut weights.convolutions {
+        let rows: Vec<f32> = if inputs == 3 {
+            weight.data.clone()
+        } else {
+            // 0.6 of a channel and 0.8 of half of it are the channel.
+            weight
+                .data
+                .chunks(9)
+                .flat_map(|window| [0.6, 0.8].map(|part| window.iter().map(move |w| part * w)))
+                .flatten()
+                .collect()
+        };
+        let width = if inputs == 3 { 27 } else { 18 * weight.shape[1] };
+        let twice = |row: &[f32]| [1.0, 0.5].map(|scale| row.iter().map(|v| scale * v).collect::<Vec<_>>()).concat();
+        weight.data = rows.chunks(width).flat_map(twice).collect();
+        bias.data = bias.data.chunks(1).flat_map(twice).collect();
+        weight.shape = vec![bias.data.len(), width / 9, 3, 3];
+        bias.shape = vec![bias.data.len()];
+        inputs = bias.data.len();
+    }
+    weights
+}
+
+#[test]
+fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than_chance() {
+    let (_photos, folder) = photos(96, SIZE);
+    let settings = |width| Settings { width, calibration: 96, ..choices() };
+    let teacher = teacher(TEACHER, 1);
+    for at in agreements(&start(&teacher, &folder, settings(TEACHER), None), &teacher) {
+        assert!(at.correlation > 0.999, "{at:?}");
+    }
+    let half = agreements(&start(&teacher, &folder, settings(TEACHER / 2.0), None), &teacher);
+    let chance = agreements(&Weights::random(TEACHER / 2.0, 9), &teacher);
+    // No channel of a random net is a mix of others, so that half of them cannot be all.
+    for (half, chance) in half.iter().zip(&chance) {
+        println!("{half:?}\n  by chance {chance:?}");
+        assert!(half.correlation > 1.5 * chance.correlation.max(0.05), "{half:?} {chance:?}");
+        assert!(half.relative_error < chance.relative_error, "{half:?} {chance:?}");
+    }
+}
+
+#[test]
+fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
+    let (_photos, folder) = photos(96, SIZE);
+    let twins = doubled(teacher(TEACHER / 2.0, 1));
+    let settings = Settings { calibration: 96, ..choices() };
+    let start = start(&twins, &folder, settings, None);
+    assert_eq!(start.convolutions[8][1].data.len() * 2, twins.convolutions[8][1].data.len());
+    let chance = agreements(&Weights::random(TEACHER / 2.0, 9), &twins);
+    for (at, chance) in agreements(&start, &twins).iter().zip(&chance) {
+        assert!(at.correlation > 0.999 && at.relative_error < 0.02, "{at:?}");
+        assert!(chance.correlation < 0.9 && chance.relative_error > 0.3, "{chance:?}");
+    }
+}
+
+#[test]
+fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width() {
+    let (_photos, folder) = photos(8, 40);
+    // Of another teacher, so that nothing else leads to these layers.
+    let whole = start(&teacher(TEACHER, 2), &folder, choices(), None);
+    let shallow = Weights { convolutions: whole.convolutions[..4].to_vec(), ..whole.clone() };
+    let names = |weights: &Weights| {
+        let tensors = weights.tensors().into_iter();
+        tensors.map(|(name, t)| (name, t.shape)).collect::<Vec<_>>()
+    };
+    let mut told = Vec::new();
+    let encoder = Encoder::new(context(), teacher(TEACHER, 1), Some(&shallow), folder.clone(), choices(), |tap| {
+        told.push(tap);
+        Ok(())
+    });
+    assert_eq!(told, crate::layers());
+    let encoder = encoder.unwrap();
+    let parameters = impasto::train::Lesson::parameters(&encoder);
+    for (index, (parameter, given)) in parameters.iter().zip(shallow.convolutions.iter().flatten()).enumerate() {
+        assert!(parameter.value.read().unwrap() == given.data, "{index}: {}", parameter.name);
+    }
+    assert_eq!(names(&encoder.weights().unwrap()), names(&whole));
+
+    let other = Weights::random(0.07, 3);
+    let refused = Encoder::new(context(), teacher(TEACHER, 1), Some(&other), folder.clone(), choices(), |_| Ok(()));
+    let message = refused.err().unwrap().to_string();
+    assert!(message.contains("--init must be a net of 3 channels, got 4 at relu1_1"), "{message}");
+    // Wider than what it learns from it cannot be.
+    let wide = Settings { width: 0.2, ..choices() };
+    let refused = Encoder::new(context(), teacher(TEACHER, 1), None, folder, wide, |_| Ok(()));
+    let message = refused.err().expect("a student wider than its teacher").to_string();
+    assert!(message.contains("--width") && message.contains("relu1_1"), "{message}");
+}
+
+#[test]
+fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
+    let (_photos, folder) = photos(2, 40);
+    let refused = |teacher: Weights, settings: Settings, words: &str| {
+        let message = Encoder::new(context(), teacher, None, folder.clone(), settings, |_| Ok(())).err().unwrap();
+        assert!(message.to_string().contains(words), "`{words}` is not in\n{message}");
+    };
+    let crop = |size| Settings { crops: impasto::train::Crops { size, ..choices().crops }, ..choices() };
+    refused(teacher(TEACHER, 1), crop(15), "--crop must be at least 16 px, got 15");
+    refused(teacher(TEACHER, 1), Settings { width: 0.0, ..choices() }, "--width must be above 0, at most 1, got 0");
+    refused(teacher(TEACHER, 1), Settings { width: f32::NAN, ..choices() }, "--width");
+    let mut shallow = teacher(TEACHER, 1);
+    shallow.convolutions.truncate(8);
+    refused(shallow, choices(), "--teacher must be weights to relu4_1, got a shallower net");
+    // As small as is allowed.
+    student(&folder, crop(16));
+}
