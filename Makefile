@@ -29,12 +29,10 @@ demo: setup
 	@cargo build --release --quiet --example draw_samples
 	@mkdir -p out
 	./target/release/examples/draw_samples out
-	@echo "No VGG-19 weights come with the project yet: the demo uses a VGG of random weights. It carries colour and"
-	@echo "texture; trained weights paint better (README.md, 'Weights')."
-	./target/release/impasto stylize out/landscape.png --style out/strokes.png --vgg random \
-	  --size 256 --steps 25 -o out/landscape-strokes.png
-	./target/release/impasto stylize out/landscape.png --style out/marble.png --vgg random \
-	  --size 256 --steps 25 -o out/landscape-marble.png
+	./target/release/impasto stylize out/landscape.png --style out/strokes.png --vgg compact \
+	  --size 256 --steps 30 -o out/landscape-strokes.png
+	./target/release/impasto stylize out/landscape.png --style out/marble.png --vgg compact \
+	  --size 256 --steps 30 -o out/landscape-marble.png
 
 test:
 	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"
