@@ -4,12 +4,17 @@ mod checkpoint;
 pub mod curve;
 mod dataset;
 pub mod encoder;
+mod lesson;
 mod run;
 mod schedule;
+mod settings;
+mod training;
 
 pub use checkpoint::Checkpoint;
 pub use dataset::{Crops, Folder, Loader};
-pub use run::{End, Lesson, Outcome, Progress, Run, Settings, check, train};
+pub use lesson::Lesson;
+pub use run::{End, Outcome, Progress, Run, check, train};
 pub use schedule::Schedule;
+pub use settings::Settings;
 
-pub(crate) use run::Training;
+pub(crate) use training::Training;

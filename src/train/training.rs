@@ -1,0 +1,222 @@
+//! The state of a run in memory, and one step of it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Checkpoint, Lesson, Settings};
+use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder};
+use crate::io::HostTensor;
+use crate::optim::{AdamOptions, Parameter, ParameterAdam};
+use crate::{Error, Result};
+
+/// One micro-batch as a program.
+struct Pass {
+    program: Program,
+    pictures: Vec<DeviceTensor>,
+    losses: DeviceTensor,
+}
+
+fn record_pass(
+    context: &Context,
+    lesson: &dyn Lesson,
+    batch: usize,
+    micro: usize,
+) -> Result<(Recorder, Vec<DeviceTensor>, DeviceTensor)> {
+    let pictures: Vec<_> = lesson
+        .streams()
+        .iter()
+        .enumerate()
+        .map(|(index, (_, crops))| {
+            DeviceTensor::new(context, format!("pictures {index}"), [micro, 3, crops.size, crops.size])
+        })
+        .collect();
+    let losses = DeviceTensor::new(context, "loss terms", [lesson.terms().len()]);
+    let mut rec = Recorder::new(context);
+    let inputs: Vec<_> = pictures.iter().map(|tensor| rec.pin(tensor)).collect();
+    let slots = rec.pin(&losses);
+    lesson.record(&mut rec, &inputs, slots, micro as f32 / batch as f32)?;
+    Ok((rec, pictures, losses))
+}
+
+/// The largest divisor of the batch whose plan fits; one picture is tried whatever it needs.
+pub(super) fn choose_micro_batch(
+    context: &Context,
+    lesson: &dyn Lesson,
+    settings: &Settings,
+    memory_bytes: u64,
+) -> Result<usize> {
+    if let Some(micro) = settings.micro_batch {
+        return Ok(micro);
+    }
+    for micro in (2..=settings.batch).rev().filter(|micro| settings.batch.is_multiple_of(*micro)) {
+        let memory = record_pass(context, lesson, settings.batch, micro).and_then(|(rec, ..)| rec.memory());
+        match memory {
+            Ok(memory) if memory.peak_bytes() <= memory_bytes => return Ok(micro),
+            Ok(_) | Err(Error::TooLarge { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(1)
+}
+
+/// The state of a run in memory: what a checkpoint keeps, and the programs that change it.
+pub(crate) struct Training {
+    parameters: Vec<Parameter>,
+    settings: Settings,
+    pass: Pass,
+    adam: ParameterAdam,
+    update: Program,
+    /// Everything that a checkpoint keeps, by name.
+    kept: Vec<(String, DeviceTensor)>,
+    pub(super) step: u64,
+    pub(super) seconds: f64,
+}
+
+impl Training {
+    pub(crate) fn new(context: &Context, lesson: &dyn Lesson, settings: Settings, micro: usize) -> Result<Self> {
+        let (rec, pictures, losses) = record_pass(context, lesson, settings.batch, micro)?;
+        let pass = Pass { program: rec.finish()?, pictures, losses };
+        let parameters = lesson.parameters();
+        let options = AdamOptions {
+            learning_rate: settings.learning_rate as f32,
+            weight_decay: settings.weight_decay,
+            clip: settings.clip,
+            ..AdamOptions::default()
+        };
+        let mut adam = ParameterAdam::new(context, &parameters, options)?;
+        let mut rec = Recorder::new(context);
+        adam.record(&mut rec)?;
+        lesson.refresh(&mut rec)?;
+        let update = rec.finish()?;
+        let mut kept: Vec<_> = parameters.iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+        kept.extend(adam.state());
+        kept.extend(lesson.state());
+        Ok(Training { parameters, settings, pass, adam, update, kept, step: 0, seconds: 0.0 })
+    }
+
+    pub(super) fn header(&self, lesson: &dyn Lesson) -> Result<serde_json::Value> {
+        let settings = serde_json::to_value(&self.settings);
+        let settings = settings.map_err(|error| Error::argument("checkpoint", "settings", "JSON", error))?;
+        Ok(serde_json::json!({
+            "step": self.step, "seconds": self.seconds,
+            "settings": settings, "lesson": lesson.settings(),
+        }))
+    }
+
+    pub(super) fn save(&self, folder: &Path, lesson: &dyn Lesson) -> Result<PathBuf> {
+        let tensors = self
+            .kept
+            .iter()
+            .map(|(name, tensor)| Ok((name.clone(), HostTensor::new(tensor.shape().dims(), tensor.read()?)?)));
+        let checkpoint = Checkpoint { header: self.header(lesson)?, tensors: tensors.collect::<Result<_>>()? };
+        checkpoint.save(folder, self.step, 2)
+    }
+
+    /// Takes up a checkpoint: its tensors, its step, its time.
+    pub(super) fn restore(
+        &mut self,
+        context: &Context,
+        lesson: &dyn Lesson,
+        folder: &Path,
+        checkpoint: &Checkpoint,
+    ) -> Result<()> {
+        for (name, tensor) in &self.kept {
+            let found = checkpoint.tensors.iter().find(|(other, _)| other == name).map(|(_, found)| found);
+            let Some(found) = found.filter(|found| found.shape == tensor.shape().dims()) else {
+                let reason = format!("holds no tensor {name} of shape {}; it is another training's", tensor.shape());
+                return Err(Error::weights(folder, reason));
+            };
+            tensor.write(&found.data)?;
+        }
+        self.step = checkpoint.header["step"].as_u64().unwrap_or(0);
+        self.seconds = checkpoint.header["seconds"].as_f64().unwrap_or(0.0);
+        let mut rec = Recorder::new(context);
+        lesson.refresh(&mut rec)?;
+        rec.finish()?.run()
+    }
+
+    /// One step of `steps`: every micro-batch, then the update. `next` gives the next picture of a stream. Gives the loss's
+    /// terms and the norm of the gradients.
+    pub(crate) fn step(
+        &mut self,
+        steps: u64,
+        mut next: impl FnMut(usize) -> Result<Vec<f32>>,
+    ) -> Result<(Vec<f64>, f32)> {
+        let mut sums = vec![0.0; self.pass.losses.shape().count()];
+        let micro = self.pass.pictures.first().map_or(1, |tensor| tensor.shape().dims()[0]);
+        for _ in 0..self.settings.batch / micro {
+            for (stream, tensor) in self.pass.pictures.iter().enumerate() {
+                let mut values = Vec::with_capacity(tensor.shape().count());
+                for _ in 0..micro {
+                    values.extend(next(stream)?);
+                }
+                tensor.write(&values)?;
+            }
+            self.pass.program.submit()?;
+            for (sum, value) in sums.iter_mut().zip(self.pass.losses.read()?) {
+                *sum += f64::from(value);
+            }
+            if sums.iter().any(|value| !value.is_finite()) {
+                return Err(self.blame("the loss"));
+            }
+        }
+        self.adam.set(&self.update, self.step + 1, self.learning_rate(steps) as f32);
+        self.update.submit()?;
+        self.step += 1;
+        let norm = self.adam.norm()?;
+        if !norm.is_finite() {
+            return Err(self.blame_gradient());
+        }
+        Ok((sums, norm))
+    }
+
+    /// Floating-point operations and bytes touched of one step.
+    pub(crate) fn work(&self) -> [u64; 2] {
+        let micro = self.pass.pictures.first().map_or(1, |tensor| tensor.shape().dims()[0]);
+        let passes = (self.settings.batch / micro) as u64;
+        [Program::flops, Program::bytes].map(|of| passes * of(&self.pass.program) + of(&self.update))
+    }
+
+    pub(super) fn learning_rate(&self, steps: u64) -> f64 {
+        self.settings.schedule.at(self.settings.learning_rate, self.step, steps)
+    }
+
+    /// Finds which dispatch made a value that is not finite in the step under way.
+    fn blame(&self, what: &str) -> Error {
+        let cleared = self.pass.losses.write(&vec![0.0; self.pass.losses.shape().count()]);
+        let place = match cleared.and_then(|()| self.pass.program.find_non_finite()) {
+            Err(error) => return error,
+            Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
+        };
+        self.not_finite(what, self.step + 1, place)
+    }
+
+    /// Finds which parameter's gradient was not finite in the step just done, by what it left in the moments: the gradients
+    /// themselves are gone.
+    fn blame_gradient(&self) -> Error {
+        let mut place = "the global norm".to_string();
+        let parameters = &self.parameters;
+        for (parameter, moments) in parameters.iter().zip(self.adam.state().chunks(2)) {
+            let mut broken = false;
+            for (_, moment) in moments {
+                match moment.read() {
+                    Err(error) => return error,
+                    Ok(values) => broken |= values.iter().any(|value| !value.is_finite()),
+                }
+            }
+            if broken {
+                place = format!("that of {}", parameter.name);
+                break;
+            }
+        }
+        self.not_finite("the gradient", self.step, place)
+    }
+
+    fn not_finite(&self, what: &str, step: u64, place: String) -> Error {
+        let help = "lower --learning-rate or --clip; the last checkpoint is kept, --resume goes on from it".into();
+        Error::NonFinite { what: format!("{what} at step {step}"), place, help }
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        self.pass.program.memory().clone().join(self.update.memory().clone())
+    }
+}
