@@ -22,6 +22,8 @@ mod lbfgs;
 mod losses;
 #[path = "ops/mean_std.rs"]
 mod mean_std;
+#[path = "ops/norm.rs"]
+mod norm;
 #[path = "ops/not_a_number.rs"]
 mod not_a_number;
 #[path = "ops/pad.rs"]

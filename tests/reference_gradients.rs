@@ -7,6 +7,8 @@ mod reference;
 mod comparison;
 #[path = "reference/checks/convolution.rs"]
 mod convolution;
+#[path = "reference/checks/normalisation.rs"]
+mod normalisation;
 #[path = "reference/checks/optimisers.rs"]
 mod optimisers;
 #[path = "reference/checks/pooling.rs"]

@@ -20,6 +20,7 @@ shaders![
     "lib/index.wgsl",
     "lib/reduce.wgsl",
     "mean_std.wgsl",
+    "norm.wgsl",
     "pad.wgsl",
     "pool.wgsl",
     "relu.wgsl",

@@ -9,6 +9,7 @@ pub mod conv2d;
 pub mod gram;
 pub mod lbfgs;
 pub mod mean_std;
+pub mod norm;
 pub mod pad;
 pub mod pool;
 pub mod relu;
@@ -27,6 +28,7 @@ pub fn kernels() -> Vec<Kernel> {
         gram::kernels(),
         lbfgs::kernels(),
         mean_std::kernels(),
+        norm::kernels(),
         pad::kernels(),
         pool::kernels(),
         relu::kernels(),
@@ -53,6 +55,8 @@ pub fn layouts() -> Vec<Layout> {
         lbfgs::Params::layout(),
         lbfgs::StoreParams::layout(),
         mean_std::Params::layout(),
+        norm::Params::layout(),
+        norm::TrackParams::layout(),
         pad::Params::layout(),
         pool::Params::layout(),
         square_loss::Params::layout(),

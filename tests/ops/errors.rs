@@ -3,6 +3,7 @@
 use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use impasto::ops::clip::{self, Limit};
 use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
@@ -168,6 +169,48 @@ fn statistics_and_losses() {
         let [x, losses] = [filled(rec, [7, 7]), filled(rec, [1, 1])];
         total_variation::forward(rec, x, 1.0, losses, 0)
     });
+}
+
+#[test]
+fn normalisations() {
+    type Shapes = ([usize; 2], [usize; 4], [usize; 2]);
+    let right: Shapes = ([3, 3], [2, 3, 4, 5], [3, 3]);
+    let record = |rec: &mut Recorder, over: Over, (affine, dy, gradients): Shapes| {
+        let pair = |rec: &mut Recorder, [gamma, beta]: [usize; 2]| Affine {
+            gamma: filled(rec, [gamma]),
+            beta: filled(rec, [beta]),
+        };
+        let (x, dy) = (filled(rec, [2, 3, 4, 5]), filled(rec, dy));
+        let (affine, gradients) = (pair(rec, affine), pair(rec, gradients));
+        let (_, statistics) = Norm { over: Over::Batch, relu: true }.forward(rec, x, affine)?;
+        Norm { over, relu: true }.backward(rec, x, statistics, affine, dy, gradients)
+    };
+    refused("norm", "gamma", |rec| record(rec, Over::Batch, ([2, 3], right.1, right.2)));
+    refused("norm", "beta", |rec| record(rec, Over::Batch, ([3, 4], right.1, right.2)));
+    refused("norm gradient", "mean", |rec| record(rec, Over::Instance, right));
+    refused("norm gradient", "dy", |rec| record(rec, Over::Batch, (right.0, [2, 3, 5, 4], right.2)));
+    refused("norm gradient", "dgamma", |rec| record(rec, Over::Batch, (right.0, right.1, [2, 3])));
+    refused("norm gradient", "dbeta", |rec| record(rec, Over::Batch, (right.0, right.1, [3, 4])));
+    for context in contexts() {
+        record(&mut Recorder::new(context), Over::Batch, right).unwrap();
+    }
+
+    let track = |rec: &mut Recorder, [mean, variance, running_mean, running_variance]: [usize; 4], count: usize| {
+        let pair = |rec: &mut Recorder, mean: usize, variance: usize| Statistics {
+            mean: filled(rec, [mean]),
+            variance: filled(rec, [variance]),
+        };
+        let (statistics, running) = (pair(rec, mean, variance), pair(rec, running_mean, running_variance));
+        norm::track(rec, statistics, count, 0.1, running)
+    };
+    let op = "norm tracking";
+    refused(op, "mean", |rec| track(rec, [4, 3, 3, 3], 2));
+    refused(op, "variance", |rec| track(rec, [3, 4, 3, 3], 2));
+    refused(op, "running variance", |rec| track(rec, [3, 3, 3, 4], 2));
+    refused(op, "count", |rec| track(rec, [3, 3, 3, 3], 1));
+    for context in contexts() {
+        track(&mut Recorder::new(context), [3, 3, 3, 3], 2).unwrap();
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use impasto::Result;
 use impasto::gpu::{DeviceTensor, Recorder, Shape, Tensor};
 use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
@@ -35,6 +36,22 @@ fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
     Ok(if weights { dweights } else { dbias })
 }
 
+/// A normalisation of an input, or the gradient of its input from a gradient.
+fn normalisation(rec: &mut Recorder, x: Tensor, over: Over, gradient: bool) -> Result<Tensor> {
+    let norm = Norm { over, relu: true };
+    let mut filled = |shape: Shape, value| {
+        let tensor = rec.transient("filled", shape);
+        vector::fill(rec, tensor, value).map(|()| tensor)
+    };
+    // The offset lifts all above the ReLU's corner, below which a gradient does not count.
+    let affine = Affine { gamma: filled([2].into(), 1.0)?, beta: filled([2].into(), 9.0)? };
+    let gradients = Affine { gamma: filled([2].into(), 0.0)?, beta: filled([2].into(), 0.0)? };
+    let ones = filled(SHAPE.into(), 1.0)?;
+    let (x, dy) = if gradient { (ones, x) } else { (x, ones) };
+    let (y, statistics) = norm.forward(rec, x, affine)?;
+    if gradient { norm.backward(rec, x, statistics, affine, dy, gradients) } else { Ok(y) }
+}
+
 fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>) -> Result<Tensor> {
     let losses = rec.transient("losses", [1]);
     record(rec, losses)?;
@@ -43,7 +60,7 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 18] = [
+const OPERATIONS: [(&str, Operation); 22] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("convolution's weight gradient", |rec, x| parameters(rec, x, true)),
@@ -55,6 +72,10 @@ const OPERATIONS: [(&str, Operation); 18] = [
     ("Gram matrix", |rec, x| gram::forward(rec, x, 1.0)),
     ("mean", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.0)),
     ("deviation", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.1)),
+    ("instance normalisation", |rec, x| normalisation(rec, x, Over::Instance, false)),
+    ("instance normalisation's gradient", |rec, x| normalisation(rec, x, Over::Instance, true)),
+    ("batch normalisation", |rec, x| normalisation(rec, x, Over::Batch, false)),
+    ("batch normalisation's gradient", |rec, x| normalisation(rec, x, Over::Batch, true)),
     ("square loss", |rec, x| {
         let target = rec.transient("target", SHAPE);
         vector::fill(rec, target, 0.0)?;

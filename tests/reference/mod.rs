@@ -14,6 +14,7 @@ pub mod lbfgs;
 pub mod line_search;
 pub mod loss;
 pub mod mean_std;
+pub mod norm;
 pub mod pool;
 pub mod relu;
 pub mod total_variation;

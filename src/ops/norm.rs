@@ -1,0 +1,238 @@
+//! Instance and batch normalisation. Maths: shaders/norm.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Shape, Tensor, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "norm.wgsl";
+
+/// What is added to a variance under the root.
+pub const EPSILON: f32 = 1e-5;
+
+/// Workgroups to aim at when planes are cut into runs, and the fewest pixels of a run.
+const WORKGROUPS: usize = 1024;
+const LEAST_RUN: usize = 1024;
+
+super::params! {
+    /// Pixels of a plane, planes, the run that a workgroup works on, elements that share a mean, and ε.
+    Params for "norm.wgsl": "moments", "params" { pixels: u32, planes: u32, run: u32, count: u32, epsilon: f32 }
+}
+
+super::params! {
+    /// How far running statistics move, and what makes a variance unbiased.
+    TrackParams for "norm.wgsl": "track", "track_params" { momentum: f32, correction: f32 }
+}
+
+/// What shares a mean and a variance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Over {
+    /// The pixels of one channel of one image.
+    #[default]
+    Instance,
+    /// The pixels of one channel of all images.
+    Batch,
+}
+
+/// A normalising layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Norm {
+    /// What shares a mean and a variance.
+    pub over: Over,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+/// Means and (biased) variances: `[N, C]` for [`Over::Instance`], `[C]` for [`Over::Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics {
+    /// Means.
+    pub mean: Tensor,
+    /// Variances.
+    pub variance: Tensor,
+}
+
+/// The factor and the offset of every channel, both `[C]`, or their gradients.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine {
+    /// Factors.
+    pub gamma: Tensor,
+    /// Offsets.
+    pub beta: Tensor,
+}
+
+fn kernel(entry: &'static str, relu: bool) -> Kernel {
+    Kernel::new(SHADER, entry).set("RELU", relu)
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    let plain = ["moments", "statistics", "parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry));
+    let with_relu =
+        ["normalise", "gradient_parts", "input_gradient"].map(|e| [false, true].map(|relu| kernel(e, relu)));
+    [plain.to_vec(), with_relu.concat()].concat()
+}
+
+/// Asserts that both tensors of a pair have that shape.
+fn check_pair(op: &str, pair: [(&str, Tensor); 2], shape: Shape) -> Result<()> {
+    match pair.into_iter().find(|(_, tensor)| tensor.shape != shape) {
+        Some((name, tensor)) => Err(Error::argument(op, name, shape.to_string(), tensor.shape)),
+        None => Ok(()),
+    }
+}
+
+/// The sizes that a dispatch needs.
+struct Sizes {
+    params: Params,
+    /// Of a pass over all planes, run by run.
+    groups: [u32; 3],
+    /// Runs of all planes.
+    parts: usize,
+    statistics: Shape,
+    affine: Shape,
+}
+
+impl Norm {
+    fn sizes(&self, op: &str, x: Tensor) -> Result<Sizes> {
+        let [n, c, height, width] = x.shape.nchw(op, "x")?;
+        let (planes, pixels) = (n * c, height * width);
+        let run = pixels.div_ceil(WORKGROUPS.div_ceil(planes)).max(LEAST_RUN);
+        let runs = pixels.div_ceil(run);
+        let (statistics, images) = match self.over {
+            Over::Instance => ([n, c].into(), 1),
+            Over::Batch => ([c].into(), n),
+        };
+        let params = Params {
+            pixels: pixels as u32,
+            planes: planes as u32,
+            run: run as u32,
+            count: (images * pixels) as u32,
+            epsilon: EPSILON,
+        };
+        let groups = [c as u32, runs as u32, n as u32];
+        Ok(Sizes { params, groups, parts: runs * planes, statistics, affine: [c].into() })
+    }
+
+    /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it.
+    pub fn forward(&self, rec: &mut Recorder, x: Tensor, affine: Affine) -> Result<(Tensor, Statistics)> {
+        let Sizes { params, groups, parts, statistics, .. } = self.sizes("norm", x)?;
+        let partial = rec.transient("moments of runs", [parts, 2]);
+        rec.dispatch(
+            Dispatch::new(Kernel::new(SHADER, "moments"), "norm moments")
+                .bind("x", x)
+                .bind("partial", partial)
+                .params(&params)
+                .groups(groups)
+                .flops(5 * x.shape.count() as u64),
+        )?;
+        let [mean, variance] = ["mean", "variance"].map(|name| rec.transient(name, statistics));
+        rec.dispatch(
+            Dispatch::new(Kernel::new(SHADER, "statistics"), "norm statistics")
+                .bind("parts", partial)
+                .bind("mean", mean)
+                .bind("variance", variance)
+                .params(&params)
+                .groups(linear_groups(statistics.count(), 64))
+                .flops(8 * parts as u64),
+        )?;
+        let statistics = Statistics { mean, variance };
+        Ok((self.apply(rec, x, statistics, affine)?, statistics))
+    }
+
+    /// `y` with statistics known before: the running ones of a net that is trained.
+    pub fn apply(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Tensor> {
+        let Sizes { params, groups, .. } = self.check("norm", x, statistics, affine)?;
+        let y = rec.transient("normalised", x.shape);
+        rec.dispatch(
+            Dispatch::new(kernel("normalise", self.relu), "norm")
+                .bind("x", x)
+                .bind("mean_of_x", statistics.mean)
+                .bind("variance_of_x", statistics.variance)
+                .bind("gamma", affine.gamma)
+                .bind("beta", affine.beta)
+                .bind("y", y)
+                .params(&params)
+                .groups(groups)
+                .flops(4 * x.shape.count() as u64),
+        )?;
+        Ok(y)
+    }
+
+    /// `dx`, shaped as `x`; adds to `gradients` those of `affine`. `statistics` is what [`forward`](Norm::forward) gave.
+    pub fn backward(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        statistics: Statistics,
+        affine: Affine,
+        dy: Tensor,
+        gradients: Affine,
+    ) -> Result<Tensor> {
+        const OP: &str = "norm gradient";
+        let Sizes { params, groups, parts, affine: channels, .. } = self.check(OP, x, statistics, affine)?;
+        if dy.shape != x.shape {
+            return Err(Error::argument(OP, "dy", format!("shaped as x, {}", x.shape), dy.shape));
+        }
+        check_pair(OP, [("dgamma", gradients.gamma), ("dbeta", gradients.beta)], channels)?;
+        let pass = |entry, label: &str| {
+            Dispatch::new(kernel(entry, self.relu), label)
+                .bind("x", x)
+                .bind("dy", dy)
+                .bind("mean_of_x", statistics.mean)
+                .bind("variance_of_x", statistics.variance)
+                .bind("gamma", affine.gamma)
+                .bind("beta", affine.beta)
+                .params(&params)
+                .groups(groups)
+                .flops(8 * x.shape.count() as u64)
+        };
+        let partial = rec.transient("gradients of runs", [parts, 2]);
+        rec.dispatch(pass("gradient_parts", "norm gradient parts").bind("partial", partial))?;
+        let means = rec.transient("mean gradients", [statistics.mean.shape.count(), 2]);
+        rec.dispatch(
+            Dispatch::new(Kernel::new(SHADER, "parameter_gradients"), "norm parameter gradients")
+                .bind("parts", partial)
+                .bind("means", means)
+                .bind("dgamma", gradients.gamma)
+                .bind("dbeta", gradients.beta)
+                .params(&params)
+                .groups(linear_groups(channels.count(), 64))
+                .flops(2 * parts as u64),
+        )?;
+        let dx = rec.transient("norm gradient", x.shape);
+        rec.dispatch(pass("input_gradient", "norm gradient").bind("means_of_domain", means).bind("dx", dx))?;
+        Ok(dx)
+    }
+
+    fn check(&self, op: &str, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Sizes> {
+        let sizes = self.sizes(op, x)?;
+        check_pair(op, [("mean", statistics.mean), ("variance", statistics.variance)], sizes.statistics)?;
+        check_pair(op, [("gamma", affine.gamma), ("beta", affine.beta)], sizes.affine)?;
+        Ok(sizes)
+    }
+}
+
+/// Moves `running` by `momentum` toward the statistics of a batch (all `[C]`), each of `count` = N·H·W elements; running
+/// variances are unbiased.
+pub fn track(
+    rec: &mut Recorder,
+    statistics: Statistics,
+    count: usize,
+    momentum: f32,
+    running: Statistics,
+) -> Result<()> {
+    const OP: &str = "norm tracking";
+    if count < 2 {
+        return Err(Error::argument(OP, "count", "2 elements or more, for a variance", count));
+    }
+    let shape = running.mean.shape;
+    check_pair(OP, [("mean", statistics.mean), ("variance", statistics.variance)], shape)?;
+    check_pair(OP, [("running mean", running.mean), ("running variance", running.variance)], shape)?;
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "track"), "norm tracking")
+            .bind("mean_of_x", statistics.mean)
+            .bind("variance_of_x", statistics.variance)
+            .bind("running_mean", running.mean)
+            .bind("running_variance", running.variance)
+            .params(&TrackParams { momentum, correction: (count as f64 / (count - 1) as f64) as f32 })
+            .groups(linear_groups(shape.count(), 64)),
+    )
+}

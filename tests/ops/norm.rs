@@ -1,0 +1,141 @@
+//! Instance and batch normalisation.
+
+use impasto::ops::norm::{self, Affine, EPSILON, Norm, Over, Statistics};
+use impasto::ops::vector;
+
+use crate::harness::{EXACT, SUM, check};
+use crate::reference::norm as reference;
+use crate::reference::{Array, indices};
+
+/// Every layer there is, with the oracle's description of it.
+fn layers() -> impl Iterator<Item = (Norm, reference::Norm)> {
+    indices([2, 2]).map(|flags| {
+        let [batch, relu] = flags.map(|flag| flag == 1);
+        let over = if batch { Over::Batch } else { Over::Instance };
+        (Norm { over, relu }, reference::Norm { batch, relu, eps: EPSILON.into() })
+    })
+}
+
+/// What the device calls the oracle's `[1, C]` of a batch is `[C]`.
+fn shaped(over: Over, statistics: [Array; 2]) -> [Array; 2] {
+    statistics.map(|array| if over == Over::Batch { Array::vector(array.data) } else { array })
+}
+
+fn sum(a: &Array, b: &Array) -> Array {
+    Array::new(&a.shape, a.data.iter().zip(&b.data).map(|(a, b)| a + b).collect())
+}
+
+struct Problem {
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    dy: Array,
+    /// Gradients that are there before.
+    earlier: [Array; 2],
+}
+
+impl Problem {
+    fn new(x: Array) -> Self {
+        let channels = &x.shape[1..2];
+        let [gamma, beta, dgamma, dbeta] = [130, 131, 132, 133].map(|seed| Array::random(channels, seed));
+        let dy = Array::random(&x.shape, 134);
+        Problem { x, gamma, beta, dy, earlier: [dgamma, dbeta] }
+    }
+
+    fn check(&self, layer: Norm, spec: reference::Norm) {
+        let Problem { x, gamma, beta, dy, earlier } = self;
+        let statistics = reference::statistics(spec, x);
+        let z = reference::affine(spec, x, &statistics, gamma, beta);
+        assert!(z.data.iter().all(|z| z.abs() > 2e-6), "f32 may take another side of the ReLU's corner");
+        let y = reference::forward(spec, x, gamma, beta);
+        let [mean, variance] = shaped(layer.over, statistics);
+        let [dx, dgamma, dbeta] = reference::backward(spec, x, gamma, beta, dy);
+        let [dgamma, dbeta] = [sum(&dgamma, &earlier[0]), sum(&dbeta, &earlier[1])];
+        let inputs = [x, gamma, beta, dy, &earlier[0], &earlier[1]];
+        let expected = [&y, &mean, &variance, &dx, &dgamma, &dbeta];
+        check(&format!("{layer:?} {:?}", x.shape), &inputs, &expected, SUM, |rec, inputs| {
+            let [x, gamma, beta, dy, dgamma, dbeta] = *inputs else { unreachable!() };
+            let affine = Affine { gamma, beta };
+            let (y, statistics) = layer.forward(rec, x, affine)?;
+            let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
+            Ok(vec![y, statistics.mean, statistics.variance, dx, dgamma, dbeta])
+        });
+    }
+}
+
+#[test]
+fn matches_the_oracle() {
+    // Below, at and above a workgroup; planes of one run and of several; more channels than lanes.
+    let shapes =
+        [[1, 1, 1, 3], [3, 2, 5, 7], [1, 17, 7, 9], [3, 67, 2, 5], [3, 2, 8, 8], [1, 2, 31, 37], [3, 5, 37, 83]];
+    for shape in shapes {
+        let problem = Problem::new(Array::random(&shape, 135));
+        layers().for_each(|(layer, spec)| problem.check(layer, spec));
+    }
+}
+
+/// The variance is taken from the mean, not from a difference of squares: an offset does not drown it.
+#[test]
+fn an_offset_costs_no_digits() {
+    let x = Array::random(&[3, 2, 31, 67], 136).map(|value| f64::from((value * 4.0 + 20.0) as f32));
+    let problem = Problem::new(x);
+    layers().for_each(|(layer, spec)| problem.check(layer, spec));
+}
+
+/// Where all elements that share a mean are equal, the output is beta, whatever they are: the mean is exact.
+#[test]
+fn constants_give_beta() {
+    for shape in [[1, 5, 1, 1], [3, 2, 1, 1], [3, 2, 5, 7], [2, 3, 37, 83]] {
+        for (layer, spec) in layers() {
+            let values = indices(shape).map(|[n, c, ..]| 100.1 + 0.1 * (if spec.batch { c } else { n * 5 + c }) as f32);
+            let x = Array::new(&shape, values.map(f64::from).collect());
+            let Problem { x, gamma, beta, dy, earlier } = Problem::new(x);
+            let y = indices(shape).map(|[_, c, ..]| beta.at([c]).max(if spec.relu { 0.0 } else { f64::MIN }));
+            let y = Array::new(&shape, y.collect());
+            let label = format!("{layer:?} of constants {shape:?}");
+            check(&label, &[&x, &gamma, &beta], &[&y], EXACT, |rec, inputs| {
+                let affine = Affine { gamma: inputs[1], beta: inputs[2] };
+                Ok(vec![layer.forward(rec, inputs[0], affine)?.0])
+            });
+            // Gradients of zero show beside something else.
+            let [dx, _, _] = reference::backward(spec, &x, &gamma, &beta, &dy);
+            let dx = sum(&dx, &dy);
+            check(&label, &[&x, &gamma, &beta, &dy, &earlier[0]], &[&dx, &earlier[0]], SUM, |rec, inputs| {
+                let [x, gamma, beta, dy, dgamma] = *inputs else { unreachable!() };
+                let affine = Affine { gamma, beta };
+                let (_, statistics) = layer.forward(rec, x, affine)?;
+                let dbeta = rec.transient("dbeta", beta.shape);
+                vector::fill(rec, dbeta, 0.0)?;
+                let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
+                Ok(vec![vector::add(rec, dx, dy)?, dgamma])
+            });
+        }
+    }
+}
+
+/// Running statistics take the place of a batch's, and move toward them.
+#[test]
+fn running_statistics() {
+    for (n, channels) in [(3, 5), (2, 67)] {
+        let shape = [n, channels, 3, 7];
+        let Problem { x, gamma, beta, earlier: [mean, spread], .. } = Problem::new(Array::random(&shape, 137));
+        let variance = spread.map(|value| value.abs() + 0.5);
+        let running = [mean, variance].map(|array| Array::from_f32(&array.shape, &array.to_f32()));
+        for (layer, spec) in layers().filter(|(layer, _)| layer.over == Over::Batch) {
+            let columns = running.clone().map(|array| Array::new(&[1, channels], array.data));
+            let applied = reference::apply(spec, &x, &columns, &gamma, &beta);
+            let [mean, variance] =
+                reference::track(&running, &reference::statistics(spec, &x), n * 21, f64::from(0.1f32));
+            let inputs = [&x, &gamma, &beta, &running[0], &running[1]];
+            let label = format!("{layer:?} {shape:?} with running statistics");
+            check(&label, &inputs, &[&applied, &mean, &variance], SUM, |rec, inputs| {
+                let [x, gamma, beta, mean, variance] = *inputs else { unreachable!() };
+                let (affine, running) = (Affine { gamma, beta }, Statistics { mean, variance });
+                let applied = layer.apply(rec, x, running, affine)?;
+                let (_, statistics) = layer.forward(rec, x, affine)?;
+                norm::track(rec, statistics, n * 21, 0.1, running)?;
+                Ok(vec![applied, mean, variance])
+            });
+        }
+    }
+}
