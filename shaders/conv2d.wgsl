@@ -1,7 +1,8 @@
 // conv2d: convolution as implicit matrix product, M = output channels, N = pixels, K = C·KERNEL².
-//   y[n,m,i,j] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x̃[n,c,S·i+u−t,S·j+v−t] )      x̃: x with its border, t: params.before
+//   y[n,m,i,j] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x̃[n,c,S·i+u−t,S·j+v−t] )
+//   where x̃ is x enlarged by SCALE and inside its border, t: params.before
 //   dx is the same sum over dy, dilated by S and masked by the ReLU, with flipped weights w[c,m,K−1−u,K−1−v]
-//   (for reflection and replication followed by the border's adjoint, shaders/pad.wgsl)
+//   (for reflection, replication and enlargement followed by their adjoint, shaders/pad.wgsl)
 // A workgroup makes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers; TILE_K rows of
 // both factors are staged in workgroup memory at a time.
 // x, mask: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,H,W]

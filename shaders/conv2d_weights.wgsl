@@ -1,6 +1,7 @@
 // conv2d_weights: gradients of a convolution's weights and bias; dw is an implicit matrix product over pixels.
-//   dw[m,c,u,v] += Σ_{n,i,j} dy[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]      x̃: x with its border, t: params.before
-//   db[m] += Σ_{n,i,j} dy[n,m,i,j]                                      (dy: before the ReLU, if there is one)
+//   dw[m,c,u,v] += Σ_{n,i,j} dy[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]
+//   db[m] += Σ_{n,i,j} dy[n,m,i,j]
+//   where x̃ is x enlarged by SCALE and inside its border, t: params.before, and dy stands before the ReLU
 // The sum over the pixels of all images is split into runs of `run` pixels, which `finish` adds up in order.
 // x: f32[N,C,XH,XW]   dy: f32[N,M,H,W]   partial: f32[splits,M,C,K,K] or f32[splits,M]
 #import lib/border.wgsl

@@ -1,6 +1,6 @@
-// pad: a picture with a border, as the convolutions for software adapters want it, and the border's adjoint.
+// pad: a picture, enlarged by SCALE, with a border, as the convolutions for software adapters want it, and the adjoint.
 //   y[i,j] = x[s(i−t), s(j−t)]·[mask > 0]                 s: border_source, t: elements before the first (params.before)
-//   dx[i,j] = Σ dy[r,q] over all r, q with s(r−t) = i, s(q−t) = j                            (reflection, replication)
+//   dx[i,j] = Σ dy[r,q] over all r, q with s(r−t) = i, s(q−t) = j
 // x, mask, dx: f32[N,C,H,W]   y, dy: f32[N,C,HP,WP]
 // dispatch [⌈width/32⌉, height, N·C] of the tensor that is written
 #import lib/border.wgsl
@@ -39,20 +39,23 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     y[(id.z * params.padded_height + id.y) * params.padded_width + id.x] = value;
 }
 
-// The `candidate`th padded position that may show element `index`: those before the picture, its own, those after it.
+// The `candidate`th position that may show element `index`: those before the picture, its own SCALE, those after it.
 fn position(candidate: i32, index: i32, size: i32) -> i32 {
-    if (candidate < params.before) {
-        return candidate - params.before;
+    let at = candidate - params.before;
+    if (at < 0) {
+        return at;
     }
-    return select(size + candidate - params.before - 1, index, candidate == params.before);
+    return select((size - 1) * SCALE + at, index * SCALE + at, at < SCALE);
 }
 
-// First and last candidate worth trying: only elements near an edge are shown twice.
-fn candidates(index: i32, size: i32) -> vec2<i32> {
-    if (index > params.before && index < size - 1 - params.before) {
-        return vec2<i32>(params.before);
+// First and last candidate worth trying: only elements near an edge are shown in the border too.
+fn candidates(index: i32, size: i32, padded: i32) -> vec2<i32> {
+    let border = padded - size * SCALE; // before and after together
+    let after = border - params.before;
+    if (index * SCALE > params.before && (index + 1) * SCALE < size * SCALE - after) {
+        return vec2<i32>(params.before, params.before + SCALE - 1);
     }
-    return vec2<i32>(0, 2 * params.before);
+    return vec2<i32>(0, border + SCALE - 1);
 }
 
 @compute @workgroup_size(32)
@@ -64,8 +67,8 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
     let width = i32(params.width);
     let i = i32(id.y);
     let j = i32(id.x);
-    let rows = candidates(i, height);
-    let columns = candidates(j, width);
+    let rows = candidates(i, height, i32(params.padded_height));
+    let columns = candidates(j, width, i32(params.padded_width));
     var sum = 0.0;
     for (var a = rows.x; a <= rows.y; a++) {
         let r = position(a, i, height);

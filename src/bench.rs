@@ -91,7 +91,7 @@ pub fn convolutions(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = Vec::new();
     for (channels_in, channels_out, side) in shapes(size) {
         let padding = Padding::Same(Border::Zero);
-        let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, relu: true };
+        let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
         let x = random_tensor(context, "x", &[1, channels_in, side, side])?;
         let dy = random_tensor(context, "dy", &[1, channels_out, side, side])?;
         let y = random_tensor(context, "y", &[1, channels_out, side, side])?;
@@ -116,7 +116,8 @@ pub fn convolutions(context: &Context, size: usize) -> Result<Vec<Workload>> {
 /// Gradients of the weights and the bias of a 3x3 convolution of 64 channels, on two pictures of `size`².
 pub fn parameter_gradients(context: &Context, size: usize) -> Result<Workload> {
     let padding = Padding::Same(Border::Reflect);
-    let conv = Conv2d { channels_in: 64, channels_out: 64, kernel: 3, stride: 1, padding, relu: false };
+    let conv =
+        Conv2d { channels_in: 64, channels_out: 64, kernel: 3, stride: 1, padding, upsample: false, relu: false };
     let mut rec = Recorder::new(context);
     let mut pinned = |name, dims: &[usize]| Ok::<_, Error>(rec.pin(&random_tensor(context, name, dims)?));
     let x = pinned("x", &[2, 64, size, size])?;

@@ -31,7 +31,7 @@ fn record_convolutions(rec: &mut Recorder, side: usize, layers: usize) -> Result
     for layer in 0..layers {
         let channels_in = if layer == 0 { 3 } else { 64 };
         let padding = Padding::Same(Border::Zero);
-        let conv = Conv2d { channels_in, channels_out: 64, kernel: 3, stride: 1, padding, relu: true };
+        let conv = Conv2d { channels_in, channels_out: 64, kernel: 3, stride: 1, padding, upsample: false, relu: true };
         let count = conv.packed_count(rec.class())[0];
         let [weights, bias] = [("weights", count), ("bias", 64)].map(|(name, count)| pinned(rec, name, [count]).1);
         x = conv.forward(rec, x, weights, Some(bias))?;
@@ -236,7 +236,15 @@ fn a_host_lends_its_device_and_its_encoder() {
     for channels in [3, 16, 64, 80] {
         let mut rec = Recorder::new(&context);
         let padding = Padding::Same(Border::Reflect);
-        let conv = Conv2d { channels_in: 3, channels_out: channels, kernel: 3, stride: 1, padding, relu: true };
+        let conv = Conv2d {
+            channels_in: 3,
+            channels_out: channels,
+            kernel: 3,
+            stride: 1,
+            padding,
+            upsample: false,
+            relu: true,
+        };
         let (x, x_symbol) = pinned(&mut rec, "x", [1, 3, 19, 23]);
         let (w, w_symbol) = pinned(&mut rec, "w", [channels, 3, 3, 3]);
         let (y, y_symbol) = pinned(&mut rec, "y", [1, channels, 19, 23]);

@@ -118,14 +118,21 @@ impl Vgg19 {
     }
 
     fn build(context: &Context, weights: &Weights, kind: Kind, layer: NewLayer) -> Result<Self> {
-        let conv =
-            Conv2d { channels_in: 3, channels_out: 3, kernel: 1, stride: 1, padding: Padding::None, relu: false };
+        let conv = Conv2d {
+            channels_in: 3,
+            channels_out: 3,
+            kernel: 1,
+            stride: 1,
+            padding: Padding::None,
+            upsample: false,
+            relu: false,
+        };
         let [weight, bias] = weights.input();
         let input = ConvLayer::frozen(context, "conv0", conv, &weight.data, &bias.data)?;
         let padding = Padding::Same(weights.convention.border());
         let layers = Tap::all().zip(&weights.convolutions).map(|(tap, [weight, bias])| {
             let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
-            let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, relu: true };
+            let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
             layer(context, &tap.conv_name(), conv, &weight.data, &bias.data)
         });
         let pool = weights.convention.pool(kind);

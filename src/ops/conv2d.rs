@@ -54,17 +54,20 @@ pub struct Conv2d {
     pub stride: usize,
     /// The input's edge.
     pub padding: Padding,
+    /// Whether the input `[N, C, H, W]` stands for its nearest-neighbour enlargement `[N, C, 2H, 2W]`, with a stride of 1.
+    pub upsample: bool,
     /// Whether the output goes through a ReLU.
     pub relu: bool,
 }
 
-/// The convolution that both classes of kernels carry out: everything is stride, border and dilation.
+/// The convolution that both classes of kernels carry out: everything is stride, border, scale and dilation.
 struct Problem {
     channels: [usize; 2],
     kernel: usize,
     stride: usize,
     border: Border,
     before: usize,
+    scale: usize,
     dilation: u32,
     output: [usize; 2],
     relu: bool,
@@ -114,19 +117,21 @@ fn pack_width(class: KernelClass, channels_out: usize) -> usize {
     }
 }
 
+/// Every stride with the scales that it goes with.
+const STEPS: [[u32; 2]; 3] = [[1, 1], [2, 1], [1, 2]];
+
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
-    let shapes = [(1, 1), (1, 2), (3, 1), (3, 2), (9, 1), (9, 2)];
     let epilogues = [(true, true), (true, false), (false, true), (false, false)];
-    for (kernel, stride) in shapes {
+    for (kernel, [stride, scale]) in [1, 3, 9].into_iter().flat_map(|kernel| STEPS.map(|steps| (kernel, steps))) {
         for (bias, relu) in epilogues {
-            for groups in [1, 2] {
+            for groups in [1, 2].into_iter().filter(|_| scale == 1) {
                 all.push(broadcast_kernel(kernel, stride, groups, bias, relu));
             }
             for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
                 for border in Border::ALL {
-                    all.push(tiled_kernel(tile, pack, kernel, stride, border, 1, [bias, relu, false]));
+                    all.push(tiled_kernel(tile, pack, kernel, stride, border, [scale, 1], [bias, relu, false]));
                 }
             }
         }
@@ -134,7 +139,7 @@ pub fn kernels() -> Vec<Kernel> {
     for kernel in [1, 3, 9] {
         for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
             for (dilation, masked) in [(1, true), (2, true), (2, false)] {
-                all.push(tiled_kernel(tile, pack, kernel, 1, Border::Zero, dilation, [false, false, masked]));
+                all.push(tiled_kernel(tile, pack, kernel, 1, Border::Zero, [1, dilation], [false, false, masked]));
             }
         }
         for flipped in [false, true] {
@@ -162,13 +167,14 @@ fn tiled_kernel(
     kernel: u32,
     stride: u32,
     border: Border,
-    dilation: u32,
+    [scale, dilation]: [u32; 2],
     [bias, relu, masked]: [bool; 3],
 ) -> Kernel {
     tile.apply(Kernel::new("conv2d.wgsl", "forward"))
         .set("KERNEL", kernel)
         .set("STRIDE", stride)
         .set("MODE", border.mode())
+        .set("SCALE", scale as i32)
         .set("DILATION", dilation as i32)
         .set("PACK", pack)
         .set("BIAS", bias)
@@ -195,6 +201,11 @@ impl Conv2d {
         }
     }
 
+    /// Times that each element of the input is repeated in both directions.
+    fn scale(&self) -> usize {
+        if self.upsample { 2 } else { 1 }
+    }
+
     /// The convolution itself.
     fn problem(&self, output: [usize; 2]) -> Problem {
         Problem {
@@ -203,6 +214,7 @@ impl Conv2d {
             stride: self.stride,
             border: self.border(),
             before: self.before(),
+            scale: self.scale(),
             dilation: 1,
             output,
             relu: self.relu,
@@ -216,13 +228,16 @@ impl Conv2d {
             let got = format!("kernel {}, stride {}", self.kernel, self.stride);
             return Err(Error::argument("conv2d", "kernel and stride", "1, 3 or 9 and 1 or 2", got));
         }
+        if self.upsample && self.stride != 1 {
+            return Err(Error::argument("conv2d", "stride", "1 with upsampling", self.stride));
+        }
         let reach = if self.border() == Border::Reflect { self.before() + 1 } else { 1 };
-        let least = reach.max(self.kernel.saturating_sub(border));
+        let least = reach.max(self.kernel.saturating_sub(border)).div_ceil(self.scale());
         if size.iter().any(|&side| side < least) {
             let got = format!("{} x {}", size[1], size[0]);
             return Err(Error::argument("conv2d", "x", format!("at least {least} px on each side"), got));
         }
-        Ok(size.map(|side| (side + border - self.kernel) / self.stride + 1))
+        Ok(size.map(|side| (side * self.scale() + border - self.kernel) / self.stride + 1))
     }
 
     /// Floating-point operations of one forward pass over `[N, M, H, W]` outputs; its gradient to the input costs as much.
@@ -293,23 +308,29 @@ impl Conv2d {
             return Err(Error::argument("conv2d gradient", "dy", expected, dy.shape));
         }
         self.check_mask("conv2d gradient", dy, y)?;
-        // The border of zeros is cut off as the sum is made; other borders give their gradient to what they mirror.
-        let folds = self.before() > 0 && self.border() != Border::Zero;
-        let cut = if folds { 0 } else { self.before() };
-        let grown = if folds { size.map(|side| side + 2 * self.before()) } else { size };
+        // The border of zeros is cut off as the sum is made; other borders give their gradient to what they mirror, and an
+        // enlargement to what it repeats.
+        let folded = if self.border() == Border::Zero { 0 } else { self.before() };
+        let cut = self.before() - folded;
+        let grown = size.map(|side| side * self.scale() + 2 * folded);
         let problem = Problem {
             channels: [self.channels_out, self.channels_in],
             kernel: self.kernel,
             stride: 1,
             border: Border::Zero,
             before: self.kernel - 1 - cut,
+            scale: 1,
             dilation: self.stride as u32,
             output: grown,
             relu: false,
         };
         let flops = self.flops(n, [height, width]);
         let dx = problem.record(rec, "conv2d gradient", dy, y, packed, None, flops)?;
-        if folds { pad::backward(rec, dx, self.border(), self.before(), size) } else { Ok(dx) }
+        if grown == size {
+            return Ok(dx);
+        }
+        let at = Placement { before: folded, size: grown, scale: self.scale() as u32, dilation: 1 };
+        pad::backward(rec, dx, self.border(), at, size)
     }
 
     /// A gradient comes with the output if there is a ReLU, and without it if there is none.
@@ -353,7 +374,15 @@ impl Problem {
             KernelClass::Tiled => {
                 let tile = Tile::choose(m, height * width * n);
                 let options = [bias.is_some(), self.relu, mask.is_some()];
-                let kernel = tiled_kernel(tile, pack as u32, kernel, stride, self.border, self.dilation, options);
+                let kernel = tiled_kernel(
+                    tile,
+                    pack as u32,
+                    kernel,
+                    stride,
+                    self.border,
+                    [self.scale as u32, self.dilation],
+                    options,
+                );
                 Dispatch::new(kernel, label)
                     .bind("x", x)
                     .bind("mask", mask.unwrap_or(x))
@@ -401,10 +430,17 @@ impl Problem {
         let [_, _, height, width] = x.shape.nchw("conv2d", "x")?;
         let rows = (self.output[0] - 1) * self.stride + self.kernel;
         let columns = (self.output[1].next_multiple_of(4) - 1) * self.stride + self.kernel;
-        if self.before == 0 && self.dilation == 1 && mask.is_none() && rows <= height && columns <= width {
+        if self.before == 0
+            && self.scale == 1
+            && self.dilation == 1
+            && mask.is_none()
+            && rows <= height
+            && columns <= width
+        {
             return Ok(x);
         }
-        let at = Placement { before: self.before, size: [rows, columns], dilation: self.dilation };
+        let size = [rows, columns];
+        let at = Placement { before: self.before, size, scale: self.scale as u32, dilation: self.dilation };
         pad::forward(rec, x, mask, self.border, at)
     }
 }

@@ -108,7 +108,15 @@ pub fn backward(rec: &mut Recorder, features: Tensor, dgram: Tensor, scale: f32)
             .params(&params)
             .groups([c.div_ceil(32) as u32, c as u32, n as u32]),
     )?;
-    let product = Conv2d { channels_in: c, channels_out: c, kernel: 1, stride: 1, padding: Padding::None, relu: false };
+    let product = Conv2d {
+        channels_in: c,
+        channels_out: c,
+        kernel: 1,
+        stride: 1,
+        padding: Padding::None,
+        upsample: false,
+        relu: false,
+    };
     let packed = rec.transient("symmetrized, packed", [n * product.packed_count(rec.class())[0]]);
     product.pack(rec, symmetrized, false, packed)?;
     product.forward(rec, features, packed, None)

@@ -1,4 +1,4 @@
-//! A picture with a border, and the border's adjoint. Maths: shaders/pad.wgsl.
+//! A picture with a border, enlarged if need be, and the adjoint of both. Maths: shaders/pad.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use crate::{Error, Result};
@@ -33,17 +33,21 @@ impl Border {
     }
 }
 
-fn kernel(entry: &'static str, border: Border, dilation: u32, masked: bool) -> Kernel {
-    Kernel::new(SHADER, entry).set("MODE", border.mode()).set("DILATION", dilation as i32).set("MASKED", masked)
+fn kernel(entry: &'static str, border: Border, [scale, dilation]: [u32; 2], masked: bool) -> Kernel {
+    Kernel::new(SHADER, entry)
+        .set("MODE", border.mode())
+        .set("SCALE", scale as i32)
+        .set("DILATION", dilation as i32)
+        .set("MASKED", masked)
 }
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let forward = Border::ALL.map(|border| kernel("forward", border, 1, false)).to_vec();
-    let gradient = [kernel("forward", Border::Zero, 1, true), kernel("forward", Border::Zero, 2, false)].to_vec();
-    let dilated = [kernel("forward", Border::Zero, 2, true)].to_vec();
-    let backward = [Border::Reflect, Border::Replicate].map(|border| kernel("backward", border, 1, false)).to_vec();
-    [forward, gradient, dilated, backward].concat()
+    let entries = ["forward", "backward"].into_iter();
+    let variants = entries.flat_map(|entry| [1, 2].map(|scale| (entry, scale)));
+    let plain = variants.flat_map(|(entry, scale)| Border::ALL.map(|border| kernel(entry, border, [scale, 1], false)));
+    let dilated = [(1, true), (2, false), (2, true)];
+    plain.chain(dilated.map(|(dilation, masked)| kernel("forward", Border::Zero, [1, dilation], masked))).collect()
 }
 
 /// Where a picture lies inside its border.
@@ -53,11 +57,13 @@ pub struct Placement {
     pub before: usize,
     /// Rows and columns of the whole, border included.
     pub size: [usize; 2],
+    /// Times that each element is repeated in both directions before the border comes round it: 1 or 2.
+    pub scale: u32,
     /// Elements apart that neighbours come to lie: 1, or the stride whose adjoint this is (with zeros only).
     pub dilation: u32,
 }
 
-/// `x` (`[N, C, H, W]`) inside its border. With `mask`, elements whose mask is not positive count as zero: the gradient of
+/// `x` (`[N, C, H, W]`), enlarged, inside its border. With `mask`, elements whose mask is not positive count as zero: the gradient of
 /// a ReLU with that output.
 pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Border, at: Placement) -> Result<Tensor> {
     let [n, c, height, width] = x.shape.nchw("pad", "x")?;
@@ -69,7 +75,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
     }
     let y = rec.transient("padded", [n, c, at.size[0], at.size[1]]);
     rec.dispatch(
-        Dispatch::new(kernel("forward", border, at.dilation, mask.is_some()), "pad")
+        Dispatch::new(kernel("forward", border, [at.scale, at.dilation], mask.is_some()), "pad")
             .bind("x", x)
             .bind("mask", mask.unwrap_or(x))
             .bind("y", y)
@@ -85,16 +91,21 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
     Ok(y)
 }
 
-/// The adjoint of reflection or replication: the gradient of a picture of `size` from that of its bordered form `dy`.
-pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, before: usize, size: [usize; 2]) -> Result<Tensor> {
+/// The adjoint of [`forward`], without dilation: the gradient of a picture of `size` from `dy`, that of its bordered form.
+/// With a border of zeros this cuts the border off.
+pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, size: [usize; 2]) -> Result<Tensor> {
     let [n, c, padded_height, padded_width] = dy.shape.nchw("pad gradient", "dy")?;
-    if [padded_height, padded_width] != size.map(|side| side + 2 * before) {
-        let expected = format!("{before} more on each side of {} x {}", size[1], size[0]);
+    let end = size.map(|side| at.before + side * at.scale as usize);
+    if [padded_height, padded_width] != at.size || at.size[0] < end[0] || at.size[1] < end[1] {
+        let expected = format!("{:?}, at least {end:?}", at.size);
         return Err(Error::argument("pad gradient", "dy", expected, dy.shape));
+    }
+    if at.dilation != 1 {
+        return Err(Error::argument("pad gradient", "dilation", "1", at.dilation));
     }
     let dx = rec.transient("dx", [n, c, size[0], size[1]]);
     rec.dispatch(
-        Dispatch::new(kernel("backward", border, 1, false), "pad gradient")
+        Dispatch::new(kernel("backward", border, [at.scale, 1], false), "pad gradient")
             .bind("dy", dy)
             .bind("dx", dx)
             .params(&Params {
@@ -102,7 +113,7 @@ pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, before: usize, s
                 width: size[1] as u32,
                 padded_height: padded_height as u32,
                 padded_width: padded_width as u32,
-                before: before as i32,
+                before: at.before as i32,
             })
             .groups([size[1].div_ceil(32) as u32, size[0] as u32, (n * c) as u32]),
     )?;

@@ -130,7 +130,15 @@ impl Encoder {
         let Start { teacher, student: shape, lifts } = start;
         let lifts = settings.taps.iter().zip(lifts).map(|((tap, _), [weight, bias])| {
             let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
-            let conv = Conv2d { channels_in, channels_out, kernel: 1, stride: 1, padding: Padding::None, relu: false };
+            let conv = Conv2d {
+                channels_in,
+                channels_out,
+                kernel: 1,
+                stride: 1,
+                padding: Padding::None,
+                upsample: false,
+                relu: false,
+            };
             ConvLayer::trainable(context, &format!("lift {tap}"), conv, &weight.data, &bias.data)
         });
         Ok(Encoder {

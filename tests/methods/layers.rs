@@ -30,7 +30,8 @@ fn convolutions_agree_with_pytorch() {
                     let [x, w, b, y, dy] = ["x", "w", "b", "y", "dy"].map(|t| array(&file, &key(t)));
                     let [dx, dw, db] = ["dx", "dw", "db"].map(|t| array(&file, &key(t)));
                     let [channels_out, channels_in] = [w.shape[0], w.shape[1]];
-                    let conv = Conv2d { channels_in, channels_out, kernel, stride, padding, relu: true };
+                    let conv =
+                        Conv2d { channels_in, channels_out, kernel, stride, padding, upsample: false, relu: true };
                     let mut rec = Recorder::new(context);
                     let [xs, ws, bs, dys] = [&x, &w, &b, &dy].map(|a| rec.pin(&device(context, a)));
                     let packed = conv.packed_count(context.class()).map(|count| rec.transient("packed", [count]));

@@ -19,10 +19,27 @@ const CONVS: [Conv2d; 3] = [
         kernel: 3,
         stride: 1,
         padding: Padding::Same(Border::Reflect),
+        upsample: false,
         relu: true,
     },
-    Conv2d { channels_in: 8, channels_out: 12, kernel: 3, stride: 2, padding: Padding::Same(Border::Zero), relu: true },
-    Conv2d { channels_in: 12, channels_out: 4, kernel: 1, stride: 1, padding: Padding::None, relu: false },
+    Conv2d {
+        channels_in: 8,
+        channels_out: 12,
+        kernel: 3,
+        stride: 2,
+        padding: Padding::Same(Border::Zero),
+        upsample: false,
+        relu: true,
+    },
+    Conv2d {
+        channels_in: 12,
+        channels_out: 4,
+        kernel: 1,
+        stride: 1,
+        padding: Padding::None,
+        upsample: false,
+        relu: false,
+    },
 ];
 
 const POOL: Pool = Pool { kind: Kind::Max, ceil: false };

@@ -33,6 +33,7 @@ const CONV: Conv2d = Conv2d {
     kernel: 3,
     stride: 1,
     padding: Padding::Same(Border::Reflect),
+    upsample: false,
     relu: true,
 };
 
@@ -57,7 +58,7 @@ fn check_conv(conv: Conv2d, case: Case) {
     let b = if case.bias { Array::random(&[m], 93) } else { Array::zeros(&[m]) };
 
     let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
-    let twin = reference::Conv2d { stride: conv.stride, padding, relu: conv.relu };
+    let twin = reference::Conv2d { stride: conv.stride, padding, upsample: conv.upsample, relu: conv.relu };
     let weights_of = |image: usize| part(&w, weight_sets, if case.own_weights { image } else { 0 });
     let y = join((0..n).map(|image| reference::forward(twin, &part(&x, n, image), &weights_of(image), &b)).collect());
     let dy = Array::random(&y.shape, 94);
@@ -93,6 +94,23 @@ fn geometries_match_the_oracle() {
             }
         }
     }
+}
+
+/// Enlarged inputs: every kernel and padding, small pictures that a border mirrors whole.
+#[test]
+fn enlarged_inputs_match_the_oracle() {
+    for (kernel, sizes) in [(1, [[1, 1], [4, 9]]), (3, [[2, 3], [5, 7]]), (9, [[5, 6], [9, 7]])] {
+        for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
+            for (odd, size) in sizes.into_iter().enumerate() {
+                let conv = Conv2d { kernel, padding, upsample: true, relu: (index + odd) % 2 == 0, ..CONV };
+                check_conv(conv, Case { size, images: 2, ..CASE });
+                check_parameters(conv, 2, size);
+            }
+        }
+    }
+    let conv = Conv2d { channels_in: 17, channels_out: 33, upsample: true, ..CONV };
+    check_conv(conv, Case { size: [9, 11], images: 2, ..CASE });
+    check_parameters(conv, 2, [9, 11]);
 }
 
 #[test]
@@ -163,7 +181,7 @@ fn check_parameters(conv: Conv2d, images: usize, size: [usize; 2]) {
     let w = Array::random(&[m, c, k, k], 96);
     let b = Array::random(&[m], 97);
     let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
-    let twin = reference::Conv2d { stride: conv.stride, padding, relu: conv.relu };
+    let twin = reference::Conv2d { stride: conv.stride, padding, upsample: conv.upsample, relu: conv.relu };
     let y = reference::forward(twin, &x, &w, &b);
     let dy = Array::random(&y.shape, 98);
     let before = [Array::random(&w.shape, 99), Array::random(&b.shape, 100)];

@@ -38,6 +38,7 @@ const CONV: Conv2d = Conv2d {
     kernel: 3,
     stride: 1,
     padding: Padding::Same(Border::Reflect),
+    upsample: false,
     relu: true,
 };
 
@@ -58,6 +59,7 @@ fn convolutions() {
     refused("conv2d", "x", |rec| forward(rec, Conv2d { padding: Padding::None, ..CONV }, [1, 3, 2, 7], [0, 0]));
     refused("conv2d", "kernel and stride", |rec| forward(rec, Conv2d { kernel: 5, ..CONV }, [1, 3, 7, 7], [0, 0]));
     refused("conv2d", "kernel and stride", |rec| forward(rec, Conv2d { stride: 3, ..CONV }, [1, 3, 7, 7], [0, 0]));
+    refused("conv2d", "stride", |rec| forward(rec, Conv2d { stride: 2, upsample: true, ..CONV }, [1, 3, 7, 7], [0, 0]));
     refused("conv2d", "weights", |rec| forward(rec, CONV, [1, 3, 7, 7], [1, 0]));
     refused("conv2d", "bias", |rec| forward(rec, CONV, [1, 3, 7, 7], [0, 1]));
     refused("conv2d pack", "weights", |rec| {
@@ -114,7 +116,7 @@ fn clipping() {
 
 #[test]
 fn borders_and_pools() {
-    let at = Placement { before: 1, size: [5, 6], dilation: 1 };
+    let at = Placement { before: 1, size: [5, 6], scale: 1, dilation: 1 };
     refused("pad", "mask", |rec| {
         let [x, mask] = [filled(rec, [1, 2, 3, 4]), filled(rec, [1, 1, 3, 4])];
         pad::forward(rec, x, Some(mask), Border::Zero, at)
@@ -125,7 +127,15 @@ fn borders_and_pools() {
     });
     refused("pad gradient", "dy", |rec| {
         let dy = filled(rec, [1, 2, 5, 5]);
-        pad::backward(rec, dy, Border::Reflect, 1, [3, 4])
+        pad::backward(rec, dy, Border::Reflect, at, [3, 4])
+    });
+    refused("pad gradient", "dy", |rec| {
+        let dy = filled(rec, [1, 2, 5, 6]);
+        pad::backward(rec, dy, Border::Zero, at, [3, 6])
+    });
+    refused("pad gradient", "dilation", |rec| {
+        let dy = filled(rec, [1, 2, 5, 6]);
+        pad::backward(rec, dy, Border::Zero, Placement { dilation: 2, ..at }, [3, 4])
     });
     let pool = Pool { kind: Kind::Max, ceil: false };
     refused("pool", "x", |rec| {

@@ -16,7 +16,7 @@ const SHAPE: [usize; 4] = [1, 2, 6, 8];
 
 fn convolution(rec: &mut Recorder, x: Tensor, relu: bool) -> Result<Tensor> {
     let padding = Padding::Same(Border::Replicate);
-    let conv = Conv2d { channels_in: 2, channels_out: 3, kernel: 3, stride: 1, padding, relu };
+    let conv = Conv2d { channels_in: 2, channels_out: 3, kernel: 3, stride: 1, padding, upsample: false, relu };
     let packed = rec.transient("packed", [conv.packed_count(rec.class())[0]]);
     vector::fill(rec, packed, 1.0)?;
     conv.forward(rec, x, packed, None)
@@ -25,7 +25,7 @@ fn convolution(rec: &mut Recorder, x: Tensor, relu: bool) -> Result<Tensor> {
 /// The gradient of weights from an input, or that of a bias from a gradient.
 fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
     let padding = Padding::Same(Border::Replicate);
-    let conv = Conv2d { channels_in: 2, channels_out: 2, kernel: 3, stride: 1, padding, relu: false };
+    let conv = Conv2d { channels_in: 2, channels_out: 2, kernel: 3, stride: 1, padding, upsample: false, relu: false };
     let [ones, dweights, dbias] = [SHAPE.into(), Shape::new(&[2, 2, 3, 3]), Shape::new(&[2])].map(|shape| {
         let tensor = rec.transient("filled", shape);
         vector::fill(rec, tensor, 1.0).map(|()| tensor)
@@ -68,7 +68,9 @@ const OPERATIONS: [(&str, Operation); 22] = [
     ("ReLU", relu::forward),
     ("maximum of windows", |rec, x| Pool { kind: Kind::Max, ceil: false }.forward(rec, x)),
     ("average of windows", |rec, x| Pool { kind: Kind::Average, ceil: false }.forward(rec, x)),
-    ("border", |rec, x| pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size: [8, 10], dilation: 1 })),
+    ("border", |rec, x| {
+        pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1, dilation: 1 })
+    }),
     ("Gram matrix", |rec, x| gram::forward(rec, x, 1.0)),
     ("mean", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.0)),
     ("deviation", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.1)),

@@ -1,4 +1,4 @@
-//! Borders, dilation, and the adjoint of borders.
+//! Borders, enlargement, dilation, and the adjoint of borders and enlargement.
 
 use impasto::ops::pad::{self, Border, Placement};
 
@@ -19,7 +19,9 @@ fn shown(border: Border, at: Placement, x: &Array, mut visit: impl FnMut([usize;
     let [n, c, height, width] = x.dims();
     let source = |position: usize, size: usize| {
         let (position, dilation) = (position as isize - at.before as isize, at.dilation as isize);
-        if position % dilation == 0 { twin(border).source(position / dilation, size) } else { None }
+        let scale = at.scale as usize;
+        let shown = twin(border).source(position / dilation, size * scale).map(|source| source / scale);
+        shown.filter(|_| position % dilation == 0)
     };
     for [n, c, i, j] in indices([n, c, at.size[0], at.size[1]]) {
         if let (Some(row), Some(column)) = (source(i, height), source(j, width)) {
@@ -45,16 +47,19 @@ fn check_forward(border: Border, shape: [usize; 4], at: Placement) {
     });
 }
 
-fn check_backward(border: Border, before: usize, shape: [usize; 4]) {
+fn check_backward(border: Border, at: Placement, shape: [usize; 4]) {
     let [n, c, height, width] = shape;
-    let size = [height + 2 * before, width + 2 * before];
-    let dy = Array::random(&[n, c, size[0], size[1]], 83);
+    let dy = Array::random(&[n, c, at.size[0], at.size[1]], 83);
     let mut dx = Array::zeros(&shape);
-    let at = Placement { before, size, dilation: 1 };
     shown(border, at, &Array::zeros(&shape), |yi, xi| *dx.at_mut(xi) += dy.at(yi));
-    check(&format!("pad gradient {shape:?} {border:?} {before}"), &[&dy], &[&dx], SUM, |rec, inputs| {
-        Ok(vec![pad::backward(rec, inputs[0], border, before, [height, width])?])
+    check(&format!("pad gradient {shape:?} {border:?} {at:?}"), &[&dy], &[&dx], SUM, |rec, inputs| {
+        Ok(vec![pad::backward(rec, inputs[0], border, at, [height, width])?])
     });
+}
+
+fn placement(shape: [usize; 4], before: usize, after: usize, scale: usize) -> Placement {
+    let size = [shape[2], shape[3]].map(|side| scale * side + before + after);
+    Placement { before, size, scale: scale as u32, dilation: 1 }
 }
 
 const BORDERS: [Border; 3] = [Border::Zero, Border::Reflect, Border::Replicate];
@@ -70,12 +75,13 @@ fn forward_matches_the_oracle() {
             ([3, 1, 4, 29], 1, 2),
             ([1, 17, 6, 65], 1, 0),
         ] {
-            let size = [shape[2], shape[3]].map(|side| side + before + after);
-            check_forward(border, shape, Placement { before, size, dilation: 1 });
+            for scale in [1, 2] {
+                check_forward(border, shape, placement(shape, before, after, scale));
+            }
         }
     }
-    check_forward(Border::Zero, [1, 1, 1, 1], Placement { before: 0, size: [1, 1], dilation: 1 });
-    check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], dilation: 1 });
+    check_forward(Border::Zero, [1, 1, 1, 1], Placement { before: 0, size: [1, 1], scale: 1, dilation: 1 });
+    check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], scale: 1, dilation: 1 });
 }
 
 #[test]
@@ -86,25 +92,30 @@ fn dilation_matches_the_oracle() {
         ([1, 2, 3, 16], 8, [22, 48]),
         ([1, 1, 2, 3], 0, [4, 6]),
     ] {
-        check_forward(Border::Zero, shape, Placement { before, size, dilation: 2 });
+        check_forward(Border::Zero, shape, Placement { before, size, scale: 1, dilation: 2 });
     }
 }
 
 #[test]
 fn backward_matches_the_oracle() {
-    for border in [Border::Reflect, Border::Replicate] {
-        // Pictures so small that a single element is shown on both sides, too.
-        for (shape, before) in [
-            ([1, 1, 2, 2], 1),
-            ([1, 1, 3, 4], 1),
-            ([1, 2, 5, 5], 4),
-            ([2, 3, 6, 9], 4),
-            ([1, 2, 8, 31], 1),
-            ([2, 1, 10, 33], 4),
-        ] {
-            check_backward(border, before, shape);
+    // Pictures so small that a single element is shown on both sides, too; as much, more and less after as before.
+    for (shape, before, after) in [
+        ([1, 1, 2, 2], 1, 1),
+        ([1, 1, 3, 4], 1, 1),
+        ([1, 2, 5, 5], 4, 4),
+        ([2, 3, 6, 9], 4, 4),
+        ([1, 2, 8, 31], 1, 0),
+        ([1, 2, 9, 31], 0, 3),
+        ([2, 1, 10, 33], 4, 1),
+    ] {
+        for scale in [1, 2] {
+            let at = placement(shape, before, after, scale);
+            BORDERS.into_iter().for_each(|border| check_backward(border, at, shape));
         }
     }
-    check_backward(Border::Replicate, 4, [1, 1, 1, 1]);
-    check_backward(Border::Replicate, 1, [2, 3, 1, 5]);
+    for (shape, border) in [([1, 1, 1, 1], 4), ([2, 3, 1, 5], 1)] {
+        for scale in [1, 2] {
+            check_backward(Border::Replicate, placement(shape, border, border, scale), shape);
+        }
+    }
 }

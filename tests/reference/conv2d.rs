@@ -1,4 +1,4 @@
-//! Two-dimensional cross-correlation, with an optional ReLU on its output.
+//! Two-dimensional cross-correlation, with an optional ReLU on its output and an optional enlargement of its input.
 //!
 //! With x `[N, Cin, H, W]`, w `[Cout, Cin, K, K]`, b `[Cout]`, stride s and padding width P:
 //!
@@ -6,7 +6,8 @@
 //! y[n,o,i,j] = b[o] + Σ_{c,p,q} w[o,c,p,q] · x[n, c, s·i + p - P, s·j + q - P]
 //! ```
 //!
-//! where the padding decides what an index outside the input reads. Each term is a product of one weight and one input
+//! where the padding decides what an index outside the input reads. With `upsample`, x stands for its enlargement
+//! `x[n, c, ⌊i/2⌋, ⌊j/2⌋]` of twice the size. Each term is a product of one weight and one input
 //! element, a "tap"; the gradients sum over the same taps, with one factor replaced by dy:
 //!
 //! ```text
@@ -31,6 +32,7 @@ pub enum Padding {
 pub struct Conv2d {
     pub stride: usize,
     pub padding: Padding,
+    pub upsample: bool,
     pub relu: bool,
 }
 
@@ -57,10 +59,15 @@ impl Padding {
 }
 
 impl Conv2d {
-    /// The shape of the output: `(H + 2P - K) / s + 1` rows, and columns likewise.
+    /// Times that each element of the input is repeated in both directions.
+    fn scale(self) -> usize {
+        if self.upsample { 2 } else { 1 }
+    }
+
+    /// The shape of the output: `(H + 2P - K) / s + 1` rows of an input of H rows or enlarged to them; columns likewise.
     pub fn output_shape(self, x: &[usize], w: &[usize]) -> [usize; 4] {
         let (kernel, pad) = (w[2], self.padding.width(w[2]));
-        let size = |input: usize| (input + 2 * pad - kernel) / self.stride + 1;
+        let size = |input: usize| (input * self.scale() + 2 * pad - kernel) / self.stride + 1;
         [x[0], w[0], size(x[2]), size(x[3])]
     }
 
@@ -69,7 +76,8 @@ impl Conv2d {
         assert!(x[1] == w[1] && w[2] == w[3], "a kernel of shape {w:?} does not fit an input of shape {x:?}");
         let pad = self.padding.width(w[2]);
         let source = |output: usize, tap: usize, size: usize| {
-            self.padding.source((self.stride * output + tap) as isize - pad as isize, size)
+            let index = (self.stride * output + tap) as isize - pad as isize;
+            self.padding.source(index, size * self.scale()).map(|source| source / self.scale())
         };
         for [n, o, i, j] in indices(self.output_shape(x, w)) {
             for [c, p, q] in indices([w[1], w[2], w[3]]) {

@@ -1,6 +1,6 @@
 //! Gradients of a convolution's weights and bias. Maths: shaders/conv2d_weights.wgsl.
 
-use super::{Border, Conv2d};
+use super::{Border, Conv2d, STEPS};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::ops::relu;
 use crate::{Error, Result};
@@ -43,16 +43,20 @@ fn groups(kernel: usize) -> [usize; 2] {
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut all = ["bias", "finish"].map(|entry| Kernel::new(TILED, entry)).to_vec();
     for kernel in [1, 3, 9] {
-        for stride in [1, 2] {
-            all.push(broadcast_kernel(kernel, stride));
-            all.extend(Border::ALL.map(|border| tiled_kernel(kernel, stride, border)));
+        all.extend([1, 2].map(|stride| broadcast_kernel(kernel, stride)));
+        for [stride, scale] in STEPS.map(|steps| steps.map(|step| step as usize)) {
+            all.extend(Border::ALL.map(|border| tiled_kernel(kernel, stride, border, scale)));
         }
     }
     all
 }
 
-fn tiled_kernel(kernel: usize, stride: usize, border: Border) -> Kernel {
-    Kernel::new(TILED, "products").set("KERNEL", kernel as u32).set("STRIDE", stride as u32).set("MODE", border.mode())
+fn tiled_kernel(kernel: usize, stride: usize, border: Border, scale: usize) -> Kernel {
+    Kernel::new(TILED, "products")
+        .set("KERNEL", kernel as u32)
+        .set("STRIDE", stride as u32)
+        .set("MODE", border.mode())
+        .set("SCALE", scale as i32)
 }
 
 fn broadcast_kernel(kernel: usize, stride: usize) -> Kernel {
@@ -119,7 +123,7 @@ impl Conv2d {
             KernelClass::Tiled => {
                 let tiles = [c * k * k, m].map(|side| side.div_ceil(TILE));
                 let [runs, run] = split(pixels, tiles[0] * tiles[1], 256);
-                let dispatch = Dispatch::new(tiled_kernel(k, self.stride, self.border()), label)
+                let dispatch = Dispatch::new(tiled_kernel(k, self.stride, self.border(), self.scale()), label)
                     .bind("x", x)
                     .params(&params(run))
                     .groups([tiles[0] as u32, tiles[1] as u32, runs as u32]);

@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
     pub fn convolve(&self, weight: &HostTensor, bias: &HostTensor) -> Result<Maps> {
         let [channels_out, channels_in, kernel] = [0, 1, 2].map(|side| weight.shape[side]);
         let padding = if kernel == 1 { Padding::None } else { Padding::Same(self.convention.border()) };
-        let conv = Conv2d { channels_in, channels_out, kernel, stride: 1, padding, relu: false };
+        let conv = Conv2d { channels_in, channels_out, kernel, stride: 1, padding, upsample: false, relu: false };
         let layer = ConvLayer::frozen(self.context, "layer", conv, &weight.data, &bias.data)?;
         self.apply(|rec, x| layer.forward(rec, x))
     }

@@ -33,10 +33,10 @@ fn values_by_hand_with_each_padding() {
         &[6.0, 6.0, 7.0, 6.0, 6.0, 7.0, 9.0, 9.0, 10.0],
     ];
     for (padding, expected) in PADDINGS.into_iter().zip(expected) {
-        assert_close(&forward(Conv2d { stride: 1, padding, relu: false }, &x, &w, &b).data, expected);
+        assert_close(&forward(Conv2d { stride: 1, padding, upsample: false, relu: false }, &x, &w, &b).data, expected);
     }
     for (padding, expected) in PADDINGS.into_iter().zip(expected).skip(1) {
-        let y = forward(Conv2d { stride: 2, padding, relu: false }, &x, &w, &b);
+        let y = forward(Conv2d { stride: 2, padding, upsample: false, relu: false }, &x, &w, &b);
         assert_eq!(y.shape, [1, 1, 2, 2]);
         assert_close(&y.data, &[0, 2, 6, 8].map(|i| expected[i]));
     }
@@ -47,7 +47,7 @@ fn channels_are_mixed_by_row_of_the_weight() {
     let x = Array::new(&[1, 2, 1, 2], vec![1.0, 2.0, 3.0, 4.0]);
     let w = Array::new(&[3, 2, 1, 1], vec![1.0, 10.0, -1.0, 0.5, 0.0, -2.0]);
     let b = Array::vector(vec![0.0, 0.25, 1.0]);
-    let spec = Conv2d { stride: 1, padding: Padding::Zero, relu: false };
+    let spec = Conv2d { stride: 1, padding: Padding::Zero, upsample: false, relu: false };
     assert_close(&forward(spec, &x, &w, &b).data, &[31.0, 42.0, 0.75, 0.25, -5.0, -7.0]);
     let rectified = forward(Conv2d { relu: true, ..spec }, &x, &w, &b);
     assert_close(&rectified.data, &[31.0, 42.0, 0.75, 0.25, 0.0, 0.0]);
@@ -56,7 +56,8 @@ fn channels_are_mixed_by_row_of_the_weight() {
 #[test]
 fn output_shapes() {
     let shape = |stride, padding, h, w, k| {
-        let [_, _, rows, columns] = Conv2d { stride, padding, relu: false }.output_shape(&[1, 1, h, w], &[1, 1, k, k]);
+        let [_, _, rows, columns] =
+            Conv2d { stride, padding, upsample: false, relu: false }.output_shape(&[1, 1, h, w], &[1, 1, k, k]);
         [rows, columns]
     };
     assert_eq!(shape(1, Padding::None, 9, 10, 9), [1, 2]);
@@ -84,6 +85,33 @@ fn gradients_with_a_kernel_of_nine() {
     check_gradients([2, 2, 5, 6], 1, 9);
 }
 
+/// Every element is shown twice in each direction before the padding: `y[i] = x[⌊(i-1)/2⌋]` is a kernel of 1 before the
+/// centre.
+#[test]
+fn an_enlarged_input_by_hand() {
+    let x = Array::new(&[1, 1, 1, 3], vec![1.0, 2.0, 3.0]);
+    let w = Array::new(&[1, 1, 3, 3], vec![0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let read = |padding| {
+        let y = forward(Conv2d { stride: 1, padding, upsample: true, relu: false }, &x, &w, &Array::zeros(&[1]));
+        assert_eq!(y.shape, [1, 1, 2, 6]);
+        assert_close(&y.data[..6], &y.data[6..]);
+        y.data[..6].to_vec()
+    };
+    assert_close(&read(Padding::Zero), &[0.0, 1.0, 1.0, 2.0, 2.0, 3.0]);
+    assert_close(&read(Padding::Reflect), &[1.0, 1.0, 1.0, 2.0, 2.0, 3.0]);
+    assert_close(&read(Padding::Replicate), &[1.0, 1.0, 1.0, 2.0, 2.0, 3.0]);
+}
+
+#[test]
+fn gradients_with_an_enlarged_input() {
+    for padding in PADDINGS {
+        let spec = Conv2d { stride: 1, padding, upsample: true, relu: false };
+        check_gradients_of(spec, [2, 2, 2, 3], 2, 3);
+        check_gradients_of(Conv2d { relu: true, ..spec }, [1, 1, 5, 4], 2, 3);
+        check_gradients_of(spec, [1, 2, 2, 1], 2, 1);
+    }
+}
+
 /// Checks the three gradients with every stride, padding and ReLU that the shape allows.
 fn check_gradients(x_shape: [usize; 4], outputs: usize, kernel: usize) {
     for (padding, [stride, relu]) in PADDINGS.into_iter().flat_map(|p| indices([2, 2]).map(move |i| (p, i))) {
@@ -93,7 +121,12 @@ fn check_gradients(x_shape: [usize; 4], outputs: usize, kernel: usize) {
             Padding::Zero | Padding::Replicate => true,
         });
         if fits {
-            check_gradients_of(Conv2d { stride: stride + 1, padding, relu: relu == 1 }, x_shape, outputs, kernel);
+            check_gradients_of(
+                Conv2d { stride: stride + 1, padding, upsample: false, relu: relu == 1 },
+                x_shape,
+                outputs,
+                kernel,
+            );
         }
     }
 }
