@@ -4,7 +4,7 @@ use super::Objective;
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, Uniform};
 use crate::ops::adam::{self, Params};
-use crate::ops::clip::{self, Limit};
+use crate::ops::clip;
 
 /// Adam's rates.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +57,8 @@ impl Adam {
         let (point, gradient) = (rec.pin(x), rec.pin(g));
         let pinned = [rec.pin(&moments[0]), rec.pin(&moments[1])];
         let clip = options.clip.map(|limit| {
-            let (limit, norm) = (Limit::new(&mut rec, limit), rec.transient("norm", [2]));
-            clip::norm(&mut rec, &[gradient], limit, norm).map(|()| norm)
+            let (squares, norm) = (rec.transient("square", [1]), rec.transient("norm", [2]));
+            clip::norm(&mut rec, &[gradient], limit, squares, norm).map(|()| norm)
         });
         adam::step(&mut rec, point, gradient, pinned, clip.transpose()?, params)?;
         Ok(Adam { program: rec.finish()?, params, options, steps: 0 })

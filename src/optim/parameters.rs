@@ -3,7 +3,7 @@
 use super::AdamOptions;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder, Uniform};
 use crate::ops::adam::{self, Params};
-use crate::ops::clip::{self, Limit};
+use crate::ops::clip;
 use crate::ops::vector;
 use crate::{Error, Result};
 
@@ -31,6 +31,8 @@ pub struct ParameterAdam {
     parameters: Vec<Parameter>,
     /// First and second, for each parameter.
     moments: Vec<[DeviceTensor; 2]>,
+    /// Of each parameter's gradient alone.
+    squares: DeviceTensor,
     /// The norm of all gradients, and what they were multiplied with.
     norm: DeviceTensor,
     options: AdamOptions,
@@ -53,6 +55,7 @@ impl ParameterAdam {
         Ok(ParameterAdam {
             moments: parameters.iter().map(moments).collect(),
             parameters: parameters.to_vec(),
+            squares: DeviceTensor::new(context, "squares of gradients", [parameters.len()]),
             norm: DeviceTensor::new(context, "gradient norm", [2]),
             options,
             params: None,
@@ -63,9 +66,9 @@ impl ParameterAdam {
     pub fn record(&mut self, rec: &mut Recorder) -> Result<()> {
         let gradients: Vec<_> = self.parameters.iter().map(|parameter| rec.pin(&parameter.gradient)).collect();
         // Without a limit the norm is still made: it is told, and one that is not finite must show.
-        let limit = Limit::new(rec, self.options.clip.unwrap_or(f32::MAX));
-        let norm = rec.pin(&self.norm);
-        clip::norm(rec, &gradients, limit, norm)?;
+        let limit = self.options.clip.unwrap_or(f32::MAX);
+        let (squares, norm) = (rec.pin(&self.squares), rec.pin(&self.norm));
+        clip::norm(rec, &gradients, limit, squares, norm)?;
         let params = rec.uniform(&Params::at(&self.options, 1));
         for ((parameter, moments), &gradient) in self.parameters.iter().zip(&self.moments).zip(&gradients) {
             let value = rec.pin(&parameter.value);
@@ -89,6 +92,11 @@ impl ParameterAdam {
     /// The norm of all gradients at the last step, before they were clipped. Waits for the device.
     pub fn norm(&self) -> Result<f32> {
         Ok(self.norm.read()?[0])
+    }
+
+    /// The square of each parameter's own norm of the gradient at the last step. Waits for the device.
+    pub fn squares(&self) -> Result<Vec<f32>> {
+        self.squares.read()
     }
 
     /// The moments of every parameter by name: with the step's number, all that a checkpoint has to keep.

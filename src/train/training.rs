@@ -156,7 +156,7 @@ impl Training {
                 *sum += f64::from(value);
             }
             if sums.iter().any(|value| !value.is_finite()) {
-                return Err(self.blame("the loss"));
+                return Err(self.blame_loss()?);
             }
         }
         self.adam.set(&self.update, self.step + 1, self.learning_rate(steps) as f32);
@@ -164,7 +164,7 @@ impl Training {
         self.step += 1;
         let norm = self.adam.norm()?;
         if !norm.is_finite() {
-            return Err(self.blame_gradient());
+            return Err(self.blame_gradient()?);
         }
         Ok((sums, norm))
     }
@@ -180,35 +180,19 @@ impl Training {
         self.settings.schedule.at(self.settings.learning_rate, self.step, steps)
     }
 
-    /// Finds which dispatch made a value that is not finite in the step under way.
-    fn blame(&self, what: &str) -> Error {
-        let cleared = self.pass.losses.write(&vec![0.0; self.pass.losses.shape().count()]);
-        let place = match cleared.and_then(|()| self.pass.program.find_non_finite()) {
-            Err(error) => return error,
-            Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
-        };
-        self.not_finite(what, self.step + 1, place)
+    /// Finds which dispatch made a loss that is not finite in the step under way.
+    fn blame_loss(&self) -> Result<Error> {
+        self.pass.losses.write(&vec![0.0; self.pass.losses.shape().count()])?;
+        let place = self.pass.program.find_non_finite()?.unwrap_or_else(|| "the sum of the loss terms".into());
+        Ok(self.not_finite("the loss", self.step + 1, place))
     }
 
-    /// Finds which parameter's gradient was not finite in the step just done, by what it left in the moments: the gradients
-    /// themselves are gone.
-    fn blame_gradient(&self) -> Error {
-        let mut place = "the global norm".to_string();
-        let parameters = &self.parameters;
-        for (parameter, moments) in parameters.iter().zip(self.adam.state().chunks(2)) {
-            let mut broken = false;
-            for (_, moment) in moments {
-                match moment.read() {
-                    Err(error) => return error,
-                    Ok(values) => broken |= values.iter().any(|value| !value.is_finite()),
-                }
-            }
-            if broken {
-                place = format!("that of {}", parameter.name);
-                break;
-            }
-        }
-        self.not_finite("the gradient", self.step, place)
+    /// Finds which parameter's gradient was not finite in the step just done.
+    fn blame_gradient(&self) -> Result<Error> {
+        let squares = self.adam.squares()?;
+        let broken = self.parameters.iter().zip(squares).find(|(_, square)| !square.is_finite());
+        let place = broken.map_or("the global norm".into(), |(parameter, _)| format!("that of {}", parameter.name));
+        Ok(self.not_finite("the gradient", self.step, place))
     }
 
     fn not_finite(&self, what: &str, step: u64, place: String) -> Error {

@@ -1,7 +1,7 @@
 //! What cannot be recorded comes back as an error that names the operation and the argument.
 
 use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
-use impasto::ops::clip::{self, Limit};
+use impasto::ops::clip;
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
@@ -105,13 +105,14 @@ fn parameter_gradients() {
 
 #[test]
 fn clipping() {
-    let norm = |rec: &mut Recorder, gradients: usize, out: usize| {
+    let norm = |rec: &mut Recorder, gradients: usize, squares: usize, out: usize| {
         let gradients: Vec<_> = (0..gradients).map(|_| filled(rec, [3])).collect();
-        let (limit, out) = (Limit::new(rec, 1.0), filled(rec, [out]));
-        clip::norm(rec, &gradients, limit, out)
+        let (squares, out) = (filled(rec, [squares]), filled(rec, [out]));
+        clip::norm(rec, &gradients, 1.0, squares, out)
     };
-    refused("clip", "gradients", |rec| norm(rec, 0, 2));
-    refused("clip", "out", |rec| norm(rec, 1, 3));
+    refused("clip", "gradients", |rec| norm(rec, 0, 1, 2));
+    refused("clip", "squares", |rec| norm(rec, 2, 1, 2));
+    refused("clip", "out", |rec| norm(rec, 1, 1, 3));
 }
 
 #[test]

@@ -16,10 +16,11 @@ use crate::{context, latest, run};
 const SIDE: usize = 8;
 const CROPS: Crops = Crops { size: SIDE, share: [1.0, 1.0], flip: false };
 
-/// One parameter, drawn to `gain` times the picture. Black pictures do no harm; a white one is one too many.
+/// A parameter drawn to `gain` times the picture, after one that stays as it is. Black pictures do no harm; a white one is
+/// one too many.
 struct Fragile {
     folder: Folder,
-    parameter: Parameter,
+    parameters: [Parameter; 2],
     gain: f32,
     /// The gradient is this many times too steep.
     slope: f32,
@@ -27,8 +28,11 @@ struct Fragile {
 
 impl Fragile {
     fn new(folder: &Folder, gain: f32, slope: f32) -> Self {
-        let value = DeviceTensor::from_values(context(), "tone", [1, 3, SIDE, SIDE], &[1e-4; 3 * SIDE * SIDE]).unwrap();
-        Fragile { folder: folder.clone(), parameter: Parameter::new(context(), value), gain, slope }
+        let parameters = ["calm", "tone"].map(|name| {
+            let value = DeviceTensor::from_values(context(), name, [1, 3, SIDE, SIDE], &[1e-4; 3 * SIDE * SIDE]);
+            Parameter::new(context(), value.unwrap())
+        });
+        Fragile { folder: folder.clone(), parameters, gain, slope }
     }
 }
 
@@ -42,11 +46,12 @@ impl Lesson for Fragile {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![self.parameter.clone()]
+        self.parameters.to_vec()
     }
 
     fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
-        let (value, gradient) = (rec.pin(&self.parameter.value), rec.pin(&self.parameter.gradient));
+        let [_, Parameter { value, gradient, .. }] = &self.parameters;
+        let (value, gradient) = (rec.pin(value), rec.pin(gradient));
         let target = rec.transient("target", pictures[0].shape);
         vector::affine(rec, self.gain, pictures[0], 0.0, pictures[0], target)?;
         let weight = Weight::new(rec, share);
@@ -98,7 +103,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         let begin = Run { checkpoint_every: 1, ..run(9, kept.path()) };
         let mut seen = Vec::new();
         let error = train(context(), &lesson, &settings, &begin, |progress| {
-            seen.push((progress.steps[0], lesson.parameter.value.read()?));
+            seen.push((progress.steps[0], lesson.parameters[1].value.read()?));
             Ok(ControlFlow::Continue(()))
         });
         let error = error.unwrap_err();
@@ -112,7 +117,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         // The last good step's values are there, and finite, and training goes on from them to the same end.
         let (last, checkpoint) = latest(kept.path());
         assert_eq!(last, step - 1);
-        let (name, tone) = &checkpoint.tensors[0];
+        let (name, tone) = &checkpoint.tensors[1];
         assert_eq!((name.as_str(), &tone.data), ("tone", &seen.last().unwrap().1));
         assert!(tone.data.iter().all(|v| v.is_finite() && *v != 1e-4), "the steps before moved it");
         let mut again = 0;
