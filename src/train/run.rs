@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::settings::check_same;
 use super::training::{Training, choose_micro_batch};
 use super::{Checkpoint, Lesson, Loader, Settings};
 use crate::gpu::Context;
@@ -78,7 +77,7 @@ pub struct Outcome {
     pub step: u64,
     /// Seconds of training, those of earlier runs included.
     pub seconds: f64,
-    /// The last step's loss; NaN if there was none.
+    /// The last step's loss, be it an earlier run's; NaN before the first step.
     pub loss: f64,
     /// The checkpoint that training can go on from.
     pub checkpoint: PathBuf,
@@ -95,13 +94,13 @@ pub struct Outcome {
 }
 
 /// The checkpoint to go on from, if the run is to go on from one.
-fn begin(settings: &Settings, run: &Run) -> Result<Option<Checkpoint>> {
+fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     settings.check()?;
     if run.workers == 0 {
         return Err(Error::argument("train", "workers", "at least 1", 0));
     }
     match (Checkpoint::latest(&run.folder)?, run.resume) {
-        (Some((_, checkpoint)), true) => Ok(Some(checkpoint)),
+        (Some(found), true) => Ok(Some(found)),
         (None, true) => {
             let reason = "holds no checkpoint to go on from; leave out --resume to begin";
             Err(Error::weights(&run.folder, reason))
@@ -137,20 +136,19 @@ pub fn train(
 ) -> Result<Outcome> {
     let found = begin(settings, run)?;
     let mut settings = settings.clone();
-    if let Some(checkpoint) = &found {
+    if let Some((_, checkpoint)) = &found {
         // What was chosen by itself stays as it was chosen: other micro-batches would give other bits.
         let then = &checkpoint.header["settings"];
         settings.micro_batch = settings.micro_batch.or(then["micro_batch"].as_u64().map(|micro| micro as usize));
     }
-    settings.micro_batch = Some(choose_micro_batch(context, lesson, &settings, run.memory_bytes)?);
-    let micro_batch = settings.micro_batch.unwrap_or(1);
+    let micro_batch = choose_micro_batch(context, lesson, &settings, run.memory_bytes)?;
+    settings.micro_batch = Some(micro_batch);
+    if let Some((_, checkpoint)) = &found {
+        settings.check_same(lesson, &run.folder, &checkpoint.header)?;
+    }
     let mut training = Training::new(context, lesson, settings.clone(), micro_batch)?;
-    if let Some(checkpoint) = &found {
-        let now = training.header(lesson)?;
-        for part in ["settings", "lesson"] {
-            check_same(&run.folder, &checkpoint.header[part], &now[part], "")?;
-        }
-        training.restore(context, lesson, &run.folder, checkpoint)?;
+    if let Some((step, checkpoint)) = &found {
+        training.restore(context, lesson, &run.folder, *step, checkpoint)?;
     }
     let mut loaders = Vec::new();
     for (index, (folder, crops)) in lesson.streams().into_iter().enumerate() {
@@ -158,38 +156,26 @@ pub fn train(
         loaders.push(Loader::start(folder, crops, settings.seed.wrapping_add(index as u64), first, run.workers)?);
     }
     let (began, before, first_step) = (Instant::now(), training.seconds, training.step);
-    let mut saved = None;
-    let mut outcome = Outcome {
-        end: End::Finished,
-        step: training.step,
-        seconds: before,
-        loss: f64::NAN,
-        checkpoint: run.folder.clone(),
-        micro_batch,
-        peak_bytes: training.memory().peak_bytes(),
-        allocated_bytes: None,
-        loader_share: 0.0,
-        broken: 0,
+    let waited_share = |loaders: &[Loader]| {
+        loaders.iter().map(Loader::waited).sum::<Duration>().as_secs_f64() / began.elapsed().as_secs_f64()
     };
+    let (mut end, mut saved) = (End::Finished, None);
     let names = lesson.terms();
     while training.step < run.steps {
         let learning_rate = training.learning_rate(run.steps);
         let (values, gradient_norm) = training.step(run.steps, |stream| loaders[stream].next())?;
-        let elapsed = began.elapsed();
-        training.seconds = before + elapsed.as_secs_f64();
-        let waited: Duration = loaders.iter().map(Loader::waited).sum();
+        let elapsed = began.elapsed().as_secs_f64();
+        training.seconds = before + elapsed;
         let terms: Vec<_> = names.iter().cloned().zip(values).collect();
-        outcome.loss = terms.iter().map(|(_, value)| value).sum();
-        outcome.loader_share = waited.as_secs_f64() / elapsed.as_secs_f64();
         let progress = Progress {
             steps: [training.step, run.steps],
-            loss: outcome.loss,
+            loss: training.loss,
             terms: &terms,
             learning_rate,
             gradient_norm,
             seconds: training.seconds,
-            pictures_a_second: ((training.step - first_step) * settings.batch as u64) as f64 / elapsed.as_secs_f64(),
-            loader_share: outcome.loader_share,
+            pictures_a_second: ((training.step - first_step) * settings.batch as u64) as f64 / elapsed,
+            loader_share: waited_share(&loaders),
             lesson,
         };
         let stop = observer(&progress)?.is_break();
@@ -199,17 +185,24 @@ pub fn train(
             saved = Some(training.save(&run.folder, lesson)?);
         }
         if training.step < run.steps && (stop || out_of_time) {
-            outcome.end = if stop { End::Interrupted } else { End::TimeLimit };
+            end = if stop { End::Interrupted } else { End::TimeLimit };
             break;
         }
     }
-    outcome.checkpoint = match saved {
+    let checkpoint = match saved {
         Some(path) => path,
         None => training.save(&run.folder, lesson)?,
     };
-    outcome.step = training.step;
-    outcome.seconds = training.seconds;
-    outcome.allocated_bytes = context.allocated_bytes();
-    outcome.broken = loaders.iter().map(Loader::broken).sum();
-    Ok(outcome)
+    Ok(Outcome {
+        end,
+        step: training.step,
+        seconds: training.seconds,
+        loss: training.loss,
+        checkpoint,
+        micro_batch,
+        peak_bytes: training.memory().peak_bytes(),
+        allocated_bytes: context.allocated_bytes(),
+        loader_share: waited_share(&loaders),
+        broken: loaders.iter().map(Loader::broken).sum(),
+    })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Schedule;
+use super::{Lesson, Schedule};
 use crate::{Error, Result};
 
 /// What can be chosen about the loop, and must stay the same for training to go on.
@@ -62,6 +62,17 @@ impl Settings {
             _ => Ok(()),
         }
     }
+
+    /// These choices and the lesson's own, as a checkpoint's header has them.
+    pub(super) fn with_lesson(&self, lesson: &dyn Lesson) -> Value {
+        serde_json::json!({ "settings": self, "lesson": lesson.settings() })
+    }
+
+    /// Refuses to go on with other choices than those of the checkpoint with this header.
+    pub(super) fn check_same(&self, lesson: &dyn Lesson, folder: &Path, header: &Value) -> Result<()> {
+        let now = self.with_lesson(lesson);
+        ["settings", "lesson"].into_iter().try_for_each(|part| check_same(folder, &header[part], &now[part], ""))
+    }
 }
 
 /// A choice as it was written: what was an f32 without the digits that f64 adds.
@@ -72,8 +83,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Refuses to go on with other choices than those a checkpoint was made with.
-pub(super) fn check_same(folder: &Path, then: &Value, now: &Value, path: &str) -> Result<()> {
+/// Refuses choices `now` that are not those of `then`; `path` leads to them.
+fn check_same(folder: &Path, then: &Value, now: &Value, path: &str) -> Result<()> {
     match (then, now) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: BTreeSet<_> = a.keys().chain(b.keys()).collect();

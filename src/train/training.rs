@@ -62,13 +62,19 @@ pub(super) fn choose_micro_batch(
 pub(crate) struct Training {
     parameters: Vec<Parameter>,
     settings: Settings,
+    /// Pictures at a time.
+    micro: usize,
     pass: Pass,
     adam: ParameterAdam,
     update: Program,
     /// Everything that a checkpoint keeps, by name.
     kept: Vec<(String, DeviceTensor)>,
+    /// Steps done.
     pub(super) step: u64,
+    /// Seconds of training.
     pub(super) seconds: f64,
+    /// The last step's loss; NaN before the first.
+    pub(super) loss: f64,
 }
 
 impl Training {
@@ -90,16 +96,7 @@ impl Training {
         let mut kept: Vec<_> = parameters.iter().map(|p| (p.name.clone(), p.value.clone())).collect();
         kept.extend(adam.state());
         kept.extend(lesson.state());
-        Ok(Training { parameters, settings, pass, adam, update, kept, step: 0, seconds: 0.0 })
-    }
-
-    pub(super) fn header(&self, lesson: &dyn Lesson) -> Result<serde_json::Value> {
-        let settings = serde_json::to_value(&self.settings);
-        let settings = settings.map_err(|error| Error::argument("checkpoint", "settings", "JSON", error))?;
-        Ok(serde_json::json!({
-            "step": self.step, "seconds": self.seconds,
-            "settings": settings, "lesson": lesson.settings(),
-        }))
+        Ok(Training { parameters, settings, micro, pass, adam, update, kept, step: 0, seconds: 0.0, loss: f64::NAN })
     }
 
     pub(super) fn save(&self, folder: &Path, lesson: &dyn Lesson) -> Result<PathBuf> {
@@ -107,16 +104,20 @@ impl Training {
             .kept
             .iter()
             .map(|(name, tensor)| Ok((name.clone(), HostTensor::new(tensor.shape().dims(), tensor.read()?)?)));
-        let checkpoint = Checkpoint { header: self.header(lesson)?, tensors: tensors.collect::<Result<_>>()? };
+        let mut header = self.settings.with_lesson(lesson);
+        header["seconds"] = self.seconds.into();
+        header["loss"] = self.loss.into();
+        let checkpoint = Checkpoint { header, tensors: tensors.collect::<Result<_>>()? };
         checkpoint.save(folder, self.step, 2)
     }
 
-    /// Takes up a checkpoint: its tensors, its step, its time.
+    /// Takes up a checkpoint: its tensors, its step, its time and loss.
     pub(super) fn restore(
         &mut self,
         context: &Context,
         lesson: &dyn Lesson,
         folder: &Path,
+        step: u64,
         checkpoint: &Checkpoint,
     ) -> Result<()> {
         for (name, tensor) in &self.kept {
@@ -127,8 +128,9 @@ impl Training {
             };
             tensor.write(&found.data)?;
         }
-        self.step = checkpoint.header["step"].as_u64().unwrap_or(0);
+        self.step = step;
         self.seconds = checkpoint.header["seconds"].as_f64().unwrap_or(0.0);
+        self.loss = checkpoint.header["loss"].as_f64().unwrap_or(f64::NAN);
         let mut rec = Recorder::new(context);
         lesson.refresh(&mut rec)?;
         rec.finish()?.run()
@@ -142,11 +144,10 @@ impl Training {
         mut next: impl FnMut(usize) -> Result<Vec<f32>>,
     ) -> Result<(Vec<f64>, f32)> {
         let mut sums = vec![0.0; self.pass.losses.shape().count()];
-        let micro = self.pass.pictures.first().map_or(1, |tensor| tensor.shape().dims()[0]);
-        for _ in 0..self.settings.batch / micro {
+        for _ in 0..self.passes() {
             for (stream, tensor) in self.pass.pictures.iter().enumerate() {
                 let mut values = Vec::with_capacity(tensor.shape().count());
-                for _ in 0..micro {
+                for _ in 0..self.micro {
                     values.extend(next(stream)?);
                 }
                 tensor.write(&values)?;
@@ -159,6 +160,7 @@ impl Training {
                 return Err(self.blame_loss()?);
             }
         }
+        self.loss = sums.iter().sum();
         self.adam.set(&self.update, self.step + 1, self.learning_rate(steps) as f32);
         self.update.submit()?;
         self.step += 1;
@@ -171,9 +173,12 @@ impl Training {
 
     /// Floating-point operations and bytes touched of one step.
     pub(crate) fn work(&self) -> [u64; 2] {
-        let micro = self.pass.pictures.first().map_or(1, |tensor| tensor.shape().dims()[0]);
-        let passes = (self.settings.batch / micro) as u64;
-        [Program::flops, Program::bytes].map(|of| passes * of(&self.pass.program) + of(&self.update))
+        [Program::flops, Program::bytes].map(|of| self.passes() as u64 * of(&self.pass.program) + of(&self.update))
+    }
+
+    /// Micro-batches a step.
+    fn passes(&self) -> usize {
+        self.settings.batch / self.micro
     }
 
     pub(super) fn learning_rate(&self, steps: u64) -> f64 {
