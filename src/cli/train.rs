@@ -12,7 +12,9 @@ use clap::Subcommand;
 use impasto::gpu::Context;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::train::curve::{self, Series};
-use impasto::train::{Crops, End, Folder, Lesson, Outcome, Progress, Run, Schedule, Settings, check, train};
+use impasto::train::{
+    Checkpoint, Crops, End, Folder, Lesson, Outcome, Progress, Run, Schedule, Settings, check, train,
+};
 use impasto::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -161,13 +163,19 @@ impl LoopArgs {
     fn run(&self, defaults: &Defaults) -> Run {
         Run {
             steps: self.steps.unwrap_or(defaults.steps),
-            limit: self.minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes)),
+            limit: self.minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes).unwrap_or(Duration::MAX)),
             folder: self.folder(),
             resume: self.resume,
             checkpoint_every: self.checkpoint_every,
             workers: self.workers,
-            memory_bytes: self.memory << 20,
+            memory_bytes: self.memory.saturating_mul(1 << 20),
         }
+    }
+
+    /// What `--resume` goes on from.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let found = if self.resume { Checkpoint::latest(&self.folder())? } else { None };
+        Ok(found.map(|(_, checkpoint)| checkpoint))
     }
 
     /// Refuses what cannot be done or written before any work is done.
@@ -248,10 +256,12 @@ fn teach(
         ("command".into(), command_line()),
         ("date".into(), date.split('T').next().unwrap_or_default().into()),
         ("device".into(), context.name().to_string()),
-        ("final_loss".into(), format!("{:.4}", outcome.loss)),
         ("minutes".into(), format!("{:.1}", outcome.seconds / 60.0)),
         ("steps".into(), outcome.step.to_string()),
     ]);
+    if outcome.loss.is_finite() {
+        metadata.insert("final_loss".into(), format!("{:.4}", outcome.loss));
+    }
     metadata.extend(args.notes()?);
     WeightFile::save(&args.output, DType::F16, &tensors, &metadata)?;
     report(args, context, &outcome, steps)

@@ -21,7 +21,7 @@ use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
-use crate::train::{Crops, Folder, Lesson, Loader};
+use crate::train::{Checkpoint, Crops, Folder, Lesson, Loader};
 use crate::{Error, Result};
 
 /// What can be chosen.
@@ -60,6 +60,43 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The same with the taps in the net's order, if a student of `teacher` can be trained so.
+    fn checked(mut self, teacher: &Weights) -> Result<Self> {
+        let refuse =
+            |argument, expected: &str, got: String| Err(Error::argument("train encoder", argument, expected, got));
+        if !(self.width > 0.0 && self.width <= 1.0) {
+            return refuse("--width", "above 0, at most 1", self.width.to_string());
+        }
+        self.taps.sort_by_key(|(tap, _)| *tap);
+        let deepest = self.deepest()?;
+        let least = 2 * deepest.reduction();
+        if self.crops.size < least {
+            return refuse("--crop", &format!("at least {least} px"), self.crops.size.to_string());
+        }
+        if teacher.deepest() < Some(deepest) {
+            return refuse("--teacher", &format!("weights to {deepest}"), "a shallower net".into());
+        }
+        Ok(self)
+    }
+
+    fn deepest(&self) -> Result<Tap> {
+        self.layers().pop().ok_or_else(|| Error::argument("train encoder", "taps", "at least one", "none"))
+    }
+
+    /// All layers down to the deepest tap.
+    fn layers(&self) -> Vec<Tap> {
+        let deepest = self.taps.iter().map(|(tap, _)| *tap).max();
+        Tap::all().take_while(|tap| Some(*tap) <= deepest).collect()
+    }
+
+    /// The crops that the start, the samples and the exported channels' scale are made from.
+    fn calibration(&self, folder: &Folder) -> Result<Vec<Vec<f32>>> {
+        let mut loader = Loader::start(folder.clone(), self.crops.clone(), self.seed ^ 0xca11, 0, 1)?;
+        (0..self.calibration.max(1)).map(|_| loader.next()).collect()
+    }
+}
+
 /// The lesson: teacher, student and lifts on the device.
 pub struct Encoder {
     context: Context,
@@ -68,6 +105,8 @@ pub struct Encoder {
     teacher: Vgg19,
     student: Vgg19,
     lifts: Vec<ConvLayer>,
+    /// What each layer of the teacher was multiplied with, by name.
+    scales: Vec<(String, DeviceTensor)>,
     /// What is trained, on the host as it started: shapes and the convolution in front.
     shape: Weights,
     calibration: Vec<Vec<f32>>,
@@ -87,23 +126,42 @@ impl Encoder {
         teacher: Weights,
         init: Option<&Weights>,
         folder: Folder,
-        mut settings: Settings,
+        settings: Settings,
         on_layer: impl FnMut(Tap) -> Result<()>,
     ) -> Result<Self> {
-        if !(settings.width > 0.0 && settings.width <= 1.0) {
-            return Err(Error::argument("train encoder", "--width", "above 0, at most 1", settings.width));
-        }
-        settings.taps.sort_by_key(|(tap, _)| *tap);
-        let deepest = settings.taps.last().map(|(tap, _)| *tap);
-        let least = deepest.map_or(1, |tap| 2 * tap.reduction());
-        if settings.crops.size < least {
-            let expected = format!("at least {least} px");
-            return Err(Error::argument("train encoder", "--crop", expected, settings.crops.size));
-        }
-        let mut loader = Loader::start(folder.clone(), settings.crops.clone(), settings.seed ^ 0xca11, 0, 1)?;
-        let calibration: Vec<_> = (0..settings.calibration.max(1)).map(|_| loader.next()).collect::<Result<_>>()?;
+        let settings = settings.checked(&teacher)?;
+        let calibration = settings.calibration(&folder)?;
         let start = start::start(context, teacher, init, &calibration, &settings, on_layer)?;
         Self::build(context, start, folder, calibration, settings)
+    }
+
+    /// The student of a run that goes on from `checkpoint`, without another closed-form start. Its parameters are zero until
+    /// [`train`](crate::train::train) takes them up.
+    ///
+    /// # Errors
+    /// Those of [`Encoder::new`]; a checkpoint of another net's training.
+    pub fn resumed(
+        context: &Context,
+        teacher: Weights,
+        init: Option<&Weights>,
+        checkpoint: &Checkpoint,
+        folder: Folder,
+        settings: Settings,
+    ) -> Result<Self> {
+        let settings = settings.checked(&teacher)?;
+        let calibration = settings.calibration(&folder)?;
+        let mut scales = Vec::new();
+        for (tap, [_, bias]) in settings.layers().into_iter().zip(&teacher.convolutions) {
+            let name = scale_name(tap);
+            let found = checkpoint.tensors.iter().find(|(other, _)| *other == name).map(|(_, found)| found);
+            let fits = |found: &&HostTensor| found.shape == bias.shape && found.data.iter().all(|scale| *scale > 0.0);
+            let Some(found) = found.filter(fits) else {
+                let expected = format!("of the same teacher and taps, with {name} of shape {:?}", bias.shape);
+                return Err(Error::argument("train encoder", "checkpoint", expected, "another training's"));
+            };
+            scales.push(found.data.clone());
+        }
+        Self::build(context, Start::blank(teacher, scales, init, &settings), folder, calibration, settings)
     }
 
     /// A student of random weights and a teacher of random weights at full width, without pictures: for measuring.
@@ -117,7 +175,8 @@ impl Encoder {
                 HostTensor::new(&[to], vec![0.0; to])?,
             ]);
         }
-        Self::build(context, Start { teacher, student, lifts }, Folder::default(), Vec::new(), settings)
+        let start = Start { teacher, scales: Vec::new(), student, lifts };
+        Self::build(context, start, Folder::default(), Vec::new(), settings)
     }
 
     fn build(
@@ -127,7 +186,11 @@ impl Encoder {
         calibration: Vec<Vec<f32>>,
         settings: Settings,
     ) -> Result<Self> {
-        let Start { teacher, student: shape, lifts } = start;
+        let Start { teacher, scales, student: shape, lifts } = start;
+        let scales = settings.layers().into_iter().zip(scales).map(|(tap, scale)| {
+            let name = scale_name(tap);
+            Ok((name.clone(), DeviceTensor::from_values(context, name, [scale.len()], &scale)?))
+        });
         let lifts = settings.taps.iter().zip(lifts).map(|((tap, _), [weight, bias])| {
             let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
             let conv = Conv2d {
@@ -144,6 +207,7 @@ impl Encoder {
         Ok(Encoder {
             context: context.clone(),
             lifts: lifts.collect::<Result<_>>()?,
+            scales: scales.collect::<Result<_>>()?,
             teacher: Vgg19::new(context, &teacher, Kind::Max)?,
             student: Vgg19::trainable(context, &shape, Kind::Max)?,
             folder,
@@ -172,7 +236,7 @@ impl Encoder {
 
     /// The student on `pictures`, and its features at every tap, lifted.
     fn lifted(&self, rec: &mut Recorder, pictures: Tensor) -> Result<(Activations, Vec<Tensor>)> {
-        let narrow = self.student.forward(rec, pictures, self.deepest()?)?;
+        let narrow = self.student.forward(rec, pictures, self.settings.deepest()?)?;
         let taps = self.settings.taps.iter().zip(&self.lifts);
         let lifted = taps.map(|((tap, _), lift)| lift.forward(rec, narrow.at(*tap)?)).collect::<Result<_>>()?;
         Ok((narrow, lifted))
@@ -197,7 +261,7 @@ impl Encoder {
         let pictures = DeviceTensor::new(&self.context, "pictures", [batch, 3, size, size]);
         let mut rec = Recorder::new(&self.context);
         let x = rec.pin(&pictures);
-        self.teacher.forward(&mut rec, x, self.deepest()?)?;
+        self.teacher.forward(&mut rec, x, self.settings.deepest()?)?;
         let teacher = rec.finish()?;
         let mut rec = Recorder::new(&self.context);
         let x = rec.pin(&pictures);
@@ -207,11 +271,10 @@ impl Encoder {
         self.descend(&mut rec, &narrow, &given)?;
         Ok([teacher, rec.finish()?])
     }
+}
 
-    fn deepest(&self) -> Result<Tap> {
-        let deepest = self.settings.taps.iter().map(|(tap, _)| *tap).max();
-        deepest.ok_or_else(|| Error::argument("train encoder", "taps", "at least one", "none"))
-    }
+fn scale_name(tap: Tap) -> String {
+    format!("teacher {tap}.scale")
 }
 
 /// Scales the channels of every layer so that their mean activation over `pictures` (`[3, size, size]`, RGB 0..1) is 1.
@@ -244,8 +307,12 @@ impl Lesson for Encoder {
         self.student.parameters().into_iter().chain(self.lifts.iter().flat_map(ConvLayer::parameters)).collect()
     }
 
+    fn state(&self) -> Vec<(String, DeviceTensor)> {
+        self.scales.clone()
+    }
+
     fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
-        let exact = self.teacher.forward(rec, pictures[0], self.deepest()?)?;
+        let exact = self.teacher.forward(rec, pictures[0], self.settings.deepest()?)?;
         let (narrow, lifted) = self.lifted(rec, pictures[0])?;
         let mut gradients = Vec::new();
         for (index, ((tap, tap_weight), lifted)) in self.settings.taps.iter().zip(lifted).enumerate() {
@@ -278,7 +345,7 @@ impl Lesson for Encoder {
         let mut rec = Recorder::new(&self.context);
         let pictures = rec.pin(&input);
         let mut kept = Vec::new();
-        let exact = self.teacher.forward(&mut rec, pictures, self.deepest()?)?;
+        let exact = self.teacher.forward(&mut rec, pictures, self.settings.deepest()?)?;
         let (_, lifted) = self.lifted(&mut rec, pictures)?;
         for ((tap, _), lifted) in self.settings.taps.iter().zip(lifted) {
             for symbol in [exact.at(*tap)?, lifted] {

@@ -177,6 +177,13 @@ fn steps_that_are_done_again_are_in_the_log_once_and_the_net_is_the_same() {
     assert_eq!(losses, before);
     assert!(tensors(&studio, "whole.safetensors") == tensors(&studio, "again.safetensors"));
 
+    // Nothing is left to do, in no end of time: what is written is the same.
+    let idle = "--steps 6 --checkpoint-every 2 --folder elsewhere --resume --minutes 1e300";
+    studio.succeed(&train("idle.safetensors", idle));
+    let [idle, again] =
+        ["idle", "again"].map(|name| WeightFile::load(&studio.path(&format!("{name}.safetensors"))).unwrap());
+    assert!(idle.tensors == again.tensors && idle.metadata["final_loss"] == again.metadata["final_loss"]);
+
     let done = studio.succeed(&train("more.safetensors", "--steps 8 --folder elsewhere --resume --json")).json();
     assert_eq!((&done["step"], &done["steps"]), (&8.into(), &8.into()));
     assert_eq!(steps(&studio.json_lines("elsewhere/log.jsonl")), [1, 2, 3, 4, 5, 6, 7, 8]);

@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use impasto::nets::vgg19::Weights;
 use impasto::train::encoder::{self, Encoder};
 use impasto::train::{Checkpoint, End, Folder, Run, Settings, train};
 
-use crate::{choices, context, latest, photos, run, settings, student};
+use crate::{TEACHER, choices, context, latest, photos, run, settings, student, teacher};
 
 /// What must agree to the bit: the checkpoint's tensors and the exported ones.
 type Bits = Vec<(String, Vec<usize>, Vec<u32>)>;
@@ -19,9 +20,14 @@ fn bits(encoder: &Encoder, folder: &Path) -> Bits {
     all.map(|(name, t)| (name, t.shape, t.data.iter().map(|v| v.to_bits()).collect())).collect()
 }
 
-/// Trains a fresh student, stopped by its observer after step `stop`.
+/// Trains a student, fresh or of the checkpoint that the run goes on from, stopped by its observer after step `stop`.
 fn teach(folder: &Folder, settings: &Settings, run: &Run, stop: Option<u64>) -> (Encoder, End) {
-    let encoder = student(folder, choices());
+    let encoder = if run.resume {
+        let (_, checkpoint) = latest(&run.folder);
+        Encoder::resumed(context(), teacher(TEACHER, 1), None, &checkpoint, folder.clone(), choices()).unwrap()
+    } else {
+        student(folder, choices())
+    };
     let outcome = train(context(), &encoder, settings, run, |progress| {
         let stop = stop == Some(progress.steps[0]);
         Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -36,8 +42,9 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
     let (encoder, end) = teach(&folder, &settings(), &run(5, whole.path()), None);
     assert_eq!(end, End::Finished);
     let expected = bits(&encoder, whole.path());
-    // A weight and a bias of nine layers and four lifts, with two moments each; what is exported has one layer in front.
-    assert_eq!(expected.len(), 3 * 2 * (9 + 4) + 2 * 10);
+    // A weight and a bias of nine layers and four lifts, with two moments each; the scales of the teacher's layers; what is
+    // exported has one layer in front.
+    assert_eq!(expected.len(), 3 * 2 * (9 + 4) + 9 + 2 * 10);
 
     let (stopped, end) = teach(&folder, &settings(), &run(5, parts.path()), Some(2));
     assert_eq!((end, latest(parts.path()).0), (End::Interrupted, 2));
@@ -51,7 +58,9 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
     assert_eq!(got.len(), expected.len());
 
     let (encoder, _) = teach(&folder, &Settings { seed: 4, ..settings() }, &run(5, other.path()), None);
-    let trained = |(name, ..): &&(String, Vec<usize>, Vec<u32>)| !name.starts_with("exported conv0");
+    let trained = |(name, ..): &&(String, Vec<usize>, Vec<u32>)| {
+        !name.starts_with("exported conv0") && !name.starts_with("teacher")
+    };
     for (got, expected) in bits(&encoder, other.path()).iter().zip(&expected).filter(|(got, _)| trained(got)) {
         assert!(got != expected, "{} is the same with another seed", got.0);
     }
@@ -89,6 +98,14 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
     refused(&wider, settings(), &on, &["was trained with encoder.width 0.05, and 0.07 is asked for"]);
     let (_more, more) = photos(5, 40);
     refused(&student(&more, choices()), settings(), &on, &["was trained with pictures 4", "5 is asked for"]);
+
+    // Nor is a student made for a teacher that the checkpoint knows nothing of.
+    let resumed = |teacher: Weights, choices: encoder::Settings| {
+        Encoder::resumed(context(), teacher, None, &latest(kept.path()).1, folder.clone(), choices)
+    };
+    resumed(teacher(TEACHER, 1), choices()).unwrap();
+    let error = resumed(teacher(0.2, 1), choices()).err().unwrap().to_string();
+    assert!(error.contains("teacher relu1_1.scale of shape [13]") && error.contains("another training's"), "{error}");
 
     // What was chosen by itself before need not be named again.
     assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);

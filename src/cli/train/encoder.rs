@@ -71,11 +71,14 @@ pub fn run(args: &Args) -> Result<()> {
     let init = args.init.as_deref().map(|path| Weights::of(&WeightFile::load(path)?)).transpose()?;
     let pictures = folder.len();
     let spinner = ProgressBar::new_spinner();
-    let encoder = Encoder::new(&context, teacher, init.as_ref(), folder, settings, |tap| {
-        spinner.set_message(format!("closed-form start: {tap}"));
-        spinner.tick();
-        Ok(())
-    })?;
+    let encoder = match args.training.checkpoint()? {
+        Some(checkpoint) => Encoder::resumed(&context, teacher, init.as_ref(), &checkpoint, folder, settings)?,
+        None => Encoder::new(&context, teacher, init.as_ref(), folder, settings, |tap| {
+            spinner.set_message(format!("closed-form start: {tap}"));
+            spinner.tick();
+            Ok(())
+        })?,
+    };
     spinner.finish_and_clear();
     tracing::info!(parameters = encoder.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "start");
     teach(&args.training, &context, &encoder, &defaults, || {

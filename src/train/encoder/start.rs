@@ -148,12 +148,39 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The start: the teacher with every channel's deviation made 1, the student, and a lift (weights `[C, c, 1, 1]` and bias
-/// `[C]`) from the student's to the teacher's channels at each of the taps that were asked for.
+/// The start: the teacher with every channel's deviation made 1 and what each layer's channels were multiplied with for it,
+/// the student, and a lift (weights `[C, c, 1, 1]` and bias `[C]`) from the student's to the teacher's channels at each of the
+/// taps that were asked for.
 pub(super) struct Start {
     pub teacher: Weights,
+    pub scales: Vec<Vec<f32>>,
     pub student: Weights,
     pub lifts: Vec<[HostTensor; 2]>,
+}
+
+impl Start {
+    /// One whose student and lifts are zero, of a teacher that was already scaled once.
+    pub fn blank(mut teacher: Weights, scales: Vec<Vec<f32>>, given: Option<&Weights>, settings: &Settings) -> Self {
+        let zeros = |shape: &[usize]| tensor(shape, vec![0.0; shape.iter().product()]);
+        let (mut student, mut lifts) = (without_layers(given), Vec::new());
+        let mut channels = 3;
+        for (tap, scale) in settings.layers().into_iter().zip(&scales) {
+            let (m, wide) = (scaled_channels(tap, settings.width), scale.len());
+            teacher.rescale(tap, scale);
+            student.convolutions.push([zeros(&[m, channels, 3, 3]), zeros(&[m])]);
+            if settings.taps.iter().any(|(other, _)| *other == tap) {
+                lifts.push([zeros(&[wide, m, 1, 1]), zeros(&[wide])]);
+            }
+            channels = m;
+        }
+        Start { teacher, scales, student, lifts }
+    }
+}
+
+/// A student without layers, which reads pictures as `given` does.
+fn without_layers(given: Option<&Weights>) -> Weights {
+    let fresh = Weights { convention: Convention::Normalised, input: Some(input()), convolutions: Vec::new() };
+    Weights { convolutions: Vec::new(), ..given.cloned().unwrap_or(fresh) }
 }
 
 /// Makes the start from `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. The layers of `given` are taken
@@ -167,17 +194,11 @@ pub(super) fn start(
     mut on_layer: impl FnMut(Tap) -> Result<()>,
 ) -> Result<Start> {
     let (size, width) = (settings.crops.size, settings.width);
-    let taps: Vec<_> = settings.taps.iter().map(|(tap, _)| *tap).collect();
-    let deepest = taps.iter().max().copied();
-    let layers: Vec<Tap> = Tap::all().take_while(|tap| Some(*tap) <= deepest).collect();
-    if let Some(tap) = deepest.filter(|_| teacher.convolutions.len() < layers.len()) {
-        return Err(Error::argument("train encoder", "--teacher", format!("weights to {tap}"), "a shallower net"));
-    }
+    let layers = settings.layers();
     let mut random = Random::new(settings.seed);
-    let fresh = Weights { convention: Convention::Normalised, input: Some(input()), convolutions: Vec::new() };
-    let mut student = Weights { convolutions: Vec::new(), ..given.cloned().unwrap_or(fresh) };
+    let mut student = without_layers(given);
     let given = given.map_or(&[][..], |weights| &weights.convolutions);
-    let mut lifts = Vec::new();
+    let (mut scales, mut lifts) = (Vec::new(), Vec::new());
     let mut original = Walk::new(context, &teacher, pictures, size)?;
     let mut copy = Walk::new(context, &student, pictures, size)?;
     for (index, &tap) in layers.iter().enumerate() {
@@ -211,17 +232,18 @@ pub(super) fn start(
         };
         let [weight, bias] = &layer;
         let made = copy.convolve(weight, bias)?;
-        if taps.contains(&tap) {
+        if settings.taps.iter().any(|(other, _)| *other == tap) {
             let narrow = made.at(&positions).map(|z| z.max(0.0));
             let [weight, bias] = regression(&narrow, &features, false)?;
             lifts.push([tensor(&[features.ncols(), m, 1, 1], weight), tensor(&[features.ncols()], bias)]);
         }
         student.convolutions.push(layer);
+        scales.push(factors);
         original.advance(linear, next)?;
         copy.advance(made, next)?;
         on_layer(tap)?;
     }
-    Ok(Start { teacher, student, lifts })
+    Ok(Start { teacher, scales, student, lifts })
 }
 
 /// ImageNet's mean and deviation, so that conv1_1 reads numbers round 0.
