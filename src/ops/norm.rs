@@ -1,6 +1,6 @@
 //! Instance and batch normalisation. Maths: shaders/norm.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Shape, Tensor, linear_groups};
+use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Shape, Tensor, linear_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "norm.wgsl";
@@ -8,8 +8,7 @@ const SHADER: &str = "norm.wgsl";
 /// What is added to a variance under the root.
 pub const EPSILON: f32 = 1e-5;
 
-/// Workgroups to aim at when planes are cut into runs, and the fewest pixels of a run.
-const WORKGROUPS: usize = 1024;
+/// The fewest pixels of a run that planes are cut into.
 const LEAST_RUN: usize = 1024;
 
 super::params! {
@@ -71,6 +70,14 @@ pub fn kernels() -> Vec<Kernel> {
     [plain.to_vec(), with_relu.concat()].concat()
 }
 
+/// Workgroups to aim at when planes are cut into runs: what fills a GPU, or keeps a processor from starting many.
+fn workgroups(class: KernelClass) -> usize {
+    match class {
+        KernelClass::Tiled => 2048,
+        KernelClass::Broadcast => 64,
+    }
+}
+
 /// Asserts that both tensors of a pair have that shape.
 fn check_pair(op: &str, pair: [(&str, Tensor); 2], shape: Shape) -> Result<()> {
     match pair.into_iter().find(|(_, tensor)| tensor.shape != shape) {
@@ -91,10 +98,10 @@ struct Sizes {
 }
 
 impl Norm {
-    fn sizes(&self, op: &str, x: Tensor) -> Result<Sizes> {
+    fn sizes(&self, rec: &Recorder, op: &str, x: Tensor) -> Result<Sizes> {
         let [n, c, height, width] = x.shape.nchw(op, "x")?;
         let (planes, pixels) = (n * c, height * width);
-        let run = pixels.div_ceil(WORKGROUPS.div_ceil(planes)).max(LEAST_RUN);
+        let run = pixels.div_ceil(workgroups(rec.class()).div_ceil(planes)).max(LEAST_RUN);
         let runs = pixels.div_ceil(run);
         let (statistics, images) = match self.over {
             Over::Instance => ([n, c].into(), 1),
@@ -113,7 +120,7 @@ impl Norm {
 
     /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it.
     pub fn forward(&self, rec: &mut Recorder, x: Tensor, affine: Affine) -> Result<(Tensor, Statistics)> {
-        let Sizes { params, groups, parts, statistics, .. } = self.sizes("norm", x)?;
+        let Sizes { params, groups, parts, statistics, .. } = self.sizes(rec, "norm", x)?;
         let partial = rec.transient("moments of runs", [parts, 2]);
         rec.dispatch(
             Dispatch::new(Kernel::new(SHADER, "moments"), "norm moments")
@@ -139,7 +146,7 @@ impl Norm {
 
     /// `y` with statistics known before: the running ones of a net that is trained.
     pub fn apply(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Tensor> {
-        let Sizes { params, groups, .. } = self.check("norm", x, statistics, affine)?;
+        let Sizes { params, groups, .. } = self.check(rec, "norm", x, statistics, affine)?;
         let y = rec.transient("normalised", x.shape);
         rec.dispatch(
             Dispatch::new(kernel("normalise", self.relu), "norm")
@@ -167,7 +174,7 @@ impl Norm {
         gradients: Affine,
     ) -> Result<Tensor> {
         const OP: &str = "norm gradient";
-        let Sizes { params, groups, parts, affine: channels, .. } = self.check(OP, x, statistics, affine)?;
+        let Sizes { params, groups, parts, affine: channels, .. } = self.check(rec, OP, x, statistics, affine)?;
         if dy.shape != x.shape {
             return Err(Error::argument(OP, "dy", format!("shaped as x, {}", x.shape), dy.shape));
         }
@@ -202,8 +209,8 @@ impl Norm {
         Ok(dx)
     }
 
-    fn check(&self, op: &str, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Sizes> {
-        let sizes = self.sizes(op, x)?;
+    fn check(&self, rec: &Recorder, op: &str, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Sizes> {
+        let sizes = self.sizes(rec, op, x)?;
         check_pair(op, [("mean", statistics.mean), ("variance", statistics.variance)], sizes.statistics)?;
         check_pair(op, [("gamma", affine.gamma), ("beta", affine.beta)], sizes.affine)?;
         Ok(sizes)
