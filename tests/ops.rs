@@ -32,5 +32,7 @@ mod pad;
 mod pool;
 #[path = "ops/relu.rs"]
 mod relu;
+#[path = "ops/tanh.rs"]
+mod tanh;
 #[path = "ops/vector.rs"]
 mod vector;

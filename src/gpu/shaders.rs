@@ -25,6 +25,7 @@ shaders![
     "pool.wgsl",
     "relu.wgsl",
     "square_loss.wgsl",
+    "tanh.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",
 ];

@@ -14,6 +14,7 @@ pub mod pad;
 pub mod pool;
 pub mod relu;
 pub mod square_loss;
+pub mod tanh;
 pub mod total_variation;
 pub mod vector;
 
@@ -33,6 +34,7 @@ pub fn kernels() -> Vec<Kernel> {
         pool::kernels(),
         relu::kernels(),
         square_loss::kernels(),
+        tanh::kernels(),
         total_variation::kernels(),
         vector::kernels(),
     ];

@@ -7,7 +7,7 @@ use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
-use impasto::ops::{gram, lbfgs, mean_std, relu, total_variation, vector};
+use impasto::ops::{gram, lbfgs, mean_std, relu, tanh, total_variation, vector};
 use impasto::{Error, Result};
 
 use crate::harness::contexts;
@@ -150,6 +150,10 @@ fn borders_and_pools() {
     refused("relu gradient", "dy", |rec| {
         let [y, dy] = [filled(rec, [1, 2, 5, 4]), filled(rec, [1, 2, 4, 5])];
         relu::backward(rec, y, dy)
+    });
+    refused("tanh gradient", "dy", |rec| {
+        let [y, dy] = [filled(rec, [1, 2, 5, 4]), filled(rec, [1, 2, 4, 5])];
+        tanh::backward(rec, y, dy)
     });
 }
 

@@ -7,7 +7,7 @@ use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
-use impasto::ops::{gram, mean_std, relu, total_variation, vector};
+use impasto::ops::{gram, mean_std, relu, tanh, total_variation, vector};
 
 use crate::harness::contexts;
 use crate::reference::Array;
@@ -60,12 +60,13 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 22] = [
+const OPERATIONS: [(&str, Operation); 23] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("convolution's weight gradient", |rec, x| parameters(rec, x, true)),
     ("convolution's bias gradient", |rec, x| parameters(rec, x, false)),
     ("ReLU", relu::forward),
+    ("tanh", tanh::forward),
     ("maximum of windows", |rec, x| Pool { kind: Kind::Max, ceil: false }.forward(rec, x)),
     ("average of windows", |rec, x| Pool { kind: Kind::Average, ceil: false }.forward(rec, x)),
     ("border", |rec, x| {

@@ -17,6 +17,7 @@ pub mod mean_std;
 pub mod norm;
 pub mod pool;
 pub mod relu;
+pub mod tanh;
 pub mod total_variation;
 pub mod vector;
 

@@ -1,7 +1,7 @@
-//! Pooling and the rectifier: values worked by hand, and gradients.
+//! Pooling, the rectifier and the scaled hyperbolic tangent: values worked by hand, and gradients.
 
 use crate::reference::pool::{Kind, Pool, d_input, forward};
-use crate::reference::{Array, relu};
+use crate::reference::{Array, relu, tanh};
 use crate::{assert_close, assert_gradient, project};
 
 const POOLS: [Pool; 4] = [
@@ -76,5 +76,22 @@ fn relu_gradient() {
         let x = Array::random(&shape, 5).map(|v| v + 0.1 * v.signum());
         let dy = Array::random(&shape, 6);
         assert_gradient(|x| project(&relu::forward(x), &dy), &x, &relu::d_input(&relu::forward(&x), &dy));
+    }
+}
+
+#[test]
+fn scaled_tanh_values_by_hand() {
+    // tanh(ln 2) = 3/5
+    let x = Array::vector([0.0, 1.0, -1.0].map(|v| v * 2.0_f64.ln()).to_vec());
+    let y = tanh::forward(&x);
+    assert_close(&y.data, &[0.5, 0.8, 0.2]);
+    assert_close(&tanh::d_input(&y, &Array::vector(vec![1.0, 1.0, -2.0])).data, &[0.5, 0.32, -0.64]);
+}
+
+#[test]
+fn scaled_tanh_gradient() {
+    for shape in [[1, 1, 2, 3], [2, 3, 5, 4]] {
+        let (x, dy) = (Array::random(&shape, 7).map(|v| 3.0 * v), Array::random(&shape, 8));
+        assert_gradient(|x| project(&tanh::forward(x), &dy), &x, &tanh::d_input(&tanh::forward(&x), &dy));
     }
 }

@@ -1,0 +1,36 @@
+// tanh: y = (tanh x + 1)/2, the colours 0 to 1 that a net's output stands for      dx = dy·2y(1−y)
+// From e = exp(−2|x|), which cannot overflow: y = 1/(1+e) where x > 0, else e/(1+e).
+// x, y, dx, dy: f32, any shape
+// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+#import lib/index.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> output: array<f32>; // y, as the gradient reads it
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(64)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&y)) {
+        let e = exp(-2.0 * abs(x[at]));
+        y[at] = select(e, 1.0, x[at] > 0.0) / (1.0 + e);
+    }
+}
+
+@compute @workgroup_size(64)
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&dx)) {
+        dx[at] = dy[at] * 2.0 * output[at] * (1.0 - output[at]);
+    }
+}

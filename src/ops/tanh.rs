@@ -1,0 +1,41 @@
+//! Hyperbolic tangent scaled to the colours 0 to 1. Maths: shaders/tanh.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "tanh.wgsl";
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+}
+
+/// `(tanh(x) + 1)/2`, any shape.
+pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
+    let y = rec.transient("tanh", x.shape);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "forward"), "tanh")
+            .bind("x", x)
+            .bind("y", y)
+            .groups(linear_groups(x.shape.count(), 64))
+            .flops(8 * x.shape.count() as u64),
+    )?;
+    Ok(y)
+}
+
+/// `dx` from `dy` and the output `y` of [`forward`]; all of one shape.
+pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
+    if y.shape != dy.shape {
+        return Err(Error::argument("tanh gradient", "dy", format!("shaped as y, {}", y.shape), dy.shape));
+    }
+    let dx = rec.transient("tanh gradient", y.shape);
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "backward"), "tanh gradient")
+            .bind("output", y)
+            .bind("dy", dy)
+            .bind("dx", dx)
+            .groups(linear_groups(y.shape.count(), 64))
+            .flops(4 * y.shape.count() as u64),
+    )?;
+    Ok(dx)
+}
