@@ -11,8 +11,8 @@ use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
 use impasto::train::Folder;
 use impasto::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress::bar;
 use super::weights::load_vgg;
 use super::{DeviceArgs, print_line};
 
@@ -119,14 +119,6 @@ fn middle(path: &Path, size: usize) -> Result<Picture> {
     Ok(square.resize(size, size))
 }
 
-fn bar(count: usize, what: &str) -> ProgressBar {
-    let bar = ProgressBar::new(count as u64);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {elapsed} elapsed, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(what.to_string());
-    bar
-}
-
 fn encoder(args: &Args) -> Result<()> {
     let photos = files(args, &args.photos)?;
     let styles = if args.pairs > 0 { files(args, &args.styles)? } else { Vec::new() };
@@ -141,7 +133,7 @@ fn encoder(args: &Args) -> Result<()> {
     if args.size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), args.size));
     }
-    let progress = bar(photos.len(), "pictures");
+    let progress = bar(photos.len() as u64).with_message("pictures");
     let pictures = photos.iter().map(|path| middle(path, args.size));
     let agreements = encoder::features(&narrow, &teacher, &taps, pictures, || progress.inc(1))?;
     progress.finish_and_clear();
@@ -149,7 +141,7 @@ fn encoder(args: &Args) -> Result<()> {
     let mut settings =
         Settings { size: args.pair_size, steps: args.steps, scales: Some(1), ..Preset::Default.settings() };
     settings.style_weight = args.style_weight.unwrap_or(settings.style_weight);
-    let progress = bar(args.pairs, "pairs");
+    let progress = bar(args.pairs as u64).with_message("pairs");
     let mut services = Vec::new();
     for pair in 0..args.pairs {
         // Far apart in the list, so that no two pairs are alike.

@@ -5,6 +5,7 @@ mod devices;
 mod eval;
 mod interrupt;
 mod log;
+mod progress;
 mod stylize;
 mod train;
 mod weights;

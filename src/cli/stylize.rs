@@ -14,9 +14,9 @@ use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
 use impasto::optim::Objective;
 use impasto::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::log::Log;
+use super::progress::bar;
 use super::weights::load_vgg;
 use super::{DeviceArgs, interrupt, print_line};
 
@@ -248,13 +248,6 @@ impl Args {
     }
 }
 
-fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::new(1);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
-}
-
 pub fn run(args: Args) -> Result<()> {
     let Method::Gatys = args.method;
     args.check_outputs()?;
@@ -292,7 +285,7 @@ fn paint(
 ) -> Result<gatys::Outcome> {
     let interrupted = interrupt::flag();
     let mut log = args.log.as_deref().map(Log::new);
-    let bar = progress_bar();
+    let bar = bar(1);
     let mut next_save = args.save_every;
     let mut last = (0, Instant::now());
     let outcome = gatys::stylize(vgg, content, styles, settings, |progress| {

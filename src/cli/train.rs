@@ -16,9 +16,9 @@ use impasto::train::{
     Checkpoint, Crops, End, Folder, Lesson, Outcome, Progress, Run, Schedule, Settings, check, train,
 };
 use impasto::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::log::Log;
+use super::progress::bar;
 use super::{DeviceArgs, interrupt, print_line};
 
 #[derive(Subcommand)]
@@ -200,13 +200,6 @@ fn command_line() -> String {
         _ => argument,
     };
     std::env::args().map(short).collect::<Vec<_>>().join(" ")
-}
-
-fn bar(steps: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps);
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 /// Runs the shared loop on a lesson, with a bar, a log, samples and a loss curve; then writes what `result` gives.
