@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::gpu::{DeviceTensor, Recorder};
+use crate::gpu::{DeviceTensor, Program, Recorder};
 use crate::io::Picture;
 use crate::methods::gatys::{self, PictureLoss, Settings};
 use crate::nets::{Tap, Vgg19};
@@ -156,6 +156,45 @@ fn agreement(tap: Tap, halves: &[Moments; 2]) -> Result<Agreement> {
     })
 }
 
+/// Both nets on a picture.
+struct Pass {
+    picture: DeviceTensor,
+    program: Program,
+    /// At each tap, those of the narrow and of the real net.
+    features: Vec<[DeviceTensor; 2]>,
+}
+
+impl Pass {
+    /// For pictures as large as this one.
+    fn new(nets: [&Vgg19; 2], taps: &[Tap], picture: &Picture) -> Result<Self> {
+        let deepest = taps.iter().max().copied();
+        let deepest = deepest.ok_or_else(|| Error::argument("eval", "taps", "at least one", "none"))?;
+        let context = nets[0].context();
+        let input = DeviceTensor::new(context, "picture", [1, 3, picture.height, picture.width]);
+        let mut rec = Recorder::new(context);
+        let x = rec.pin(&input);
+        let both = [nets[0].forward(&mut rec, x, deepest)?, nets[1].forward(&mut rec, x, deepest)?];
+        let mut keep = |net: usize, tap: Tap| {
+            let symbol = both[net].at(tap)?;
+            let tensor = DeviceTensor::new(context, tap.to_string(), symbol.shape);
+            let into = rec.pin(&tensor);
+            vector::copy(&mut rec, symbol, into)?;
+            Result::Ok(tensor)
+        };
+        let features = taps.iter().map(|&tap| Ok([keep(0, tap)?, keep(1, tap)?])).collect::<Result<_>>()?;
+        Ok(Pass { picture: input, program: rec.finish()?, features })
+    }
+
+    fn run(&self, picture: &Picture) -> Result<()> {
+        let shape = [1, 3, picture.height, picture.width].into();
+        if self.picture.shape() != shape {
+            return Err(Error::argument("eval", "photos", format!("all of shape {}", self.picture.shape()), shape));
+        }
+        self.picture.write(&picture.rgb)?;
+        self.program.submit()
+    }
+}
+
 /// Compares the features of `narrow`, lifted by least squares, with those of `real` at `taps` over square pictures of one
 /// size. The lift is fitted to every other picture and judged on the rest, and the other way round.
 ///
@@ -168,40 +207,21 @@ pub fn features(
     pictures: impl Iterator<Item = Result<Picture>>,
     mut on_picture: impl FnMut(),
 ) -> Result<Vec<Agreement>> {
-    let context = real.context();
-    let deepest = taps.iter().max().copied();
-    let deepest = deepest.ok_or_else(|| Error::argument("eval", "taps", "at least one", "none"))?;
     let mut moments: Vec<[Moments; 2]> = Vec::new();
     for &tap in taps {
         let fresh = || Result::Ok(Moments::new(narrow.channels(tap)?, real.channels(tap)?));
         moments.push([fresh()?, fresh()?]);
     }
-    let mut program: Option<(DeviceTensor, crate::gpu::Program, Vec<[DeviceTensor; 2]>)> = None;
+    let mut pass: Option<Pass> = None;
     let mut count = 0;
     for picture in pictures {
         let picture = picture?;
-        if program.is_none() {
-            let input = DeviceTensor::new(context, "picture", [1, 3, picture.height, picture.width]);
-            let mut rec = Recorder::new(context);
-            let x = rec.pin(&input);
-            let both = [narrow.forward(&mut rec, x, deepest)?, real.forward(&mut rec, x, deepest)?];
-            let mut kept = Vec::new();
-            for &tap in taps {
-                let mut keep = |index: usize| {
-                    let symbol = both[index].at(tap)?;
-                    let tensor = DeviceTensor::new(context, tap.to_string(), symbol.shape);
-                    let into = rec.pin(&tensor);
-                    vector::copy(&mut rec, symbol, into)?;
-                    Result::Ok(tensor)
-                };
-                kept.push([keep(0)?, keep(1)?]);
-            }
-            program = Some((input, rec.finish()?, kept));
-        }
-        let Some((input, program, kept)) = &program else { continue };
-        input.write(&picture.rgb)?;
-        program.submit()?;
-        for ([first, second], sums) in kept.iter().zip(&mut moments) {
+        let pass = match &mut pass {
+            Some(pass) => pass,
+            None => pass.insert(Pass::new([narrow, real], taps, &picture)?),
+        };
+        pass.run(&picture)?;
+        for ([first, second], sums) in pass.features.iter().zip(&mut moments) {
             let [_, _, height, width] = first.shape().nchw("eval", "features")?;
             sums[count % 2].add(&first.read()?, &second.read()?, height * width);
         }

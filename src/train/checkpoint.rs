@@ -96,6 +96,11 @@ impl Checkpoint {
         Ok(Some((step, checkpoint)))
     }
 
+    /// The tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&HostTensor> {
+        self.tensors.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor)
+    }
+
     fn save_in_parts(&self, folder: &Path, step: u64, keep: usize, largest: usize) -> Result<PathBuf> {
         self.check()?;
         if keep == 0 {

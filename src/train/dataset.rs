@@ -259,8 +259,8 @@ struct Broken {
 }
 
 impl Loader {
-    /// Starts `workers` threads that decode ahead, from picture number `first` (0 for a new run, [`Loader::position`]
-    /// of a checkpoint for one that goes on). Each keeps up to four crops ready.
+    /// Starts `workers` threads that decode ahead, from picture number `first` (0 for a new run, how many it took for one
+    /// that goes on). Each keeps up to four crops ready.
     ///
     /// # Errors
     ///
@@ -305,11 +305,6 @@ impl Loader {
             Err(panic) => panic::resume_unwind(panic),
             Ok(()) => unreachable!("a worker ends when its channel does"),
         })
-    }
-
-    /// The number of the next picture: all that a checkpoint must keep.
-    pub fn position(&self) -> u64 {
-        self.next
     }
 
     /// The time spent waiting in [`Loader::next`] so far: the loader's share of a run.

@@ -153,9 +153,8 @@ impl Encoder {
         let mut scales = Vec::new();
         for (tap, [_, bias]) in settings.layers().into_iter().zip(&teacher.convolutions) {
             let name = scale_name(tap);
-            let found = checkpoint.tensors.iter().find(|(other, _)| *other == name).map(|(_, found)| found);
             let fits = |found: &&HostTensor| found.shape == bias.shape && found.data.iter().all(|scale| *scale > 0.0);
-            let Some(found) = found.filter(fits) else {
+            let Some(found) = checkpoint.get(&name).filter(fits) else {
                 let expected = format!("of the same teacher and taps, with {name} of shape {:?}", bias.shape);
                 return Err(Error::argument("train encoder", "checkpoint", expected, "another training's"));
             };
@@ -215,11 +214,6 @@ impl Encoder {
             calibration,
             settings,
         })
-    }
-
-    /// The device it lives on.
-    pub fn context(&self) -> &Context {
-        &self.context
     }
 
     /// The student as it stands, scaled so that the mean activation of every channel is 1 over the calibration's pictures.

@@ -121,8 +121,7 @@ impl Training {
         checkpoint: &Checkpoint,
     ) -> Result<()> {
         for (name, tensor) in &self.kept {
-            let found = checkpoint.tensors.iter().find(|(other, _)| other == name).map(|(_, found)| found);
-            let Some(found) = found.filter(|found| found.shape == tensor.shape().dims()) else {
+            let Some(found) = checkpoint.get(name).filter(|found| found.shape == tensor.shape().dims()) else {
                 let reason = format!("holds no tensor {name} of shape {}; it is another training's", tensor.shape());
                 return Err(Error::weights(folder, reason));
             };

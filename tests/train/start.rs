@@ -1,6 +1,7 @@
 //! The closed-form start of a student.
 
 use impasto::eval::encoder::{Agreement, features};
+use impasto::io::Picture;
 use impasto::nets::vgg19::Weights;
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
@@ -18,6 +19,15 @@ pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Agreement> {
     let names: Vec<_> = agreements.iter().map(|at| at.tap.as_str()).collect();
     assert_eq!(names, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]);
     agreements
+}
+
+#[test]
+fn features_of_pictures_of_several_sizes_are_not_compared() {
+    let net = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
+    let taps: Vec<Tap> = Tap::style().collect();
+    let pictures = [[32, 16], [16, 32]].map(|[width, height]| Ok(Picture::new(width, height)));
+    let message = features(&net, &net, &taps, pictures.into_iter(), || ()).unwrap_err().to_string();
+    assert!(message.contains("photos must be all of shape") && message.contains("32, 16"), "{message}");
 }
 
 fn start(teacher: &Weights, folder: &Folder, settings: Settings, init: Option<&Weights>) -> Weights {
