@@ -1,14 +1,18 @@
-// conv2d: convolution as implicit matrix product, M = output channels, N = pixels, K = C·KERNEL².
-//   y[n,m,i,j] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x̃[n,c,S·i+u−t,S·j+v−t] )
-//   where x̃ is x enlarged by SCALE and inside its border, t: params.before
-//   dx is the same sum over dy, dilated by S and masked by the ReLU, with flipped weights w[c,m,K−1−u,K−1−v]
-//   (for reflection, replication and enlargement followed by their adjoint, shaders/pad.wgsl)
+// conv2d: convolution as implicit matrix product, M = output channels, N = pixels, K = C·ROWS·COLUMNS.
+//   y[n,m,s·i+f,s·j+f'] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x̃[n,c,S·i+u−t,S·j+v−t'] )
+//   where x̃ is x enlarged by SCALE and inside its border; t, f, s: params.before_row, first_row, step
+// A convolution is one such sum with s = 1 and f = 0. Its gradient to x is S·S of them, its phases: in each direction, only
+// the taps p, p+S, p+2S, .. meet the elements p, p+S, p+2S, .. of x in its border, T = ⌈(K−p)/S⌉ of them,
+//   dx[S·i+p] = Σ_u dy[i+u−(T−1)] · w[S·(T−1−u)+p]
+// which is a sum of stride 1 over dy (masked by the ReLU) with s = S, flipped weights and as many taps less in each phase.
+// (Reflection, replication and enlargement are followed by their adjoint, shaders/pad.wgsl.)
 // A workgroup makes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers; TILE_K rows of
 // both factors are staged in workgroup memory at a time.
-// x, mask: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,H,W]
+// x, mask: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 #import lib/border.wgsl
-const KERNEL: u32 = 3u;
+const ROWS: u32 = 3u; // of taps
+const COLUMNS: u32 = 3u;
 const STRIDE: u32 = 1u;
 const BIAS: bool = true;
 const RELU: bool = true;
@@ -23,16 +27,23 @@ const ACROSS: u32 = TILE_N / THREAD_N; // threads along the pixels
 const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // a multiple of TILE_N
 const ROW_M: u32 = TILE_M + 4u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 4u;
-const TAPS: u32 = KERNEL * KERNEL;
+const TAPS: u32 = ROWS * COLUMNS;
 
 struct Params {
     channels_in: u32,
     channels_out: u32,
-    height: u32, // of y
+    height: u32, // rows and columns that are made
     width: u32,
     input_height: u32, // of x
     input_width: u32,
-    before: i32,
+    before_row: i32, // t, t'
+    before_column: i32,
+    output_height: u32, // of y
+    output_width: u32,
+    first_row: u32, // f, f'
+    first_column: u32,
+    step: u32, // s
+    weights_first: u32, // element of the packed weights that the sum begins with
     weights_stride: u32, // elements from one image's weights to the next one's, 0 if they share them
 }
 
@@ -50,8 +61,8 @@ var<workgroup> tile_x: array<f32, TILE_K * ROW_N>;
 fn input_at(n: u32, k: u32, i: u32, j: u32) -> f32 {
     let c = k / TAPS;
     let tap = k % TAPS;
-    let row = border_source(i32(i * STRIDE + tap / KERNEL) - params.before, i32(params.input_height));
-    let column = border_source(i32(j * STRIDE + tap % KERNEL) - params.before, i32(params.input_width));
+    let row = border_source(i32(i * STRIDE + tap / COLUMNS) - params.before_row, i32(params.input_height));
+    let column = border_source(i32(j * STRIDE + tap % COLUMNS) - params.before_column, i32(params.input_width));
     if (row < 0 || column < 0) {
         return 0.0;
     }
@@ -72,6 +83,7 @@ fn forward(
     let first_pixel = workgroup.x * TILE_N;
     let depth = params.channels_in * TAPS;
     let pixels = params.height * params.width;
+    let first_weight = n * params.weights_stride + params.weights_first;
     let packed_channels = (params.channels_out + PACK - 1u) / PACK * PACK;
 
     // This thread always loads the same pixel's column of inputs.
@@ -99,7 +111,7 @@ fn forward(
             let m = first_m + e % TILE_M;
             var value = 0.0;
             if (k < depth && m < packed_channels) {
-                value = weights[n * params.weights_stride + (m / PACK * depth + k) * PACK + m % PACK];
+                value = weights[first_weight + (m / PACK * depth + k) * PACK + m % PACK];
             }
             tile_w[e / TILE_M * ROW_M + e % TILE_M] = value;
         }
@@ -118,10 +130,12 @@ fn forward(
         }
         workgroupBarrier();
     }
-    for (var a = 0u; a < THREAD_M; a++) {
-        let m = first_m + thread_m + a;
-        for (var b = 0u; b < THREAD_N; b++) {
-            let pixel = first_pixel + thread_n + b * ACROSS;
+    for (var b = 0u; b < THREAD_N; b++) {
+        let pixel = first_pixel + thread_n + b * ACROSS;
+        let row = params.first_row + params.step * (pixel / params.width);
+        let column = params.first_column + params.step * (pixel % params.width);
+        for (var a = 0u; a < THREAD_M; a++) {
+            let m = first_m + thread_m + a;
             if (m < params.channels_out && pixel < pixels) {
                 var value = sum[a * THREAD_N + b];
                 if (BIAS) {
@@ -130,21 +144,30 @@ fn forward(
                 if (RELU) {
                     value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
                 }
-                y[(n * params.channels_out + m) * pixels + pixel] = value;
+                y[((n * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
             }
         }
     }
 }
 
-// Packing: f32[N][⌈M/PACK⌉][C][K][K][PACK], zero where there is no channel; both kernel files read it.
-// FLIPPED packs for the gradient to x: source is w[M',C'..] with M' = C, C' = M, taps turned by 180°.
+// Packing: for each phase f32[⌈M/PACK⌉][C][ROWS][COLUMNS][PACK], zero where there is no channel, one phase after another
+// and all of it N times; both kernel files read it. A dispatch packs a phase: tap (u, v) of it is tap (r + d·u, r' + d·v) of
+// the K × K in the source. GRADIENT packs for the gradient to x, whose input is dy: the source is w[C,M,K,K], not w[M,C,K,K].
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
-const FLIPPED: bool = false;
+const GRADIENT: bool = false;
 
 struct PackParams {
     channels_in: u32, // C of the packed weights
     channels_out: u32, // M of the packed weights
-    count: u32, // packed elements an image
+    kernel: u32, // K
+    rows: u32, // of taps in this phase
+    columns: u32,
+    source_row: i32, // r, r'
+    source_column: i32,
+    source_step: i32, // d
+    first: u32, // element that the phase begins with
+    count: u32, // elements of the phase in an image
+    stride: u32, // elements from one image's weights to the next one's
     images: u32,
 }
 
@@ -164,15 +187,17 @@ fn pack(
     }
     let image = at / pack_params.count;
     let element = at % pack_params.count;
-    let tap = element / PACK % TAPS;
-    let c = element / PACK / TAPS % pack_params.channels_in;
-    let m = element / PACK / TAPS / pack_params.channels_in * PACK + element % PACK;
+    let taps = pack_params.rows * pack_params.columns;
+    let tap = element / PACK % taps;
+    let c = element / PACK / taps % pack_params.channels_in;
+    let m = element / PACK / taps / pack_params.channels_in * PACK + element % PACK;
     var value = 0.0;
     if (m < pack_params.channels_out) {
-        let plain = (m * pack_params.channels_in + c) * TAPS + tap;
-        let flipped = (c * pack_params.channels_out + m) * TAPS + TAPS - 1u - tap;
-        let weights_an_image = pack_params.channels_out * pack_params.channels_in * TAPS;
-        value = source[image * weights_an_image + select(plain, flipped, FLIPPED)];
+        let row = u32(pack_params.source_row + pack_params.source_step * i32(tap / pack_params.columns));
+        let column = u32(pack_params.source_column + pack_params.source_step * i32(tap % pack_params.columns));
+        let first = image * pack_params.channels_out * pack_params.channels_in;
+        let plane = first + select(m * pack_params.channels_in + c, c * pack_params.channels_out + m, GRADIENT);
+        value = source[(plane * pack_params.kernel + row) * pack_params.kernel + column];
     }
-    packed[at] = value;
+    packed[image * pack_params.stride + pack_params.first + element] = value;
 }

@@ -1,25 +1,34 @@
-// conv2d_broadcast: the convolution of conv2d.wgsl for software adapters.
-//   y[n,m,i,j] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x[n,c,S·i+u,S·j+v] )
+// conv2d_broadcast: the sums of conv2d.wgsl for software adapters.
+//   y[n,m,s·i+f,s·j+f'] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x[n,c,S·i+u−t,S·j+v−t'] )
 // A lane holds 4 neighbouring pixels of 8·GROUPS output channels in registers. On a software driver every load is a
 // gather, even from one address, so weights are loaded 8 at once, one a lane, and handed round by subgroupBroadcast.
-// There is no border code: x comes with its border (shaders/pad.wgsl), its rows long enough for the last quad.
-// x: f32[N,C,HP,WP]   weights: packed, f32[N or 1][⌈M/T⌉][C][K][K][T] with T = 8·GROUPS   bias: f32[M]   y: f32[N,M,H,W]
+// There is no border code: x comes with its border (shaders/pad.wgsl), its rows long enough for the last quad, and t ≤ 0.
+// x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl with PACK = 8·GROUPS   bias: f32[M]   y: f32[N,M,YH,YW]
 // dispatch [⌈quads/8⌉, ⌈M/T⌉, N], quads = H·⌈W/4⌉; needs subgroups of 8 lanes or more
-const KERNEL: u32 = 3u;
+const ROWS: u32 = 3u; // of taps
+const COLUMNS: u32 = 3u;
 const STRIDE: u32 = 1u;
 const GROUPS: u32 = 2u;
 const BIAS: bool = true;
 const RELU: bool = true;
-const ROW: u32 = 3u * STRIDE + KERNEL; // inputs of one row that a lane's 4 pixels see
+const WINDOW: u32 = 3u * STRIDE + COLUMNS; // inputs of one row that a lane's 4 pixels see
 const TILE: u32 = 8u * GROUPS;
 
 struct Params {
     channels_in: u32,
     channels_out: u32,
-    height: u32, // of y
+    height: u32, // rows and columns that are made
     width: u32,
-    padded_height: u32, // of x
-    padded_width: u32,
+    input_height: u32, // of x
+    input_width: u32,
+    before_row: i32, // t, t'
+    before_column: i32,
+    output_height: u32, // of y
+    output_width: u32,
+    first_row: u32, // f, f'
+    first_column: u32,
+    step: u32, // s
+    weights_first: u32, // element of the packed weights that the sum begins with
     weights_stride: u32, // elements from one image's weights to the next one's, 0 if they share them
 }
 
@@ -39,23 +48,25 @@ fn forward(
     let quad_read = min(quad, quads_across * params.height - 1u); // every lane must stay for the broadcasts
     let row = quad_read / quads_across;
     let column = (quad_read % quads_across) * 4u;
-    let plane = params.padded_height * params.padded_width;
+    let plane = params.input_height * params.input_width;
 
     var sum: array<vec4<f32>, TILE>;
     for (var m = 0u; m < TILE; m++) {
         sum[m] = vec4<f32>(0.0);
     }
-    var weight_at = workgroup.z * params.weights_stride
-        + workgroup.y * params.channels_in * KERNEL * KERNEL * TILE + lane;
-    var channel_at = workgroup.z * params.channels_in * plane + row * STRIDE * params.padded_width + column * STRIDE;
+    var weight_at = workgroup.z * params.weights_stride + params.weights_first
+        + workgroup.y * params.channels_in * ROWS * COLUMNS * TILE + lane;
+    let first_row = u32(i32(row * STRIDE) - params.before_row);
+    let first_column = u32(i32(column * STRIDE) - params.before_column);
+    var channel_at = workgroup.z * params.channels_in * plane + first_row * params.input_width + first_column;
     for (var c = 0u; c < params.channels_in; c++) {
         var input_at = channel_at;
-        for (var u = 0u; u < KERNEL; u++) {
-            var input: array<f32, ROW>;
-            for (var i = 0u; i < ROW; i++) {
+        for (var u = 0u; u < ROWS; u++) {
+            var input: array<f32, WINDOW>;
+            for (var i = 0u; i < WINDOW; i++) {
                 input[i] = x[input_at + i];
             }
-            for (var v = 0u; v < KERNEL; v++) {
+            for (var v = 0u; v < COLUMNS; v++) {
                 let pixels = vec4<f32>(input[v], input[v + STRIDE], input[v + 2u * STRIDE], input[v + 3u * STRIDE]);
                 for (var g = 0u; g < GROUPS; g++) {
                     let w = weights[weight_at];
@@ -70,7 +81,7 @@ fn forward(
                     sum[8u * g + 7u] += subgroupBroadcast(w, 7u) * pixels;
                 }
             }
-            input_at += params.padded_width;
+            input_at += params.input_width;
         }
         channel_at += plane;
     }
@@ -87,16 +98,19 @@ fn forward(
             if (RELU) {
                 value = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
             }
-            let out = ((workgroup.z * params.channels_out + channel) * params.height + row) * params.width + column;
+            let out_row = params.first_row + params.step * row;
+            let out_column = params.first_column + params.step * column;
+            let out_plane = workgroup.z * params.channels_out + channel;
+            let out = (out_plane * params.output_height + out_row) * params.output_width + out_column;
             y[out] = value.x;
             if (column + 1u < params.width) {
-                y[out + 1u] = value.y;
+                y[out + params.step] = value.y;
             }
             if (column + 2u < params.width) {
-                y[out + 2u] = value.z;
+                y[out + 2u * params.step] = value.z;
             }
             if (column + 3u < params.width) {
-                y[out + 3u] = value.w;
+                y[out + 3u * params.step] = value.w;
             }
         }
     }

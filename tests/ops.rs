@@ -12,6 +12,8 @@ mod harness;
 mod clip;
 #[path = "ops/conv2d.rs"]
 mod conv2d;
+#[path = "ops/conv_transpose2d.rs"]
+mod conv_transpose2d;
 #[path = "ops/errors.rs"]
 mod errors;
 #[path = "ops/gram.rs"]

@@ -180,12 +180,12 @@ fn a_wrong_layout_is_noticed() {
 
 #[test]
 fn constants_are_set_in_the_file_and_in_what_it_imports() {
-    let kernel = Kernel::new("conv2d.wgsl", "forward").set("KERNEL", 9u32).set("MODE", 2u32).set("BIAS", false);
+    let kernel = Kernel::new("conv2d.wgsl", "forward").set("ROWS", 9u32).set("MODE", 2u32).set("BIAS", false);
     let text = expand(&kernel).unwrap();
-    for line in ["const KERNEL: u32 = 9u;", "const MODE: u32 = 2u;", "const BIAS: bool = false;"] {
+    for line in ["const ROWS: u32 = 9u;", "const MODE: u32 = 2u;", "const BIAS: bool = false;"] {
         assert_eq!(text.lines().filter(|known| *known == line).count(), 1, "{line}");
     }
-    for line in ["const KERNEL: u32 = 3u;", "const MODE: u32 = 0u;", "const BIAS: bool = true;", "#import"] {
+    for line in ["const ROWS: u32 = 3u;", "const MODE: u32 = 0u;", "const BIAS: bool = true;", "#import"] {
         assert!(!text.contains(line), "{line}");
     }
     assert!(!shader_source("conv2d.wgsl").unwrap().contains("const MODE:"), "MODE is the library's");
@@ -224,9 +224,9 @@ fn every_import_is_of_a_library_that_is_there() {
 #[test]
 fn wrong_names_are_errors_that_name_them() {
     let message = |kernel: Kernel| interface_of(&kernel).unwrap_err().to_string();
-    let unknown_constant = message(Kernel::new("conv2d.wgsl", "forward").set("KERNAL", 3u32));
+    let unknown_constant = message(Kernel::new("conv2d.wgsl", "forward").set("ROWZ", 3u32));
     assert!(
-        unknown_constant.contains("conv2d.wgsl:forward") && unknown_constant.contains("KERNAL"),
+        unknown_constant.contains("conv2d.wgsl:forward") && unknown_constant.contains("ROWZ"),
         "{unknown_constant}"
     );
     let unknown_file = message(Kernel::new("convolution.wgsl", "forward"));
@@ -236,6 +236,6 @@ fn wrong_names_are_errors_that_name_them() {
     );
     let unknown_entry = message(Kernel::new("relu.wgsl", "sideways"));
     assert!(unknown_entry.contains("relu.wgsl:sideways") && unknown_entry.contains("entry point"), "{unknown_entry}");
-    let wrong_type = message(Kernel::new("conv2d.wgsl", "forward").set("KERNEL", true));
-    assert!(wrong_type.contains("conv2d.wgsl:forward") && wrong_type.contains("KERNEL"), "{wrong_type}");
+    let wrong_type = message(Kernel::new("conv2d.wgsl", "forward").set("ROWS", true));
+    assert!(wrong_type.contains("conv2d.wgsl:forward") && wrong_type.contains("ROWS"), "{wrong_type}");
 }

@@ -1,9 +1,7 @@
 // What stands at a position outside a picture. MODE: 0 zeros, 1 reflection (the edge itself not repeated), 2 replication.
 // SCALE s shows every element s × s times before the border comes round it: nearest-neighbour enlargement.
-// DILATION d puts d−1 zeros between neighbours (only with MODE 0): the adjoint of a stride.
 const MODE: u32 = 0u;
 const SCALE: i32 = 1i;
-const DILATION: i32 = 1i;
 
 // The index of the element that position `at` shows in a row of `size` elements, −1 for a zero.
 fn border_source(at: i32, size: i32) -> i32 {
@@ -15,6 +13,5 @@ fn border_source(at: i32, size: i32) -> i32 {
     if (MODE == 2u) {
         return clamp(at, 0, last) / SCALE;
     }
-    let index = at / DILATION;
-    return select(-1, index / SCALE, at >= 0 && index <= last && index * DILATION == at);
+    return select(-1, at / SCALE, at >= 0 && at <= last);
 }

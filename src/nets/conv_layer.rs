@@ -1,13 +1,73 @@
-//! A convolution with its weights on the device, frozen or trained.
+//! A convolution, plain or transposed, with its weights on the device, frozen or trained.
 
 use crate::Result;
-use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
-use crate::ops::conv2d::Conv2d;
+use crate::gpu::{Context, DeviceTensor, KernelClass, Recorder, Tensor};
+use crate::ops::conv2d::{Conv2d, ConvTranspose2d};
 use crate::optim::Parameter;
+
+/// A convolution of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Convolution {
+    /// One that keeps the size, makes it smaller or takes an enlarged input.
+    Plain(Conv2d),
+    /// One that enlarges.
+    Transposed(ConvTranspose2d),
+}
+
+impl From<Conv2d> for Convolution {
+    fn from(conv: Conv2d) -> Self {
+        Convolution::Plain(conv)
+    }
+}
+
+impl From<ConvTranspose2d> for Convolution {
+    fn from(conv: ConvTranspose2d) -> Self {
+        Convolution::Transposed(conv)
+    }
+}
+
+/// The same call on whichever it is.
+macro_rules! either {
+    ($convolution:expr, $conv:ident => $call:expr) => {
+        match $convolution {
+            Convolution::Plain($conv) => $call,
+            Convolution::Transposed($conv) => $call,
+        }
+    };
+}
+
+impl Convolution {
+    /// The shape of its weights.
+    pub fn weight_shape(&self) -> [usize; 4] {
+        match self {
+            Convolution::Plain(conv) => [conv.channels_out, conv.channels_in, conv.kernel, conv.kernel],
+            Convolution::Transposed(conv) => [conv.channels_in, conv.channels_out, 3, 3],
+        }
+    }
+
+    /// Channels of its output.
+    pub fn channels_out(&self) -> usize {
+        either!(self, conv => conv.channels_out)
+    }
+
+    /// Height and width of the output for an input of `[height, width]`.
+    pub fn output_size(&self, size: [usize; 2]) -> Result<[usize; 2]> {
+        either!(self, conv => conv.output_size(size))
+    }
+
+    /// Floating-point operations of one forward pass over that many images of `[height, width]` outputs.
+    pub fn flops(&self, images: usize, output: [usize; 2]) -> u64 {
+        either!(self, conv => conv.flops(images, output))
+    }
+
+    fn packed_count(&self, class: KernelClass) -> [usize; 2] {
+        either!(self, conv => conv.packed_count(class))
+    }
+}
 
 /// A convolution with its bias. What the kernels read are packed copies of the weights; a frozen layer keeps only those.
 pub struct ConvLayer {
-    conv: Conv2d,
+    conv: Convolution,
     /// Packed for forward, and for the gradient to the input.
     packed: [DeviceTensor; 2],
     bias: DeviceTensor,
@@ -16,17 +76,29 @@ pub struct ConvLayer {
 }
 
 impl ConvLayer {
-    /// A layer whose weights (`[M, C, K, K]`) and bias (`[M]`) stay as they are.
-    pub fn frozen(context: &Context, name: &str, conv: Conv2d, weights: &[f32], bias: &[f32]) -> Result<Self> {
+    /// A layer whose weights (of the convolution's `weight_shape`) and bias (`[M]`) stay as they are.
+    pub fn frozen(
+        context: &Context,
+        name: &str,
+        conv: impl Into<Convolution>,
+        weights: &[f32],
+        bias: &[f32],
+    ) -> Result<Self> {
         Ok(ConvLayer { trained: None, ..Self::trainable(context, name, conv, weights, bias)? })
     }
 
-    /// A layer that is trained from weights (`[M, C, K, K]`) and bias (`[M]`); parameters are called `name.weight` and
-    /// `name.bias`.
-    pub fn trainable(context: &Context, name: &str, conv: Conv2d, weights: &[f32], bias: &[f32]) -> Result<Self> {
-        let shape = [conv.channels_out, conv.channels_in, conv.kernel, conv.kernel];
+    /// A layer that is trained from weights (of the convolution's `weight_shape`) and bias (`[M]`); parameters are called
+    /// `name.weight` and `name.bias`.
+    pub fn trainable(
+        context: &Context,
+        name: &str,
+        conv: impl Into<Convolution>,
+        weights: &[f32],
+        bias: &[f32],
+    ) -> Result<Self> {
+        let conv = conv.into();
         let weight_name = format!("{name}.weight");
-        let weight = DeviceTensor::from_values(context, &weight_name, shape, weights)?;
+        let weight = DeviceTensor::from_values(context, &weight_name, conv.weight_shape(), weights)?;
         let bias = DeviceTensor::from_values(context, format!("{name}.bias"), [bias.len()], bias)?;
         let [forward, backward] = conv.packed_count(context.class());
         let packed = [
@@ -42,7 +114,7 @@ impl ConvLayer {
     }
 
     /// Its shape.
-    pub fn conv(&self) -> &Conv2d {
+    pub fn conv(&self) -> &Convolution {
         &self.conv
     }
 
@@ -52,7 +124,7 @@ impl ConvLayer {
         let source = rec.pin(&weight.value);
         for (packed, gradient) in self.packed.iter().zip([false, true]) {
             let packed = rec.pin(packed);
-            self.conv.pack(rec, source, gradient, packed)?;
+            either!(&self.conv, conv => conv.pack(rec, source, gradient, packed))?;
         }
         Ok(())
     }
@@ -60,20 +132,20 @@ impl ConvLayer {
     /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`).
     pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
         let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
-        self.conv.forward(rec, x, packed, Some(bias))
+        either!(&self.conv, conv => conv.forward(rec, x, packed, Some(bias)))
     }
 
     /// The gradient to an input of `size` `[H, W]`, from `dy` and, if there is a ReLU, the output `y`.
     pub fn backward(&self, rec: &mut Recorder, dy: Tensor, y: Option<Tensor>, size: [usize; 2]) -> Result<Tensor> {
         let packed = rec.pin(&self.packed[1]);
-        self.conv.backward(rec, dy, y, packed, size)
+        either!(&self.conv, conv => conv.backward(rec, dy, y, packed, size))
     }
 
     /// Adds to the parameters' gradients; nothing for a frozen layer.
     pub fn backward_parameters(&self, rec: &mut Recorder, x: Tensor, dy: Tensor, y: Option<Tensor>) -> Result<()> {
         let Some([weight, bias]) = &self.trained else { return Ok(()) };
         let [dweight, dbias] = [weight, bias].map(|parameter| rec.pin(&parameter.gradient));
-        self.conv.backward_parameters(rec, x, dy, y, dweight, Some(dbias))
+        either!(&self.conv, conv => conv.backward_parameters(rec, x, dy, y, dweight, Some(dbias)))
     }
 
     /// Weight and bias, if it is trained.

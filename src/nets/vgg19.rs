@@ -158,7 +158,7 @@ impl Vgg19 {
     /// Channels at a tap; an error if the weights do not reach it.
     pub fn channels(&self, tap: Tap) -> Result<usize> {
         match self.layers.get(tap.position()) {
-            Some(layer) => Ok(layer.conv().channels_out),
+            Some(layer) => Ok(layer.conv().channels_out()),
             None => {
                 let deepest = self.deepest().map_or("nothing".into(), |tap| tap.to_string());
                 let expected = format!("at most {deepest}, where this weight file ends");

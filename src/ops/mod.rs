@@ -48,7 +48,7 @@ pub fn layouts() -> Vec<Layout> {
         adam::Params::layout(),
         clip::Params::layout(),
         conv2d::Params::layout(),
-        conv2d::BroadcastParams::layout(),
+        conv2d::Params::layout_of(Kernel::new("conv2d_broadcast.wgsl", "forward")),
         conv2d::PackParams::layout(),
         conv2d::WeightsBroadcastParams::layout(),
         conv2d::WeightsParams::layout(),

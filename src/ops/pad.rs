@@ -33,21 +33,16 @@ impl Border {
     }
 }
 
-fn kernel(entry: &'static str, border: Border, [scale, dilation]: [u32; 2], masked: bool) -> Kernel {
-    Kernel::new(SHADER, entry)
-        .set("MODE", border.mode())
-        .set("SCALE", scale as i32)
-        .set("DILATION", dilation as i32)
-        .set("MASKED", masked)
+fn kernel(entry: &'static str, border: Border, scale: u32, masked: bool) -> Kernel {
+    Kernel::new(SHADER, entry).set("MODE", border.mode()).set("SCALE", scale as i32).set("MASKED", masked)
 }
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
     let entries = ["forward", "backward"].into_iter();
     let variants = entries.flat_map(|entry| [1, 2].map(|scale| (entry, scale)));
-    let plain = variants.flat_map(|(entry, scale)| Border::ALL.map(|border| kernel(entry, border, [scale, 1], false)));
-    let dilated = [(1, true), (2, false), (2, true)];
-    plain.chain(dilated.map(|(dilation, masked)| kernel("forward", Border::Zero, [1, dilation], masked))).collect()
+    let plain = variants.flat_map(|(entry, scale)| Border::ALL.map(|border| kernel(entry, border, scale, false)));
+    plain.chain([kernel("forward", Border::Zero, 1, true)]).collect()
 }
 
 /// Where a picture lies inside its border.
@@ -59,23 +54,18 @@ pub struct Placement {
     pub size: [usize; 2],
     /// Times that each element is repeated in both directions before the border comes round it: 1 or 2.
     pub scale: u32,
-    /// Elements apart that neighbours come to lie: 1, or the stride whose adjoint this is (with zeros only).
-    pub dilation: u32,
 }
 
-/// `x` (`[N, C, H, W]`), enlarged, inside its border. With `mask`, elements whose mask is not positive count as zero: the gradient of
-/// a ReLU with that output.
+/// `x` (`[N, C, H, W]`), enlarged, inside its border. With `mask`, elements whose mask is not positive count as zero: the
+/// gradient of a ReLU with that output.
 pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Border, at: Placement) -> Result<Tensor> {
     let [n, c, height, width] = x.shape.nchw("pad", "x")?;
     if let Some(mask) = mask.filter(|mask| mask.shape != x.shape) {
         return Err(Error::argument("pad", "mask", format!("shaped as x, {}", x.shape), mask.shape));
     }
-    if at.dilation != 1 && border != Border::Zero {
-        return Err(Error::argument("pad", "dilation", format!("1 with a border {border:?}"), at.dilation));
-    }
     let y = rec.transient("padded", [n, c, at.size[0], at.size[1]]);
     rec.dispatch(
-        Dispatch::new(kernel("forward", border, [at.scale, at.dilation], mask.is_some()), "pad")
+        Dispatch::new(kernel("forward", border, at.scale, mask.is_some()), "pad")
             .bind("x", x)
             .bind("mask", mask.unwrap_or(x))
             .bind("y", y)
@@ -91,7 +81,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
     Ok(y)
 }
 
-/// The adjoint of [`forward`], without dilation: the gradient of a picture of `size` from `dy`, that of its bordered form.
+/// The adjoint of [`forward`]: the gradient of a picture of `size` from `dy`, that of its bordered form.
 /// With a border of zeros this cuts the border off.
 pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, size: [usize; 2]) -> Result<Tensor> {
     let [n, c, padded_height, padded_width] = dy.shape.nchw("pad gradient", "dy")?;
@@ -100,12 +90,9 @@ pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, s
         let expected = format!("{:?}, at least {end:?}", at.size);
         return Err(Error::argument("pad gradient", "dy", expected, dy.shape));
     }
-    if at.dilation != 1 {
-        return Err(Error::argument("pad gradient", "dilation", "1", at.dilation));
-    }
     let dx = rec.transient("dx", [n, c, size[0], size[1]]);
     rec.dispatch(
-        Dispatch::new(kernel("backward", border, [at.scale, 1], false), "pad gradient")
+        Dispatch::new(kernel("backward", border, at.scale, false), "pad gradient")
             .bind("dy", dy)
             .bind("dx", dx)
             .params(&Params {

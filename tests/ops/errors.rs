@@ -2,7 +2,7 @@
 
 use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use impasto::ops::clip;
-use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
@@ -104,6 +104,53 @@ fn parameter_gradients() {
 }
 
 #[test]
+fn transposed_convolutions() {
+    let conv = ConvTranspose2d { channels_in: 3, channels_out: 5, output_padding: 1, relu: true };
+    type Shapes = ([usize; 4], [usize; 4], Option<[usize; 4]>);
+    let right: Shapes = ([2, 3, 4, 5], [2, 5, 8, 10], Some([2, 5, 8, 10]));
+    let forward = |rec: &mut Recorder, conv: ConvTranspose2d, x: [usize; 4], more: [usize; 2]| {
+        let count = conv.packed_count(rec.class())[0];
+        let [packed, bias] = [count + more[0], conv.channels_out + more[1]].map(|length| filled(rec, [length]));
+        let x = filled(rec, x);
+        conv.forward(rec, x, packed, Some(bias))
+    };
+    let op = "transposed conv2d";
+    refused(op, "x", |rec| forward(rec, conv, [2, 4, 4, 5], [0, 0]));
+    refused(op, "output padding", |rec| forward(rec, ConvTranspose2d { output_padding: 2, ..conv }, right.0, [0, 0]));
+    refused(op, "weights", |rec| forward(rec, conv, right.0, [1, 0]));
+    refused(op, "bias", |rec| forward(rec, conv, right.0, [0, 1]));
+
+    let backward = |rec: &mut Recorder, (_, dy, y): Shapes, size: [usize; 2]| {
+        let packed = filled(rec, [conv.packed_count(rec.class())[1]]);
+        let (dy, y) = (filled(rec, dy), y.map(|shape| filled(rec, shape)));
+        conv.backward(rec, dy, y, packed, size)
+    };
+    let op = "transposed conv2d gradient";
+    refused(op, "dy", |rec| backward(rec, (right.0, [2, 5, 7, 10], right.2), [4, 5]));
+    refused(op, "dy", |rec| backward(rec, right, [5, 4]));
+    refused(op, "y", |rec| backward(rec, (right.0, right.1, None), [4, 5]));
+    refused("transposed conv2d", "x", |rec| backward(rec, right, [0, 5]));
+
+    let parameters = |rec: &mut Recorder, (x, dy, y): Shapes, dweights: [usize; 4], dbias: usize| {
+        let [x, dy, dweights] = [x, dy, dweights].map(|shape| filled(rec, shape));
+        let (y, dbias) = (y.map(|shape| filled(rec, shape)), filled(rec, [dbias]));
+        conv.backward_parameters(rec, x, dy, y, dweights, Some(dbias))
+    };
+    let op = "transposed conv2d parameters";
+    refused(op, "x", |rec| parameters(rec, ([2, 4, 4, 5], right.1, right.2), [3, 5, 3, 3], 5));
+    refused(op, "dy", |rec| parameters(rec, ([1, 3, 4, 5], right.1, right.2), [3, 5, 3, 3], 5));
+    refused(op, "y", |rec| parameters(rec, (right.0, right.1, None), [3, 5, 3, 3], 5));
+    refused("conv2d parameters", "dweights", |rec| parameters(rec, right, [5, 3, 3, 3], 5));
+    refused(op, "dbias", |rec| parameters(rec, right, [3, 5, 3, 3], 3));
+    for context in contexts() {
+        let rec = &mut Recorder::new(context);
+        forward(rec, conv, right.0, [0, 0]).unwrap();
+        backward(rec, right, [4, 5]).unwrap();
+        parameters(rec, right, [3, 5, 3, 3], 5).unwrap();
+    }
+}
+
+#[test]
 fn clipping() {
     let norm = |rec: &mut Recorder, gradients: usize, squares: usize, out: usize| {
         let gradients: Vec<_> = (0..gradients).map(|_| filled(rec, [3])).collect();
@@ -117,14 +164,10 @@ fn clipping() {
 
 #[test]
 fn borders_and_pools() {
-    let at = Placement { before: 1, size: [5, 6], scale: 1, dilation: 1 };
+    let at = Placement { before: 1, size: [5, 6], scale: 1 };
     refused("pad", "mask", |rec| {
         let [x, mask] = [filled(rec, [1, 2, 3, 4]), filled(rec, [1, 1, 3, 4])];
         pad::forward(rec, x, Some(mask), Border::Zero, at)
-    });
-    refused("pad", "dilation", |rec| {
-        let x = filled(rec, [1, 2, 3, 4]);
-        pad::forward(rec, x, None, Border::Reflect, Placement { dilation: 2, ..at })
     });
     refused("pad gradient", "dy", |rec| {
         let dy = filled(rec, [1, 2, 5, 5]);
@@ -133,10 +176,6 @@ fn borders_and_pools() {
     refused("pad gradient", "dy", |rec| {
         let dy = filled(rec, [1, 2, 5, 6]);
         pad::backward(rec, dy, Border::Zero, at, [3, 6])
-    });
-    refused("pad gradient", "dilation", |rec| {
-        let dy = filled(rec, [1, 2, 5, 6]);
-        pad::backward(rec, dy, Border::Zero, Placement { dilation: 2, ..at }, [3, 4])
     });
     let pool = Pool { kind: Kind::Max, ceil: false };
     refused("pool", "x", |rec| {

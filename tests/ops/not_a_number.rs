@@ -2,7 +2,7 @@
 
 use impasto::Result;
 use impasto::gpu::{DeviceTensor, Recorder, Shape, Tensor};
-use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
@@ -60,18 +60,22 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 23] = [
+const OPERATIONS: [(&str, Operation); 24] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
+    ("transposed convolution", |rec, x| {
+        let conv = ConvTranspose2d { channels_in: 2, channels_out: 3, output_padding: 1, relu: true };
+        let packed = rec.transient("packed", [conv.packed_count(rec.class())[0]]);
+        vector::fill(rec, packed, 1.0)?;
+        conv.forward(rec, x, packed, None)
+    }),
     ("convolution's weight gradient", |rec, x| parameters(rec, x, true)),
     ("convolution's bias gradient", |rec, x| parameters(rec, x, false)),
     ("ReLU", relu::forward),
     ("tanh", tanh::forward),
     ("maximum of windows", |rec, x| Pool { kind: Kind::Max, ceil: false }.forward(rec, x)),
     ("average of windows", |rec, x| Pool { kind: Kind::Average, ceil: false }.forward(rec, x)),
-    ("border", |rec, x| {
-        pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1, dilation: 1 })
-    }),
+    ("border", |rec, x| pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1 })),
     ("Gram matrix", |rec, x| gram::forward(rec, x, 1.0)),
     ("mean", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.0)),
     ("deviation", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.1)),

@@ -1,4 +1,4 @@
-//! Borders, enlargement, dilation, and the adjoint of borders and enlargement.
+//! Borders, enlargement, and the adjoint of borders and enlargement.
 
 use impasto::ops::pad::{self, Border, Placement};
 
@@ -18,10 +18,8 @@ fn twin(border: Border) -> Padding {
 fn shown(border: Border, at: Placement, x: &Array, mut visit: impl FnMut([usize; 4], [usize; 4])) {
     let [n, c, height, width] = x.dims();
     let source = |position: usize, size: usize| {
-        let (position, dilation) = (position as isize - at.before as isize, at.dilation as isize);
-        let scale = at.scale as usize;
-        let shown = twin(border).source(position / dilation, size * scale).map(|source| source / scale);
-        shown.filter(|_| position % dilation == 0)
+        let (position, scale) = (position as isize - at.before as isize, at.scale as usize);
+        twin(border).source(position, size * scale).map(|source| source / scale)
     };
     for [n, c, i, j] in indices([n, c, at.size[0], at.size[1]]) {
         if let (Some(row), Some(column)) = (source(i, height), source(j, width)) {
@@ -59,7 +57,7 @@ fn check_backward(border: Border, at: Placement, shape: [usize; 4]) {
 
 fn placement(shape: [usize; 4], before: usize, after: usize, scale: usize) -> Placement {
     let size = [shape[2], shape[3]].map(|side| scale * side + before + after);
-    Placement { before, size, scale: scale as u32, dilation: 1 }
+    Placement { before, size, scale: scale as u32 }
 }
 
 const BORDERS: [Border; 3] = [Border::Zero, Border::Reflect, Border::Replicate];
@@ -80,20 +78,8 @@ fn forward_matches_the_oracle() {
             }
         }
     }
-    check_forward(Border::Zero, [1, 1, 1, 1], Placement { before: 0, size: [1, 1], scale: 1, dilation: 1 });
-    check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], scale: 1, dilation: 1 });
-}
-
-#[test]
-fn dilation_matches_the_oracle() {
-    for (shape, before, size) in [
-        ([1, 1, 1, 1], 2, [5, 5]),
-        ([2, 3, 5, 7], 1, [11, 15]),
-        ([1, 2, 3, 16], 8, [22, 48]),
-        ([1, 1, 2, 3], 0, [4, 6]),
-    ] {
-        check_forward(Border::Zero, shape, Placement { before, size, scale: 1, dilation: 2 });
-    }
+    check_forward(Border::Zero, [1, 1, 1, 1], Placement { before: 0, size: [1, 1], scale: 1 });
+    check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], scale: 1 });
 }
 
 #[test]

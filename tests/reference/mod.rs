@@ -9,6 +9,7 @@ pub mod adam;
 pub mod clip;
 pub mod compare;
 pub mod conv2d;
+pub mod conv_transpose2d;
 pub mod gram;
 pub mod lbfgs;
 pub mod line_search;

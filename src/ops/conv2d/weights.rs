@@ -1,6 +1,8 @@
 //! Gradients of a convolution's weights and bias. Maths: shaders/conv2d_weights.wgsl.
 
-use super::{Border, Conv2d, STEPS};
+use bytemuck::Zeroable;
+
+use super::{Border, Conv2d, STEPS, check_mask};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::ops::relu;
 use crate::{Error, Result};
@@ -98,25 +100,12 @@ impl Conv2d {
         if dy.shape != [n, m, height, width].into() {
             return Err(Error::argument(OP, "dy", format!("[{n}, {m}, {height}, {width}]"), dy.shape));
         }
-        self.check_mask(OP, dy, y)?;
+        check_mask(OP, self.relu, dy, y)?;
         if dweights.shape != [m, c, k, k].into() {
             return Err(Error::argument(OP, "dweights", format!("[{m}, {c}, {k}, {k}]"), dweights.shape));
         }
-        if let Some(dbias) = dbias.filter(|dbias| dbias.shape != [m].into()) {
-            return Err(Error::argument(OP, "dbias", format!("[{m}]"), dbias.shape));
-        }
         let dy = y.map_or(Ok(dy), |y| relu::backward(rec, y, dy))?;
-        let params = |run: usize| Params {
-            channels_in: c as u32,
-            channels_out: m as u32,
-            height: height as u32,
-            width: width as u32,
-            input_height: input_height as u32,
-            input_width: input_width as u32,
-            before: self.before() as i32,
-            images: n as u32,
-            run: run as u32,
-        };
+        dbias.map_or(Ok(()), |dbias| bias_gradient(rec, OP, dy, dbias))?;
         let label = format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}");
         let pixels = n * height * width;
         let (dispatch, runs) = match rec.class() {
@@ -125,7 +114,17 @@ impl Conv2d {
                 let [runs, run] = split(pixels, tiles[0] * tiles[1], 256);
                 let dispatch = Dispatch::new(tiled_kernel(k, self.stride, self.border(), self.scale()), label)
                     .bind("x", x)
-                    .params(&params(run))
+                    .params(&Params {
+                        channels_in: c as u32,
+                        channels_out: m as u32,
+                        height: height as u32,
+                        width: width as u32,
+                        input_height: input_height as u32,
+                        input_width: input_width as u32,
+                        before: self.before() as i32,
+                        images: n as u32,
+                        run: run as u32,
+                    })
                     .groups([tiles[0] as u32, tiles[1] as u32, runs as u32]);
                 (dispatch, runs)
             }
@@ -154,20 +153,29 @@ impl Conv2d {
         let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
         let flops = self.flops(n, [height, width]);
         rec.dispatch(dispatch.bind("dy", dy).bind("partial", partial).flops(flops))?;
-        finish(rec, partial, dweights)?;
-        let Some(dbias) = dbias else { return Ok(()) };
-        let [runs, run] = split(height * width, m * n, 1024);
-        let partial = rec.transient("bias gradients of runs", [n * runs, m]);
-        rec.dispatch(
-            Dispatch::new(Kernel::new(TILED, "bias"), "conv2d bias gradient")
-                .bind("dy", dy)
-                .bind("partial", partial)
-                .params(&params(run))
-                .groups([m as u32, runs as u32, n as u32])
-                .flops((pixels * m) as u64),
-        )?;
-        finish(rec, partial, dbias)
+        finish(rec, partial, dweights)
     }
+}
+
+/// Adds to `dbias` (`[M]`) the sum of `dy` (`[N, M, H, W]`) over images and pixels.
+pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Tensor) -> Result<()> {
+    let [n, m, height, width] = dy.shape.nchw(op, "dy")?;
+    if dbias.shape != [m].into() {
+        return Err(Error::argument(op, "dbias", format!("[{m}]"), dbias.shape));
+    }
+    let [runs, run] = split(height * width, m * n, 1024);
+    let partial = rec.transient("bias gradients of runs", [n * runs, m]);
+    let sizes = [m, height, width, run].map(|size| size as u32);
+    let [channels_out, height, width, run] = sizes;
+    rec.dispatch(
+        Dispatch::new(Kernel::new(TILED, "bias"), "conv2d bias gradient")
+            .bind("dy", dy)
+            .bind("partial", partial)
+            .params(&Params { channels_out, height, width, run, ..Zeroable::zeroed() })
+            .groups([m as u32, runs as u32, n as u32])
+            .flops(dy.shape.count() as u64),
+    )?;
+    finish(rec, partial, dbias)
 }
 
 /// `gradient += Σ partial`, in order.

@@ -1,5 +1,6 @@
 //! Convolution: padding, values worked by hand, and gradients.
 
+use crate::reference::conv_transpose2d::{self, ConvTranspose2d};
 use crate::reference::conv2d::{self, Conv2d, Padding, forward};
 use crate::reference::{Array, indices};
 use crate::{assert_close, assert_gradient, project};
@@ -134,17 +135,68 @@ fn check_gradients(x_shape: [usize; 4], outputs: usize, kernel: usize) {
 fn check_gradients_of(spec: Conv2d, x_shape: [usize; 4], outputs: usize, kernel: usize) {
     let w = Array::random(&[outputs, x_shape[1], kernel, kernel], 1);
     let b = Array::random(&[outputs], 2);
-    let linear = Conv2d { relu: false, ..spec };
-    // The first input that, with a ReLU, puts outputs on both sides of the kink and none near it.
-    let suits = |x: &Array| {
-        let y = forward(linear, x, &w, &b).data;
-        !spec.relu || y.iter().all(|v| v.abs() > 1e-4) && y.iter().any(|&v| v > 0.0) && y.iter().any(|&v| v < 0.0)
-    };
-    let x = (3..1000).map(|seed| Array::random(&x_shape, seed)).find(suits).expect("no input suits");
+    let x = away_from_the_kink(&x_shape, spec.relu, |x| forward(Conv2d { relu: false, ..spec }, x, &w, &b));
 
     let y = forward(spec, &x, &w, &b);
     let dy = Array::random(&y.shape, 0);
     assert_gradient(|x| project(&forward(spec, x, &w, &b), &dy), &x, &conv2d::d_input(spec, &x.shape, &w, &y, &dy));
     assert_gradient(|w| project(&forward(spec, &x, w, &b), &dy), &w, &conv2d::d_weight(spec, &x, &w.shape, &y, &dy));
     assert_gradient(|b| project(&forward(spec, &x, &w, b), &dy), &b, &conv2d::d_bias(spec, &y, &dy));
+}
+
+/// The first input that, with a ReLU, puts outputs on both sides of its kink and none near it.
+fn away_from_the_kink(x_shape: &[usize], relu: bool, linear: impl Fn(&Array) -> Array) -> Array {
+    let suits = |x: &Array| {
+        let y = linear(x).data;
+        !relu || y.iter().all(|v| v.abs() > 1e-4) && y.iter().any(|&v| v > 0.0) && y.iter().any(|&v| v < 0.0)
+    };
+    (3..1000).map(|seed| Array::random(x_shape, seed)).find(suits).expect("no input suits")
+}
+
+/// With the kernel 1..9, the only row of the input is scattered by the kernel's second row (and its third one, if the output
+/// is padded); in the columns between the inputs, both meet.
+#[test]
+fn transposed_values_by_hand() {
+    let x = Array::new(&[1, 1, 1, 2], vec![1.0, 2.0]);
+    let w = Array::new(&[1, 1, 3, 3], (1..=9).map(f64::from).collect());
+    let b = Array::vector(vec![0.5]);
+    let transposed =
+        |output_padding| conv_transpose2d::forward(ConvTranspose2d { output_padding, relu: false }, &x, &w, &b);
+    let [tight, padded] = [0, 1].map(transposed);
+    assert_eq!((tight.shape, padded.shape), (vec![1, 1, 1, 3], vec![1, 1, 2, 4]));
+    assert_close(&tight.data, &[5.5, 14.5, 10.5]);
+    assert_close(&padded.data, &[5.5, 14.5, 10.5, 12.5, 8.5, 23.5, 16.5, 18.5]);
+}
+
+/// It is the gradient of the convolution of stride 2 from its output to its input.
+#[test]
+fn a_transposed_convolution_is_the_gradient_of_one() {
+    let (x, w) = (Array::random(&[2, 3, 3, 4], 4), Array::random(&[3, 2, 3, 3], 5));
+    for output_padding in [0, 1] {
+        let y = conv_transpose2d::forward(ConvTranspose2d { output_padding, relu: false }, &x, &w, &Array::zeros(&[2]));
+        let spec = Conv2d { stride: 2, padding: Padding::Zero, upsample: false, relu: false };
+        assert_close(&y.data, &conv2d::d_input(spec, &y.shape, &w, &x, &x).data);
+    }
+}
+
+#[test]
+fn gradients_of_a_transposed_convolution() {
+    for ([output_padding, relu], x_shape) in
+        indices([2, 2]).flat_map(|spec| [[2, 3, 2, 3], [1, 1, 1, 2], [1, 2, 3, 1]].map(|shape| (spec, shape)))
+    {
+        let spec = ConvTranspose2d { output_padding, relu: relu == 1 };
+        let w = Array::random(&[x_shape[1], 2, 3, 3], 1);
+        let b = Array::random(&[2], 2);
+        let forward = conv_transpose2d::forward;
+        let linear = ConvTranspose2d { relu: false, ..spec };
+        let x = away_from_the_kink(&x_shape, spec.relu, |x| forward(linear, x, &w, &b));
+
+        let y = forward(spec, &x, &w, &b);
+        let dy = Array::random(&y.shape, 0);
+        let dx = conv_transpose2d::d_input(spec, &x.shape, &w, &y, &dy);
+        let dw = conv_transpose2d::d_weight(spec, &x, &w.shape, &y, &dy);
+        assert_gradient(|x| project(&forward(spec, x, &w, &b), &dy), &x, &dx);
+        assert_gradient(|w| project(&forward(spec, &x, w, &b), &dy), &w, &dw);
+        assert_gradient(|b| project(&forward(spec, &x, &w, b), &dy), &b, &conv_transpose2d::d_bias(spec, &y, &dy));
+    }
 }

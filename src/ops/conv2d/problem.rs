@@ -1,0 +1,258 @@
+//! The sums that the kernels of both classes carry out: a convolution is one, its gradient to the input some.
+
+use super::{Border, STEPS};
+use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor};
+use crate::ops::pad::{self, Placement};
+use crate::ops::vector;
+use crate::{Error, Result};
+
+crate::ops::params! {
+    /// Sizes of a sum.
+    Params for "conv2d.wgsl": "forward", "params" {
+        channels_in: u32, channels_out: u32, height: u32, width: u32,
+        input_height: u32, input_width: u32, before_row: i32, before_column: i32,
+        output_height: u32, output_width: u32, first_row: u32, first_column: u32, step: u32,
+        weights_first: u32, weights_stride: u32,
+    }
+}
+
+/// What makes one output tensor (maths: shaders/conv2d.wgsl).
+pub(super) struct Problem {
+    /// Of the input and of the output.
+    pub channels: [usize; 2],
+    pub stride: usize,
+    pub border: Border,
+    pub scale: usize,
+    /// Rows and columns of the output.
+    pub output: [usize; 2],
+    /// Output elements from one that a phase makes to its next.
+    pub step: usize,
+    /// Rows and columns of each, in the order of their packed weights.
+    pub phases: Vec<[Axis; 2]>,
+    pub relu: bool,
+}
+
+/// One direction of a phase.
+pub(super) struct Axis {
+    pub taps: usize,
+    /// Elements of the border before the input's first.
+    pub before: usize,
+    /// The first output element that it makes.
+    pub first: usize,
+    /// Output elements that it makes.
+    pub size: usize,
+}
+
+/// A tile of the tiled class: [M, N, K] and a thread's [M, N].
+struct Tile([u32; 3], [u32; 2]);
+
+const TILES: [Tile; 5] = [
+    Tile([128, 128, 8], [8, 8]),
+    Tile([64, 128, 16], [8, 4]),
+    Tile([64, 32, 32], [4, 4]),
+    Tile([32, 256, 8], [8, 4]),
+    Tile([8, 256, 8], [4, 2]),
+];
+
+/// The packing that each tile is used with.
+const TILE_PACKS: [u32; 5] = [64, 64, 64, 32, 8];
+
+impl Tile {
+    /// The rule: as many channels as there are, and enough workgroups to fill a GPU.
+    fn choose(channels: usize, pixels: usize) -> &'static Tile {
+        let groups = |tile: &Tile| channels.div_ceil(tile.0[0] as usize) * pixels.div_ceil(tile.0[1] as usize);
+        match channels {
+            0..=8 => &TILES[4],
+            9..=32 => &TILES[3],
+            _ if groups(&TILES[1]) < 128 => &TILES[2],
+            33..=64 => &TILES[1],
+            _ if groups(&TILES[0]) < 128 => &TILES[1],
+            _ => &TILES[0],
+        }
+    }
+
+    fn apply(&self, kernel: Kernel) -> Kernel {
+        let Tile([m, n, k], [thread_m, thread_n]) = *self;
+        kernel.set("TILE_M", m).set("TILE_N", n).set("TILE_K", k).set("THREAD_M", thread_m).set("THREAD_N", thread_n)
+    }
+}
+
+/// Channels packed side by side; decided by the number of channels alone, so that a new picture size repacks nothing.
+pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
+    match (class, channels_out) {
+        (_, ..=8) => 8,
+        (KernelClass::Broadcast, _) => 16,
+        (KernelClass::Tiled, ..=32) => 32,
+        (KernelClass::Tiled, _) => 64,
+    }
+}
+
+/// Every variant of these kernels.
+pub(super) fn kernels() -> Vec<Kernel> {
+    let plain = [[false, false, false], [false, true, false], [true, false, false], [true, true, false]];
+    let masked = [false, false, true];
+    let mut all = Vec::new();
+    let mut add = |taps: [u32; 2], [stride, scale]: [u32; 2], borders: &[Border], options: &[[bool; 3]]| {
+        for &[bias, relu, masked] in options {
+            if scale == 1 && !masked {
+                all.extend([1, 2].map(|groups| broadcast_kernel(taps, stride, groups, [bias, relu])));
+            }
+            for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
+                let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, [bias, relu, masked]);
+                all.extend(borders.iter().map(tiled));
+            }
+        }
+    };
+    for kernel in [1, 3, 9] {
+        STEPS.into_iter().for_each(|steps| add([kernel; 2], steps, &Border::ALL, &plain));
+        add([kernel; 2], [1, 1], &[Border::Zero], &[masked]);
+    }
+    // The phases of a stride of 2: those of 3 × 3 taps make transposed convolutions, too, whose gradient is a convolution.
+    for (taps, options) in [([1, 2], &plain[..]), ([4, 5], &plain[..1])] {
+        for taps in [[taps[0]; 2], [taps[1]; 2], taps, [taps[1], taps[0]]] {
+            add(taps, [1, 1], &[Border::Zero], options);
+            add(taps, [1, 1], &[Border::Zero], &[masked]);
+        }
+    }
+    add([3, 3], [2, 1], &[Border::Zero], &[masked]);
+    all
+}
+
+fn broadcast_kernel([rows, columns]: [u32; 2], stride: u32, groups: u32, [bias, relu]: [bool; 2]) -> Kernel {
+    Kernel::new("conv2d_broadcast.wgsl", "forward")
+        .set("ROWS", rows)
+        .set("COLUMNS", columns)
+        .set("STRIDE", stride)
+        .set("GROUPS", groups)
+        .set("BIAS", bias)
+        .set("RELU", relu)
+}
+
+fn tiled_kernel(
+    tile: &Tile,
+    pack: u32,
+    [rows, columns]: [u32; 2],
+    [stride, scale]: [u32; 2],
+    border: Border,
+    [bias, relu, masked]: [bool; 3],
+) -> Kernel {
+    tile.apply(Kernel::new("conv2d.wgsl", "forward"))
+        .set("ROWS", rows)
+        .set("COLUMNS", columns)
+        .set("STRIDE", stride)
+        .set("MODE", border.mode())
+        .set("SCALE", scale as i32)
+        .set("PACK", pack)
+        .set("BIAS", bias)
+        .set("RELU", relu)
+        .set("MASKED", masked)
+}
+
+impl Problem {
+    /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`.
+    pub fn record(
+        &self,
+        rec: &mut Recorder,
+        label: &str,
+        x: Tensor,
+        mask: Option<Tensor>,
+        packed: Tensor,
+        bias: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let [c, m] = self.channels;
+        let pack = pack_width(rec.class(), m);
+        let a_tap = m.next_multiple_of(pack) * c;
+        let an_image = a_tap * self.phases.iter().map(|[rows, columns]| rows.taps * columns.taps).sum::<usize>();
+        let n = x.shape.nchw(label, "x")?[0];
+        if packed.shape.count() != an_image && packed.shape.count() != n * an_image {
+            return Err(Error::argument(label, "weights", format!("{an_image} packed elements"), packed.shape));
+        }
+        if let Some(bias) = bias.filter(|bias| bias.shape.count() != m) {
+            return Err(Error::argument(label, "bias", format!("[{m}]"), bias.shape));
+        }
+        let [output_height, output_width] = self.output;
+        let y = rec.transient(label, [n, m, output_height, output_width]);
+        let made: usize = self.phases.iter().map(|[rows, columns]| rows.size * columns.size).sum();
+        if made < output_height * output_width {
+            vector::fill(rec, y, 0.0)?; // where the stride passes over an element, no tap meets it
+        }
+        let (x, mask, before) = match rec.class() {
+            KernelClass::Tiled => (x, mask, 0),
+            KernelClass::Broadcast => (self.with_border(rec, x, mask)?, None, self.before()),
+        };
+        let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
+        let mut weights_first = 0;
+        for [rows, columns] in &self.phases {
+            let taps = rows.taps * columns.taps;
+            let pixels = rows.size * columns.size;
+            let params = Params {
+                channels_in: c as u32,
+                channels_out: m as u32,
+                height: rows.size as u32,
+                width: columns.size as u32,
+                input_height: input_height as u32,
+                input_width: input_width as u32,
+                before_row: rows.before as i32 - before as i32,
+                before_column: columns.before as i32 - before as i32,
+                output_height: output_height as u32,
+                output_width: output_width as u32,
+                first_row: rows.first as u32,
+                first_column: columns.first as u32,
+                step: self.step as u32,
+                weights_first: weights_first as u32,
+                weights_stride: if packed.shape.count() == an_image { 0 } else { an_image as u32 },
+            };
+            weights_first += a_tap * taps;
+            if pixels == 0 {
+                continue;
+            }
+            let [stride, scale] = [self.stride, self.scale].map(|step| step as u32);
+            let shape = [rows.taps, columns.taps].map(|taps| taps as u32);
+            let (kernel, across, down) = match rec.class() {
+                KernelClass::Tiled => {
+                    let tile = Tile::choose(m, pixels * n);
+                    let options = [bias.is_some(), self.relu, mask.is_some()];
+                    let kernel = tiled_kernel(tile, pack as u32, shape, [stride, scale], self.border, options);
+                    let [tile_m, tile_n, _] = tile.0.map(|side| side as usize);
+                    (kernel, pixels.div_ceil(tile_n), m.div_ceil(tile_m))
+                }
+                KernelClass::Broadcast => {
+                    let kernel = broadcast_kernel(shape, stride, (pack / 8) as u32, [bias.is_some(), self.relu]);
+                    (kernel, (rows.size * columns.size.div_ceil(4)).div_ceil(8), m.div_ceil(pack))
+                }
+            };
+            let size = format!("{}x{} at {}x{}", rows.taps, columns.taps, columns.size, rows.size);
+            rec.dispatch(
+                Dispatch::new(kernel, format!("{label} {c}->{m} {size}"))
+                    .bind("x", x)
+                    .bind("mask", mask.unwrap_or(x))
+                    .bind("weights", packed)
+                    .bind("bias", bias.unwrap_or(packed))
+                    .bind("y", y)
+                    .params(&params)
+                    .groups([across as u32, down as u32, n as u32])
+                    .flops(2 * (c * m * taps * n * pixels) as u64),
+            )?;
+        }
+        Ok(y)
+    }
+
+    /// The widest border before the input that a phase sees.
+    fn before(&self) -> usize {
+        self.phases.iter().flatten().map(|axis| axis.before).max().unwrap_or(0)
+    }
+
+    /// `x` with its border, and rows as long as the last lane's four pixels reach, for all phases.
+    pub fn with_border(&self, rec: &mut Recorder, x: Tensor, mask: Option<Tensor>) -> Result<Tensor> {
+        let [_, _, height, width] = x.shape.nchw("conv2d", "x")?;
+        let before = self.before();
+        let reach = |axis: &Axis, size: usize| before - axis.before + size.saturating_sub(1) * self.stride + axis.taps;
+        let rows = self.phases.iter().map(|[rows, _]| reach(rows, rows.size)).max().unwrap_or(0);
+        let columns = self.phases.iter().map(|[_, columns]| reach(columns, columns.size.next_multiple_of(4)));
+        let size = [rows, columns.max().unwrap_or(0)];
+        if before == 0 && self.scale == 1 && mask.is_none() && size[0] <= height && size[1] <= width {
+            return Ok(x);
+        }
+        pad::forward(rec, x, mask, self.border, Placement { before, size, scale: self.scale as u32 })
+    }
+}

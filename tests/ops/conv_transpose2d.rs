@@ -1,0 +1,91 @@
+//! Transposed convolution and its gradients to the input, the weights and the bias.
+
+use impasto::nets::ConvLayer;
+use impasto::ops::conv2d::ConvTranspose2d;
+use impasto::ops::vector;
+
+use crate::harness::{SUM, check};
+use crate::reference::Array;
+use crate::reference::conv_transpose2d as reference;
+
+fn check_transposed(conv: ConvTranspose2d, images: usize, size: [usize; 2], bias: bool) {
+    let ConvTranspose2d { channels_in: c, channels_out: m, output_padding, relu } = conv;
+    let twin = reference::ConvTranspose2d { output_padding, relu };
+    let x = Array::random(&[images, c, size[0], size[1]], 111);
+    let w = Array::random(&[c, m, 3, 3], 112);
+    let b = if bias { Array::random(&[m], 113) } else { Array::zeros(&[m]) };
+    let y = reference::forward(twin, &x, &w, &b);
+    let dy = Array::random(&y.shape, 114);
+    let dx = reference::d_input(twin, &x.shape, &w, &y, &dy);
+    // The gradients of parameters come on top of what stands there already.
+    let before = [Array::random(&w.shape, 115), Array::random(&b.shape, 116)];
+    let add = |before: &Array, more: Array| {
+        Array::new(&more.shape, before.data.iter().zip(&more.data).map(|(a, b)| a + b).collect())
+    };
+    let dw = add(&before[0], reference::d_weight(twin, &x, &w.shape, &y, &dy));
+    let db = if bias { add(&before[1], reference::d_bias(twin, &y, &dy)) } else { before[1].clone() };
+
+    let inputs = [&x, &w, &b, &dy, &y, &before[0], &before[1]];
+    let label = format!("{conv:?}, {images} of {size:?}, bias: {bias}");
+    check(&label, &inputs, &[&y, &dx, &dw, &db], SUM, |rec, inputs| {
+        let &[x, w, b, dy, y, dw_before, db_before] = inputs else { unreachable!() };
+        let [forward, backward] = conv.packed_count(rec.class()).map(|count| rec.transient("packed", [count]));
+        conv.pack(rec, w, false, forward)?;
+        conv.pack(rec, w, true, backward)?;
+        let result = conv.forward(rec, x, forward, bias.then_some(b))?;
+        let mask = relu.then_some(y);
+        let dx = conv.backward(rec, dy, mask, backward, size)?;
+        let [dw, db] = [dw_before, db_before].map(|before| {
+            let sum = rec.transient("gradient", before.shape);
+            vector::copy(rec, before, sum).map(|()| sum)
+        });
+        let (dw, db) = (dw?, db?);
+        conv.backward_parameters(rec, x, dy, mask, dw, bias.then_some(db))?;
+        Ok(vec![result, dx, dw, db])
+    });
+}
+
+const CONV: ConvTranspose2d = ConvTranspose2d { channels_in: 3, channels_out: 5, output_padding: 1, relu: true };
+
+/// Odd, even and smallest pictures; both output sizes; ReLU and bias in turn.
+#[test]
+fn geometries_match_the_oracle() {
+    for (index, size) in [[1, 1], [1, 2], [5, 7], [8, 6], [17, 9]].into_iter().enumerate() {
+        for output_padding in [0, 1] {
+            let [relu, bias] = [1, 2].map(|bit| (index + output_padding) & bit != 0);
+            check_transposed(ConvTranspose2d { output_padding, relu, ..CONV }, 2, size, bias);
+        }
+    }
+    for (relu, bias) in [(false, false), (false, true), (true, false), (true, true)] {
+        check_transposed(ConvTranspose2d { relu, ..CONV }, 1, [3, 4], bias);
+    }
+}
+
+/// Channels and pixels round the tiles, as outputs and as inputs.
+#[test]
+fn channels_match_the_oracle() {
+    for channels in [1, 8, 9, 17, 32, 33, 64, 65] {
+        check_transposed(ConvTranspose2d { channels_out: channels, ..CONV }, 1, [3, 5], true);
+        check_transposed(ConvTranspose2d { channels_in: channels, ..CONV }, 1, [3, 5], true);
+    }
+    check_transposed(ConvTranspose2d { channels_in: 35, channels_out: 66, ..CONV }, 3, [5, 7], true);
+    check_transposed(ConvTranspose2d { channels_out: 33, ..CONV }, 2, [33, 31], true);
+}
+
+/// A layer of a net can be one, frozen or trained.
+#[test]
+fn a_layer_matches_the_oracle() {
+    let twin = reference::ConvTranspose2d { output_padding: CONV.output_padding, relu: CONV.relu };
+    let (x, w, b) = (Array::random(&[2, 3, 3, 4], 117), Array::random(&[3, 5, 3, 3], 118), Array::random(&[5], 119));
+    let y = reference::forward(twin, &x, &w, &b);
+    let dy = Array::random(&y.shape, 120);
+    let dx = reference::d_input(twin, &x.shape, &w, &y, &dy);
+    for make in [ConvLayer::frozen, ConvLayer::trainable] {
+        check("transposed layer", &[&x, &dy], &[&y, &dx], SUM, |rec, inputs| {
+            let layer = make(&rec.context().clone(), "layer", CONV, &w.to_f32(), &b.to_f32())?;
+            assert_eq!(layer.conv().output_size([3, 4])?, [y.shape[2], y.shape[3]]);
+            let y = layer.forward(rec, inputs[0])?;
+            Ok(vec![y, layer.backward(rec, inputs[1], Some(y), [3, 4])?])
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! Transposed convolution 3×3 with stride 2 and padding 1 (PyTorch's `ConvTranspose2d`), with an optional ReLU on its output.
+//!
+//! With x `[N, Cin, H, W]`, w `[Cin, Cout, 3, 3]` and b `[Cout]`, each element of the input is scattered over the output, of
+//! `2H - 1 + output_padding` rows and columns likewise:
+//!
+//! ```text
+//! y[n, o, 2i + p - 1, 2j + q - 1] = b[o] + Σ x[n,c,i,j] · w[c,o,p,q]
+//! dx = Σ w · dy        dw = Σ x · dy        db[o] = Σ_{n,i,j} dy[n,o,i,j]
+//! ```
+
+use super::{Array, indices, relu};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvTranspose2d {
+    pub output_padding: usize,
+    pub relu: bool,
+}
+
+impl ConvTranspose2d {
+    pub fn output_shape(self, x: &[usize], w: &[usize]) -> [usize; 4] {
+        let size = |input: usize| 2 * input - 1 + self.output_padding;
+        [x[0], w[1], size(x[2]), size(x[3])]
+    }
+
+    /// Visits the indices in x, w and y of every product that falls into the output.
+    fn products(self, x: &[usize], w: &[usize], mut visit: impl FnMut([usize; 4], [usize; 4], [usize; 4])) {
+        let [_, _, rows, columns] = self.output_shape(x, w);
+        for [n, c, i, j] in indices([x[0], x[1], x[2], x[3]]) {
+            for [o, p, q] in indices([w[1], w[2], w[3]]) {
+                let (row, column) = (2 * i + p, 2 * j + q);
+                if row > 0 && column > 0 && row <= rows && column <= columns {
+                    visit([n, c, i, j], [c, o, p, q], [n, o, row - 1, column - 1]);
+                }
+            }
+        }
+    }
+
+    /// The gradient before the ReLU, given that after it.
+    fn before_relu(self, y: &Array, dy: &Array) -> Array {
+        if self.relu { relu::d_input(y, dy) } else { dy.clone() }
+    }
+}
+
+pub fn forward(spec: ConvTranspose2d, x: &Array, w: &Array, b: &Array) -> Array {
+    let mut y = Array::zeros(&spec.output_shape(&x.shape, &w.shape));
+    for [n, o, i, j] in indices(y.dims()) {
+        *y.at_mut([n, o, i, j]) = b.at([o]);
+    }
+    spec.products(&x.shape, &w.shape, |xi, wi, yi| *y.at_mut(yi) += x.at(xi) * w.at(wi));
+    if spec.relu { relu::forward(&y) } else { y }
+}
+
+/// `y`, here and below, is the output of [`forward`], which the ReLU's gradient needs; it is not read without one.
+pub fn d_input(spec: ConvTranspose2d, x_shape: &[usize], w: &Array, y: &Array, dy: &Array) -> Array {
+    let dy = spec.before_relu(y, dy);
+    let mut dx = Array::zeros(x_shape);
+    spec.products(x_shape, &w.shape, |xi, wi, yi| *dx.at_mut(xi) += w.at(wi) * dy.at(yi));
+    dx
+}
+
+pub fn d_weight(spec: ConvTranspose2d, x: &Array, w_shape: &[usize], y: &Array, dy: &Array) -> Array {
+    let dy = spec.before_relu(y, dy);
+    let mut dw = Array::zeros(w_shape);
+    spec.products(&x.shape, w_shape, |xi, wi, yi| *dw.at_mut(wi) += x.at(xi) * dy.at(yi));
+    dw
+}
+
+pub fn d_bias(spec: ConvTranspose2d, y: &Array, dy: &Array) -> Array {
+    let dy = spec.before_relu(y, dy);
+    let mut db = Array::zeros(&dy.shape[1..2]);
+    for [n, o, i, j] in indices(dy.dims()) {
+        *db.at_mut([o]) += dy.at([n, o, i, j]);
+    }
+    db
+}
