@@ -7,9 +7,11 @@ use std::time::Instant;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder};
 use crate::io::Picture;
 use crate::methods::gatys::{PictureLoss, Settings};
+use crate::nets::image_transform_net::{self, Form};
 use crate::nets::vgg19::Weights;
-use crate::nets::{Tap, Vgg19};
+use crate::nets::{ImageTransformNet, Tap, Vgg19};
 use crate::ops::conv2d::{Conv2d, Padding};
+use crate::ops::norm::Over;
 use crate::ops::pad::Border;
 use crate::ops::pool::Kind;
 use crate::ops::square_loss::{self, Weight};
@@ -224,6 +226,38 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     Ok(vec![forward, iteration, encoding])
 }
 
+/// The feed-forward net at full width, in both forms, on a picture of `size`².
+pub fn feed_forward(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    for form in [Form::Paper, Form::Resize] {
+        let weights = image_transform_net::Weights::random(form, Over::Instance, 1.0, 1);
+        let net = ImageTransformNet::new(context, weights)?;
+        let flops = net.flops([size, size])?;
+        let photo = random_tensor(context, "photo", &[1, 3, size, size])?;
+        // Recorded when it is its turn: the largest ones would not fit the device together.
+        let mut program = None;
+        let run = move || {
+            let program = match &program {
+                Some(program) => program,
+                None => {
+                    let mut rec = Recorder::new(net.context());
+                    let x = rec.pin(&photo);
+                    net.forward(&mut rec, x)?;
+                    program.insert(rec.finish()?)
+                }
+            };
+            program.run()
+        };
+        all.push(Workload {
+            name: format!("{form:?} form at {size}²").to_lowercase(),
+            flops,
+            bytes: 0,
+            run: Box::new(run),
+        });
+    }
+    Ok(all)
+}
+
 /// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
 /// teacher's forward pass, the student's forward and backward passes.
 pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
@@ -252,13 +286,16 @@ pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
     ])
 }
 
-/// Everything at `size`².
+/// Everything at `size`²; the feed-forward nets at twice and four times that too.
 pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = convolutions(context, size)?;
     all.push(parameter_gradients(context, size / 4)?);
     all.extend(grams(context, size)?);
     all.push(lbfgs(context, size)?);
     all.extend(gatys(context, size)?);
+    for scale in [1, 2, 4] {
+        all.extend(feed_forward(context, scale * size.max(64))?);
+    }
     all.extend(training(context, (size / 2).max(32))?);
     Ok(all)
 }

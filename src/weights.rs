@@ -3,21 +3,34 @@
 use crate::Result;
 use crate::io::WeightFile;
 
+/// Declares the files that are embedded, by name.
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        #[cfg(feature = "embedded-weights")]
+        const FILES: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("../weights/", $name, ".safetensors")))),*];
+    };
+}
+
+files!["encoder"];
+
+#[cfg(not(feature = "embedded-weights"))]
+const FILES: &[(&str, &[u8])] = &[];
+
 /// The compact encoder: VGG-19's shape to relu4_1 at a quarter of its width, in the normalised convention.
 ///
 /// # Errors
 /// A build without the feature.
 pub fn encoder() -> Result<WeightFile> {
-    embedded("encoder.safetensors")
-}
-
-#[cfg(feature = "embedded-weights")]
-fn embedded(name: &str) -> Result<WeightFile> {
-    WeightFile::from_bytes(name, include_bytes!("../weights/encoder.safetensors"))
-}
-
-#[cfg(not(feature = "embedded-weights"))]
-fn embedded(name: &str) -> Result<WeightFile> {
+    let found = FILES.iter().find(|(name, _)| *name == ENCODER);
     let reason = "this build carries no weights; build with the feature embedded-weights, or name a file with --vgg";
-    Err(crate::Error::weights(std::path::Path::new(name), reason))
+    let (name, bytes) = found.ok_or_else(|| crate::Error::weights(std::path::Path::new(ENCODER), reason))?;
+    WeightFile::from_bytes(name, bytes)
+}
+
+const ENCODER: &str = "encoder";
+
+/// The feed-forward nets, by name; none in a build without the feature.
+pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
+    let nets = FILES.iter().filter(|(name, _)| *name != ENCODER);
+    nets.map(|(name, bytes)| (*name, WeightFile::from_bytes(name, bytes)))
 }

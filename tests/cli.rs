@@ -10,6 +10,8 @@ mod commands;
 mod eval;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/model.rs"]
+mod model;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/studio.rs"]

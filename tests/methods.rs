@@ -3,6 +3,8 @@
 
 #[path = "methods/gatys.rs"]
 mod gatys;
+#[path = "methods/image_transform_net.rs"]
+mod image_transform_net;
 #[path = "methods/layers.rs"]
 mod layers;
 #[path = "methods/nets.rs"]

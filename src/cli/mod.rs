@@ -5,6 +5,7 @@ mod devices;
 mod eval;
 mod interrupt;
 mod log;
+mod models;
 mod progress;
 mod stylize;
 mod train;
@@ -26,6 +27,7 @@ use impasto::{Error, Result};
 Examples:
   impasto stylize photo.jpg --style painting.jpg -o out.png
   impasto stylize photo.jpg --style a.jpg:0.7 --style b.jpg:0.3 --size 1024 -o out.png
+  impasto stylize photos/ --model starry-night -o painted/
   impasto devices"
 )]
 struct Cli {
@@ -40,6 +42,8 @@ struct Cli {
 enum Command {
     /// Repaint a photo in the style of one or more pictures
     Stylize(Box<stylize::Args>),
+    /// List the trained nets that `stylize --model` takes
+    Models(models::Args),
     /// Train a net
     #[command(subcommand)]
     Train(train::Command),
@@ -79,7 +83,8 @@ pub fn run() -> Result<()> {
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
     log.with_ansi(colored(std::io::stderr())).with_target(false).without_time().init();
     match cli.command {
-        Command::Stylize(args) => stylize::run(*args),
+        Command::Stylize(args) => stylize::run(&args),
+        Command::Models(args) => models::run(&args),
         Command::Train(command) => train::run(command),
         Command::Eval(command) => eval::run(command),
         Command::Devices(args) => devices::run(&args),

@@ -1,24 +1,31 @@
 //! `impasto stylize`
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+mod gatys;
+mod model;
 
-use clap::ValueEnum;
-use impasto::gpu::Context;
-use impasto::io::{Picture, picture};
+pub use gatys::taps;
+
+use std::path::PathBuf;
+
 use impasto::methods::color::KeepColor;
-use impasto::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
-use impasto::nets::{Tap, Vgg19};
-use impasto::ops::pool::Kind;
-use impasto::optim::Objective;
 use impasto::{Error, Result};
 
-use super::log::Log;
-use super::progress::bar;
-use super::weights::load_vgg;
-use super::{DeviceArgs, interrupt, print_line};
+use super::DeviceArgs;
+
+/// Declares a command-line choice and what each name stands for.
+macro_rules! choice {
+    ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident => $value:expr),* $(,)? }) => {
+        #[derive(Clone, Copy, clap::ValueEnum)]
+        enum $name { $($(#[$doc])* $variant),* }
+
+        impl From<$name> for $target {
+            fn from(name: $name) -> $target {
+                match name { $($name::$variant => $value),* }
+            }
+        }
+    };
+}
+use choice;
 
 /// Arguments of `impasto stylize`.
 #[derive(clap::Args)]
@@ -30,143 +37,38 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg --keep-color luminance --size 1024 -o out.png
   impasto stylize photo.jpg --style a.jpg:2 --style b.jpg:1 --init noise --seed 7 -o out.png
   impasto stylize photo.jpg --style painting.jpg --preset first-five --log loss.jsonl -o out.png
+  impasto stylize photo.jpg --model starry-night -o out.png
+  impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
 
-A larger --style-weight paints more freely; a --style-scale above 1 makes larger strokes."
+With --style the picture is optimised (Gatys): any style, slowly. A larger --style-weight paints more freely; a --style-scale
+above 1 makes larger strokes. With --model a net that has learned one style repaints each photo in one pass; `impasto models`
+lists those there are."
 )]
 pub struct Args {
-    /// The photo: PNG, JPEG, WebP or TIFF
-    content: PathBuf,
-    /// A picture whose style is taken, with a weight if there are several; may be given again
-    #[arg(long, value_name = "STYLE[:WEIGHT]", required = true)]
-    style: Vec<String>,
-    /// Where the result goes; the ending says the format (png, jpg, webp, tif)
+    /// The photo: PNG, JPEG, WebP or TIFF; with --model several, and folders, may be given
+    #[arg(value_name = "PHOTO", required = true)]
+    photos: Vec<PathBuf>,
+    /// Where the result goes; the ending says the format (png, jpg, webp, tif). For several photos: a folder
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// How it is done
-    #[arg(long, value_enum, default_value = "gatys")]
-    method: Method,
-    /// A known-good set of choices; options given beside it win
-    #[arg(long, value_enum, default_value = "default")]
-    preset: PresetName,
-    /// Evaluations of loss and gradient at each scale; L-BFGS ends the iteration it is in [default: the preset's, 100]
-    #[arg(long, value_name = "N")]
-    steps: Option<usize>,
-    /// Long side of the result in pixels [default: the content's, at most 512]
+    /// A trained net: a name that `impasto models` lists, or a file (.safetensors, .pth)
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "N")]
     size: Option<usize>,
-    /// Scales from small to large, each √2 larger [default: from 128 px up, at most 5]
-    #[arg(long, value_name = "N")]
-    scales: Option<usize>,
-    /// Weight of the style loss
-    #[arg(long, value_name = "W")]
-    style_weight: Option<f32>,
-    /// Weight of the content loss
-    #[arg(long, value_name = "W")]
-    content_weight: Option<f32>,
-    /// Weight of the total variation: smooths
-    #[arg(long, value_name = "W")]
-    tv_weight: Option<f32>,
-    /// Long side of the style picture over the result's: larger strokes above 1
-    #[arg(long, value_name = "F")]
-    style_scale: Option<f32>,
-    /// A tap for content, such as relu4_1 or relu3_1:0.5; may be given again
-    #[arg(long, value_name = "TAP[:WEIGHT]")]
-    content_tap: Vec<String>,
-    /// A tap for style; may be given again
-    #[arg(long, value_name = "TAP[:WEIGHT]")]
-    style_tap: Vec<String>,
-    /// What losses are measured in
-    #[arg(long, value_enum)]
-    normalization: Option<NormalizationName>,
-    /// What the picture starts as
-    #[arg(long, value_enum)]
-    init: Option<InitName>,
-    /// What moves the pixels
-    #[arg(long, value_enum)]
-    optimizer: Option<OptimizerName>,
-    /// Adam's step size on pixels of 0..1 [default: 0.02]
-    #[arg(long, value_name = "A")]
-    learning_rate: Option<f32>,
-    /// Pairs that L-BFGS keeps [default: 50]
-    #[arg(long, value_name = "N")]
-    history: Option<usize>,
-    /// Seed of --init noise
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Keep the content's colours: its chrominance, or by matching the style's colours to it
+    /// Keep the photo's colours: its chrominance, or (not with --model) by matching the style's colours to it
     #[arg(long, value_enum, default_value = "no")]
     keep_color: KeepColorName,
-    /// Pooling between the blocks of the net; average is smoother
-    #[arg(long, value_enum, default_value = "max")]
-    pool: PoolName,
-    /// VGG-19 weights (.safetensors, .pth), `compact` (those that come with impasto) or `random[:WIDTH]` [default: the
-    /// imported ones, else `compact`]
-    #[arg(long, value_name = "FILE")]
-    vgg: Option<String>,
-    /// Also write the picture every N evaluations, numbered, beside OUT
-    #[arg(long, value_name = "N")]
-    save_every: Option<usize>,
-    /// Write the loss curve as JSON lines
-    #[arg(long, value_name = "FILE")]
-    log: Option<PathBuf>,
-    /// Write time, GFLOP and GB of every dispatch of one evaluation as JSON
-    #[arg(long, value_name = "FILE")]
-    profile: Option<PathBuf>,
     /// Print a summary as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    gatys: gatys::GatysArgs,
+    #[command(flatten)]
     device: DeviceArgs,
 }
 
-/// Declares a command-line choice and what each name stands for.
-macro_rules! choice {
-    ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident => $value:expr),* $(,)? }) => {
-        #[derive(Clone, Copy, ValueEnum)]
-        enum $name { $($(#[$doc])* $variant),* }
-
-        impl From<$name> for $target {
-            fn from(name: $name) -> $target {
-                match name { $($name::$variant => $value),* }
-            }
-        }
-    };
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Method {
-    /// Optimises the pixels: slow, the reference for quality (arXiv:1508.06576)
-    Gatys,
-}
-
-choice!(PresetName => Preset {
-    /// Taps to relu4_1, coarse to fine
-    Default => Preset::Default,
-    /// As jcjohnson/neural-style: needs weights to relu5_1
-    NeuralStyle => Preset::NeuralStyle,
-    /// Taps from the first five convolutions alone: faster
-    FirstFive => Preset::FirstFive,
-});
-choice!(InitName => Init {
-    /// The photo: keeps its layout
-    Content => Init::Content,
-    /// Seeded noise
-    Noise => Init::Noise,
-    /// The first style picture
-    Style => Init::Style,
-});
-choice!(OptimizerName => Optimizer {
-    /// Quasi-Newton: fewest evaluations
-    Lbfgs => Optimizer::Lbfgs,
-    /// First order: least memory
-    Adam => Optimizer::Adam,
-});
-choice!(NormalizationName => Normalization {
-    /// Mean squares over the target's own: weights mean the same for every net
-    Relative => Normalization::Relative,
-    /// Mean squares as they are
-    Plain => Normalization::Plain,
-});
 choice!(KeepColorName => KeepColor {
     /// The style's colours
     No => KeepColor::No,
@@ -175,184 +77,16 @@ choice!(KeepColorName => KeepColor {
     /// The style picture is recoloured first
     Match => KeepColor::Match,
 });
-choice!(PoolName => Kind {
-    /// The maximum of each window
-    Max => Kind::Max,
-    /// The mean of each window
-    Average => Kind::Average,
-});
 
-/// `NAME` or `NAME:WEIGHT`.
-fn weighted(text: &str) -> (&str, f32) {
-    match text.rsplit_once(':').and_then(|(name, weight)| Some((name, weight.parse().ok()?))) {
-        Some((name, weight)) if !name.is_empty() => (name, weight),
-        _ => (text, 1.0),
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(model) = &args.model {
+        return model::run(args, model);
     }
-}
-
-/// Taps with a weight each, as the command line names them.
-pub fn taps(list: &[String]) -> Result<Vec<(Tap, f32)>> {
-    list.iter().map(|text| weighted(text)).map(|(name, weight)| Ok((name.parse()?, weight))).collect()
-}
-
-impl Args {
-    fn settings(&self, content: &Picture) -> Result<Settings> {
-        let mut settings = Preset::from(self.preset).settings();
-        let natural = content.width.max(content.height).min(settings.size);
-        settings.size = self.size.unwrap_or(natural);
-        settings.seed = self.seed;
-        settings.keep_color = self.keep_color.into();
-        settings.scales = self.scales.or(settings.scales);
-        settings.steps = self.steps.unwrap_or(settings.steps);
-        settings.style_weight = self.style_weight.unwrap_or(settings.style_weight);
-        settings.content_weight = self.content_weight.unwrap_or(settings.content_weight);
-        settings.tv_weight = self.tv_weight.unwrap_or(settings.tv_weight);
-        settings.style_scale = self.style_scale.unwrap_or(settings.style_scale);
-        settings.learning_rate = self.learning_rate.unwrap_or(settings.learning_rate);
-        settings.history = self.history.unwrap_or(settings.history);
-        settings.init = self.init.map_or(settings.init, Init::from);
-        settings.optimizer = self.optimizer.map_or(settings.optimizer, Optimizer::from);
-        settings.normalization = self.normalization.map_or(settings.normalization, Normalization::from);
-        if !self.content_tap.is_empty() {
-            settings.content_taps = taps(&self.content_tap)?;
+    match &args.photos[..] {
+        [photo] => gatys::run(args, photo),
+        several => {
+            let got = format!("{}", several.len());
+            Err(Error::argument("stylize", "PHOTO", "one photo at a time with --style; several need --model", got))
         }
-        if !self.style_tap.is_empty() {
-            settings.style_taps = taps(&self.style_tap)?;
-        }
-        Ok(settings)
     }
-
-    /// Refuses what cannot be written before any work is done.
-    fn check_outputs(&self) -> Result<()> {
-        picture::check_output(&self.output)?;
-        let mut others = vec![&self.output];
-        for path in self.log.iter().chain(&self.profile) {
-            impasto::io::atomic::check_writable(path)?;
-            if others.contains(&path) {
-                let expected = "three different files";
-                return Err(Error::argument("stylize", "--output, --log and --profile", expected, path.display()));
-            }
-            others.push(path);
-        }
-        if self.save_every == Some(0) {
-            return Err(Error::argument("stylize", "--save-every", "at least 1", 0));
-        }
-        Ok(())
-    }
-
-    /// OUT with a number: `out-00050.png`.
-    fn numbered(&self, evaluations: usize) -> PathBuf {
-        let stem = self.output.file_stem().unwrap_or_default().to_string_lossy();
-        let ending = self.output.extension().unwrap_or_default().to_string_lossy();
-        self.output.with_file_name(format!("{stem}-{evaluations:05}.{ending}"))
-    }
-}
-
-pub fn run(args: Args) -> Result<()> {
-    let Method::Gatys = args.method;
-    args.check_outputs()?;
-    let content = Picture::load(&args.content)?;
-    let load = |text: &String| {
-        // A file whose name ends in a colon and a number is still a file.
-        let whole = Path::new(text).exists();
-        let (name, weight) = if whole { (text.as_str(), 1.0) } else { weighted(text) };
-        Ok((Picture::load(Path::new(name))?, weight))
-    };
-    let styles = args.style.iter().map(load).collect::<Result<Vec<_>>>()?;
-    let settings = args.settings(&content)?;
-    let context = args.device.open()?;
-    let vgg = load_vgg(&context, args.vgg.as_deref(), args.pool.into())?;
-    let began = Instant::now();
-    let outcome = paint(&args, &vgg, &content, &styles, &settings)?;
-    outcome.picture.save(&args.output)?;
-    let seconds = began.elapsed().as_secs_f64();
-    if let Some(path) = &args.profile {
-        profile(path, &vgg, &outcome.picture, &content, &styles, &settings)?;
-    }
-    report(&args, &context, &outcome, seconds)?;
-    match outcome.interrupted {
-        false => Ok(()),
-        true => Err(Error::Interrupted(format!("; the picture as it stood is in {}", args.output.display()))),
-    }
-}
-
-fn paint(
-    args: &Args,
-    vgg: &Vgg19,
-    content: &Picture,
-    styles: &[(Picture, f32)],
-    settings: &Settings,
-) -> Result<gatys::Outcome> {
-    let interrupted = interrupt::flag();
-    let mut log = args.log.as_deref().map(Log::new);
-    let bar = bar(1);
-    let mut next_save = args.save_every;
-    let mut last = (0, Instant::now());
-    let outcome = gatys::stylize(vgg, content, styles, settings, |progress| {
-        let [done, most] = progress.evaluations;
-        let pace = last.1.elapsed().as_secs_f64() / (done - last.0).max(1) as f64;
-        last = (done, Instant::now());
-        let [scale, scales] = progress.scale;
-        let [width, height] = progress.size;
-        bar.set_length(most as u64);
-        bar.set_position(done.min(most) as u64);
-        bar.set_message(format!(
-            "scale {}/{scales} {width}x{height}  loss {:.4e}  {pace:.2} s an evaluation",
-            scale + 1,
-            progress.loss
-        ));
-        if let Some(log) = &mut log {
-            let terms: serde_json::Map<_, _> =
-                progress.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
-            log.write(&serde_json::json!({
-                "evaluations": done, "scale": scale, "width": width, "height": height,
-                "loss": progress.loss, "terms": terms, "seconds": progress.seconds,
-            }))?;
-        }
-        if let Some(due) = next_save.filter(|due| done >= *due) {
-            progress.picture()?.save(&args.numbered(done))?;
-            next_save = args.save_every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
-        }
-        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    });
-    bar.finish_and_clear();
-    outcome
-}
-
-fn profile(
-    path: &Path,
-    vgg: &Vgg19,
-    picture: &Picture,
-    content: &Picture,
-    styles: &[(Picture, f32)],
-    settings: &Settings,
-) -> Result<()> {
-    let content = content.resize(picture.width, picture.height);
-    let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;
-    let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(side), *weight)).collect();
-    let mut loss = PictureLoss::new(vgg, &content, &styles, settings)?;
-    loss.picture().write(&picture.rgb)?;
-    loss.evaluate()?;
-    let text = serde_json::to_string_pretty(&loss.profile()?).map_err(|e| Error::file("write", path, e))?;
-    impasto::io::atomic::write(path, |file| std::io::Write::write_all(file, text.as_bytes()))
-}
-
-fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64) -> Result<()> {
-    let Picture { width, height, .. } = outcome.picture;
-    let [first, last] = outcome.loss;
-    let output = args.output.display();
-    if args.json {
-        let terms: serde_json::Map<_, _> =
-            outcome.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
-        return print_line(serde_json::json!({
-            "output": args.output, "width": width, "height": height, "first_loss": first, "last_loss": last,
-            "terms": terms, "evaluations": outcome.evaluations, "seconds": seconds,
-            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes, "device": context.name(), "driver": context.driver(),
-            "interrupted": outcome.interrupted,
-        }));
-    }
-    print_line(format_args!(
-        "{output}: {width}x{height}, loss {first:.4e} -> {last:.4e} at the last scale, {} evaluations in {seconds:.1} s",
-        outcome.evaluations
-    ))
 }

@@ -1,6 +1,7 @@
 //! `impasto train`
 
 mod encoder;
+mod feed_forward;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use clap::Subcommand;
 use impasto::gpu::Context;
 use impasto::io::{DType, HostTensor, WeightFile};
+use impasto::ops::norm::Over;
 use impasto::train::curve::{self, Series};
 use impasto::train::{
     Checkpoint, Crops, End, Folder, Lesson, Outcome, Progress, Run, Schedule, Settings, check, train,
@@ -26,17 +28,24 @@ use super::{DeviceArgs, interrupt, print_line};
 Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
+  impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 -o painting.safetensors
 
 Beside FILE a folder FILE.training keeps checkpoints, log.jsonl, sample pictures and the loss curve. Ctrl-C leaves a
 checkpoint; the same command with --resume goes on from it, to the same bits as if it had never stopped.")]
 pub enum Command {
     /// Distil a compact VGG-19 from the real one
     Encoder(Box<encoder::Args>),
+    /// A net that paints in one style, with batch norm (arXiv:1603.08155)
+    Johnson(Box<feed_forward::Args>),
+    /// A net that paints in one style, with instance norm: better, sooner (arXiv:1607.08022)
+    Ulyanov(Box<feed_forward::Args>),
 }
 
 pub fn run(command: Command) -> Result<()> {
     match command {
         Command::Encoder(args) => encoder::run(&args),
+        Command::Johnson(args) => feed_forward::run(&args, Over::Batch),
+        Command::Ulyanov(args) => feed_forward::run(&args, Over::Instance),
     }
 }
 
@@ -56,9 +65,9 @@ pub struct LoopArgs {
     /// Go on from the newest checkpoint; the same choices give the same bits as a run that was never stopped
     #[arg(long)]
     resume: bool,
-    /// Pictures a step
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    batch: usize,
+    /// Pictures a step [default: 8, or 4 for feed-forward nets]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     /// Pictures at a time on the device: the batch's gradient is summed over them [default: as many as fit --memory]
     #[arg(long, value_name = "N")]
     micro_batch: Option<usize>,
@@ -74,7 +83,7 @@ pub struct LoopArgs {
     /// Decoupled weight decay
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     weight_decay: f32,
-    /// Scale gradients down to this global norm
+    /// Scale gradients down to this global norm [default: none, or 10 for feed-forward nets]
     #[arg(long, value_name = "NORM")]
     clip: Option<f32>,
     /// Side of the training pictures in pixels
@@ -114,8 +123,10 @@ pub struct LoopArgs {
 /// What a trainer recommends.
 struct Defaults {
     steps: u64,
+    batch: usize,
     learning_rate: f64,
     schedule: Schedule,
+    clip: Option<f32>,
     crop: usize,
 }
 
@@ -130,12 +141,12 @@ impl LoopArgs {
 
     fn settings(&self, defaults: &Defaults) -> Settings {
         Settings {
-            batch: self.batch,
+            batch: self.batch.unwrap_or(defaults.batch),
             micro_batch: self.micro_batch,
             learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
             schedule: self.schedule.unwrap_or(defaults.schedule),
             weight_decay: self.weight_decay,
-            clip: self.clip,
+            clip: self.clip.or(defaults.clip),
             seed: self.seed,
         }
     }

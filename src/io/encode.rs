@@ -51,6 +51,11 @@ impl Output {
     }
 }
 
+/// Whether the name's ending says a format that pictures can be written in.
+pub fn can_be_written(path: &Path) -> bool {
+    Output::of(path).is_ok()
+}
+
 /// Finds out whether a picture could be saved as `path`, and leaves nothing behind: to be called before long work.
 ///
 /// # Errors

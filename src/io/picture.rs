@@ -5,7 +5,7 @@ use std::path::Path;
 use image::{ImageBuffer, Luma, imageops};
 use rayon::prelude::*;
 
-pub use super::encode::check_output;
+pub use super::encode::{can_be_written, check_output};
 use crate::{Error, Result};
 
 /// An sRGB picture as planes of `f32`, with an optional alpha plane.
@@ -44,6 +44,20 @@ impl Picture {
     /// Width times height.
     pub fn pixels(&self) -> usize {
         self.width * self.height
+    }
+
+    /// Puts the colours of `other` with its upper left corner at `[x, y]`; what reaches beyond the edge is left out.
+    pub fn paste(&mut self, other: &Picture, [x, y]: [usize; 2]) {
+        let (width, height) =
+            (other.width.min(self.width.saturating_sub(x)), other.height.min(self.height.saturating_sub(y)));
+        let (plane, source) = (self.pixels(), other.pixels());
+        for channel in 0..3 {
+            for row in 0..height {
+                let into = channel * plane + (y + row) * self.width + x;
+                let from = channel * source + row * other.width;
+                self.rgb[into..into + width].copy_from_slice(&other.rgb[from..from + width]);
+            }
+        }
     }
 
     /// Reads a PNG, JPEG, WebP or TIFF file, known by its content and not its name; of an animation, the first frame.

@@ -10,6 +10,7 @@ pub use settings::{Init, Normalization, Optimizer, Preset, Settings};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::advice;
 use super::color::{self, KeepColor};
 use crate::gpu::{Context, DeviceTensor, Memory};
 use crate::io::{Picture, picture::scaled_size};
@@ -113,26 +114,6 @@ fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Se
     Ok(peak)
 }
 
-/// [`plan`], whose refusal says how large the picture may be.
-fn plan_or_advise(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<u64> {
-    let refused = match plan(vgg, content, styles, settings) {
-        Err(Error::TooLarge { what, needed, allowed, help }) => (what, needed, allowed, help),
-        planned => return planned,
-    };
-    let (mut fitting, mut too_large) = (0, settings.size);
-    while too_large - fitting > 1 {
-        let size = fitting.midpoint(too_large);
-        let tried = Settings { size, scales: Some(1), ..settings.clone() };
-        match plan(vgg, content, styles, &tried) {
-            Err(Error::TooLarge { .. }) => too_large = size,
-            _ => fitting = size,
-        }
-    }
-    let (what, needed, allowed, help) = refused;
-    let help = if fitting > 0 { format!("choose a --size of at most {fitting}") } else { help };
-    Err(Error::TooLarge { what, needed, allowed, help })
-}
-
 fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
     let mut picture = content.clone();
     match settings.init {
@@ -162,7 +143,8 @@ pub fn stylize(
 ) -> Result<Outcome> {
     settings.check(styles.iter().map(|(_, weight)| *weight))?;
     let sizes = scales(content, settings);
-    let peak_bytes = plan_or_advise(vgg, content, styles, settings)?;
+    let plan_at = |size| plan(vgg, content, styles, &Settings { size, scales: Some(1), ..settings.clone() });
+    let peak_bytes = advice::or_largest(plan(vgg, content, styles, settings), settings.size, plan_at)?;
     let &(width, height) = sizes.last().unwrap_or(&(content.width, content.height));
     tracing::info!(width, height, peak_mib = peak_bytes >> 20, "planned");
 

@@ -1,4 +1,6 @@
 //! The methods of the literature, one file each: what a user asks for.
 
+mod advice;
 pub mod color;
+pub mod feed_forward;
 pub mod gatys;

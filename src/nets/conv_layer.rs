@@ -45,6 +45,14 @@ impl Convolution {
         }
     }
 
+    /// The same with a ReLU behind it, or without.
+    pub fn with_relu(self, relu: bool) -> Self {
+        match self {
+            Convolution::Plain(conv) => Convolution::Plain(Conv2d { relu, ..conv }),
+            Convolution::Transposed(conv) => Convolution::Transposed(ConvTranspose2d { relu, ..conv }),
+        }
+    }
+
     /// Channels of its output.
     pub fn channels_out(&self) -> usize {
         either!(self, conv => conv.channels_out)
@@ -71,8 +79,8 @@ pub struct ConvLayer {
     /// Packed for forward, and for the gradient to the input.
     packed: [DeviceTensor; 2],
     bias: DeviceTensor,
-    /// Weight and bias with their gradients, of a layer that is trained.
-    trained: Option<[Parameter; 2]>,
+    /// Weight, and bias if that is learned too, with their gradients, of a layer that is trained.
+    trained: Option<(Parameter, Option<Parameter>)>,
 }
 
 impl ConvLayer {
@@ -105,12 +113,19 @@ impl ConvLayer {
             DeviceTensor::new(context, format!("{weight_name}, packed"), [forward]),
             DeviceTensor::new(context, format!("{weight_name}, flipped and packed"), [backward]),
         ];
-        let parameters = [&weight, &bias].map(|tensor| Parameter::new(context, tensor.clone()));
-        let layer = ConvLayer { conv, packed, bias, trained: Some(parameters) };
+        let [weight, trained_bias] = [&weight, &bias].map(|tensor| Parameter::new(context, tensor.clone()));
+        let layer = ConvLayer { conv, packed, bias, trained: Some((weight, Some(trained_bias))) };
         let mut rec = Recorder::new(context);
         layer.repack(&mut rec)?;
         rec.finish()?.run()?;
         Ok(layer)
+    }
+
+    /// The same with a bias that stays as it is: before a norm, which takes it away, a bias has no gradient but rounding,
+    /// and Adam would follow that.
+    pub fn with_fixed_bias(mut self) -> Self {
+        self.trained = self.trained.map(|(weight, _)| (weight, None));
+        self
     }
 
     /// Its shape.
@@ -120,7 +135,7 @@ impl ConvLayer {
 
     /// Records the packing of the weights as they are at that point; nothing for a frozen layer.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
-        let Some([weight, _]) = &self.trained else { return Ok(()) };
+        let Some((weight, _)) = &self.trained else { return Ok(()) };
         let source = rec.pin(&weight.value);
         for (packed, gradient) in self.packed.iter().zip([false, true]) {
             let packed = rec.pin(packed);
@@ -143,13 +158,14 @@ impl ConvLayer {
 
     /// Adds to the parameters' gradients; nothing for a frozen layer.
     pub fn backward_parameters(&self, rec: &mut Recorder, x: Tensor, dy: Tensor, y: Option<Tensor>) -> Result<()> {
-        let Some([weight, bias]) = &self.trained else { return Ok(()) };
-        let [dweight, dbias] = [weight, bias].map(|parameter| rec.pin(&parameter.gradient));
-        either!(&self.conv, conv => conv.backward_parameters(rec, x, dy, y, dweight, Some(dbias)))
+        let Some((weight, bias)) = &self.trained else { return Ok(()) };
+        let dweight = rec.pin(&weight.gradient);
+        let dbias = bias.as_ref().map(|bias| rec.pin(&bias.gradient));
+        either!(&self.conv, conv => conv.backward_parameters(rec, x, dy, y, dweight, dbias))
     }
 
-    /// Weight and bias, if it is trained.
+    /// Weight and bias, as far as they are trained.
     pub fn parameters(&self) -> Vec<Parameter> {
-        self.trained.iter().flatten().cloned().collect()
+        self.trained.iter().flat_map(|(weight, bias)| [Some(weight), bias.as_ref()]).flatten().cloned().collect()
     }
 }

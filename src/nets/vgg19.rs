@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ConvLayer;
-use crate::gpu::{Context, Recorder, Tensor};
+use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::WeightFile;
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
@@ -66,6 +66,19 @@ impl Tap {
 impl fmt::Display for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "relu{}_{}", self.block, self.index)
+    }
+}
+
+impl serde::Serialize for Tap {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Tap {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -206,6 +219,29 @@ impl Vgg19 {
             acts.outputs.push(x);
         }
         Ok(acts)
+    }
+
+    /// Takes down the net on `picture` and, for each of `taps`, what `of` makes of the features there: the recording, and
+    /// where each result will be.
+    pub fn measure(
+        &self,
+        picture: &DeviceTensor,
+        taps: &[Tap],
+        of: impl Fn(&mut Recorder, Tensor) -> Result<Tensor>,
+    ) -> Result<(Recorder, Vec<DeviceTensor>)> {
+        let mut rec = Recorder::new(&self.context);
+        let mut results = Vec::new();
+        let Some(&deepest) = taps.iter().max() else { return Ok((rec, results)) };
+        let x = rec.pin(picture);
+        let activations = self.forward(&mut rec, x, deepest)?;
+        for &tap in taps {
+            let value = of(&mut rec, activations.at(tap)?)?;
+            let kept = DeviceTensor::new(&self.context, tap.to_string(), value.shape);
+            let into = rec.pin(&kept);
+            vector::copy(&mut rec, value, into)?;
+            results.push(kept);
+        }
+        Ok((rec, results))
     }
 
     /// Records the gradient to the picture, from gradients at some of the taps that `activations` hold.

@@ -4,6 +4,7 @@ mod checkpoint;
 pub mod curve;
 mod dataset;
 pub mod encoder;
+pub mod feed_forward;
 mod lesson;
 mod run;
 mod schedule;

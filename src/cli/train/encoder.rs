@@ -52,8 +52,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let defaults = Defaults {
         steps: 2000,
+        batch: 8,
         learning_rate: 2e-3,
         schedule: Schedule::Cosine { warmup: 50 },
+        clip: None,
         crop: Settings::default().crops.size,
     };
     args.training.check(&defaults)?;

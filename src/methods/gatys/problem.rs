@@ -74,21 +74,10 @@ fn record_features(
     kind: Kind,
     taps: &[Tap],
 ) -> Result<(Recorder, Vec<DeviceTensor>)> {
-    let context = vgg.context();
-    let mut rec = Recorder::new(context);
-    let mut results = Vec::new();
-    let Some(&deepest) = taps.iter().max() else { return Ok((rec, results)) };
-    let x = rec.pin(picture);
-    let activations = vgg.forward(&mut rec, x, deepest)?;
-    for &tap in taps {
-        let at = activations.at(tap)?;
-        let value = if kind == Kind::Style { gram::forward(&mut rec, at, gram::scale(at))? } else { at };
-        let kept = DeviceTensor::new(context, tap.to_string(), value.shape);
-        let into = rec.pin(&kept);
-        vector::copy(&mut rec, value, into)?;
-        results.push(kept);
-    }
-    Ok((rec, results))
+    vgg.measure(picture, taps, |rec, features| match kind {
+        Kind::Content => Ok(features),
+        Kind::Style => gram::forward(rec, features, gram::scale(features)),
+    })
 }
 
 /// Runs the net on `picture` and gives, for each tap, its features or their Gram matrix.

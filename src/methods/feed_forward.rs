@@ -1,0 +1,56 @@
+//! Johnson's and Ulyanov's methods (arXiv:1603.08155, arXiv:1607.08022): one pass of a net that learned one style.
+
+use super::advice;
+use super::color::{self, KeepColor};
+use crate::io::{Picture, picture::scaled_size};
+use crate::nets::image_transform_net::Painter;
+use crate::{Error, Result};
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Long side of the result in pixels; `None`: the photo's own.
+    pub size: Option<usize>,
+    /// Whether the photo's colours are kept. Colours cannot be matched to the style's: the net has learned its own.
+    pub keep_color: KeepColor,
+}
+
+impl Settings {
+    /// Width and height of the result of `photo`.
+    pub fn result_size(&self, photo: &Picture) -> (usize, usize) {
+        match self.size {
+            Some(size) => scaled_size(photo.width, photo.height, size),
+            None => (photo.width, photo.height),
+        }
+    }
+}
+
+/// Repaints `photo` (RGB 0..1); its alpha is kept.
+///
+/// # Errors
+/// Before anything is allocated: a size that is 0, too small for the net, or too large for the device, with the largest that
+/// fits. Later: values that are not finite; device errors.
+pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
+    if settings.keep_color == KeepColor::Match {
+        return Err(Error::argument("stylize", "keep-color", "no or luminance with a trained net", "match"));
+    }
+    if settings.size == Some(0) {
+        return Err(Error::argument("stylize", "size", "at least 1", 0));
+    }
+    let (width, height) = settings.result_size(photo);
+    let plan = |size| {
+        let (width, height) = scaled_size(photo.width, photo.height, size);
+        painter.plan(width, height)
+    };
+    advice::or_largest(painter.plan(width, height), width.max(height), plan)?;
+    let photo = photo.resize(width, height);
+    let painted = painter.paint(&photo)?;
+    Ok(match settings.keep_color {
+        KeepColor::Luminance => {
+            let mut kept = color::with_chrominance_of(&painted, &photo);
+            kept.alpha = painted.alpha;
+            kept
+        }
+        _ => painted,
+    })
+}

@@ -1,0 +1,285 @@
+//! The feed-forward net that repaints a picture in one pass (arXiv:1603.08155; with instance norm, arXiv:1607.08022).
+//!
+//! ```text
+//! 9×9, c | 3×3 /2, 2c | 3×3 /2, 4c | 5 × (x + [3×3, 3×3](x)), 4c | ×2 3×3, 2c | ×2 3×3, c | 9×9, 3        c = 32 · width
+//! ```
+//! A norm follows every convolution but the last, a ReLU every norm but the second of a residual block.
+
+mod painter;
+mod weights;
+
+pub use painter::Painter;
+pub use weights::{Form, Weights};
+
+use weights::BLOCKS;
+
+use super::{ConvLayer, NormLayer};
+use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::ops::norm::{Norm, Over, Statistics};
+use crate::ops::pad::{self, Border, Placement};
+use crate::ops::{tanh, vector};
+use crate::optim::Parameter;
+use crate::{Error, Result};
+
+/// Reflection round the picture in the paper's form: what its residual blocks eat away, with the strides between.
+const MARGIN: usize = 40;
+
+/// Rows and columns that a residual block without borders loses on each side: one for each of its convolutions.
+const EATEN: usize = 2;
+
+/// A convolution with what follows it.
+struct Unit {
+    conv: ConvLayer,
+    norm: Option<NormLayer>,
+}
+
+/// What a unit leaves for its gradient.
+#[derive(Clone, Copy)]
+struct Kept {
+    x: Tensor,
+    /// Between convolution and norm.
+    z: Tensor,
+    statistics: Option<Statistics>,
+}
+
+impl Unit {
+    fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<(Tensor, Kept)> {
+        let z = self.conv.forward(rec, x)?;
+        let Some(norm) = &self.norm else { return Ok((z, Kept { x, z, statistics: None })) };
+        let (y, statistics) = norm.forward(rec, z)?;
+        Ok((y, Kept { x, z, statistics: Some(statistics) }))
+    }
+
+    /// Adds to the gradients of the parameters, and gives the one to the norm's input.
+    fn backward_parameters(&self, rec: &mut Recorder, kept: Kept, dy: Tensor) -> Result<Tensor> {
+        let dz = match (&self.norm, kept.statistics) {
+            (Some(norm), Some(statistics)) => norm.backward(rec, kept.z, statistics, dy)?,
+            _ => dy,
+        };
+        self.conv.backward_parameters(rec, kept.x, dz, None)?;
+        Ok(dz)
+    }
+
+    fn backward(&self, rec: &mut Recorder, kept: Kept, dy: Tensor) -> Result<Tensor> {
+        let dz = self.backward_parameters(rec, kept, dy)?;
+        let [_, _, height, width] = kept.x.shape.nchw("image transform net", "x")?;
+        self.conv.backward(rec, dz, None, [height, width])
+    }
+}
+
+/// The net on a device.
+pub struct ImageTransformNet {
+    context: Context,
+    weights: Weights,
+    units: Vec<Unit>,
+}
+
+/// What a forward pass leaves for the backward pass.
+pub struct Activations {
+    units: Vec<Kept>,
+    /// Before the output was cut to the picture's size.
+    uncut: Tensor,
+    /// The net's picture, `[N, 3, H, W]`, RGB 0..1 but for what the resize form lets go beyond.
+    pub picture: Tensor,
+}
+
+impl ImageTransformNet {
+    /// A net whose weights stay as they are; batch norm goes by its running statistics.
+    pub fn new(context: &Context, weights: Weights) -> Result<Self> {
+        let unit = |layer: &weights::Layer| {
+            let [weight, bias] = weights.folded(layer);
+            let name = format!("{}.conv2d", layer.name);
+            let folded = weights.norm == Over::Batch && layer.norm.is_some();
+            let convolution = layer.conv.with_relu(folded && layer.relu);
+            let conv = ConvLayer::frozen(context, &name, convolution, &weight, &bias)?;
+            let norm = layer.norm_name(weights.norm).filter(|_| !folded).map(|name| {
+                let affine = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
+                NormLayer::frozen(context, &name, layer.relu, affine)
+            });
+            Ok(Unit { conv, norm: norm.transpose()? })
+        };
+        let units = weights.layers().iter().map(unit).collect::<Result<_>>()?;
+        Ok(ImageTransformNet { context: context.clone(), weights, units })
+    }
+
+    /// A net that is trained; batch norm goes by the batch's statistics and keeps running ones.
+    pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
+        let unit = |layer: &weights::Layer| {
+            let name = format!("{}.conv2d", layer.name);
+            let [weight, bias] = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
+            let conv = ConvLayer::trainable(context, &name, layer.conv, weight, bias)?;
+            let conv = if layer.norm.is_some() { conv.with_fixed_bias() } else { conv };
+            let norm = layer.norm_name(weights.norm).map(|name| {
+                let values = |kind: &str| weights.values(&format!("{name}.{kind}"));
+                let (affine, running) = (["weight", "bias"].map(values), ["running_mean", "running_var"].map(values));
+                NormLayer::trainable(context, &name, Norm { over: weights.norm, relu: layer.relu }, affine, running)
+            });
+            Ok(Unit { conv, norm: norm.transpose()? })
+        };
+        let units = weights.layers().iter().map(unit).collect::<Result<_>>()?;
+        Ok(ImageTransformNet { context: context.clone(), weights, units })
+    }
+
+    /// The context it lives in.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The shortest side of a picture, in pixels.
+    pub fn least_side(&self) -> usize {
+        match self.weights.form {
+            Form::Paper => MARGIN + 1,
+            // A reflection of 4 needs 5 px; a quarter of that, rounded up, needs 2.
+            Form::Resize => 5,
+        }
+    }
+
+    /// Floating-point operations of the convolutions for one picture of `size` `[height, width]`.
+    ///
+    /// # Errors
+    /// A picture that is too small for its borders.
+    pub fn flops(&self, size: [usize; 2]) -> Result<u64> {
+        let margin = if self.weights.form == Form::Paper { 2 * MARGIN } else { 0 };
+        let (mut at, mut total) = (size.map(|side| side + margin), 0);
+        for layer in self.weights.layers() {
+            at = layer.conv.output_size(at)?;
+            total += layer.conv.flops(1, at);
+        }
+        Ok(total)
+    }
+
+    /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1).
+    ///
+    /// # Errors
+    /// A picture that is too small for its borders.
+    pub fn forward(&self, rec: &mut Recorder, picture: Tensor) -> Result<Activations> {
+        let [n, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
+        let least = self.least_side();
+        if height < least || width < least {
+            let expected = format!("at least {least} px on each side");
+            return Err(Error::argument("image transform net", "picture", expected, format!("{width}x{height}")));
+        }
+        let paper = self.weights.form == Form::Paper;
+        let mut x = picture;
+        if paper {
+            let at = placement(MARGIN, [height, width].map(|side| side + 2 * MARGIN));
+            x = pad::forward(rec, x, None, Border::Reflect, at)?;
+        }
+        let mut kept = Vec::new();
+        let mut units = self.units.iter();
+        let mut next = |rec: &mut Recorder, kept: &mut Vec<Kept>, x: Tensor| -> Result<Tensor> {
+            let unit = units.next().expect("as many units as layers");
+            let (y, left) = unit.forward(rec, x)?;
+            kept.push(left);
+            Ok(y)
+        };
+        for _ in 0..3 {
+            x = next(rec, &mut kept, x)?;
+        }
+        for _ in 0..BLOCKS {
+            let inner = next(rec, &mut kept, x)?;
+            let branch = next(rec, &mut kept, inner)?;
+            let [_, _, height, width] = branch.shape.nchw("image transform net", "branch")?;
+            let skip = if branch.shape == x.shape { x } else { cut(rec, x, EATEN, [height, width])? };
+            x = vector::add(rec, skip, branch)?;
+        }
+        for _ in 0..3 {
+            x = next(rec, &mut kept, x)?;
+        }
+        if paper {
+            x = tanh::forward(rec, x)?;
+        }
+        // Halving rounds up, doubling does not take it back.
+        let uncut = x;
+        if uncut.shape != [n, 3, height, width].into() {
+            x = cut(rec, uncut, 0, [height, width])?;
+        }
+        Ok(Activations { units: kept, uncut, picture: x })
+    }
+
+    /// Records the gradients to the parameters, added to those of [`ImageTransformNet::parameters`], from the gradient to
+    /// the net's picture.
+    pub fn backward_parameters(&self, rec: &mut Recorder, activations: &Activations, dpicture: Tensor) -> Result<()> {
+        let Activations { units: kept, uncut, picture } = activations;
+        let mut dy = dpicture;
+        if picture.shape != uncut.shape {
+            dy = cut_gradient(rec, dy, 0, *uncut)?;
+        }
+        if self.weights.form == Form::Paper {
+            dy = tanh::backward(rec, *uncut, dy)?;
+        }
+        let mut units = self.units.iter().zip(kept).rev();
+        let mut next = || units.next().expect("as many units as layers");
+        for _ in 0..3 {
+            let (unit, kept) = next();
+            dy = unit.backward(rec, *kept, dy)?;
+        }
+        for _ in 0..BLOCKS {
+            let ((second, second_kept), (first, first_kept)) = (next(), next());
+            let dinner = second.backward(rec, *second_kept, dy)?;
+            let dbranch = first.backward(rec, *first_kept, dinner)?;
+            let x = first_kept.x;
+            let dskip = if dy.shape == x.shape { dy } else { cut_gradient(rec, dy, EATEN, x)? };
+            dy = vector::add(rec, dskip, dbranch)?;
+        }
+        for _ in 0..2 {
+            let (unit, kept) = next();
+            dy = unit.backward(rec, *kept, dy)?;
+        }
+        let (first, kept) = next();
+        first.backward_parameters(rec, *kept, dy).map(drop)
+    }
+
+    /// What is learned, in the order of the net; nothing if it is frozen.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let of = |unit: &Unit| {
+            let norm = unit.norm.as_ref().map(NormLayer::parameters).unwrap_or_default();
+            [unit.conv.parameters(), norm].concat()
+        };
+        self.units.iter().flat_map(of).collect()
+    }
+
+    /// Running statistics by name.
+    pub fn state(&self) -> Vec<(String, DeviceTensor)> {
+        self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::state).collect()
+    }
+
+    /// Records the packing of trained weights for the kernels: due whenever they have changed.
+    pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
+        self.units.iter().try_for_each(|unit| unit.conv.repack(rec))
+    }
+
+    /// What it was made of: for a net that is trained, its weights as they were.
+    pub fn shape(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The weights as they stand.
+    pub fn weights(&self) -> Result<Weights> {
+        let mut weights = self.weights.clone();
+        let trained = self.parameters().into_iter().map(|parameter| (parameter.name, parameter.value));
+        let device: Vec<_> = trained.chain(self.state()).collect();
+        for (name, tensor) in &mut weights.tensors {
+            if let Some((_, found)) = device.iter().find(|(known, _)| known == name) {
+                tensor.data = found.read()?;
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// The part of `x` of that `size` which begins `before` rows and columns from its upper left corner.
+fn cut(rec: &mut Recorder, x: Tensor, before: usize, size: [usize; 2]) -> Result<Tensor> {
+    let [_, _, height, width] = x.shape.nchw("cut", "x")?;
+    pad::backward(rec, x, Border::Zero, placement(before, [height, width]), size)
+}
+
+/// Its gradient: zeros round `dy`, as large as `x`.
+fn cut_gradient(rec: &mut Recorder, dy: Tensor, before: usize, x: Tensor) -> Result<Tensor> {
+    let [_, _, height, width] = x.shape.nchw("cut gradient", "x")?;
+    pad::forward(rec, dy, None, Border::Zero, placement(before, [height, width]))
+}
+
+fn placement(before: usize, size: [usize; 2]) -> Placement {
+    Placement { before, size, scale: 1 }
+}

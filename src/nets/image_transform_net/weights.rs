@@ -1,0 +1,224 @@
+//! The net's weights on the host: which form they are of, and how a file names them.
+
+use crate::io::{HostTensor, WeightFile};
+use crate::nets::conv_layer::Convolution;
+use crate::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
+use crate::ops::norm::{EPSILON, Over};
+use crate::ops::pad::Border;
+use crate::random::Random;
+use crate::{Error, Result};
+
+/// Which of its two known forms a net has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The paper's: 40 px of reflection round the picture, residual blocks without borders, transposed convolutions, tanh.
+    Paper,
+    /// Reflection round every convolution, nearest ×2 and a convolution, no tanh: no checkerboards.
+    Resize,
+}
+
+/// The residual blocks.
+pub(super) const BLOCKS: usize = 5;
+
+/// A convolution and the norm behind it, by name and shape.
+pub(super) struct Layer {
+    /// Of its convolution, without `.conv2d`.
+    pub name: String,
+    /// Of its norm without `in` or `bn`; the last convolution has none.
+    pub norm: Option<[String; 2]>,
+    pub conv: Convolution,
+    /// Whether a ReLU follows the norm.
+    pub relu: bool,
+}
+
+impl Layer {
+    pub fn norm_name(&self, norm: Over) -> Option<String> {
+        let kind = if norm == Over::Batch { "bn" } else { "in" };
+        self.norm.as_ref().map(|[before, after]| format!("{before}{kind}{after}"))
+    }
+}
+
+/// The net's layers in order, `c` channels wide at full size (32 in the paper).
+pub(super) fn layers(form: Form, c: usize) -> Vec<Layer> {
+    let paper = form == Form::Paper;
+    let around = Padding::Same(if paper { Border::Zero } else { Border::Reflect });
+    let conv = |[channels_in, channels_out]: [usize; 2], kernel: usize, stride: usize, padding: Padding| Conv2d {
+        channels_in,
+        channels_out,
+        kernel,
+        stride,
+        padding,
+        upsample: false,
+        relu: false,
+    };
+    let layer = |name: &str, norm: (&str, usize), conv: Convolution| {
+        let norm = Some([norm.0.to_string(), norm.1.to_string()]);
+        Layer { name: name.into(), norm, conv, relu: true }
+    };
+    let up = |name: &str, norm: usize, channels: [usize; 2]| {
+        let [channels_in, channels_out] = channels;
+        let convolution = match form {
+            Form::Paper => ConvTranspose2d { channels_in, channels_out, output_padding: 1, relu: false }.into(),
+            Form::Resize => Conv2d { upsample: true, ..conv(channels, 3, 1, around) }.into(),
+        };
+        layer(name, ("", norm), convolution)
+    };
+    let mut all = vec![
+        layer("conv1", ("", 1), conv([3, c], 9, 1, around).into()),
+        layer("conv2", ("", 2), conv([c, 2 * c], 3, 2, around).into()),
+        layer("conv3", ("", 3), conv([2 * c, 4 * c], 3, 2, around).into()),
+    ];
+    for block in 1..=BLOCKS {
+        for half in [1, 2] {
+            let inside = conv([4 * c, 4 * c], 3, 1, if paper { Padding::None } else { around });
+            let layer = layer(&format!("res{block}.conv{half}"), (&format!("res{block}."), half), inside.into());
+            all.push(Layer { relu: half == 1, ..layer });
+        }
+    }
+    all.extend([up("deconv1", 4, [4 * c, 2 * c]), up("deconv2", 5, [2 * c, c])]);
+    all.push(Layer { name: "deconv3".into(), norm: None, conv: conv([c, 3], 9, 1, around).into(), relu: false });
+    all
+}
+
+/// The net's weights on the host, for pictures of RGB 0..1.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Their form.
+    pub form: Form,
+    /// What their norms are over.
+    pub norm: Over,
+    /// Channels of the first convolution, 32 in the paper.
+    pub channels: usize,
+    /// Names as pytorch/examples gives them (`bn` for `in` with batch norm), in the order of the net.
+    pub tensors: Vec<(String, HostTensor)>,
+}
+
+/// What a file's metadata calls the values of its pictures. Files that say nothing are 0..255, as public ones are.
+const RANGE: (&str, &str) = ("range", "0..1");
+
+impl Weights {
+    /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`. Running statistics of
+    /// instance norms, which old files of pytorch/examples carry, are ignored.
+    ///
+    /// # Errors
+    /// A file that is not such a net, naming the tensor.
+    pub fn of(file: &WeightFile) -> Result<Self> {
+        let wrong = |reason: String| {
+            let way_out =
+                "use a net of Johnson's or Ulyanov's form (`impasto weights inspect` lists what is in this one)";
+            Error::weights(&file.path, format!("{reason}; {way_out}"))
+        };
+        let find = |name: &str| file.get(name).ok_or_else(|| wrong(format!("lacks the tensor {name}")));
+        let side = |name: &str, side: usize| Ok(find(name)?.shape.get(side).copied().unwrap_or(0));
+        let channels = side("conv1.conv2d.weight", 0)?;
+        let deep = side("conv3.conv2d.weight", 0)?;
+        let form = if side("deconv1.conv2d.weight", 0)? == deep { Form::Paper } else { Form::Resize };
+        let norm = if file.get("bn1.weight").is_some() { Over::Batch } else { Over::Instance };
+        let mut weights = Weights { form, norm, channels, tensors: Vec::new() };
+        for (name, shape) in weights.shapes() {
+            let tensor = find(&name)?;
+            if tensor.shape != shape || tensor.data.is_empty() {
+                return Err(wrong(format!("tensor {name} must have shape {shape:?}, got {:?}", tensor.shape)));
+            }
+            weights.tensors.push((name, tensor.clone()));
+        }
+        if file.metadata.get(RANGE.0).map(String::as_str) != Some(RANGE.1) {
+            let mut scale = |name: &str, factor: f32| {
+                let tensors = weights.tensors.iter_mut().filter(|(known, _)| known == name);
+                tensors.for_each(|(_, tensor)| tensor.data.iter_mut().for_each(|value| *value *= factor));
+            };
+            scale("conv1.conv2d.weight", 255.0);
+            if form == Form::Resize {
+                scale("deconv3.conv2d.weight", 1.0 / 255.0);
+                scale("deconv3.conv2d.bias", 1.0 / 255.0);
+            }
+        }
+        Ok(weights)
+    }
+
+    /// A net to be trained, `width` times as wide as the paper's: seeded, and at the start its picture is a dim grey.
+    pub fn random(form: Form, norm: Over, width: f32, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let channels = ((32.0 * width).round() as usize).max(1);
+        let mut weights = Weights { form, norm, channels, tensors: Vec::new() };
+        for (name, shape) in weights.shapes() {
+            let count: usize = shape.iter().product();
+            let data = match name.rsplit_once('.') {
+                _ if shape.len() == 4 => {
+                    // No norm follows the last one: what it gives must begin within the range of a picture.
+                    let gain = if name.starts_with("deconv3") { 0.1 } else { 1.0 };
+                    let deviation = gain * (3.0 * (shape[1] * shape[2] * shape[3]) as f32).sqrt().recip();
+                    (0..count).map(|_| deviation * random.normal()).collect()
+                }
+                Some((_, "weight" | "running_var")) => vec![1.0; count],
+                _ if name == "deconv3.conv2d.bias" && form == Form::Resize => vec![0.5; count],
+                _ => vec![0.0; count],
+            };
+            weights.tensors.push((name, HostTensor { shape, dtype: crate::io::DType::F32, data }));
+        }
+        weights
+    }
+
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        layers(self.form, self.channels)
+    }
+
+    /// Names and shapes of all tensors, in the order of the net.
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let mut all = Vec::new();
+        for layer in self.layers() {
+            let channels = layer.conv.channels_out();
+            all.push((format!("{}.conv2d.weight", layer.name), layer.conv.weight_shape().to_vec()));
+            all.push((format!("{}.conv2d.bias", layer.name), vec![channels]));
+            let Some(norm) = layer.norm_name(self.norm) else { continue };
+            let kinds: &[_] = match self.norm {
+                Over::Instance => &["weight", "bias"],
+                Over::Batch => &["weight", "bias", "running_mean", "running_var"],
+            };
+            all.extend(kinds.iter().map(|kind| (format!("{norm}.{kind}"), vec![channels])));
+        }
+        all
+    }
+
+    /// The values of a tensor; none if there is no such tensor.
+    pub(super) fn values(&self, name: &str) -> &[f32] {
+        self.tensors.iter().find(|(known, _)| known == name).map_or(&[], |(_, tensor)| &tensor.data)
+    }
+
+    /// What a file of these weights has to say of them in its metadata.
+    pub fn metadata(&self) -> [(&'static str, String); 4] {
+        let form = if self.form == Form::Paper { "paper" } else { "resize" };
+        let norm = if self.norm == Over::Batch { "batch" } else { "instance" };
+        [
+            ("architecture", "image_transform_net".into()),
+            ("form", form.into()),
+            ("norm", norm.into()),
+            (RANGE.0, RANGE.1.into()),
+        ]
+    }
+
+    /// Weights and bias of a layer's convolution, with batch norm by running statistics folded in:
+    /// `w' = w·γ/√(σ²+ε)`, `b' = (b − μ)·γ/√(σ²+ε) + β` (arXiv:1502.03167, equation 11 and after).
+    pub(super) fn folded(&self, layer: &Layer) -> [Vec<f32>; 2] {
+        let [mut weight, mut bias] =
+            ["weight", "bias"].map(|kind| self.values(&format!("{}.conv2d.{kind}", layer.name)).to_vec());
+        let Some(norm) = layer.norm_name(Over::Batch).filter(|_| self.norm == Over::Batch) else {
+            return [weight, bias];
+        };
+        let [gamma, beta, mean, variance] =
+            ["weight", "bias", "running_mean", "running_var"].map(|kind| self.values(&format!("{norm}.{kind}")));
+        // Weights of a transposed convolution are [C_in, C_out, K, K], of others [C_out, C_in, K, K].
+        let [_, second, kernel, _] = layer.conv.weight_shape();
+        let filter = kernel * kernel * if matches!(layer.conv, Convolution::Transposed(_)) { 1 } else { second };
+        let factors: Vec<f32> = gamma.iter().zip(variance).map(|(g, v)| g / (v + EPSILON).sqrt()).collect();
+        for (index, part) in weight.chunks_mut(filter).enumerate() {
+            let factor = factors[index % factors.len()];
+            part.iter_mut().for_each(|w| *w *= factor);
+        }
+        for (channel, b) in bias.iter_mut().enumerate() {
+            *b = (*b - mean[channel]) * factors[channel] + beta[channel];
+        }
+        [weight, bias]
+    }
+}

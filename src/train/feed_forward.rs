@@ -1,0 +1,258 @@
+//! Johnson's and Ulyanov's nets (arXiv:1603.08155, arXiv:1607.08022): a net that repaints any photo in one style.
+//!
+//! With y the net's picture of a photo c, F a tap's features over their number of elements, G their Gram matrix over C·H·W and
+//! s the style picture, the loss is the mean over the photos of
+//!
+//! ```text
+//! L = Σ_content a_t |F_t(y) − F_t(c)|² + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
+//! ```
+//! a_t and b_t are such that a picture without any features, or any style, has the loss that was asked for: weights mean the
+//! same for every net that measures, and every style. Gatys' method has the same loss with [`Loss`]'s weights as plain ones.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gpu::{DeviceTensor, Recorder, Tensor};
+use crate::io::Picture;
+use crate::nets::image_transform_net::{Painter, Weights};
+use crate::nets::{ImageTransformNet, Tap, Vgg19};
+use crate::ops::square_loss::Weight;
+use crate::ops::{gram, total_variation, vector};
+use crate::optim::Parameter;
+use crate::train::{Crops, Folder, Lesson, Loader};
+use crate::{Error, Result, loss};
+
+/// What can be chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    /// How photos are cut out.
+    pub crops: Crops,
+    /// Taps whose features the photo gives, with a weight each.
+    pub content_taps: Vec<(Tap, f32)>,
+    /// Taps whose Gram matrices the style gives, with a weight each.
+    pub style_taps: Vec<(Tap, f32)>,
+    /// Weight of the content loss.
+    pub content_weight: f32,
+    /// Weight of the style loss.
+    pub style_weight: f32,
+    /// Weight of the total variation, a mean over the picture's values.
+    pub tv_weight: f32,
+    /// Long side of the style picture.
+    pub style_size: usize,
+    /// Photos over which the unit of the content loss is taken.
+    pub calibration: usize,
+    /// Seed of those photos.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            crops: Crops { size: 256, share: [0.5, 1.0], flip: true },
+            content_taps: Tap::style().skip(2).take(1).map(|tap| (tap, 1.0)).collect(),
+            style_taps: Tap::style().map(|tap| (tap, 1.0)).collect(),
+            content_weight: 1.0,
+            style_weight: 4.0,
+            tv_weight: 1.0,
+            style_size: 256,
+            calibration: 16,
+            seed: 0,
+        }
+    }
+}
+
+/// The loss with its weights as they are, in nobody's unit: each is that of a mean square.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Taps whose features the photo gives.
+    pub content: Vec<(Tap, f32)>,
+    /// Taps whose Gram matrices the style gives.
+    pub style: Vec<(Tap, f32)>,
+    /// Weight of the total variation.
+    pub tv: f32,
+}
+
+impl Loss {
+    fn deepest(&self) -> Result<Tap> {
+        let taps = self.content.iter().chain(&self.style).map(|(tap, _)| *tap);
+        taps.max().ok_or_else(|| Error::argument("train", "taps", "at least one for content or style", "none"))
+    }
+}
+
+/// The lesson: the net, and the one that measures.
+pub struct FeedForward {
+    settings: Settings,
+    folder: Folder,
+    vgg: Vgg19,
+    net: ImageTransformNet,
+    loss: Loss,
+    /// The style's Gram matrix at each style tap.
+    grams: Vec<Vec<f32>>,
+    /// What samples are painted of.
+    previews: Vec<Picture>,
+}
+
+/// Photos in a sample, if no other were given.
+const SAMPLES: usize = 3;
+
+fn mean_square(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64
+}
+
+impl FeedForward {
+    /// A net that starts as `weights` and learns, from the photos of `folder`, to paint like `style`; `vgg` measures.
+    ///
+    /// # Errors
+    /// A tap that `vgg` does not reach, crops too small for the nets, a style picture too small for its taps.
+    pub fn new(
+        vgg: Vgg19,
+        weights: Weights,
+        style: &Picture,
+        folder: Folder,
+        settings: Settings,
+        preview: Option<Picture>,
+    ) -> Result<Self> {
+        let context = vgg.context();
+        let net = ImageTransformNet::trainable(context, weights)?;
+        let mut loss = Loss { content: Vec::new(), style: Vec::new(), tv: settings.tv_weight };
+        let style = style.fit(settings.style_size);
+        let style_taps: Vec<_> = settings.style_taps.iter().map(|(tap, _)| *tap).collect();
+        let grams =
+            measure(&vgg, &style, &style_taps, |rec, features| gram::forward(rec, features, gram::scale(features)))?;
+        for ((tap, weight), values) in settings.style_taps.iter().zip(&grams) {
+            // A black style has no unit of its own.
+            loss.style
+                .push((*tap, (f64::from(settings.style_weight * weight) / mean_square(values).max(1e-12)) as f32));
+        }
+        let size = settings.crops.size;
+        let mut loader = Loader::start(folder.clone(), settings.crops.clone(), settings.seed ^ 0xca11, 0, 1)?;
+        let photos = (0..settings.calibration.max(SAMPLES)).map(|_| Picture::from_rgb(size, size, loader.next()?));
+        let photos: Vec<_> = photos.collect::<Result<_>>()?;
+        let content_taps: Vec<_> = settings.content_taps.iter().map(|(tap, _)| *tap).collect();
+        let mut units = vec![0.0; content_taps.len()];
+        for photo in &photos {
+            let features = measure(&vgg, photo, &content_taps, |_, features| Ok(features))?;
+            units.iter_mut().zip(features).for_each(|(unit, f)| *unit += mean_square(&f) / photos.len() as f64);
+        }
+        for ((tap, weight), unit) in settings.content_taps.iter().zip(units) {
+            loss.content.push((*tap, (f64::from(settings.content_weight * weight) / unit.max(1e-12)) as f32));
+        }
+        loss.deepest()?;
+        let previews = preview.map_or_else(|| photos[..SAMPLES].to_vec(), |photo| vec![photo]);
+        Ok(FeedForward { settings, folder, vgg, net, loss, grams, previews })
+    }
+
+    /// The loss that is trained for.
+    pub fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// The net as it stands.
+    pub fn weights(&self) -> Result<Weights> {
+        self.net.weights()
+    }
+}
+
+/// Runs the net that measures on `picture` and gives what `of` makes of the features at each tap.
+fn measure(
+    vgg: &Vgg19,
+    picture: &Picture,
+    taps: &[Tap],
+    of: impl Fn(&mut Recorder, Tensor) -> Result<Tensor>,
+) -> Result<Vec<Vec<f32>>> {
+    let shape = [1, 3, picture.height, picture.width];
+    let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.rgb)?;
+    let (rec, results) = vgg.measure(&pixels, taps, of)?;
+    if !results.is_empty() {
+        rec.finish()?.run()?;
+    }
+    results.iter().map(DeviceTensor::read).collect()
+}
+
+impl Lesson for FeedForward {
+    fn streams(&self) -> Vec<(Folder, Crops)> {
+        vec![(self.folder.clone(), self.settings.crops.clone())]
+    }
+
+    fn terms(&self) -> Vec<String> {
+        let content = self.loss.content.iter().map(|(tap, _)| format!("content {tap}"));
+        let style = self.loss.style.iter().map(|(tap, _)| format!("style {tap}"));
+        content.chain(style).chain(["total variation".into()]).collect()
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.net.parameters()
+    }
+
+    fn state(&self) -> Vec<(String, DeviceTensor)> {
+        self.net.state()
+    }
+
+    fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
+        let photos = pictures[0];
+        let images = photos.shape.dims()[0];
+        let painted = self.net.forward(rec, photos)?;
+        let y = painted.picture;
+        let roughness = share * self.loss.tv / y.shape.count() as f32;
+        let slot = self.loss.content.len() + self.loss.style.len();
+        total_variation::forward(rec, y, roughness, losses, slot)?;
+        let smoothing = total_variation::backward(rec, y, roughness)?;
+        let targets = match self.loss.content.iter().map(|(tap, _)| *tap).max() {
+            Some(deepest) => Some(self.vgg.forward(rec, photos, deepest)?),
+            None => None,
+        };
+        let activations = self.vgg.forward(rec, y, self.loss.deepest()?)?;
+        let mut gradients = Vec::new();
+        for (slot, (tap, weight)) in self.loss.content.iter().enumerate() {
+            let features = activations.at(*tap)?;
+            let Some(target) = targets.as_ref() else { continue };
+            let weight = Weight::new(rec, share * weight / features.shape.count() as f32);
+            gradients.push((*tap, loss::content(rec, features, target.at(*tap)?, weight, losses, slot)?));
+        }
+        for (index, ((tap, weight), gram)) in self.loss.style.iter().zip(&self.grams).enumerate() {
+            let features = activations.at(*tap)?;
+            let channels = features.shape.dims()[1];
+            let target = DeviceTensor::from_values(
+                rec.context(),
+                format!("style target {tap}"),
+                [images, channels, channels],
+                &gram.repeat(images),
+            )?;
+            let target = rec.pin(&target);
+            let weight = Weight::new(rec, share * weight / target.shape.count() as f32);
+            let slot = self.loss.content.len() + index;
+            gradients.push((*tap, loss::gram_style(rec, features, target, weight, losses, slot)?));
+        }
+        let dy = self.vgg.backward(rec, &activations, &gradients)?;
+        let dy = vector::add(rec, dy, smoothing)?;
+        self.net.backward_parameters(rec, &painted, dy)
+    }
+
+    fn refresh(&self, rec: &mut Recorder) -> Result<()> {
+        self.net.repack(rec)
+    }
+
+    /// Photos on the left, repainted on the right.
+    fn sample(&self) -> Result<Picture> {
+        let mut painter = Painter::new(ImageTransformNet::new(self.net.context(), self.net.weights()?)?);
+        let width = self.previews.iter().map(|photo| photo.width).max().unwrap_or(1);
+        let height = self.previews.iter().map(|photo| photo.height).sum();
+        let mut sheet = Picture::new(2 * width, height);
+        let mut top = 0;
+        for photo in &self.previews {
+            let painted = painter.paint(photo)?;
+            sheet.paste(photo, [0, top]);
+            sheet.paste(&painted, [width, top]);
+            top += photo.height;
+        }
+        Ok(sheet)
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        let weights = self.net.shape();
+        let (form, norm) = (weights.form, format!("{:?}", weights.norm));
+        serde_json::json!({
+            "feed-forward": &self.settings, "form": form, "norm": norm, "channels": weights.channels,
+            "pictures": self.folder.len(), "loss": &self.loss,
+        })
+    }
+}

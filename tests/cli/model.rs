@@ -1,0 +1,130 @@
+//! `train ulyanov` and `train johnson`, and what `stylize --model` and `models` make of their nets.
+
+use impasto::io::{DType, WeightFile};
+use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::ops::norm::Over;
+use serde_json::Value;
+
+use crate::studio::{Studio, content};
+use crate::train::save_photos;
+
+/// A short run on small pictures.
+const SHORT: &str = "--photos photos --style style.png --vgg random:0.05 --width 0.0625 --crop 32 --style-size 48 --batch 2 \
+                     --sample-every 2";
+
+fn save_net(studio: &Studio, name: &str, seed: u64) {
+    let weights = Weights::random(Form::Resize, Over::Instance, 0.0625, seed);
+    let metadata = weights.metadata().map(|(key, value)| (key.to_string(), value)).into();
+    WeightFile::save(&studio.path(name), DType::F32, &weights.tensors, &metadata).unwrap();
+}
+
+#[test]
+fn a_net_learns_is_listed_and_paints() {
+    let studio = Studio::new();
+    save_photos(&studio, 6);
+    for (method, form, norm) in [("ulyanov", "resize", "instance"), ("johnson", "paper", "batch")] {
+        let name = format!("{method}.safetensors");
+        let options = format!("{SHORT} --form {form} --steps 6 --learning-rate 0.002 --json");
+        let done = studio.succeed(&format!("train {method} {options} -o {name}"));
+        let told: Value = done.json();
+        let (planned, step) = (told["peak_bytes"].as_f64().unwrap(), told["step"].as_u64());
+        assert_eq!(step, Some(6));
+        if let Some(allocated) = told["allocated_bytes"].as_f64() {
+            assert!(allocated >= planned, "planned {planned}, allocated {allocated}");
+        }
+        let log = studio.json_lines(&format!("{name}.training/log.jsonl"));
+        let losses: Vec<f64> = log.iter().map(|line| line["loss"].as_f64().unwrap()).collect();
+        assert!(losses[5] < losses[0], "{method}: {losses:?}");
+        assert!(studio.path(&format!("{name}.training/samples/step-00000006.png")).exists());
+
+        let file = WeightFile::load(&studio.path(&name)).unwrap();
+        let told = |key: &str| file.metadata[key].as_str();
+        assert_eq!((told("form"), told("norm"), told("style")), (form, norm, "style.png"));
+        let loss: impasto::train::feed_forward::Loss = serde_json::from_str(told("loss")).unwrap();
+        assert_eq!((loss.content.len(), loss.style.len()), (1, 4));
+
+        studio.succeed(&format!("stylize content.png --model {name} -o {method}.png"));
+        let (painted, photo) = (studio.picture(&format!("{method}.png")), studio.picture("content.png"));
+        assert!(painted.dimensions() == photo.dimensions() && painted != photo);
+    }
+}
+
+#[test]
+fn a_net_goes_on_from_another() {
+    let studio = Studio::new();
+    save_photos(&studio, 6);
+    studio.succeed(&format!("train ulyanov {SHORT} --steps 6 --learning-rate 0.002 -o a.safetensors"));
+    studio.succeed(&format!("train ulyanov {SHORT} --steps 1 --init a.safetensors -o b.safetensors"));
+    let first = |name: &str| studio.json_lines(&format!("{name}.safetensors.training/log.jsonl"))[0]["loss"].as_f64();
+    assert!(first("b") < first("a"), "{:?} {:?}", first("b"), first("a"));
+    let other = studio.command(&format!("train johnson {SHORT} --steps 1 --init a.safetensors -o c.safetensors"));
+    studio.refused(other, 1, &["--init", "Instance"]);
+}
+
+#[test]
+fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
+    let studio = Studio::new();
+    save_net(&studio, "net.safetensors", 1);
+    std::fs::create_dir_all(studio.path("album/inner")).unwrap();
+    for (name, width) in [("album/a.png", 40), ("album/inner/a.png", 33), ("album/b.jpg", 40), ("lone.png", 29)] {
+        content(width, 31).save(studio.path(name)).unwrap();
+    }
+    studio.write("broken.png", "no picture");
+    let arguments = "stylize album lone.png broken.png --model net.safetensors -o painted --json";
+    let done = studio.run(arguments);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("broken.png") && done.stderr.contains("1 of 5 photos"), "{}", done.stderr);
+    assert_eq!(done.stdout.lines().count(), 4, "{}", done.stdout);
+    for (name, width) in [("a.png", 40), ("inner/a.png", 33), ("b.jpg", 40), ("lone.png", 29)] {
+        assert_eq!(studio.picture(&format!("painted/{name}")).dimensions(), (width, 31), "{name}");
+    }
+    // One by one they come out the same.
+    studio.succeed("stylize lone.png --model net.safetensors -o alone.png");
+    assert_eq!(studio.picture("alone.png"), studio.picture("painted/lone.png"));
+}
+
+#[test]
+fn options_of_one_method_are_refused_by_the_other() {
+    let studio = Studio::new();
+    save_net(&studio, "net.safetensors", 1);
+    let cases = [
+        ("stylize content.png --model net.safetensors --style style.png -o out.png", "--style"),
+        ("stylize content.png --model net.safetensors --steps 3 -o out.png", "--steps"),
+        ("stylize content.png --model net.safetensors --keep-color match -o out.png", "luminance"),
+        ("stylize content.png --model nobody -o out.png", "nobody"),
+        ("stylize content.png style.png --style style.png -o out.png", "--model"),
+        ("stylize content.png content.png --model net.safetensors -o out", "overwritten"),
+        ("stylize content.png --model net.safetensors --size 4 -o out.png", "at least 5 px"),
+        ("stylize content.png -o out.png", "--style"),
+    ];
+    for (arguments, telling) in cases {
+        let done = studio.run(arguments);
+        assert!(done.code.is_some_and(|code| code > 0), "{arguments}");
+        assert!(done.stderr.contains(telling), "{arguments}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn models_lists_what_is_installed_and_paints_thumbnails() {
+    let studio = Studio::new();
+    let folder = studio.succeed("models").stdout.lines().last().unwrap().to_string();
+    let folder = folder.strip_prefix("Nets in ").unwrap().strip_suffix(" are listed too.").unwrap().to_string();
+    std::fs::create_dir_all(&folder).unwrap();
+    save_net(&studio, "mine.safetensors", 1);
+    std::fs::rename(studio.path("mine.safetensors"), format!("{folder}/mine.safetensors")).unwrap();
+    std::fs::write(format!("{folder}/bad.safetensors"), "not weights").unwrap();
+    let list = studio.succeed("models").stdout;
+    assert!(list.contains("mine") && list.contains("cannot be used"), "{list}");
+    let lines: Vec<Value> =
+        studio.succeed("models --json").stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mine = lines.iter().find(|line| line["name"] == "mine").unwrap();
+    assert_eq!(mine["metadata"]["norm"], "instance");
+    let built_in = impasto::weights::models().count();
+    assert_eq!(lines.len(), built_in + 2);
+    studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
+    // The photo itself and every net that can be used, in a square of 32 x 24 px each.
+    let columns = (built_in as f64 + 2.0).sqrt().ceil() as u32;
+    let rows = (built_in as u32 + 2).div_ceil(columns);
+    assert_eq!(studio.picture("sheet.png").dimensions(), (32 * columns, 24 * rows));
+    studio.succeed("stylize content.png --model mine -o out.png");
+}
