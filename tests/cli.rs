@@ -6,6 +6,8 @@
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/compare.rs"]
+mod compare;
 #[path = "cli/eval.rs"]
 mod eval;
 #[path = "cli/files.rs"]

@@ -1,210 +1,92 @@
 //! `impasto eval`
 
-use std::collections::BTreeMap;
+mod encoder;
+mod feed_forward;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use impasto::eval::encoder;
-use impasto::io::{Picture, WeightFile};
-use impasto::methods::gatys::{Preset, Settings};
-use impasto::nets::{Tap, Vgg19};
-use impasto::ops::pool::Kind;
+use impasto::Result;
+use impasto::io::Picture;
 use impasto::train::Folder;
-use impasto::{Error, Result};
-
-use super::progress::bar;
-use super::weights::load_vgg;
-use super::{DeviceArgs, print_line};
+use indicatif::{ProgressBar, ProgressStyle};
 
 #[derive(Subcommand)]
 #[command(after_help = "\
 Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/")]
+  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20")]
 pub enum Command {
     /// How well a compact encoder stands in for the real VGG-19
-    Encoder(Box<Args>),
+    Encoder(Box<encoder::Args>),
+    /// How near a net that paints in one pass comes to Gatys' method
+    FeedForward(Box<feed_forward::Args>),
 }
 
-/// Arguments of `impasto eval encoder`.
-#[derive(clap::Args)]
-#[command(after_help = "\
-Examples:
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
-  impasto eval encoder --teacher vgg19.safetensors --encoder mine.safetensors --photos photos/ --json
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Encoder(args) => encoder::run(&args),
+        Command::FeedForward(args) => feed_forward::run(&args),
+    }
+}
 
-Features: correlation and relative error with the teacher's, after the best linear map from the encoder's channels to the
-teacher's, fitted to one half of the pictures and judged on the other, both ways: over all channels, each over its deviation;
-over all channels as they are (`raw`); and as a mean of each channel's own.
-Pairs: each photo is painted in a style by Gatys' method twice, with the encoder and with the teacher; the teacher judges
-both. `removed` is how far the encoder's result goes from the photo to the teacher's own, on a logarithmic scale.")]
-pub struct Args {
-    /// The real VGG-19 (.safetensors or .pth)
-    #[arg(long, value_name = "VGG")]
-    teacher: PathBuf,
-    /// The encoder [default: the one that comes with impasto]
-    #[arg(long, value_name = "FILE")]
-    encoder: Option<String>,
+/// Which photos are measured on.
+#[derive(clap::Args)]
+struct Photos {
     /// A folder of pictures; may be given again, or several at once
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
     /// Only pictures whose number (in the file's name) is divisible by N: those that training left out
     #[arg(long, value_name = "N")]
     hold_out: Option<u64>,
-    /// At most N pictures of each folder
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
     /// Side of the square that is cut from the middle of each picture, resized to it
     #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
-    /// A folder of style pictures for --pairs; may be given again, or several at once
-    #[arg(long, value_name = "DIR", num_args = 1..)]
-    styles: Vec<PathBuf>,
-    /// Pairs of photo and style to paint with both nets; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "styles")]
-    pairs: usize,
-    /// Long side of the painted pictures
-    #[arg(long, value_name = "PX", default_value_t = 192)]
-    pair_size: usize,
-    /// Evaluations for each painted picture
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    steps: usize,
-    /// Weight of the style loss, beside a content loss of weight 1 [default: as `stylize`]
-    #[arg(long, value_name = "W")]
-    style_weight: Option<f32>,
-    /// Write each pair as one picture: photo, style, painted with the encoder, with the teacher
-    #[arg(long, value_name = "DIR")]
-    pictures: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    device: DeviceArgs,
 }
 
-pub fn run(command: Command) -> Result<()> {
-    match command {
-        Command::Encoder(args) => encoder(&args),
+impl Photos {
+    /// The pictures of each folder, so that a limit holds for each.
+    fn files(&self, roots: &[PathBuf], limit: Option<usize>) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for root in roots {
+            let mut folder = Folder::scan(std::slice::from_ref(root))?;
+            if let Some(n) = self.hold_out {
+                folder = folder.hold_out(n, true)?;
+            }
+            all.extend(folder.files().iter().take(limit.unwrap_or(usize::MAX)).cloned());
+        }
+        Ok(all)
+    }
+
+    /// The square in the middle, resized.
+    fn middle(&self, path: &Path) -> Result<Picture> {
+        let picture = Picture::load(path)?;
+        let short = picture.width.min(picture.height);
+        let [left, top] = [(picture.width - short) / 2, (picture.height - short) / 2];
+        let mut square = Picture::new(short, short);
+        for channel in 0..3 {
+            for row in 0..short {
+                let from = channel * picture.pixels() + (top + row) * picture.width + left;
+                let to = (channel * short + row) * short;
+                square.rgb[to..to + short].copy_from_slice(&picture.rgb[from..from + short]);
+            }
+        }
+        Ok(square.resize(self.size, self.size))
     }
 }
 
-/// The pictures of each folder, so that a limit holds for each.
-fn files(args: &Args, roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    for root in roots {
-        let mut folder = Folder::scan(std::slice::from_ref(root))?;
-        if let Some(n) = args.hold_out {
-            folder = folder.hold_out(n, true)?;
-        }
-        let most = args.limit.unwrap_or(usize::MAX);
-        all.extend(folder.files().iter().take(most).cloned());
-    }
-    Ok(all)
+fn bar(count: usize, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(count as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {elapsed} elapsed, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(what.to_string());
+    bar
 }
 
-/// The square in the middle, resized.
-fn middle(path: &Path, size: usize) -> Result<Picture> {
-    let picture = Picture::load(path)?;
-    let short = picture.width.min(picture.height);
-    let [left, top] = [(picture.width - short) / 2, (picture.height - short) / 2];
-    let mut square = Picture::new(short, short);
-    for channel in 0..3 {
-        for row in 0..short {
-            let from = channel * picture.pixels() + (top + row) * picture.width + left;
-            let to = (channel * short + row) * short;
-            square.rgb[to..to + short].copy_from_slice(&picture.rgb[from..from + short]);
-        }
-    }
-    Ok(square.resize(size, size))
-}
-
-fn encoder(args: &Args) -> Result<()> {
-    let photos = files(args, &args.photos)?;
-    let styles = if args.pairs > 0 { files(args, &args.styles)? } else { Vec::new() };
-    if let Some(folder) = &args.pictures {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
-    }
-    let context = args.device.open()?;
-    let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Kind::Max)?;
-    let narrow = load_vgg(&context, Some(args.encoder.as_deref().unwrap_or("compact")), Kind::Max)?;
-    let taps: Vec<Tap> = Tap::style().collect();
-    let least = taps.iter().map(|tap| narrow.least_side(*tap).max(teacher.least_side(*tap))).max().unwrap_or(1);
-    if args.size < least {
-        return Err(Error::argument("eval", "--size", format!("at least {least} px"), args.size));
-    }
-    let progress = bar(photos.len() as u64).with_message("pictures");
-    let pictures = photos.iter().map(|path| middle(path, args.size));
-    let agreements = encoder::features(&narrow, &teacher, &taps, pictures, || progress.inc(1))?;
-    progress.finish_and_clear();
-
-    let mut settings =
-        Settings { size: args.pair_size, steps: args.steps, scales: Some(1), ..Preset::Default.settings() };
-    settings.style_weight = args.style_weight.unwrap_or(settings.style_weight);
-    let progress = bar(args.pairs as u64).with_message("pairs");
-    let mut services = Vec::new();
-    for pair in 0..args.pairs {
-        // Far apart in the list, so that no two pairs are alike.
-        let photo = &photos[pair * photos.len() / args.pairs];
-        let style = &styles[pair * styles.len() / args.pairs];
-        let [content, painting] = [Picture::load(photo)?, Picture::load(style)?];
-        let service = encoder::service(&narrow, &teacher, &content, &painting, &settings)?;
-        if let Some(folder) = &args.pictures {
-            let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let name = format!("{pair:02}-{}-{}.png", stem(photo), stem(style));
-            let [a, b] = service.pictures.clone();
-            side_by_side(&[content, painting, a, b], args.pair_size).save(&folder.join(name))?;
-        }
-        services.push((photo.clone(), style.clone(), service));
-        progress.inc(1);
-    }
-    progress.finish_and_clear();
-
-    if args.json {
-        let pairs: Vec<_> = services
-            .iter()
-            .map(|(photo, style, service)| {
-                serde_json::json!({
-                    "photo": photo, "style": style, "removed": service.removed(),
-                    "style_loss": service.style, "content_loss": service.content,
-                    "terms": service.terms.iter().cloned().collect::<BTreeMap<_, _>>(),
-                })
-            })
-            .collect();
-        return print_line(serde_json::json!({
-            "pictures": photos.len(), "taps": agreements, "pairs": pairs, "device": context.name(),
-        }));
-    }
-    print_line(format_args!("{} pictures at {size} x {size} px", photos.len(), size = args.size))?;
-    print_line("tap      correlation     raw  by channel  relative error")?;
-    for at in &agreements {
-        print_line(format_args!(
-            "{:8} {:11.4} {:7.4} {:11.4} {:15.4}",
-            at.tap, at.correlation, at.raw_correlation, at.channel_correlation, at.relative_error
-        ))?;
-    }
-    if !services.is_empty() {
-        print_line(
-            "\npair                            style loss: photo  encoder  teacher  removed   content: encoder  teacher",
-        )?;
-        for (photo, style, service) in &services {
-            let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            print_line(format_args!(
-                "{:31} {:17.3} {:8.4} {:8.4} {:7.1}% {:18.4} {:8.4}",
-                format!("{} x {}", name(photo), name(style)),
-                service.style[0],
-                service.style[1],
-                service.style[2],
-                100.0 * service.removed(),
-                service.content[1],
-                service.content[2]
-            ))?;
-        }
-        let mean = services.iter().map(|(_, _, service)| service.removed()).sum::<f64>() / services.len() as f64;
-        let least = services.iter().map(|(_, _, service)| service.removed()).fold(f64::INFINITY, f64::min);
-        print_line(format_args!("removed: {:.1}% on average, {:.1}% at least", 100.0 * mean, 100.0 * least))?;
-    }
-    Ok(())
+/// A file's name without its ending.
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Pictures in a row, each fitted to `side` and set at the top.
@@ -212,15 +94,8 @@ fn side_by_side(pictures: &[Picture], side: usize) -> Picture {
     let fitted: Vec<Picture> = pictures.iter().map(|picture| picture.fit(side)).collect();
     let height = fitted.iter().map(|picture| picture.height).max().unwrap_or(1);
     let mut sheet = Picture::new(fitted.len() * side, height);
-    let (width, plane) = (sheet.width, sheet.pixels());
     for (index, picture) in fitted.iter().enumerate() {
-        for channel in 0..3 {
-            for row in 0..picture.height {
-                let from = (channel * picture.height + row) * picture.width;
-                let to = channel * plane + row * width + index * side;
-                sheet.rgb[to..to + picture.width].copy_from_slice(&picture.rgb[from..from + picture.width]);
-            }
-        }
+        sheet.paste(picture, [index * side, 0]);
     }
     sheet
 }

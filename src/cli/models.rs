@@ -66,16 +66,21 @@ fn all() -> Vec<Model> {
 
 /// The net that `--model` names: a file, or one of those that `impasto models` lists.
 pub fn find(name: &str) -> Result<Weights> {
+    Weights::of(&find_file("stylize", "--model", name)?)
+}
+
+/// The file of the net that an option of a command names.
+pub fn find_file(command: &str, option: &str, name: &str) -> Result<WeightFile> {
     if Path::new(name).exists() {
-        return Weights::of(&WeightFile::load(Path::new(name))?);
+        return WeightFile::load(Path::new(name));
     }
     let mut models = all();
     match models.iter().position(|model| model.name == name) {
-        Some(index) => Weights::of(&models.swap_remove(index).file?),
+        Some(index) => models.swap_remove(index).file,
         None => {
             let known: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
             let expected = format!("a file, or one of: {}", known.join(", "));
-            Err(Error::argument("stylize", "--model", expected, name))
+            Err(Error::argument(command, option, expected, name))
         }
     }
 }

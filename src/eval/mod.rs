@@ -1,3 +1,4 @@
-//! How good a trained net is, measured against the real one.
+//! How good a trained net is: an encoder against the real one, a net that paints against Gatys' method.
 
 pub mod encoder;
+pub mod feed_forward;

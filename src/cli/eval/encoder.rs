@@ -1,0 +1,152 @@
+//! `impasto eval encoder`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use impasto::eval::encoder;
+use impasto::io::{Picture, WeightFile};
+use impasto::methods::gatys::{Preset, Settings};
+use impasto::nets::{Tap, Vgg19};
+use impasto::ops::pool::Kind;
+use impasto::{Error, Result};
+
+use super::{Photos, bar, side_by_side, stem};
+use crate::cli::weights::load_vgg;
+use crate::cli::{DeviceArgs, print_line};
+
+/// Arguments of `impasto eval encoder`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
+  impasto eval encoder --teacher vgg19.safetensors --encoder mine.safetensors --photos photos/ --json
+  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
+
+Features: correlation and relative error with the teacher's, after the best linear map from the encoder's channels to the
+teacher's, fitted to one half of the pictures and judged on the other, both ways: over all channels, each over its deviation;
+over all channels as they are (`raw`); and as a mean of each channel's own.
+Pairs: each photo is painted in a style by Gatys' method twice, with the encoder and with the teacher; the teacher judges
+both. `removed` is how far the encoder's result goes from the photo to the teacher's own, on a logarithmic scale.")]
+pub struct Args {
+    /// The real VGG-19 (.safetensors or .pth)
+    #[arg(long, value_name = "VGG")]
+    teacher: PathBuf,
+    /// The encoder [default: the one that comes with impasto]
+    #[arg(long, value_name = "FILE")]
+    encoder: Option<String>,
+    #[command(flatten)]
+    photos: Photos,
+    /// At most N pictures of each folder
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// A folder of style pictures for --pairs; may be given again, or several at once
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    styles: Vec<PathBuf>,
+    /// Pairs of photo and style to paint with both nets; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "styles")]
+    pairs: usize,
+    /// Long side of the painted pictures
+    #[arg(long, value_name = "PX", default_value_t = 192)]
+    pair_size: usize,
+    /// Evaluations for each painted picture
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    steps: usize,
+    /// Weight of the style loss, beside a content loss of weight 1 [default: as `stylize`]
+    #[arg(long, value_name = "W")]
+    style_weight: Option<f32>,
+    /// Write each pair as one picture: photo, style, painted with the encoder, with the teacher
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let photos = args.photos.files(&args.photos.photos, args.limit)?;
+    let styles = if args.pairs > 0 { args.photos.files(&args.styles, args.limit)? } else { Vec::new() };
+    let size = args.photos.size;
+    if let Some(folder) = &args.pictures {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    }
+    let context = args.device.open()?;
+    let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Kind::Max)?;
+    let narrow = load_vgg(&context, Some(args.encoder.as_deref().unwrap_or("compact")), Kind::Max)?;
+    let taps: Vec<Tap> = Tap::style().collect();
+    let least = taps.iter().map(|tap| narrow.least_side(*tap).max(teacher.least_side(*tap))).max().unwrap_or(1);
+    if size < least {
+        return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
+    }
+    let progress = bar(photos.len(), "pictures");
+    let pictures = photos.iter().map(|path| args.photos.middle(path));
+    let agreements = encoder::features(&narrow, &teacher, &taps, pictures, || progress.inc(1))?;
+    progress.finish_and_clear();
+
+    let mut settings =
+        Settings { size: args.pair_size, steps: args.steps, scales: Some(1), ..Preset::Default.settings() };
+    settings.style_weight = args.style_weight.unwrap_or(settings.style_weight);
+    let progress = bar(args.pairs, "pairs");
+    let mut services = Vec::new();
+    for pair in 0..args.pairs {
+        // Far apart in the list, so that no two pairs are alike.
+        let photo = &photos[pair * photos.len() / args.pairs];
+        let style = &styles[pair * styles.len() / args.pairs];
+        let [content, painting] = [Picture::load(photo)?, Picture::load(style)?];
+        let service = encoder::service(&narrow, &teacher, &content, &painting, &settings)?;
+        if let Some(folder) = &args.pictures {
+            let name = format!("{pair:02}-{}-{}.png", stem(photo), stem(style));
+            let [a, b] = service.pictures.clone();
+            side_by_side(&[content, painting, a, b], args.pair_size).save(&folder.join(name))?;
+        }
+        services.push((photo.clone(), style.clone(), service));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+
+    if args.json {
+        let pairs: Vec<_> = services
+            .iter()
+            .map(|(photo, style, service)| {
+                serde_json::json!({
+                    "photo": photo, "style": style, "removed": service.removed(),
+                    "style_loss": service.style, "content_loss": service.content,
+                    "terms": service.terms.iter().cloned().collect::<BTreeMap<_, _>>(),
+                })
+            })
+            .collect();
+        return print_line(serde_json::json!({
+            "pictures": photos.len(), "taps": agreements, "pairs": pairs, "device": context.name(),
+        }));
+    }
+    print_line(format_args!("{} pictures at {size} x {size} px", photos.len()))?;
+    print_line("tap      correlation     raw  by channel  relative error")?;
+    for at in &agreements {
+        print_line(format_args!(
+            "{:8} {:11.4} {:7.4} {:11.4} {:15.4}",
+            at.tap, at.correlation, at.raw_correlation, at.channel_correlation, at.relative_error
+        ))?;
+    }
+    if !services.is_empty() {
+        print_line(
+            "\npair                            style loss: photo  encoder  teacher  removed   content: encoder  teacher",
+        )?;
+        for (photo, style, service) in &services {
+            print_line(format_args!(
+                "{:31} {:17.3} {:8.4} {:8.4} {:7.1}% {:18.4} {:8.4}",
+                format!("{} x {}", stem(photo), stem(style)),
+                service.style[0],
+                service.style[1],
+                service.style[2],
+                100.0 * service.removed(),
+                service.content[1],
+                service.content[2]
+            ))?;
+        }
+        let mean = services.iter().map(|(_, _, service)| service.removed()).sum::<f64>() / services.len() as f64;
+        let least = services.iter().map(|(_, _, service)| service.removed()).fold(f64::INFINITY, f64::min);
+        print_line(format_args!("removed: {:.1}% on average, {:.1}% at least", 100.0 * mean, 100.0 * least))?;
+    }
+    Ok(())
+}

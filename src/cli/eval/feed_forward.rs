@@ -1,0 +1,188 @@
+//! `impasto eval feed-forward`
+
+use std::path::PathBuf;
+
+use impasto::eval::feed_forward::{Judge, Learned, Standing};
+use impasto::io::{Picture, WeightFile};
+use impasto::nets::image_transform_net::Weights;
+use impasto::ops::pool::Kind;
+use impasto::{Error, Result};
+
+use super::{Photos, bar, side_by_side, stem};
+use crate::cli::models::find_file;
+use crate::cli::weights::load_vgg;
+use crate::cli::{DeviceArgs, print_line};
+
+/// Arguments of `impasto eval feed-forward`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
+  impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/ --limit 5 --steps 100 --json
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --pictures out/
+
+The net's file says which loss it learned by. Each photo is measured with it four times: as it is, painted by a net of the same
+shape that has learned nothing, painted by the net, and optimised by Gatys' method from the photo on. net/Gatys near 1 is as
+good as optimising; net/untrained is how much was learned; `caught up` is after how many evaluations Gatys' method is where
+the net is at once, `-` if it does not get there.")]
+pub struct Args {
+    /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote
+    #[arg(long, value_name = "NAME|FILE")]
+    model: String,
+    /// The picture whose style it learned
+    #[arg(long, value_name = "PICTURE")]
+    style: PathBuf,
+    #[command(flatten)]
+    photos: Photos,
+    /// At most N pictures of each folder
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Evaluations of Gatys' method for each photo
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    steps: usize,
+    /// The net that measures, as it was when the net learned [default: `compact`, if the net's file says so]
+    #[arg(long, value_name = "FILE")]
+    vgg: Option<String>,
+    /// Write each photo, what the net and what Gatys' method made of it, as one picture
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Which net measures: the one that is named, else `compact` if that is what the file says.
+pub fn measured_by<'a>(command: &str, vgg: Option<&'a str>, learned: &'a Learned) -> Result<&'a str> {
+    match vgg {
+        Some(named) => Ok(named),
+        None if learned.measured_by == "compact" => Ok("compact"),
+        None => {
+            let expected = format!("given: the net learned by `{}`, which is known by name alone", learned.measured_by);
+            Err(Error::argument(command, "--vgg", expected, "none"))
+        }
+    }
+}
+
+/// What the file says of the loss the net learned by, which must be something.
+fn learned(file: &WeightFile) -> Result<Learned> {
+    let nothing = "its metadata names no `loss` that it learned by; use a net that `impasto train` wrote";
+    Learned::of(file)?.ok_or_else(|| Error::weights(&file.path, nothing))
+}
+
+/// The middle of some figures: with an even number of them, the mean of both.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+}
+
+/// A line of the table: the figures of a photo, or their medians.
+#[derive(serde::Serialize)]
+struct Line {
+    photo: String,
+    photo_loss: f64,
+    untrained_loss: f64,
+    net_loss: f64,
+    gatys_loss: f64,
+    net_to_gatys: f64,
+    net_to_untrained: f64,
+    /// Evaluations after which Gatys' method is at the net's loss.
+    caught_up: Option<f64>,
+}
+
+impl Line {
+    fn of(photo: String, standing: &Standing) -> Self {
+        Line {
+            photo,
+            photo_loss: standing.photo,
+            untrained_loss: standing.untrained,
+            net_loss: standing.net,
+            gatys_loss: standing.gatys,
+            net_to_gatys: standing.net / standing.gatys,
+            net_to_untrained: standing.net / standing.untrained,
+            caught_up: standing.caught_up.map(|evaluations| evaluations as f64),
+        }
+    }
+
+    fn medians(lines: &[Line]) -> Self {
+        let of = |figure: fn(&Line) -> f64| median(lines.iter().map(figure).collect());
+        // Who never gets there is last.
+        let caught_up = of(|line| line.caught_up.unwrap_or(f64::INFINITY));
+        Line {
+            photo: "median".into(),
+            photo_loss: of(|line| line.photo_loss),
+            untrained_loss: of(|line| line.untrained_loss),
+            net_loss: of(|line| line.net_loss),
+            gatys_loss: of(|line| line.gatys_loss),
+            net_to_gatys: of(|line| line.net_to_gatys),
+            net_to_untrained: of(|line| line.net_to_untrained),
+            caught_up: Some(caught_up).filter(|evaluations| evaluations.is_finite()),
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{:20} {:9.4} {:10.4} {:9.4} {:9.4} {:10.3} {:14.3} {:>10}",
+            self.photo,
+            self.photo_loss,
+            self.untrained_loss,
+            self.net_loss,
+            self.gatys_loss,
+            self.net_to_gatys,
+            self.net_to_untrained,
+            self.caught_up.map_or("-".into(), |evaluations| evaluations.to_string())
+        )
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let size = args.photos.size;
+    if args.steps == 0 {
+        return Err(Error::argument("eval", "--steps", "at least 1", 0));
+    }
+    let photos = args.photos.files(&args.photos.photos, Some(args.limit))?;
+    if photos.is_empty() {
+        return Err(Error::argument("eval", "photos", "at least one picture", "none"));
+    }
+    let file = find_file("eval", "--model", &args.model)?;
+    let (learned, weights) = (learned(&file)?, Weights::of(&file)?);
+    let vgg = measured_by("eval", args.vgg.as_deref(), &learned)?;
+    let style = Picture::load(&args.style)?;
+    let context = args.device.open()?;
+    let vgg = load_vgg(&context, Some(vgg), Kind::Max)?;
+    let mut judge = Judge::new(&vgg, weights, learned, &style)?;
+    if size < judge.least_side() {
+        return Err(Error::argument("eval", "--size", format!("at least {} px", judge.least_side()), size));
+    }
+    if let Some(folder) = &args.pictures {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    }
+    let progress = bar(photos.len(), "photos");
+    let mut lines = Vec::new();
+    for (number, path) in photos.iter().enumerate() {
+        let photo = args.photos.middle(path)?;
+        let standing = judge.measure(&photo, args.steps, |done| {
+            progress.set_message(format!("photos  {}: Gatys {}/{}", stem(path), done.min(args.steps), args.steps));
+        })?;
+        if let Some(folder) = &args.pictures {
+            let [painted, optimised] = standing.pictures.clone();
+            side_by_side(&[photo, painted, optimised], size)
+                .save(&folder.join(format!("{number:02}-{}.png", stem(path))))?;
+        }
+        lines.push(Line::of(stem(path), &standing));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let medians = Line::medians(&lines);
+    if args.json {
+        return print_line(serde_json::json!({
+            "model": args.model, "size": size, "steps": args.steps, "photos": lines, "median": medians,
+            "device": context.name(),
+        }));
+    }
+    print_line(format_args!("{} photos at {size} x {size} px, Gatys with {} evaluations", photos.len(), args.steps))?;
+    print_line("photo                    as is  untrained       net     Gatys  net/Gatys  net/untrained  caught up")?;
+    lines.iter().chain([&medians]).try_for_each(|line| print_line(line.text()))
+}
