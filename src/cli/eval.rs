@@ -3,6 +3,8 @@
 mod encoder;
 mod feed_forward;
 
+pub use feed_forward::{measured_by, warn_of_other_style};
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;

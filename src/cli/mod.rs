@@ -1,6 +1,7 @@
 //! The command: arguments, progress, files. It knows no kernel.
 
 mod bench;
+mod compare;
 mod devices;
 mod eval;
 mod interrupt;
@@ -50,6 +51,8 @@ enum Command {
     /// Measure how good a trained net is
     #[command(subcommand)]
     Eval(eval::Command),
+    /// Paint a photo by several methods and write a page that sets them side by side
+    Compare(Box<compare::Args>),
     /// List the GPUs (and software adapters) that can be used
     Devices(devices::Args),
     /// Look into weight files, and store the one that `stylize` uses
@@ -87,6 +90,7 @@ pub fn run() -> Result<()> {
         Command::Models(args) => models::run(&args),
         Command::Train(command) => train::run(command),
         Command::Eval(command) => eval::run(command),
+        Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),

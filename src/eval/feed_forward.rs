@@ -124,7 +124,8 @@ impl<'a> Judge<'a> {
         let mut loss = PictureLoss::new(self.vgg, photo, &styles, &settings)?;
         let mut of = |picture| Result::Ok(judge(&mut loss, picture)?.0);
         let (at_photo, at_untrained, at_painted) = (of(photo)?, of(&untrained)?, of(&painted)?);
-        let mut caught_up = None;
+        // The first evaluation is that of the photo.
+        let mut caught_up = (at_photo <= at_painted).then_some(1);
         let gatys = gatys::stylize(self.vgg, photo, &styles, &settings, |progress| {
             let [done, _] = progress.evaluations;
             if progress.loss <= at_painted {

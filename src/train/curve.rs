@@ -40,7 +40,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Draws `series` into a picture of 960 by 600 pixels: points, a line smoothed over a fiftieth of them, a legend.
+/// Draws `series` into a picture of 960 by 600 pixels: points, a line smoothed over a fiftieth of them, a legend. A series
+/// of one point is a dot.
 ///
 /// `axes` names the steps and the losses. Losses have a logarithmic scale, steps have one where `log_x` says so. What
 /// such a scale cannot show (zero, negative) and what is not finite is left out. The ending of `path` says the format,
@@ -50,6 +51,22 @@ pub struct Series {
 ///
 /// [`Error::Argument`] when no point is left to draw; else those of [`Picture::save`].
 pub fn draw(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x: bool) -> Result<()> {
+    plot(path, title, axes, series, log_x, |line| line.smoothed())
+}
+
+/// Draws as [`draw`] does, but lines go through their points: for losses without noise.
+///
+/// # Errors
+///
+/// Those of [`draw`].
+pub fn draw_exact(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x: bool) -> Result<()> {
+    plot(path, title, axes, series, log_x, |line| line.points.clone())
+}
+
+/// What is drawn through a line's points.
+type Through = fn(&Line) -> Vec<(f64, f64)>;
+
+fn plot(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x: bool, through: Through) -> Result<()> {
     let shown: Vec<Line> = series.iter().map(|series| Line::new(series, log_x)).collect();
     let points = || shown.iter().flat_map(|line| &line.points);
     if points().next().is_none() {
@@ -61,7 +78,7 @@ pub fn draw(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x:
     let (width, height) = (SIZE.0 * OVERSAMPLED, SIZE.1 * OVERSAMPLED);
     let mut pixels = vec![0; 3 * width * height];
     let area = BitMapBackend::with_buffer(&mut pixels, (width as u32, height as u32)).into_drawing_area();
-    render(&area, title, axes, &shown, [x, y]).map_err(|error| Error::picture(path, error))?;
+    render(&area, title, axes, &shown, through, [x, y]).map_err(|error| Error::picture(path, error))?;
     drop(area);
     let rgb = (0..3).flat_map(|plane| pixels.iter().skip(plane).step_by(3).map(|&value| f32::from(value) / 255.0));
     Picture::from_rgb(width, height, rgb.collect())?.resize(SIZE.0, SIZE.1).save(path)
@@ -183,6 +200,7 @@ fn render(
     title: &str,
     axes: [&str; 2],
     lines: &[Line],
+    through: Through,
     [x, y]: [Axis; 2],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let scaled = |size: u32| size * OVERSAMPLED as u32;
@@ -211,9 +229,14 @@ fn render(
         chart.draw_series(line.points.iter().map(|&point| Circle::new(point, scaled(1), faint)))?;
     }
     for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
-        let stroke = colour.stroke_width(scaled(2));
+        let (stroke, radius) = (colour.stroke_width(scaled(2)), scaled(6));
+        if let [dot] = line.points[..] {
+            let sample = move |(x, y)| Circle::new((x + scaled(9) as i32, y), radius, colour.filled());
+            chart.draw_series([Circle::new(dot, radius, colour.filled())])?.label(line.name).legend(sample);
+            continue;
+        }
         let sample = move |(x, y)| PathElement::new([(x, y), (x + scaled(18) as i32, y)], stroke);
-        chart.draw_series(LineSeries::new(line.smoothed(), stroke))?.label(line.name).legend(sample);
+        chart.draw_series(LineSeries::new(through(line), stroke))?.label(line.name).legend(sample);
     }
     chart
         .configure_series_labels()

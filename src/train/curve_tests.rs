@@ -58,8 +58,29 @@ fn what_cannot_be_shown_is_left_out() {
     let mut later = good.clone();
     later.points.remove(0);
     assert_eq!(drawn("bad.png", &[bad], true), drawn("good.png", &[later], true));
-    // A single point has a place.
-    drawn("one.png", &[Series { name: "one".into(), points: vec![(3.0, 7.0)] }], false);
+}
+
+#[test]
+fn a_single_point_is_a_dot() {
+    let dot = Series { name: "one".into(), points: vec![(3.0, 7.0)] };
+    let picture = drawn("one.png", &[dot], false);
+    // One in the middle of the chart, one in the legend.
+    let area = 2.0 * std::f64::consts::PI * 6.0 * 6.0;
+    assert!((count(&picture, COLOURS[0]) as f64 / area - 1.0).abs() < 0.25, "{}", count(&picture, COLOURS[0]));
+}
+
+#[test]
+fn exact_lines_reach_their_points_and_smoothed_ones_do_not() {
+    // Up and down between 1 and 10.
+    let points = (0..500).map(|step| (f64::from(step), if step % 50 < 25 { 1.0 } else { 10.0 })).collect();
+    let series = [Series { name: "x".into(), points }];
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("exact.png");
+    draw_exact(&path, "johnson mosaic", ["step", "loss"], &series, false).unwrap();
+    let (exact, smooth) = (Picture::load(&path).unwrap(), drawn("smooth.png", &series, false));
+    assert!(exact != smooth);
+    // At the top and the bottom, where only an exact line is.
+    assert!(count(&exact, COLOURS[0]) > count(&smooth, COLOURS[0]) + 500);
 }
 
 #[test]

@@ -94,3 +94,169 @@ fn what_cannot_be_measured_is_refused() {
     let done = Done::of(with("--style style.png", ""));
     assert!(done.code == Some(2) && done.stderr.contains("--style <PICTURE>"), "{}", done.stderr);
 }
+
+/// The lines of a page's tables, each as its cells.
+fn tables(page: &str) -> Vec<Vec<String>> {
+    let lines = page.split("<tr>").skip(1).map(|line| line.split("</tr>").next().unwrap());
+    let cells = |line: &str| line.split("</t").map(|cell| cell.rsplit('>').next().unwrap().to_string()).collect();
+    lines.map(cells).map(|mut line: Vec<_>| line.drain(..line.len() - 1).collect()).collect()
+}
+
+fn read(studio: &Studio, name: &str) -> String {
+    std::fs::read_to_string(studio.path(name)).unwrap()
+}
+
+/// The page must show all it shows by itself: every picture is in it, and nothing is fetched or run.
+fn self_contained(page: &str, pictures: usize) {
+    let sources: Vec<_> = page.split("src=").skip(1).collect();
+    assert_eq!(sources.len(), pictures);
+    // A PNG file begins with the same bytes always.
+    assert!(sources.iter().all(|source| source.starts_with("\"data:image/png;base64,iVBORw0KGgo")));
+    for reference in ["href", "url(", "@import", "<script", "http:", "https:", "<link"] {
+        assert!(!page.contains(reference), "{reference}");
+    }
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+}
+
+#[test]
+fn methods_are_set_side_by_side_on_one_page() {
+    let studio = atelier();
+    studio.succeed(&train("johnson", "batch.safetensors"));
+    let done = studio.succeed(
+        "compare content.png style.png --methods gatys,johnson,ulyanov --johnson batch.safetensors \
+         --ulyanov net.safetensors --size 32 --steps 12 -o new/out",
+    );
+    assert!(done.stdout.ends_with("new/out/index.html\n"), "{}", done.stdout);
+    let results: Value = serde_json::from_str(&read(&studio, "new/out/results.json")).unwrap();
+    let page = read(&studio, "new/out/index.html");
+    self_contained(&page, 5 + 2);
+
+    let table = tables(&page);
+    let names: Vec<_> = table.iter().map(|line| line[0].as_str()).collect();
+    assert_eq!(names, ["", "photo as it is", "gatys", "johnson", "ulyanov"]);
+    let methods = results["methods"].as_array().unwrap();
+    let gatys = number(&methods[0], "loss");
+    for (method, line) in methods.iter().zip(&table[2..]) {
+        let loss = number(method, "loss");
+        let parts = ["style", "content", "total_variation"].map(|part| number(method, part));
+        assert!((parts.iter().sum::<f64>() / loss - 1.0).abs() < 1e-9, "{method}");
+        let [style, content, variation] = parts.map(|part| format!("{part:.4}"));
+        let seconds = ["seconds_warm", "seconds_cold"].map(|field| format!("{:.3}", number(method, field)));
+        let memory = format!("{:.1} MiB", number(method, "peak_bytes") / f64::from(1 << 20));
+        let ratio = format!("{:.3}", loss / gatys);
+        let expected = [format!("{loss:.4}"), ratio, style, content, variation, seconds.concat(), memory];
+        assert_eq!(line[1..6], expected[..5]);
+        assert_eq!((line[6..8].concat(), &line[8]), (expected[5].clone(), &expected[6]));
+        assert!(line.iter().all(|cell| done.stdout.contains(cell)), "{}", done.stdout);
+        assert!(number(method, "seconds_warm") > 0.0 && gatys <= loss, "{method}");
+    }
+    // The loss is the first net's; the photo has no content loss by it.
+    assert_eq!((&results["loss_of"], &results["vgg"]), (&"batch.safetensors".into(), &"compact".into()));
+    assert_eq!(
+        (&results["size"], &results["style_size"]),
+        (&serde_json::json!([32, 24]), &serde_json::json!([45, 48]))
+    );
+    assert!(number(&results["photo"], "content") < 1e-6 && number(&results["photo"], "loss") > gatys);
+    let curve = methods[0]["curve"].as_array().unwrap();
+    assert!(curve.len() > 3 && curve.last().unwrap()[0].as_f64() == methods[0]["evaluations"].as_f64(), "{curve:?}");
+
+    // What is shown is what the commands paint.
+    for (net, name) in [("net", "ulyanov"), ("batch", "johnson")] {
+        studio.succeed(&format!("stylize content.png --model {net}.safetensors --size 32 -o {name}.png"));
+        assert!(studio.picture(&format!("{name}.png")) == studio.picture(&format!("new/out/{name}.png")), "{name}");
+    }
+    assert!(studio.picture("new/out/gatys.png") != studio.picture("new/out/content.png"));
+    assert_eq!(studio.picture("new/out/loss-seconds.png").dimensions(), (960, 600));
+    assert!(studio.picture("new/out/loss-seconds.png") != studio.picture("new/out/loss-steps.png"));
+}
+
+#[test]
+fn without_nets_the_loss_is_that_of_stylize() {
+    let studio = Studio::new();
+    studio.succeed("compare content.png style.png --vgg random:0.1 --size 40 --steps 5 -o out");
+    let results: Value = serde_json::from_str(&read(&studio, "out/results.json")).unwrap();
+    let options = "--vgg random:0.1 --scales 1 --size 40 --steps 5 --json -o alone.png";
+    let alone = studio.succeed(&format!("stylize content.png --style style.png {options}")).json();
+    assert_eq!(results["methods"].as_array().unwrap().len(), 1);
+    assert!((number(&results["methods"][0], "loss") / number(&alone, "last_loss") - 1.0).abs() < 1e-6, "{results}");
+    assert!(studio.picture("out/gatys.png") == studio.picture("alone.png"));
+    assert_eq!((&results["loss_of"], &results["loss"]["normalization"]), (&Value::Null, &"relative".into()));
+}
+
+/// A log of a training run whose loss falls from `from` with `power`.
+fn save_log(studio: &Studio, name: &str, steps: u32, from: f64, power: f64) {
+    let line = |step: u32| serde_json::json!({ "step": step, "loss": from * f64::from(step).powf(power) }).to_string();
+    studio.write(name, (1..=steps).map(|step| line(step) + "\n").collect::<String>());
+}
+
+#[test]
+fn training_runs_are_compared_tenth_by_tenth() {
+    let studio = Studio::new();
+    save_log(&studio, "slow.jsonl", 100, 10.0, -0.2);
+    save_log(&studio, "fast.jsonl", 100, 20.0, -0.5);
+    let done = studio.succeed("compare --training-logs slow.jsonl fast.jsonl --names batch,<in> -o out");
+    let mut names = studio.new_names();
+    names.retain(|name| name.starts_with("out"));
+    assert_eq!(names, ["out/index.html", "out/results.json", "out/training.png"]);
+    let page = read(&studio, "out/index.html");
+    self_contained(&page, 1);
+    let training = &serde_json::from_str::<Value>(&read(&studio, "out/results.json")).unwrap()["training"];
+    let tenths = training["tenths"].as_array().unwrap();
+    let lowest: Vec<_> = tenths.iter().map(|tenth| tenth["lowest"].as_str().unwrap()).collect();
+    // 10 x^-0.2 = 20 x^-0.5 at x = 2^(1/0.3) = 10.08.
+    assert_eq!(lowest, [["batch"].as_slice(), &["<in>"; 9]].concat());
+    let mean = |steps: std::ops::RangeInclusive<u32>| -> f64 {
+        steps.map(|step| 10.0 * f64::from(step).powf(-0.2)).sum::<f64>() / 10.0
+    };
+    assert!((tenths[0]["means"][0].as_f64().unwrap() - mean(1..=10)).abs() < 1e-9, "{training}");
+    assert!((tenths[9]["means"][0].as_f64().unwrap() - mean(91..=100)).abs() < 1e-9, "{training}");
+    let table = tables(&page);
+    assert_eq!(table[0], ["steps", "batch", "&lt;in&gt;", "lowest"]);
+    assert_eq!(table[10][..2], ["91-100".to_string(), format!("{:.4}", mean(91..=100))]);
+    assert_eq!(done.stdout.lines().count(), 12, "{}", done.stdout);
+    assert!(done.stdout.contains(&table[10][1]) && done.stdout.contains("<in>"), "{}", done.stdout);
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let studio = atelier();
+    crate::train::save_net(&studio, "vgg.safetensors", 1);
+    save_log(&studio, "run.jsonl", 20, 1.0, -0.1);
+    let base = "compare content.png style.png --ulyanov net.safetensors --size 32 --steps 2 -o out";
+    let with = |old: &str, new: &str| {
+        assert!(base.contains(old));
+        studio.command(&base.replace(old, new))
+    };
+    let cases: Vec<(Command, &[&str])> = vec![
+        (with("net.", "none."), &["--ulyanov", "a file, or one of", "none.safetensors"]),
+        (with("net.", "vgg."), &["vgg.safetensors", "lacks the tensor"]),
+        (with("--ulyanov", "--johnson"), &["--johnson", "batch norm", "--ulyanov"]),
+        (with("--size", "--methods gatys,johnson --size"), &["--johnson", "johnson", "got none"]),
+        (with("--size", "--methods gatys,gatys --size"), &["--methods", "gatys twice"]),
+        (with("content.png", "none.png"), &["none.png", "no such file"]),
+        (with("style.png", "none.png"), &["none.png", "no such file"]),
+        (with("--size 32", "--size 15"), &["CONTENT", "at least 16 px", "15x11"]),
+        (with("--size 32", "--size 5"), &["--size", "at least 6 px", "got 5"]),
+        (with("--size 32", "--size 0"), &["--size", "at least 1", "got 0"]),
+        (with("--steps 2", "--steps 0"), &["--steps", "at least 1", "got 0"]),
+        (with("-o out", "-o style.png"), &["--output", "a folder", "style.png"]),
+        (with("-o out", "-o style.png/out"), &["style.png/out"]),
+        (with("-o out", "-o out --training-logs none.jsonl"), &["cannot read none.jsonl"]),
+        (with("-o out", "-o out --training-logs run.jsonl content.png"), &["content.png"]),
+        (with("-o out", "-o out --training-logs run.jsonl --names a,b"), &["--names", "1 logs", "a,b"]),
+    ];
+    for (command, words) in cases {
+        studio.refused(command, 1, words);
+    }
+    let usage = [
+        (with("--size 32", "--methods gatys,adain"), "adain"),
+        (with("style.png", ""), "<STYLE>"),
+        (studio.command("compare -o out"), "<CONTENT>"),
+        (studio.command("compare --training-logs run.jsonl"), "--output <DIR>"),
+        (studio.command("compare --training-logs run.jsonl --methods gatys -o out"), "<CONTENT>"),
+    ];
+    for (command, words) in usage {
+        let done = Done::of(command);
+        assert!(done.code == Some(2) && done.stderr.contains(words), "{words}: {}", done.stderr);
+    }
+}

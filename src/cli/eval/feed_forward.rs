@@ -1,6 +1,6 @@
 //! `impasto eval feed-forward`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use impasto::eval::feed_forward::{Judge, Learned, Standing};
 use impasto::io::{Picture, WeightFile};
@@ -62,6 +62,14 @@ pub fn measured_by<'a>(command: &str, vgg: Option<&'a str>, learned: &'a Learned
             let expected = format!("given: the net learned by `{}`, which is known by name alone", learned.measured_by);
             Err(Error::argument(command, "--vgg", expected, "none"))
         }
+    }
+}
+
+/// Says so where a net is measured by a style that goes by another name than the one it learned: no error, since files are
+/// renamed, but its loss would mean little.
+pub fn warn_of_other_style(model: &str, learned: &Learned, style: &Path) {
+    if style.file_name().is_none_or(|name| name != learned.style.as_str()) {
+        tracing::warn!("{model} learned the style of {}; it is measured by that of {}", learned.style, style.display());
     }
 }
 
@@ -148,6 +156,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let file = find_file("eval", "--model", &args.model)?;
     let (learned, weights) = (learned(&file)?, Weights::of(&file)?);
+    warn_of_other_style(&args.model, &learned, &args.style);
     let vgg = measured_by("eval", args.vgg.as_deref(), &learned)?;
     let style = Picture::load(&args.style)?;
     let context = args.device.open()?;

@@ -1,0 +1,456 @@
+//! The methods at work on one photo and style, and what they reach.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use impasto::Result;
+use impasto::eval::feed_forward::{Learned, judge};
+use impasto::gpu::Context;
+use impasto::io::Picture;
+use impasto::methods::gatys::{self, Normalization, PictureLoss, Preset, Settings};
+use impasto::nets::image_transform_net::{Painter, Weights};
+use impasto::nets::{ImageTransformNet, Vgg19};
+use impasto::ops::norm::Over;
+use impasto::ops::pool::Kind;
+use impasto::train::curve::Series;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use super::{Args, Table, refused};
+use crate::cli::eval::{measured_by, warn_of_other_style};
+use crate::cli::models::find_file;
+use crate::cli::weights::load_vgg;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// Optimises the pixels (arXiv:1508.06576)
+    Gatys,
+    /// One pass of a net with batch norm (arXiv:1603.08155)
+    Johnson,
+    /// One pass of a net with instance norm (arXiv:1607.08022)
+    Ulyanov,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Gatys => "gatys",
+            Method::Johnson => "johnson",
+            Method::Ulyanov => "ulyanov",
+        }
+    }
+}
+
+/// A trained net that takes part.
+struct Model {
+    /// Of a file, its name without the folder.
+    name: String,
+    weights: Weights,
+    learned: Option<Learned>,
+}
+
+impl Model {
+    fn find(option: &str, name: &str, norm: Over) -> Result<Self> {
+        let file = find_file("compare", option, name)?;
+        let weights = Weights::of(&file)?;
+        if weights.norm != norm {
+            let (expected, got) = match norm {
+                Over::Batch => ("a net with batch norm", "one with instance norm: that is --ulyanov's"),
+                Over::Instance => ("a net with instance norm", "one with batch norm: that is --johnson's"),
+            };
+            return Err(refused(option, expected, format!("{name}, {got}")));
+        }
+        Ok(Model { name: file_name(Path::new(name)), learned: Learned::of(&file)?, weights })
+    }
+}
+
+/// What will be done; made without a device.
+pub struct Plan {
+    title: String,
+    methods: Vec<Method>,
+    /// Johnson's net and Ulyanov's.
+    models: [Option<Model>; 2],
+    content: Picture,
+    style: Picture,
+    settings: Settings,
+    vgg: Option<String>,
+    /// The net whose file said what the loss is.
+    loss_of: Option<String>,
+}
+
+/// A file's name without its folder: where it lies is no matter of the results.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl Plan {
+    /// Reads pictures and nets, and settles by which loss everything is measured.
+    pub fn new(args: &Args, content: &Path, style: &Path) -> Result<Self> {
+        for (option, count) in [("--steps", args.steps), ("--size", args.size)] {
+            if count == 0 {
+                return Err(refused(option, "at least 1", 0));
+            }
+        }
+        let given = [
+            (Method::Johnson, "--johnson", &args.johnson, Over::Batch),
+            (Method::Ulyanov, "--ulyanov", &args.ulyanov, Over::Instance),
+        ];
+        let mut methods = args.methods.clone();
+        if methods.is_empty() {
+            methods.push(Method::Gatys);
+            methods.extend(given.iter().filter(|(_, _, model, _)| model.is_some()).map(|(method, ..)| *method));
+        }
+        for (index, method) in methods.iter().enumerate() {
+            if methods[..index].contains(method) {
+                return Err(refused("--methods", "different ones", format!("{} twice", method.name())));
+            }
+        }
+        if let Some((method, option, ..)) =
+            given.iter().find(|(method, _, model, _)| methods.contains(method) && model.is_none())
+        {
+            return Err(refused(option, format!("a trained net for the method {}", method.name()), "none"));
+        }
+        let find = |(_, option, name, norm): (_, _, &Option<String>, _)| {
+            name.as_ref().map(|name| Model::find(option, name, norm)).transpose()
+        };
+        let [johnson, ulyanov] = given.map(find);
+        let models = [johnson?, ulyanov?];
+        let known = models.iter().flatten().filter_map(|model| Some((model, model.learned.as_ref()?)));
+        let known: Vec<_> = known.collect();
+        for (model, learned) in &known {
+            warn_of_other_style(&model.name, learned, style);
+            if learned.loss != known[0].1.loss {
+                let (model, first) = (&model.name, &known[0].0.name);
+                tracing::warn!("{model} learned by another loss than {first}, whose loss measures both");
+            }
+        }
+        let (settings, vgg) = match known.first() {
+            Some((_, learned)) => {
+                let vgg = measured_by("compare", args.vgg.as_deref(), learned)?;
+                (learned.settings(args.size, args.steps), Some(vgg.to_string()))
+            }
+            None => {
+                let base = Preset::Default.settings();
+                (Settings { size: args.size, steps: args.steps, scales: Some(1), ..base }, args.vgg.clone())
+            }
+        };
+        if settings.style_scale > 8.0 {
+            let least = known.first().map_or(1, |(_, learned)| learned.style_size.div_ceil(8));
+            return Err(refused("--size", format!("at least {least} px beside that style"), args.size));
+        }
+        let side = (settings.style_scale * args.size as f32).round().max(1.0) as usize;
+        Ok(Plan {
+            title: format!("{} in the style of {}", file_name(content), file_name(style)),
+            methods,
+            content: Picture::load(content)?.fit(args.size),
+            style: Picture::load(style)?.fit(side),
+            settings,
+            vgg,
+            loss_of: known.first().map(|(model, _)| model.name.clone()),
+            models,
+        })
+    }
+
+    fn model(&self, method: Method) -> Option<&Model> {
+        match method {
+            Method::Gatys => None,
+            Method::Johnson => self.models[0].as_ref(),
+            Method::Ulyanov => self.models[1].as_ref(),
+        }
+    }
+
+    /// Refuses pictures that are too small or too large for what is done with them.
+    fn check(&self, vgg: &Vgg19) -> Result<()> {
+        let taps = self.settings.content_taps.iter().chain(&self.settings.style_taps);
+        let least = taps.map(|(tap, _)| vgg.least_side(*tap)).max().unwrap_or(1);
+        for (what, picture) in [("CONTENT", &self.content), ("STYLE", &self.style)] {
+            let Picture { width, height, .. } = *picture;
+            if width.min(height) < least {
+                let expected = format!("at least {least} px on its short side (choose a larger --size)");
+                return Err(refused(what, expected, format!("{width}x{height}")));
+            }
+        }
+        PictureLoss::plan(vgg, [self.content.width, self.content.height], &self.settings)?;
+        for model in self.models.iter().flatten() {
+            let net = ImageTransformNet::new(vgg.context(), model.weights.clone())?;
+            Painter::new(net).plan(self.content.width, self.content.height)?;
+        }
+        Ok(())
+    }
+
+    /// Lets every method paint, each on a device of its own so that what one has compiled does not help another, then
+    /// measures all of them.
+    pub fn run(self, args: &Args) -> Result<Contest> {
+        let context = args.device.open()?;
+        let vgg = load_vgg(&context, self.vgg.as_deref(), Kind::Max)?;
+        self.check(&vgg)?;
+        let bar = ProgressBar::new(args.steps as u64);
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {elapsed} elapsed");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let mut painted = Vec::new();
+        for &method in &self.methods {
+            bar.set_message(method.name());
+            let context = args.device.open()?;
+            painted.push(match self.model(method) {
+                None => self.optimise(&context, &bar)?,
+                Some(model) => self.paint(&context, model)?,
+            });
+        }
+        bar.finish_and_clear();
+        let mut loss = PictureLoss::new(&vgg, &self.content, &[(self.style.clone(), 1.0)], &self.settings)?;
+        let photo = Measures::of(&mut loss, &self.content)?;
+        let mut entries = Vec::new();
+        for (&method, painted) in self.methods.iter().zip(painted) {
+            let model = self.model(method).map(|model| model.name.clone());
+            let measures = Measures::of(&mut loss, &painted.picture)?;
+            entries.push(Entry { method, model, measures, painted });
+        }
+        let (device, driver) = (context.name().to_string(), context.driver());
+        Ok(Contest { title: self.title.clone(), plan: self, photo, entries, device, driver })
+    }
+
+    fn optimise(&self, context: &Context, bar: &ProgressBar) -> Result<Painted> {
+        let began = Instant::now();
+        let vgg = load_vgg(context, self.vgg.as_deref(), Kind::Max)?;
+        let loading = began.elapsed().as_secs_f64();
+        let run = |settings: &Settings| {
+            let began = Instant::now();
+            let mut curve = Vec::new();
+            let styles = [(self.style.clone(), 1.0)];
+            let outcome = gatys::stylize(&vgg, &self.content, &styles, settings, |progress| {
+                let [done, _] = progress.evaluations;
+                curve.push([done as f64, progress.seconds, progress.loss]);
+                bar.set_position(done.min(self.settings.steps) as u64);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Result::Ok((outcome, curve, began.elapsed().as_secs_f64()))
+        };
+        // What the first step takes longer when nothing is compiled yet.
+        let (_, cold, _) = run(&Settings { steps: 1, ..self.settings.clone() })?;
+        let (outcome, curve, warm) = run(&self.settings)?;
+        Ok(Painted {
+            picture: outcome.picture,
+            seconds_warm: warm,
+            seconds_cold: loading + warm + (cold[0][1] - curve[0][1]).max(0.0),
+            peak_bytes: outcome.peak_bytes,
+            evaluations: outcome.evaluations,
+            curve,
+        })
+    }
+
+    fn paint(&self, context: &Context, model: &Model) -> Result<Painted> {
+        let began = Instant::now();
+        let mut painter = Painter::new(ImageTransformNet::new(context, model.weights.clone())?);
+        let picture = painter.paint(&self.content)?;
+        let seconds_cold = began.elapsed().as_secs_f64();
+        let began = Instant::now();
+        for _ in 0..AGAIN {
+            painter.paint(&self.content)?;
+        }
+        Ok(Painted {
+            picture,
+            seconds_warm: began.elapsed().as_secs_f64() / AGAIN as f64,
+            seconds_cold,
+            peak_bytes: painter.plan(self.content.width, self.content.height)?.peak_bytes(),
+            evaluations: 0,
+            curve: Vec::new(),
+        })
+    }
+}
+
+/// Times that a net paints the photo again, of which the mean is taken.
+const AGAIN: usize = 5;
+
+/// What a method made, and what it took.
+struct Painted {
+    picture: Picture,
+    seconds_warm: f64,
+    seconds_cold: f64,
+    /// Device memory as planned.
+    peak_bytes: u64,
+    /// Evaluations of loss and gradient: of a net that has learned, none.
+    evaluations: usize,
+    /// Evaluations, seconds and loss after every step.
+    curve: Vec<[f64; 3]>,
+}
+
+/// A picture's loss and its parts.
+struct Measures {
+    loss: f64,
+    terms: Vec<(String, f64)>,
+}
+
+impl Measures {
+    fn of(loss: &mut PictureLoss, picture: &Picture) -> Result<Self> {
+        let (loss, terms) = judge(loss, picture)?;
+        Ok(Measures { loss, terms })
+    }
+
+    /// The sum of the terms of one kind.
+    fn part(&self, kind: &str) -> f64 {
+        self.terms.iter().filter(|(name, _)| name.starts_with(kind)).map(|(_, value)| value).sum()
+    }
+
+    fn results(&self) -> Map<String, Value> {
+        let terms: Map<_, _> = self.terms.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let mut results = Map::new();
+        results.insert("loss".into(), json!(self.loss));
+        for kind in PARTS {
+            results.insert(kind.replace(' ', "_"), json!(self.part(kind)));
+        }
+        results.insert("terms".into(), terms.into());
+        results
+    }
+}
+
+/// Kinds of terms, as their names begin.
+const PARTS: [&str; 3] = ["style", "content", "total variation"];
+
+struct Entry {
+    method: Method,
+    model: Option<String>,
+    measures: Measures,
+    painted: Painted,
+}
+
+/// What came of it.
+pub struct Contest {
+    /// `photo.jpg in the style of painting.jpg`.
+    pub title: String,
+    plan: Plan,
+    photo: Measures,
+    entries: Vec<Entry>,
+    device: String,
+    driver: String,
+}
+
+impl Contest {
+    fn gatys(&self) -> Option<f64> {
+        self.entries.iter().find(|entry| entry.method == Method::Gatys).map(|entry| entry.measures.loss)
+    }
+
+    /// How it was measured, in words.
+    pub fn conditions(&self) -> String {
+        let Plan { content, style, settings, vgg, loss_of, .. } = &self.plan;
+        let loss = match loss_of {
+            Some(net) => format!("the loss that {net} learned by"),
+            None => "the loss of `impasto stylize`".into(),
+        };
+        format!(
+            "{}x{} px, style {}x{} px. Everything is measured by {loss}, on features by {}. Gatys' method: {} \
+             evaluations from the photo, at one scale. {} ({}).",
+            content.width,
+            content.height,
+            style.width,
+            style.height,
+            vgg.as_deref().map_or("the default net".into(), |vgg| file_name(Path::new(vgg))),
+            settings.steps,
+            self.device,
+            self.driver
+        )
+    }
+
+    /// File name, caption and picture.
+    pub fn pictures(&self) -> Vec<(&'static str, String, &Picture)> {
+        let given = [("content", &self.plan.content), ("style", &self.plan.style)];
+        let given = given.into_iter().map(|(name, picture)| (name, name.to_string(), picture));
+        let made = self.entries.iter().map(|entry| {
+            let caption = format!("{}, loss {:.4}", entry.method.name(), entry.measures.loss);
+            (entry.method.name(), caption, &entry.painted.picture)
+        });
+        given.chain(made).collect()
+    }
+
+    /// The figures: a line for the photo as it is, and one for each method.
+    pub fn table(&self) -> Table {
+        let headings =
+            ["", "loss", "loss / Gatys", "style", "content", "total variation", "seconds warm", "cold", "memory"];
+        let measures = |name: &str, of: &Measures| {
+            let ratio = self.gatys().map_or("-".into(), |gatys| format!("{:.3}", of.loss / gatys));
+            let parts = PARTS.map(|kind| format!("{:.4}", of.part(kind)));
+            [vec![name.to_string(), format!("{:.4}", of.loss), ratio], parts.to_vec()].concat()
+        };
+        let mut table = vec![headings.map(String::from).to_vec()];
+        table.push([measures("photo as it is", &self.photo), vec!["-".into(); 3]].concat());
+        for Entry { method, measures: of, painted, .. } in &self.entries {
+            let seconds = [painted.seconds_warm, painted.seconds_cold].map(|seconds| format!("{seconds:.3}"));
+            let memory = format!("{:.1} MiB", painted.peak_bytes as f64 / f64::from(1 << 20));
+            table.push([measures(method.name(), of), seconds.to_vec(), vec![memory]].concat());
+        }
+        table
+    }
+
+    /// File name, title, axis and lines: Gatys' losses, and where the nets are at once.
+    pub fn plots(&self) -> [(&'static str, &'static str, &'static str, Vec<Series>); 2] {
+        let most = self.entries.iter().flat_map(|entry| &entry.painted.curve).map(|point| point[0]).fold(1.0, f64::max);
+        let lines = |column: usize| {
+            let line = |entry: &Entry| {
+                let Entry { method, measures, painted, .. } = entry;
+                let points = match (method, column) {
+                    (Method::Gatys, _) => {
+                        // The first evaluation is that of the photo.
+                        let start = (column == 0).then_some((1.0, self.photo.loss));
+                        start.into_iter().chain(painted.curve.iter().map(|point| (point[column], point[2]))).collect()
+                    }
+                    // Whatever the evaluations: a net needs none.
+                    (_, 0) => vec![(1.0, measures.loss), (most.max(2.0), measures.loss)],
+                    _ => vec![(painted.seconds_warm, measures.loss)],
+                };
+                Series { name: method.name().into(), points }
+            };
+            self.entries.iter().map(line).collect()
+        };
+        [
+            ("loss-steps", "Loss over evaluations", "evaluations of loss and gradient", lines(0)),
+            ("loss-seconds", "Loss over seconds", "seconds", lines(1)),
+        ]
+    }
+
+    /// All figures for machines.
+    pub fn results(&self) -> Map<String, Value> {
+        let Plan { content, style, settings, vgg, loss_of, .. } = &self.plan;
+        let taps = |taps: &[(impasto::nets::Tap, f32)], all: f32| -> Vec<Value> {
+            taps.iter().map(|(tap, weight)| json!([tap.to_string(), weight * all])).collect()
+        };
+        let methods = self.entries.iter().map(|entry| {
+            let Entry { method, model, measures, painted } = entry;
+            let mut results = measures.results();
+            let more = [
+                ("method", json!(method.name())),
+                ("model", json!(model)),
+                ("loss_to_gatys", json!(self.gatys().map(|gatys| measures.loss / gatys))),
+                ("evaluations", json!(painted.evaluations)),
+                ("seconds_warm", json!(painted.seconds_warm)),
+                ("seconds_cold", json!(painted.seconds_cold)),
+                ("peak_bytes", json!(painted.peak_bytes)),
+                ("curve", json!(painted.curve)),
+            ];
+            results.extend(more.map(|(key, value)| (key.to_string(), value)));
+            Value::Object(results)
+        });
+        let results = [
+            ("title", json!(self.title)),
+            ("size", json!([content.width, content.height])),
+            ("style_size", json!([style.width, style.height])),
+            ("steps", json!(settings.steps)),
+            ("vgg", json!(vgg.as_deref().map(|vgg| file_name(Path::new(vgg))))),
+            ("loss_of", json!(loss_of)),
+            (
+                "loss",
+                json!({
+                    "normalization": if settings.normalization == Normalization::Plain { "plain" } else { "relative" },
+                    "content": taps(&settings.content_taps, settings.content_weight),
+                    "style": taps(&settings.style_taps, settings.style_weight),
+                    "tv": settings.tv_weight,
+                }),
+            ),
+            ("photo", Value::Object(self.photo.results())),
+            ("methods", Value::Array(methods.collect())),
+            ("device", json!(self.device)),
+            ("driver", json!(self.driver)),
+        ];
+        results.map(|(key, value)| (key.to_string(), value)).into_iter().collect()
+    }
+}
