@@ -11,7 +11,6 @@ use clap::Subcommand;
 use impasto::Result;
 use impasto::io::Picture;
 use impasto::train::Folder;
-use indicatif::{ProgressBar, ProgressStyle};
 
 #[derive(Subcommand)]
 #[command(after_help = "\
@@ -76,14 +75,6 @@ impl Photos {
         }
         Ok(square.resize(self.size, self.size))
     }
-}
-
-fn bar(count: usize, what: &str) -> ProgressBar {
-    let bar = ProgressBar::new(count as u64);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {elapsed} elapsed, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(what.to_string());
-    bar
 }
 
 /// A file's name without its ending.

@@ -15,12 +15,13 @@ use impasto::nets::{ImageTransformNet, Vgg19};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::train::curve::Series;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::{Args, Table, refused};
 use crate::cli::eval::{measured_by, warn_of_other_style};
 use crate::cli::models::find_file;
+use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -186,9 +187,7 @@ impl Plan {
         let context = args.device.open()?;
         let vgg = load_vgg(&context, self.vgg.as_deref(), Kind::Max)?;
         self.check(&vgg)?;
-        let bar = ProgressBar::new(args.steps as u64);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {elapsed} elapsed");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = bar(args.steps as u64);
         let mut painted = Vec::new();
         for &method in &self.methods {
             bar.set_message(method.name());

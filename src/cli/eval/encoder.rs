@@ -10,7 +10,8 @@ use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
 use impasto::{Error, Result};
 
-use super::{Photos, bar, side_by_side, stem};
+use super::{Photos, side_by_side, stem};
+use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
@@ -79,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     if size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }
-    let progress = bar(photos.len(), "pictures");
+    let progress = bar(photos.len() as u64).with_message("pictures");
     let pictures = photos.iter().map(|path| args.photos.middle(path));
     let agreements = encoder::features(&narrow, &teacher, &taps, pictures, || progress.inc(1))?;
     progress.finish_and_clear();
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut settings =
         Settings { size: args.pair_size, steps: args.steps, scales: Some(1), ..Preset::Default.settings() };
     settings.style_weight = args.style_weight.unwrap_or(settings.style_weight);
-    let progress = bar(args.pairs, "pairs");
+    let progress = bar(args.pairs as u64).with_message("pairs");
     let mut services = Vec::new();
     for pair in 0..args.pairs {
         // Far apart in the list, so that no two pairs are alike.

@@ -8,8 +8,9 @@ use impasto::nets::image_transform_net::Weights;
 use impasto::ops::pool::Kind;
 use impasto::{Error, Result};
 
-use super::{Photos, bar, side_by_side, stem};
+use super::{Photos, side_by_side, stem};
 use crate::cli::models::find_file;
+use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
@@ -168,7 +169,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.pictures {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
-    let progress = bar(photos.len(), "photos");
+    let progress = bar(photos.len() as u64).with_message("photos");
     let mut lines = Vec::new();
     for (number, path) in photos.iter().enumerate() {
         let photo = args.photos.middle(path)?;
