@@ -44,15 +44,22 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// Taps that content is taken from.
+const CONTENT: [&str; 2] = ["relu2_2", "relu3_1"];
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             crops: Crops { size: 256, share: [0.5, 1.0], flip: true },
-            content_taps: Tap::style().skip(2).take(1).map(|tap| (tap, 1.0)).collect(),
+            // relu2_2 alone keeps the layout and copies; relu3_1 alone learns slowly to keep it.
+            content_taps: Tap::all()
+                .filter(|tap| CONTENT.contains(&tap.to_string().as_str()))
+                .map(|tap| (tap, 1.0))
+                .collect(),
             style_taps: Tap::style().map(|tap| (tap, 1.0)).collect(),
             content_weight: 1.0,
-            style_weight: 4.0,
-            tv_weight: 1.0,
+            style_weight: 2.0,
+            tv_weight: 0.5,
             style_size: 256,
             calibration: 16,
             seed: 0,

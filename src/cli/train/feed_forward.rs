@@ -58,7 +58,7 @@ pub struct Args {
     /// Weight of the total variation: smooths
     #[arg(long, value_name = "W", default_value_t = Settings::default().tv_weight)]
     tv_weight: f32,
-    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu3_1]
+    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu2_2 relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
     /// A tap for style; may be given again [default: relu1_1 relu2_1 relu3_1 relu4_1]
