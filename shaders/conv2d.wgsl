@@ -4,16 +4,15 @@
 // A convolution is one such sum with s = 1 and f = 0. Its gradient to x is S·S of them, its phases: in each direction, only
 // the taps p, p+S, p+2S, .. meet the elements p, p+S, p+2S, .. of x in its border, T = ⌈(K−p)/S⌉ of them,
 //   dx[S·i+p] = Σ_u dy[i+u−(T−1)] · w[S·(T−1−u)+p]
-// which is a sum of stride 1 over dy (masked by the ReLU) with s = S, flipped weights and as many taps less in each phase.
+// which is a sum of stride 1 over dy (masked by the ReLU) with s = S and flipped weights.
 // (Reflection, replication and enlargement are followed by their adjoint, shaders/pad.wgsl.)
 // A workgroup makes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers; TILE_K rows of
 // both factors are staged in workgroup memory at a time.
 // x, mask: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 #import lib/border.wgsl
-const ROWS: u32 = 3u; // of taps
-const COLUMNS: u32 = 3u;
-const STRIDE: u32 = 1u;
+#import lib/conv2d.wgsl
+#import lib/conv2d_input.wgsl
 const BIAS: bool = true;
 const RELU: bool = true;
 const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
@@ -27,27 +26,7 @@ const ACROSS: u32 = TILE_N / THREAD_N; // threads along the pixels
 const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // a multiple of TILE_N
 const ROW_M: u32 = TILE_M + 4u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 4u;
-const TAPS: u32 = ROWS * COLUMNS;
 
-struct Params {
-    channels_in: u32,
-    channels_out: u32,
-    height: u32, // rows and columns that are made
-    width: u32,
-    input_height: u32, // of x
-    input_width: u32,
-    before_row: i32, // t, t'
-    before_column: i32,
-    output_height: u32, // of y
-    output_width: u32,
-    first_row: u32, // f, f'
-    first_column: u32,
-    step: u32, // s
-    weights_first: u32, // element of the packed weights that the sum begins with
-    weights_stride: u32, // elements from one image's weights to the next one's, 0 if they share them
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
@@ -56,22 +35,6 @@ struct Params {
 
 var<workgroup> tile_w: array<f32, TILE_K * ROW_M>;
 var<workgroup> tile_x: array<f32, TILE_K * ROW_N>;
-
-// Element k of the column of inputs that output pixel (i, j) of image n sees.
-fn input_at(n: u32, k: u32, i: u32, j: u32) -> f32 {
-    let c = k / TAPS;
-    let tap = k % TAPS;
-    let row = border_source(i32(i * STRIDE + tap / COLUMNS) - params.before_row, i32(params.input_height));
-    let column = border_source(i32(j * STRIDE + tap % COLUMNS) - params.before_column, i32(params.input_width));
-    if (row < 0 || column < 0) {
-        return 0.0;
-    }
-    let at = ((n * params.channels_in + c) * params.input_height + u32(row)) * params.input_width + u32(column);
-    if (MASKED && !(mask[at] > 0.0)) {
-        return 0.0;
-    }
-    return x[at];
-}
 
 @compute @workgroup_size(THREADS)
 fn forward(
@@ -102,7 +65,13 @@ fn forward(
             let k = first_k + kk;
             var value = 0.0;
             if (k < depth && load_pixel < pixels) {
-                value = input_at(n, k, load_i, load_j);
+                let at = input_index(n, k, load_i, load_j);
+                if (at >= 0) {
+                    value = x[at];
+                    if (MASKED && !(mask[at] > 0.0)) {
+                        value = 0.0;
+                    }
+                }
             }
             tile_x[kk * ROW_N + thread % TILE_N] = value;
         }

@@ -5,34 +5,13 @@
 // There is no border code: x comes with its border (shaders/pad.wgsl), its rows long enough for the last quad, and t ≤ 0.
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl with PACK = 8·GROUPS   bias: f32[M]   y: f32[N,M,YH,YW]
 // dispatch [⌈quads/8⌉, ⌈M/T⌉, N], quads = H·⌈W/4⌉; needs subgroups of 8 lanes or more
-const ROWS: u32 = 3u; // of taps
-const COLUMNS: u32 = 3u;
-const STRIDE: u32 = 1u;
+#import lib/conv2d.wgsl
 const GROUPS: u32 = 2u;
 const BIAS: bool = true;
 const RELU: bool = true;
 const WINDOW: u32 = 3u * STRIDE + COLUMNS; // inputs of one row that a lane's 4 pixels see
 const TILE: u32 = 8u * GROUPS;
 
-struct Params {
-    channels_in: u32,
-    channels_out: u32,
-    height: u32, // rows and columns that are made
-    width: u32,
-    input_height: u32, // of x
-    input_width: u32,
-    before_row: i32, // t, t'
-    before_column: i32,
-    output_height: u32, // of y
-    output_width: u32,
-    first_row: u32, // f, f'
-    first_column: u32,
-    step: u32, // s
-    weights_first: u32, // element of the packed weights that the sum begins with
-    weights_stride: u32, // elements from one image's weights to the next one's, 0 if they share them
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;

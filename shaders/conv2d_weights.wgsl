@@ -1,31 +1,17 @@
 // conv2d_weights: gradients of a convolution's weights and bias; dw is an implicit matrix product over pixels.
 //   dw[m,c,u,v] += Σ_{n,i,j} dy[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]
 //   db[m] += Σ_{n,i,j} dy[n,m,i,j]
-//   where x̃ is x enlarged by SCALE and inside its border, t: params.before, and dy stands before the ReLU
+//   where x̃ is x enlarged by SCALE and inside its border, t: params.before_row, and dy stands before the ReLU
 // The sum over the pixels of all images is split into runs of `run` pixels, which `finish` adds up in order.
 // x: f32[N,C,XH,XW]   dy: f32[N,M,H,W]   partial: f32[splits,M,C,K,K] or f32[splits,M]
 #import lib/border.wgsl
+#import lib/conv2d.wgsl
+#import lib/conv2d_input.wgsl
 #import lib/reduce.wgsl
-const KERNEL: u32 = 3u;
-const STRIDE: u32 = 1u;
 const TILE: u32 = 64u; // output channels and weights of one of them that a workgroup makes, 4 × 4 a thread
 const DEPTH: u32 = 16u; // pixels staged at a time
 const ROW: u32 = TILE + 2u; // padded against bank conflicts
-const TAPS: u32 = KERNEL * KERNEL;
 
-struct Params {
-    channels_in: u32,
-    channels_out: u32,
-    height: u32, // of y
-    width: u32,
-    input_height: u32, // of x
-    input_width: u32,
-    before: i32,
-    images: u32,
-    run: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
@@ -37,18 +23,6 @@ var<workgroup> tile_x: array<f32, DEPTH * ROW>;
 
 fn dy_at(n: u32, m: u32, pixel: u32) -> f32 {
     return dy[(n * params.channels_out + m) * params.height * params.width + pixel];
-}
-
-// What weight k of any output channel is multiplied with for pixel (i, j) of image n.
-fn input_at(n: u32, k: u32, i: u32, j: u32) -> f32 {
-    let c = k / TAPS;
-    let tap = k % TAPS;
-    let row = border_source(i32(i * STRIDE + tap / KERNEL) - params.before, i32(params.input_height));
-    let column = border_source(i32(j * STRIDE + tap % KERNEL) - params.before, i32(params.input_width));
-    if (row < 0 || column < 0) {
-        return 0.0;
-    }
-    return x[((n * params.channels_in + c) * params.input_height + u32(row)) * params.input_width + u32(column)];
 }
 
 // dispatch [⌈C·K²/TILE⌉, ⌈M/TILE⌉, splits]
@@ -85,7 +59,11 @@ fn products(
             tile_dy[depth * ROW + row] = gradient_value;
             var input_value = 0.0;
             if (at < end && first_k + row < weights) {
-                input_value = input_at(n, first_k + row, i, j);
+                // What that weight of any output channel is multiplied with.
+                let input = input_index(n, first_k + row, i, j);
+                if (input >= 0) {
+                    input_value = x[input];
+                }
             }
             tile_x[depth * ROW + row] = input_value;
         }

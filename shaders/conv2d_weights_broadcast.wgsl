@@ -1,46 +1,33 @@
 // conv2d_weights_broadcast: the products of conv2d_weights.wgsl for software adapters (why: conv2d_broadcast.wgsl).
 // A lane holds GROUPS_C input channels, 8 apart, under one row of the kernel, for 8·GROUPS_M output channels, whose
-// gradients are loaded 8 at once and handed round by subgroupBroadcast. COLUMNS pixels of a row share the inputs that were
+// gradients are loaded 8 at once and handed round by subgroupBroadcast. PIXELS of a row share the inputs that were
 // loaded for them.
-// x: f32[N,C,HP,WP], with its border, its rows long enough for the last COLUMNS   dy: f32[N,M,H,W], masked
+// x: f32[N,C,XH,XW], with its border, its rows long enough for the last PIXELS   dy: f32[N,M,H,W], masked
 // partial: f32[splits,M,C,K,K]
-const KERNEL: u32 = 3u;
-const STRIDE: u32 = 1u;
-const COLUMNS: u32 = 4u;
+#import lib/conv2d.wgsl
+const PIXELS: u32 = 4u; // of a row
 const GROUPS_M: u32 = 2u;
 const GROUPS_C: u32 = 1u;
-const TAPS: u32 = GROUPS_C * KERNEL; // weights of an output channel that a lane makes
-const WINDOW: u32 = (COLUMNS - 1u) * STRIDE + KERNEL; // inputs of one row that COLUMNS pixels see
+const TAPS: u32 = GROUPS_C * COLUMNS; // weights of an output channel that a lane makes
+const WINDOW: u32 = (PIXELS - 1u) * STRIDE + COLUMNS; // inputs of one row that they see
 
-struct Params {
-    channels_in: u32,
-    channels_out: u32,
-    height: u32, // of dy
-    width: u32,
-    padded_height: u32, // of x
-    padded_width: u32,
-    rows: u32, // of dy, in all images
-    run: u32, // of these rows
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
-// dispatch [⌈M/(8·GROUPS_M)⌉ · ⌈C/(8·GROUPS_C)⌉ · KERNEL, splits, 1]
+// dispatch [⌈M/(8·GROUPS_M)⌉ · ⌈C/(8·GROUPS_C)⌉ · ROWS, splits, 1]
 @compute @workgroup_size(8)
 fn products(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let kernel_row = workgroup.x % KERNEL;
-    let tile = workgroup.x / KERNEL;
+    let kernel_row = workgroup.x % ROWS;
+    let tile = workgroup.x / ROWS;
     let across = (params.channels_in + 8u * GROUPS_C - 1u) / (8u * GROUPS_C);
     let first_m = tile / across * 8u * GROUPS_M + lane;
     let first_c = tile % across * 8u * GROUPS_C + lane;
     let begin = workgroup.y * params.run;
-    let end = min(begin + params.run, params.rows);
+    let end = min(begin + params.run, params.images * params.height);
     // A loop over each dimension alone: only a loop that indexes an array as it stands is sure to be unrolled.
     var sum: array<array<array<f32, TAPS>, 8>, GROUPS_M>;
     for (var g = 0u; g < GROUPS_M; g++) {
@@ -63,9 +50,9 @@ fn products(
         for (var h = 0u; h < GROUPS_C; h++) {
             let c = min(first_c + 8u * h, params.channels_in - 1u);
             let input_row = i * STRIDE + kernel_row;
-            at_x[h] = ((n * params.channels_in + c) * params.padded_height + input_row) * params.padded_width;
+            at_x[h] = ((n * params.channels_in + c) * params.input_height + input_row) * params.input_width;
         }
-        for (var j = 0u; j < params.width; j += COLUMNS) {
+        for (var j = 0u; j < params.width; j += PIXELS) {
             var input: array<array<f32, WINDOW>, GROUPS_C>;
             for (var h = 0u; h < GROUPS_C; h++) {
                 for (var e = 0u; e < WINDOW; e++) {
@@ -73,8 +60,8 @@ fn products(
                 }
             }
             for (var g = 0u; g < GROUPS_M; g++) {
-                var gradient: array<f32, COLUMNS>;
-                for (var q = 0u; q < COLUMNS; q++) {
+                var gradient: array<f32, PIXELS>;
+                for (var q = 0u; q < PIXELS; q++) {
                     let value = dy[at_dy[g] + min(j + q, params.width - 1u)];
                     gradient[q] = select(0.0, value, j + q < params.width);
                     let d0 = subgroupBroadcast(gradient[q], 0u);
@@ -86,7 +73,7 @@ fn products(
                     let d6 = subgroupBroadcast(gradient[q], 6u);
                     let d7 = subgroupBroadcast(gradient[q], 7u);
                     for (var t = 0u; t < TAPS; t++) {
-                        let seen = input[t / KERNEL][q * STRIDE + t % KERNEL];
+                        let seen = input[t / COLUMNS][q * STRIDE + t % COLUMNS];
                         sum[g][0][t] += d0 * seen;
                         sum[g][1][t] += d1 * seen;
                         sum[g][2][t] += d2 * seen;
@@ -104,10 +91,10 @@ fn products(
         for (var m = 0u; m < 8u; m++) {
             let channel = first_m - lane + 8u * g + m;
             for (var t = 0u; t < TAPS; t++) {
-                let c = first_c + t / KERNEL * 8u;
+                let c = first_c + t / COLUMNS * 8u;
                 if (channel < params.channels_out && c < params.channels_in) {
                     let weights = (workgroup.y * params.channels_out + channel) * params.channels_in + c;
-                    partial[(weights * KERNEL + kernel_row) * KERNEL + t % KERNEL] = sum[g][m][t];
+                    partial[(weights * ROWS + kernel_row) * COLUMNS + t % COLUMNS] = sum[g][m][t];
                 }
             }
         }

@@ -17,6 +17,8 @@ shaders![
     "gram_broadcast.wgsl",
     "lbfgs.wgsl",
     "lib/border.wgsl",
+    "lib/conv2d.wgsl",
+    "lib/conv2d_input.wgsl",
     "lib/index.wgsl",
     "lib/reduce.wgsl",
     "mean_std.wgsl",

@@ -6,7 +6,6 @@ mod weights;
 
 pub(crate) use problem::Params;
 pub use transposed::ConvTranspose2d;
-pub(crate) use weights::{BroadcastParams as WeightsBroadcastParams, Params as WeightsParams};
 
 use self::problem::{Axis, Problem, pack_width};
 use super::pad::{self, Border, Placement};

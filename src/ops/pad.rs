@@ -27,14 +27,14 @@ pub enum Border {
 impl Border {
     pub(crate) const ALL: [Border; 3] = [Border::Zero, Border::Reflect, Border::Replicate];
 
-    /// The value of `MODE` in shaders/lib/border.wgsl.
-    pub(crate) fn mode(self) -> u32 {
-        self as u32
+    /// Sets the constants of shaders/lib/border.wgsl.
+    pub(crate) fn apply(self, kernel: Kernel, scale: u32) -> Kernel {
+        kernel.set("MODE", self as u32).set("SCALE", scale as i32)
     }
 }
 
 fn kernel(entry: &'static str, border: Border, scale: u32, masked: bool) -> Kernel {
-    Kernel::new(SHADER, entry).set("MODE", border.mode()).set("SCALE", scale as i32).set("MASKED", masked)
+    border.apply(Kernel::new(SHADER, entry), scale).set("MASKED", masked)
 }
 
 /// Every variant of this operation's kernels.

@@ -1,5 +1,7 @@
 //! The sums that the kernels of both classes carry out: a convolution is one, its gradient to the input some.
 
+use bytemuck::Zeroable;
+
 use super::{Border, STEPS};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor};
 use crate::ops::pad::{self, Placement};
@@ -7,12 +9,30 @@ use crate::ops::vector;
 use crate::{Error, Result};
 
 crate::ops::params! {
-    /// Sizes of a sum.
+    /// Sizes that all kernels of a convolution take (shaders/lib/conv2d.wgsl).
     Params for "conv2d.wgsl": "forward", "params" {
         channels_in: u32, channels_out: u32, height: u32, width: u32,
         input_height: u32, input_width: u32, before_row: i32, before_column: i32,
         output_height: u32, output_width: u32, first_row: u32, first_column: u32, step: u32,
-        weights_first: u32, weights_stride: u32,
+        weights_first: u32, weights_stride: u32, images: u32, run: u32,
+    }
+}
+
+impl Params {
+    /// Those that say what is made of `x`; the others are 0.
+    pub fn new(channels: [usize; 2], size: [usize; 2], before: [i32; 2], x: Tensor) -> Result<Params> {
+        let [_, _, input_height, input_width] = x.shape.nchw("conv2d", "x")?;
+        Ok(Params {
+            channels_in: channels[0] as u32,
+            channels_out: channels[1] as u32,
+            height: size[0] as u32,
+            width: size[1] as u32,
+            input_height: input_height as u32,
+            input_width: input_width as u32,
+            before_row: before[0],
+            before_column: before[1],
+            ..Params::zeroed()
+        })
     }
 }
 
@@ -118,11 +138,13 @@ pub(super) fn kernels() -> Vec<Kernel> {
     all
 }
 
-fn broadcast_kernel([rows, columns]: [u32; 2], stride: u32, groups: u32, [bias, relu]: [bool; 2]) -> Kernel {
-    Kernel::new("conv2d_broadcast.wgsl", "forward")
-        .set("ROWS", rows)
-        .set("COLUMNS", columns)
-        .set("STRIDE", stride)
+/// Sets the constants of shaders/lib/conv2d.wgsl.
+pub(super) fn shaped(kernel: Kernel, [rows, columns]: [u32; 2], stride: u32) -> Kernel {
+    kernel.set("ROWS", rows).set("COLUMNS", columns).set("STRIDE", stride)
+}
+
+fn broadcast_kernel(taps: [u32; 2], stride: u32, groups: u32, [bias, relu]: [bool; 2]) -> Kernel {
+    shaped(Kernel::new("conv2d_broadcast.wgsl", "forward"), taps, stride)
         .set("GROUPS", groups)
         .set("BIAS", bias)
         .set("RELU", relu)
@@ -131,21 +153,13 @@ fn broadcast_kernel([rows, columns]: [u32; 2], stride: u32, groups: u32, [bias, 
 fn tiled_kernel(
     tile: &Tile,
     pack: u32,
-    [rows, columns]: [u32; 2],
+    taps: [u32; 2],
     [stride, scale]: [u32; 2],
     border: Border,
     [bias, relu, masked]: [bool; 3],
 ) -> Kernel {
-    tile.apply(Kernel::new("conv2d.wgsl", "forward"))
-        .set("ROWS", rows)
-        .set("COLUMNS", columns)
-        .set("STRIDE", stride)
-        .set("MODE", border.mode())
-        .set("SCALE", scale as i32)
-        .set("PACK", pack)
-        .set("BIAS", bias)
-        .set("RELU", relu)
-        .set("MASKED", masked)
+    let kernel = shaped(Kernel::new("conv2d.wgsl", "forward"), taps, stride);
+    tile.apply(border.apply(kernel, scale)).set("PACK", pack).set("BIAS", bias).set("RELU", relu).set("MASKED", masked)
 }
 
 impl Problem {
@@ -176,24 +190,13 @@ impl Problem {
         if made < output_height * output_width {
             vector::fill(rec, y, 0.0)?; // where the stride passes over an element, no tap meets it
         }
-        let (x, mask, before) = match rec.class() {
-            KernelClass::Tiled => (x, mask, 0),
-            KernelClass::Broadcast => (self.with_border(rec, x, mask)?, None, self.before()),
-        };
-        let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
+        let (x, mask, laid) = self.input(rec, x, mask)?;
         let mut weights_first = 0;
         for [rows, columns] in &self.phases {
             let taps = rows.taps * columns.taps;
             let pixels = rows.size * columns.size;
+            let before = [rows, columns].map(|axis| axis.before as i32 - laid as i32);
             let params = Params {
-                channels_in: c as u32,
-                channels_out: m as u32,
-                height: rows.size as u32,
-                width: columns.size as u32,
-                input_height: input_height as u32,
-                input_width: input_width as u32,
-                before_row: rows.before as i32 - before as i32,
-                before_column: columns.before as i32 - before as i32,
                 output_height: output_height as u32,
                 output_width: output_width as u32,
                 first_row: rows.first as u32,
@@ -201,6 +204,7 @@ impl Problem {
                 step: self.step as u32,
                 weights_first: weights_first as u32,
                 weights_stride: if packed.shape.count() == an_image { 0 } else { an_image as u32 },
+                ..Params::new(self.channels, [rows.size, columns.size], before, x)?
             };
             weights_first += a_tap * taps;
             if pixels == 0 {
@@ -242,8 +246,21 @@ impl Problem {
         self.phases.iter().flatten().map(|axis| axis.before).max().unwrap_or(0)
     }
 
+    /// What the kernels read: `x` with the mask that is left to them, and the width of the border that is round it already.
+    pub fn input(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        mask: Option<Tensor>,
+    ) -> Result<(Tensor, Option<Tensor>, usize)> {
+        match rec.class() {
+            KernelClass::Tiled => Ok((x, mask, 0)),
+            KernelClass::Broadcast => Ok((self.with_border(rec, x, mask)?, None, self.before())),
+        }
+    }
+
     /// `x` with its border, and rows as long as the last lane's four pixels reach, for all phases.
-    pub fn with_border(&self, rec: &mut Recorder, x: Tensor, mask: Option<Tensor>) -> Result<Tensor> {
+    fn with_border(&self, rec: &mut Recorder, x: Tensor, mask: Option<Tensor>) -> Result<Tensor> {
         let [_, _, height, width] = x.shape.nchw("conv2d", "x")?;
         let before = self.before();
         let reach = |axis: &Axis, size: usize| before - axis.before + size.saturating_sub(1) * self.stride + axis.taps;

@@ -1,7 +1,6 @@
 //! Gradients of a convolution's weights and bias. Maths: shaders/conv2d_weights.wgsl.
 
-use bytemuck::Zeroable;
-
+use super::problem::{Params, shaped};
 use super::{Border, Conv2d, STEPS, check_mask};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::ops::relu;
@@ -9,22 +8,6 @@ use crate::{Error, Result};
 
 const TILED: &str = "conv2d_weights.wgsl";
 const BROADCAST: &str = "conv2d_weights_broadcast.wgsl";
-
-crate::ops::params! {
-    /// Sizes of a convolution, and the run of pixels that one workgroup adds up.
-    Params for "conv2d_weights.wgsl": "products", "params" {
-        channels_in: u32, channels_out: u32, height: u32, width: u32,
-        input_height: u32, input_width: u32, before: i32, images: u32, run: u32,
-    }
-}
-
-crate::ops::params! {
-    /// Sizes of a convolution for software adapters, and the run of rows that one workgroup adds up.
-    BroadcastParams for "conv2d_weights_broadcast.wgsl": "products", "params" {
-        channels_in: u32, channels_out: u32, height: u32, width: u32,
-        padded_height: u32, padded_width: u32, rows: u32, run: u32,
-    }
-}
 
 /// Output channels, and weights of one of them, that a workgroup of the tiled class makes.
 const TILE: usize = 64;
@@ -46,26 +29,20 @@ pub(super) fn kernels() -> Vec<Kernel> {
     let mut all = ["bias", "finish"].map(|entry| Kernel::new(TILED, entry)).to_vec();
     for kernel in [1, 3, 9] {
         all.extend([1, 2].map(|stride| broadcast_kernel(kernel, stride)));
-        for [stride, scale] in STEPS.map(|steps| steps.map(|step| step as usize)) {
-            all.extend(Border::ALL.map(|border| tiled_kernel(kernel, stride, border, scale)));
+        for steps in STEPS {
+            all.extend(Border::ALL.map(|border| tiled_kernel(kernel, steps, border)));
         }
     }
     all
 }
 
-fn tiled_kernel(kernel: usize, stride: usize, border: Border, scale: usize) -> Kernel {
-    Kernel::new(TILED, "products")
-        .set("KERNEL", kernel as u32)
-        .set("STRIDE", stride as u32)
-        .set("MODE", border.mode())
-        .set("SCALE", scale as i32)
+fn tiled_kernel(kernel: usize, [stride, scale]: [u32; 2], border: Border) -> Kernel {
+    border.apply(shaped(Kernel::new(TILED, "products"), [kernel as u32; 2], stride), scale)
 }
 
-fn broadcast_kernel(kernel: usize, stride: usize) -> Kernel {
+fn broadcast_kernel(kernel: usize, stride: u32) -> Kernel {
     let [groups_m, groups_c] = groups(kernel);
-    Kernel::new(BROADCAST, "products")
-        .set("KERNEL", kernel as u32)
-        .set("STRIDE", stride as u32)
+    shaped(Kernel::new(BROADCAST, "products"), [kernel as u32; 2], stride)
         .set("GROUPS_M", groups_m as u32)
         .set("GROUPS_C", groups_c as u32)
 }
@@ -106,53 +83,33 @@ impl Conv2d {
         }
         let dy = y.map_or(Ok(dy), |y| relu::backward(rec, y, dy))?;
         dbias.map_or(Ok(()), |dbias| bias_gradient(rec, OP, dy, dbias))?;
-        let label = format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}");
-        let pixels = n * height * width;
-        let (dispatch, runs) = match rec.class() {
+        let (x, _, laid) = self.problem([height, width]).input(rec, x, None)?;
+        let before = (self.before() - laid) as i32;
+        let [stride, scale] = [self.stride, self.scale()].map(|step| step as u32);
+        let (kernel, groups, [runs, run]) = match rec.class() {
             KernelClass::Tiled => {
                 let tiles = [c * k * k, m].map(|side| side.div_ceil(TILE));
-                let [runs, run] = split(pixels, tiles[0] * tiles[1], 256);
-                let dispatch = Dispatch::new(tiled_kernel(k, self.stride, self.border(), self.scale()), label)
-                    .bind("x", x)
-                    .params(&Params {
-                        channels_in: c as u32,
-                        channels_out: m as u32,
-                        height: height as u32,
-                        width: width as u32,
-                        input_height: input_height as u32,
-                        input_width: input_width as u32,
-                        before: self.before() as i32,
-                        images: n as u32,
-                        run: run as u32,
-                    })
-                    .groups([tiles[0] as u32, tiles[1] as u32, runs as u32]);
-                (dispatch, runs)
+                let [runs, run] = split(n * height * width, tiles[0] * tiles[1], 256);
+                (tiled_kernel(k, [stride, scale], self.border()), [tiles[0], tiles[1], runs], [runs, run])
             }
             KernelClass::Broadcast => {
-                let bordered = self.problem([height, width]).with_border(rec, x, None)?;
-                let [_, _, padded_height, padded_width] = bordered.shape.nchw(OP, "x")?;
                 let [groups_m, groups_c] = groups(k);
                 let tiles = m.div_ceil(8 * groups_m) * c.div_ceil(8 * groups_c) * k;
                 let [runs, run] = split(n * height, tiles, 1);
-                let dispatch = Dispatch::new(broadcast_kernel(k, self.stride), label)
-                    .bind("x", bordered)
-                    .params(&BroadcastParams {
-                        channels_in: c as u32,
-                        channels_out: m as u32,
-                        height: height as u32,
-                        width: width as u32,
-                        padded_height: padded_height as u32,
-                        padded_width: padded_width as u32,
-                        rows: (n * height) as u32,
-                        run: run as u32,
-                    })
-                    .groups([tiles as u32, runs as u32, 1]);
-                (dispatch, runs)
+                (broadcast_kernel(k, stride), [tiles, runs, 1], [runs, run])
             }
         };
         let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
-        let flops = self.flops(n, [height, width]);
-        rec.dispatch(dispatch.bind("dy", dy).bind("partial", partial).flops(flops))?;
+        let sizes = Params::new([c, m], [height, width], [before; 2], x)?;
+        rec.dispatch(
+            Dispatch::new(kernel, format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}"))
+                .bind("x", x)
+                .bind("dy", dy)
+                .bind("partial", partial)
+                .params(&Params { images: n as u32, run: run as u32, ..sizes })
+                .groups(groups.map(|side| side as u32))
+                .flops(self.flops(n, [height, width])),
+        )?;
         finish(rec, partial, dweights)
     }
 }
@@ -165,13 +122,11 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
     }
     let [runs, run] = split(height * width, m * n, 1024);
     let partial = rec.transient("bias gradients of runs", [n * runs, m]);
-    let sizes = [m, height, width, run].map(|size| size as u32);
-    let [channels_out, height, width, run] = sizes;
     rec.dispatch(
         Dispatch::new(Kernel::new(TILED, "bias"), "conv2d bias gradient")
             .bind("dy", dy)
             .bind("partial", partial)
-            .params(&Params { channels_out, height, width, run, ..Zeroable::zeroed() })
+            .params(&Params { run: run as u32, ..Params::new([m, m], [height, width], [0, 0], dy)? })
             .groups([m as u32, runs as u32, n as u32])
             .flops(dy.shape.count() as u64),
     )?;
