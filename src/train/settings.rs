@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Pictures a step, of each stream.
     pub batch: usize,
-    /// Pictures at a time on the device, a divisor of `batch`; `None`: as many as fit [`Run::memory_bytes`].
+    /// Pictures at a time on the device, a divisor of `batch`; `None`: as many as fit the run's memory.
     pub micro_batch: Option<usize>,
     /// Step size at the schedule's height.
     pub learning_rate: f64,
