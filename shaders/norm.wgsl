@@ -1,10 +1,11 @@
 // norm: instance and batch normalisation, affine, with a ReLU on top if RELU.        arXiv:1607.08022, arXiv:1502.03167
+// AdaIN (arXiv:1703.06868) is the instance norm of the content with γ and β the deviations and means of the style.
 // The M elements that share a mean are a domain: a plane (instance: N·C domains) or a channel of all images (batch: C).
 //   μ = Σ x/M      v = Σ (x−μ)²/M      x̂ = (x−μ)/√(v+ε)      z = γ·x̂ + β      y = z, or max(z, 0)
-//   dz = dy, with a ReLU only where z > 0      dγ += Σ dz·x̂      dβ += Σ dz      (over the channel in all images)
+//   dz = dy, with a ReLU only where z > 0      dγ += Σ dz·x̂      dβ += Σ dz      (over the channel in all images, if they share γ)
 //   dx = γ/√(v+ε) · (dz − Σ dz/M − x̂·Σ dz·x̂/M)                                   (over the domain)
 // Planes are cut into runs of `run` pixels. Domain d is made of the planes d, d + domains, …, and of the same parts.
-// x, y, dx, dy: f32[N,C,H,W]   mean (μ), variance (v): f32[domains]   gamma, beta, dgamma, dbeta: f32[C]
+// x, y, dx, dy: f32[N,C,H,W]   mean (μ), variance (v): f32[domains]   gamma, beta, dgamma, dbeta: f32[C], or f32[N,C]
 // partial: vec2[runs,N,C]   means: vec2[domains]
 #import lib/index.wgsl
 #import lib/reduce.wgsl
@@ -176,7 +177,7 @@ fn gradient_parts(
     }
 }
 
-// means of every domain of a channel, dgamma and dbeta.      dispatch: ⌈C/64⌉ workgroups, folded into rows
+// means of every domain that shares a factor, dgamma and dbeta.      dispatch: ⌈factors/64⌉ workgroups, folded into rows
 @compute @workgroup_size(64)
 fn parameter_gradients(
     @builtin(workgroup_id) workgroup: vec3<u32>,

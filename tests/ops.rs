@@ -32,6 +32,8 @@ mod not_a_number;
 mod pad;
 #[path = "ops/pool.rs"]
 mod pool;
+#[path = "ops/regions.rs"]
+mod regions;
 #[path = "ops/relu.rs"]
 mod relu;
 #[path = "ops/tanh.rs"]

@@ -25,6 +25,7 @@ shaders![
     "norm.wgsl",
     "pad.wgsl",
     "pool.wgsl",
+    "regions.wgsl",
     "relu.wgsl",
     "square_loss.wgsl",
     "tanh.wgsl",

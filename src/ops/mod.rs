@@ -12,6 +12,7 @@ pub mod mean_std;
 pub mod norm;
 pub mod pad;
 pub mod pool;
+pub mod regions;
 pub mod relu;
 pub mod square_loss;
 pub mod tanh;
@@ -32,6 +33,7 @@ pub fn kernels() -> Vec<Kernel> {
         norm::kernels(),
         pad::kernels(),
         pool::kernels(),
+        regions::kernels(),
         relu::kernels(),
         square_loss::kernels(),
         tanh::kernels(),

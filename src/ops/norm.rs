@@ -1,4 +1,4 @@
-//! Instance and batch normalisation. Maths: shaders/norm.wgsl.
+//! Instance and batch normalisation, and adaptive instance normalisation (AdaIN). Maths: shaders/norm.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Shape, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -49,7 +49,8 @@ pub struct Statistics {
     pub variance: Tensor,
 }
 
-/// The factor and the offset of every channel, both `[C]`, or their gradients.
+/// The factor and the offset of every channel, both `[C]`, or their gradients. With [`Over::Instance`] they may be `[N, C]`,
+/// an image's own: deviations and means of style pictures make it AdaIN (arXiv:1703.06868, equation 8).
 #[derive(Clone, Copy, Debug)]
 pub struct Affine {
     /// Factors.
@@ -94,7 +95,6 @@ struct Sizes {
     /// Runs of all planes.
     parts: usize,
     statistics: Shape,
-    affine: Shape,
 }
 
 impl Norm {
@@ -115,7 +115,7 @@ impl Norm {
             epsilon: EPSILON,
         };
         let groups = [c as u32, runs as u32, n as u32];
-        Ok(Sizes { params, groups, parts: runs * planes, statistics, affine: [c].into() })
+        Ok(Sizes { params, groups, parts: runs * planes, statistics })
     }
 
     /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it.
@@ -174,7 +174,8 @@ impl Norm {
         gradients: Affine,
     ) -> Result<Tensor> {
         const OP: &str = "norm gradient";
-        let Sizes { params, groups, parts, affine: channels, .. } = self.check(rec, OP, x, statistics, affine)?;
+        let Sizes { params, groups, parts, .. } = self.check(rec, OP, x, statistics, affine)?;
+        let channels = affine.gamma.shape;
         if dy.shape != x.shape {
             return Err(Error::argument(OP, "dy", format!("shaped as x, {}", x.shape), dy.shape));
         }
@@ -212,7 +213,10 @@ impl Norm {
     fn check(&self, rec: &Recorder, op: &str, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Sizes> {
         let sizes = self.sizes(rec, op, x)?;
         check_pair(op, [("mean", statistics.mean), ("variance", statistics.variance)], sizes.statistics)?;
-        check_pair(op, [("gamma", affine.gamma), ("beta", affine.beta)], sizes.affine)?;
+        let [n, c, ..] = x.shape.nchw(op, "x")?;
+        let own = self.over == Over::Instance && affine.gamma.shape == [n, c].into();
+        let shape: Shape = if own { [n, c].into() } else { [c].into() };
+        check_pair(op, [("gamma", affine.gamma), ("beta", affine.beta)], shape)?;
         Ok(sizes)
     }
 }

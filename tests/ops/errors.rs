@@ -7,7 +7,7 @@ use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
-use impasto::ops::{gram, lbfgs, mean_std, relu, tanh, total_variation, vector};
+use impasto::ops::{gram, lbfgs, mean_std, regions, relu, tanh, total_variation, vector};
 use impasto::{Error, Result};
 
 use crate::harness::contexts;
@@ -296,6 +296,16 @@ fn vectors_and_histories() {
     for context in contexts() {
         passes(&mut Recorder::new(context), 7, 3, 4, 7).unwrap();
     }
+}
+
+#[test]
+fn masks() {
+    let add = |rec: &mut Recorder, mask: [usize; 2], z: [usize; 4]| {
+        let (x, mask, z) = (filled(rec, [2, 3, 4, 5]), filled(rec, mask), filled(rec, z));
+        regions::add(rec, x, mask, z).map(|()| z)
+    };
+    refused("regions", "mask", |rec| add(rec, [5, 4], [2, 3, 4, 5]));
+    refused("regions", "z", |rec| add(rec, [4, 5], [2, 3, 5, 4]));
 }
 
 #[test]

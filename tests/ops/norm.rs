@@ -74,6 +74,31 @@ fn matches_the_oracle() {
     }
 }
 
+/// With factors and offsets of its own, as AdaIN has them, each plane is on its own: images are but more channels.
+#[test]
+fn every_image_with_its_own_affine() {
+    for [n, c, h, w] in [[1, 3, 5, 7], [3, 2, 4, 9], [2, 67, 3, 5], [3, 2, 37, 83]] {
+        for (layer, spec) in layers().filter(|(layer, _)| layer.over == Over::Instance) {
+            let Problem { x, gamma, beta, dy, earlier } = Problem::new(Array::random(&[1, n * c, h, w], 138));
+            let y = reference::forward(spec, &x, &gamma, &beta);
+            let [dx, dgamma, dbeta] = reference::backward(spec, &x, &gamma, &beta, &dy);
+            let [dgamma, dbeta] = [sum(&dgamma, &earlier[0]), sum(&dbeta, &earlier[1])];
+            let image = |array: &Array| Array::new(&[n, c, h, w], array.data.clone());
+            let own = |array: &Array| Array::new(&[n, c], array.data.clone());
+            let inputs = [image(&x), own(&gamma), own(&beta), image(&dy), own(&earlier[0]), own(&earlier[1])];
+            let expected = [image(&y), image(&dx), own(&dgamma), own(&dbeta)];
+            let label = format!("{layer:?} of {n} images with their own affine");
+            check(&label, &inputs.each_ref(), &expected.each_ref(), SUM, |rec, inputs| {
+                let [x, gamma, beta, dy, dgamma, dbeta] = *inputs else { unreachable!() };
+                let affine = Affine { gamma, beta };
+                let (y, statistics) = layer.forward(rec, x, affine)?;
+                let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
+                Ok(vec![y, dx, dgamma, dbeta])
+            });
+        }
+    }
+}
+
 /// The variance is taken from the mean, not from a difference of squares: an offset does not drown it.
 #[test]
 fn an_offset_costs_no_digits() {

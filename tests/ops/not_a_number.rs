@@ -7,7 +7,7 @@ use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
-use impasto::ops::{gram, mean_std, relu, tanh, total_variation, vector};
+use impasto::ops::{gram, mean_std, regions, relu, tanh, total_variation, vector};
 
 use crate::harness::contexts;
 use crate::reference::Array;
@@ -60,7 +60,7 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 24] = [
+const OPERATIONS: [(&str, Operation); 25] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("transposed convolution", |rec, x| {
@@ -96,6 +96,12 @@ const OPERATIONS: [(&str, Operation); 24] = [
     ("clamp", |rec, x| {
         vector::clamp(rec, x, 0.0, 1.0)?;
         Ok(x)
+    }),
+    ("region", |rec, x| {
+        let [z, mask] = [SHAPE.into(), Shape::from([SHAPE[2], SHAPE[3]])].map(|shape| rec.transient("filled", shape));
+        vector::fill(rec, z, 0.0)?;
+        vector::fill(rec, mask, 1.0)?;
+        regions::add(rec, x, mask, z).map(|()| z)
     }),
     ("sum", |rec, x| vector::add(rec, x, x)),
 ];

@@ -1,0 +1,21 @@
+// regions: adds an activation where a mask lets it.
+//   z += m·x      m of a pixel is the same in all channels and images
+// x, z: f32[N,C,H,W]   mask (m): f32[H,W]
+// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+#import lib/index.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> mask: array<f32>;
+@group(0) @binding(2) var<storage, read_write> z: array<f32>;
+
+@compute @workgroup_size(64)
+fn add(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&z)) {
+        z[at] += mask[at % arrayLength(&mask)] * x[at];
+    }
+}

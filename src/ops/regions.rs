@@ -1,0 +1,31 @@
+//! Sums of activations, each where its mask lets it. Maths: shaders/regions.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "regions.wgsl";
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    vec![Kernel::new(SHADER, "add")]
+}
+
+/// Adds `x` times `mask` (`[H, W]`) to `z`, both `[N, C, H, W]`. For inference: it has no gradient.
+pub fn add(rec: &mut Recorder, x: Tensor, mask: Tensor, z: Tensor) -> Result<()> {
+    const OP: &str = "regions";
+    let [_, _, height, width] = x.shape.nchw(OP, "x")?;
+    if mask.shape != [height, width].into() {
+        return Err(Error::argument(OP, "mask", format!("[{height}, {width}]"), mask.shape));
+    }
+    if z.shape != x.shape {
+        return Err(Error::argument(OP, "z", format!("shaped as x, {}", x.shape), z.shape));
+    }
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "add"), "region")
+            .bind("x", x)
+            .bind("mask", mask)
+            .bind("z", z)
+            .groups(linear_groups(x.shape.count(), 64))
+            .flops(2 * x.shape.count() as u64),
+    )
+}
