@@ -1,6 +1,8 @@
 //! Nets, losses, optimisers and whole methods: held against PyTorch's figures (tests/fixtures), against the f64 references
 //! (tests/reference) and against golden pictures (tests/golden).
 
+#[path = "methods/adain.rs"]
+mod adain;
 #[path = "methods/gatys.rs"]
 mod gatys;
 #[path = "methods/image_transform_net.rs"]

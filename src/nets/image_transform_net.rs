@@ -153,7 +153,7 @@ impl ImageTransformNet {
     /// # Errors
     /// A picture that is too small for its borders.
     pub fn forward(&self, rec: &mut Recorder, picture: Tensor) -> Result<Activations> {
-        let [n, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
+        let [_, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
         let least = self.least_side();
         if height < least || width < least {
             let expected = format!("at least {least} px on each side");
@@ -162,7 +162,7 @@ impl ImageTransformNet {
         let paper = self.weights.form == Form::Paper;
         let mut x = picture;
         if paper {
-            let at = placement(MARGIN, [height, width].map(|side| side + 2 * MARGIN));
+            let at = Placement { before: MARGIN, size: [height, width].map(|side| side + 2 * MARGIN), scale: 1 };
             x = pad::forward(rec, x, None, Border::Reflect, at)?;
         }
         let mut kept = Vec::new();
@@ -180,7 +180,7 @@ impl ImageTransformNet {
             let inner = next(rec, &mut kept, x)?;
             let branch = next(rec, &mut kept, inner)?;
             let [_, _, height, width] = branch.shape.nchw("image transform net", "branch")?;
-            let skip = if branch.shape == x.shape { x } else { cut(rec, x, EATEN, [height, width])? };
+            let skip = pad::cut(rec, x, EATEN, [height, width])?;
             x = vector::add(rec, skip, branch)?;
         }
         for _ in 0..3 {
@@ -191,20 +191,15 @@ impl ImageTransformNet {
         }
         // Halving rounds up, doubling does not take it back.
         let uncut = x;
-        if uncut.shape != [n, 3, height, width].into() {
-            x = cut(rec, uncut, 0, [height, width])?;
-        }
-        Ok(Activations { units: kept, uncut, picture: x })
+        let picture = pad::cut(rec, uncut, 0, [height, width])?;
+        Ok(Activations { units: kept, uncut, picture })
     }
 
     /// Records the gradients to the parameters, added to those of [`ImageTransformNet::parameters`], from the gradient to
     /// the net's picture.
     pub fn backward_parameters(&self, rec: &mut Recorder, activations: &Activations, dpicture: Tensor) -> Result<()> {
-        let Activations { units: kept, uncut, picture } = activations;
-        let mut dy = dpicture;
-        if picture.shape != uncut.shape {
-            dy = cut_gradient(rec, dy, 0, *uncut)?;
-        }
+        let Activations { units: kept, uncut, .. } = activations;
+        let mut dy = pad::cut_gradient(rec, dpicture, 0, *uncut)?;
         if self.weights.form == Form::Paper {
             dy = tanh::backward(rec, *uncut, dy)?;
         }
@@ -218,8 +213,7 @@ impl ImageTransformNet {
             let ((second, second_kept), (first, first_kept)) = (next(), next());
             let dinner = second.backward(rec, *second_kept, dy)?;
             let dbranch = first.backward(rec, *first_kept, dinner)?;
-            let x = first_kept.x;
-            let dskip = if dy.shape == x.shape { dy } else { cut_gradient(rec, dy, EATEN, x)? };
+            let dskip = pad::cut_gradient(rec, dy, EATEN, first_kept.x)?;
             dy = vector::add(rec, dskip, dbranch)?;
         }
         for _ in 0..2 {
@@ -266,20 +260,4 @@ impl ImageTransformNet {
         }
         Ok(weights)
     }
-}
-
-/// The part of `x` of that `size` which begins `before` rows and columns from its upper left corner.
-fn cut(rec: &mut Recorder, x: Tensor, before: usize, size: [usize; 2]) -> Result<Tensor> {
-    let [_, _, height, width] = x.shape.nchw("cut", "x")?;
-    pad::backward(rec, x, Border::Zero, placement(before, [height, width]), size)
-}
-
-/// Its gradient: zeros round `dy`, as large as `x`.
-fn cut_gradient(rec: &mut Recorder, dy: Tensor, before: usize, x: Tensor) -> Result<Tensor> {
-    let [_, _, height, width] = x.shape.nchw("cut gradient", "x")?;
-    pad::forward(rec, dy, None, Border::Zero, placement(before, [height, width]))
-}
-
-fn placement(before: usize, size: [usize; 2]) -> Placement {
-    Placement { before, size, scale: 1 }
 }

@@ -1,11 +1,23 @@
 //! Nets: layers in order, forward and backward.
 
+pub mod adain_decoder;
+pub mod adain_painter;
 mod conv_layer;
 pub mod image_transform_net;
 mod norm_layer;
+mod programs;
 pub mod vgg19;
 
+pub use adain_decoder::AdainDecoder;
+pub use adain_painter::AdainPainter;
 pub use conv_layer::{ConvLayer, Convolution};
 pub use image_transform_net::ImageTransformNet;
 pub use norm_layer::NormLayer;
 pub use vgg19::{Convention, Tap, Vgg19};
+
+use crate::Result;
+use crate::gpu::Context;
+use crate::ops::conv2d::Conv2d;
+
+/// How a layer is made of its weights: frozen or trainable.
+type NewLayer = fn(&Context, &str, Conv2d, &[f32], &[f32]) -> Result<ConvLayer>;

@@ -7,7 +7,7 @@ pub use weights::{Convention, Weights, scaled_channels};
 use std::fmt;
 use std::str::FromStr;
 
-use super::ConvLayer;
+use super::{ConvLayer, NewLayer};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::WeightFile;
 use crate::ops::conv2d::{Conv2d, Padding};
@@ -96,14 +96,12 @@ impl FromStr for Tap {
 pub struct Vgg19 {
     context: Context,
     convention: Convention,
+    fingerprint: String,
     pool: Pool,
     /// Takes RGB 0..1 to what the convention expects.
     input: ConvLayer,
     layers: Vec<ConvLayer>,
 }
-
-/// How a layer is made of its weights: frozen or trainable.
-type NewLayer = fn(&Context, &str, Conv2d, &[f32], &[f32]) -> Result<ConvLayer>;
 
 /// What a forward pass leaves for the backward pass.
 pub struct Activations {
@@ -150,7 +148,8 @@ impl Vgg19 {
         });
         let pool = weights.convention.pool(kind);
         let layers = layers.collect::<Result<_>>()?;
-        Ok(Vgg19 { context: context.clone(), convention: weights.convention, pool, input, layers })
+        let fingerprint = weights.fingerprint();
+        Ok(Vgg19 { context: context.clone(), convention: weights.convention, fingerprint, pool, input, layers })
     }
 
     /// The context it lives in.
@@ -161,6 +160,11 @@ impl Vgg19 {
     /// What it expects of a picture (given to [`Vgg19::forward`] as RGB 0..1 whatever it is).
     pub fn convention(&self) -> Convention {
         self.convention
+    }
+
+    /// [`Weights::fingerprint`] of what it was made of.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The deepest tap that its weights reach.

@@ -106,3 +106,22 @@ pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, s
     )?;
     Ok(dx)
 }
+
+/// The part of `x` (`[N, C, H, W]`) of that `size` which begins `before` rows and columns from its upper left corner; `x`
+/// itself if that is all of it.
+pub fn cut(rec: &mut Recorder, x: Tensor, before: usize, size: [usize; 2]) -> Result<Tensor> {
+    let [_, _, height, width] = x.shape.nchw("cut", "x")?;
+    if size == [height, width] {
+        return Ok(x);
+    }
+    backward(rec, x, Border::Zero, Placement { before, size: [height, width], scale: 1 }, size)
+}
+
+/// The gradient of [`cut`] to its input `x`: zeros round `dy`.
+pub fn cut_gradient(rec: &mut Recorder, dy: Tensor, before: usize, x: Tensor) -> Result<Tensor> {
+    let [_, _, height, width] = x.shape.nchw("cut gradient", "x")?;
+    if dy.shape == x.shape {
+        return Ok(dy);
+    }
+    forward(rec, dy, None, Border::Zero, Placement { before, size: [height, width], scale: 1 })
+}

@@ -1,5 +1,6 @@
 //! Training: pictures, the loop that every trainer shares, checkpoints, and the trainers.
 
+pub mod adain;
 mod checkpoint;
 pub mod curve;
 mod dataset;

@@ -1,27 +1,17 @@
 //! The net at work: a program for each size of picture.
 
 use super::ImageTransformNet;
-use crate::gpu::{DeviceTensor, Memory, Program, Recorder};
+use crate::Result;
+use crate::gpu::{DeviceTensor, Memory, Recorder};
 use crate::io::Picture;
+use crate::nets::programs::{Painting, Programs};
 use crate::ops::vector;
-use crate::{Error, Result};
-
-/// The net recorded for one size.
-struct Recorded {
-    program: Program,
-    photo: DeviceTensor,
-    painted: DeviceTensor,
-}
 
 /// Repaints pictures; the programs of the last few sizes are kept.
 pub struct Painter {
     net: ImageTransformNet,
-    /// The one used last comes first.
-    recorded: Vec<Recorded>,
+    programs: Programs<[usize; 4], ()>,
 }
-
-/// Sizes whose programs are kept.
-const KEPT: usize = 4;
 
 fn record(net: &ImageTransformNet, shape: [usize; 4]) -> Result<(Recorder, DeviceTensor, DeviceTensor)> {
     let [photo, painted] = ["photo", "painted"].map(|name| DeviceTensor::new(net.context(), name, shape));
@@ -36,7 +26,7 @@ fn record(net: &ImageTransformNet, shape: [usize; 4]) -> Result<(Recorder, Devic
 impl Painter {
     /// Repaints with `net`.
     pub fn new(net: ImageTransformNet) -> Self {
-        Painter { net, recorded: Vec::new() }
+        Painter { net, programs: Programs::new() }
     }
 
     /// The net.
@@ -56,27 +46,11 @@ impl Painter {
     /// dispatch that made them.
     pub fn paint(&mut self, picture: &Picture) -> Result<Picture> {
         let shape = [1, 3, picture.height, picture.width];
-        let known = self.recorded.iter().position(|recorded| recorded.photo.shape() == shape.into());
-        let recorded = match known {
-            Some(index) => self.recorded.remove(index),
-            None => {
-                let (rec, photo, painted) = record(&self.net, shape)?;
-                self.recorded.truncate(KEPT - 1);
-                Recorded { program: rec.finish()?, photo, painted }
-            }
-        };
-        recorded.photo.write(&picture.rgb)?;
-        recorded.program.submit()?;
-        let mut rgb = recorded.painted.read()?;
-        if !rgb.iter().all(|value| value.is_finite()) {
-            let place = recorded.program.find_non_finite()?.unwrap_or_else(|| "the picture".into());
-            let help = "check the weight file (`impasto weights inspect`)".into();
-            return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
-        }
-        rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
-        let mut painted = Picture::from_rgb(picture.width, picture.height, rgb)?;
-        painted.alpha = picture.alpha.clone();
-        self.recorded.insert(0, recorded);
-        Ok(painted)
+        let Painter { net, programs } = self;
+        let painting = programs.get(shape, || {
+            let (rec, photo, painted) = record(net, shape)?;
+            Ok(Painting { program: rec.finish()?, photo, painted, inputs: () })
+        })?;
+        painting.run(picture)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 use super::Tap;
 use crate::io::{DType, HostTensor, WeightFile};
 use crate::ops::pad::Border;
@@ -198,6 +200,17 @@ impl Weights {
     /// The deepest tap that they reach.
     pub fn deepest(&self) -> Option<Tap> {
         Tap::all().take(self.convolutions.len()).last()
+    }
+
+    /// SHA-256 of all values, as 64 hexadecimal digits: what is measured by one net means nothing to another.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.convention.to_string());
+        for (name, tensor) in self.tensors() {
+            hash.update(name);
+            hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Multiplies the channels at `tap` by `scale` and divides what reads them by it: every other tap stays as it was.

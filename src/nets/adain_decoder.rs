@@ -1,0 +1,139 @@
+//! AdaIN's decoder (arXiv:1703.06868): from features at relu4_1 back to a picture, the encoder mirrored.
+//!
+//! ```text
+//! 8c→4c | ×2 4c→4c, 4c→4c, 4c→4c, 4c→2c | ×2 2c→2c, 2c→c | ×2 c→c, c→3        c = 64 · width
+//! ```
+//! All are 3×3 with reflection at the border; a ReLU follows each but the last. There is no norm, which would undo the
+//! style. The nearest ×2 is part of how the next convolution reads.
+
+mod weights;
+
+pub use weights::Weights;
+
+use weights::LAYERS;
+
+use super::ConvLayer;
+use crate::gpu::{Context, Recorder, Tensor};
+use crate::ops::pad;
+use crate::optim::Parameter;
+use crate::{Error, Result};
+
+/// The decoder on a device.
+pub struct AdainDecoder {
+    weights: Weights,
+    layers: Vec<ConvLayer>,
+}
+
+/// What a forward pass leaves for the backward pass.
+pub struct Activations {
+    /// What each layer read.
+    inputs: Vec<Tensor>,
+    /// Before the output was cut to the picture's size.
+    uncut: Tensor,
+    /// The picture, `[N, 3, H, W]`, RGB 0..1 but for what is let go beyond.
+    pub picture: Tensor,
+}
+
+impl Activations {
+    /// What a layer gave.
+    fn output(&self, layer: usize) -> Tensor {
+        self.inputs.get(layer + 1).copied().unwrap_or(self.uncut)
+    }
+}
+
+impl AdainDecoder {
+    /// A decoder whose weights stay as they are.
+    pub fn new(context: &Context, weights: Weights) -> Result<Self> {
+        Self::build(context, weights, ConvLayer::frozen)
+    }
+
+    /// A decoder that is trained.
+    pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
+        Self::build(context, weights, ConvLayer::trainable)
+    }
+
+    fn build(context: &Context, weights: Weights, layer: super::NewLayer) -> Result<Self> {
+        let layers = weights.layers().zip(&weights.convolutions);
+        let layers = layers.map(|((name, conv), [weight, bias])| layer(context, name, conv, &weight.data, &bias.data));
+        let layers = layers.collect::<Result<_>>()?;
+        Ok(AdainDecoder { layers, weights })
+    }
+
+    /// Channels of the features that it reads.
+    pub fn channels(&self) -> usize {
+        self.weights.channels()
+    }
+
+    /// Floating-point operations for one picture from features of `size` `[height, width]`.
+    pub fn flops(&self, size: [usize; 2]) -> Result<u64> {
+        let (mut at, mut total) = (size, 0);
+        for layer in &self.layers {
+            at = layer.conv().output_size(at)?;
+            total += layer.conv().flops(1, at);
+        }
+        Ok(total)
+    }
+
+    /// Records the decoder on `features` (`[N, 8c, h, w]`), cut to a picture of `size` `[height, width]`: one whose sides
+    /// are at most 8 times those of the features.
+    pub fn forward(&self, rec: &mut Recorder, features: Tensor, size: [usize; 2]) -> Result<Activations> {
+        let [_, channels, height, width] = features.shape.nchw("AdaIN decoder", "features")?;
+        if channels != self.channels() {
+            let expected = format!("{} channels", self.channels());
+            return Err(Error::argument("AdaIN decoder", "features", expected, channels));
+        }
+        if size[0] > 8 * height || size[1] > 8 * width {
+            let expected = format!("at most {}x{}", 8 * width, 8 * height);
+            return Err(Error::argument("AdaIN decoder", "size", expected, format!("{}x{}", size[1], size[0])));
+        }
+        let (mut x, mut inputs) = (features, Vec::new());
+        for layer in &self.layers {
+            inputs.push(x);
+            x = layer.forward(rec, x)?;
+        }
+        Ok(Activations { inputs, uncut: x, picture: pad::cut(rec, x, 0, size)? })
+    }
+
+    /// Records the gradients to the parameters, added to those of [`AdainDecoder::parameters`], from the gradient to the
+    /// picture; gives the gradient to what the first layer made of the features.
+    pub fn backward_parameters(&self, rec: &mut Recorder, acts: &Activations, dpicture: Tensor) -> Result<Tensor> {
+        let mut dy = pad::cut_gradient(rec, dpicture, 0, acts.uncut)?;
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            let (x, y) = (acts.inputs[index], (index + 1 < LAYERS.len()).then(|| acts.output(index)));
+            layer.backward_parameters(rec, x, dy, y)?;
+            if index == 0 {
+                break;
+            }
+            let [_, _, height, width] = x.shape.nchw("AdaIN decoder", "x")?;
+            dy = layer.backward(rec, dy, y, [height, width])?;
+        }
+        Ok(dy)
+    }
+
+    /// The same, down to the gradient to the features.
+    pub fn backward(&self, rec: &mut Recorder, acts: &Activations, dpicture: Tensor) -> Result<Tensor> {
+        let dy = self.backward_parameters(rec, acts, dpicture)?;
+        let [_, _, height, width] = acts.inputs[0].shape.nchw("AdaIN decoder", "features")?;
+        self.layers[0].backward(rec, dy, Some(acts.output(0)), [height, width])
+    }
+
+    /// What is learned, in the order of the net; nothing if it is frozen.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.layers.iter().flat_map(ConvLayer::parameters).collect()
+    }
+
+    /// Records the packing of trained weights for the kernels: due whenever they have changed.
+    pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
+        self.layers.iter().try_for_each(|layer| layer.repack(rec))
+    }
+
+    /// The weights as they stand.
+    pub fn weights(&self) -> Result<Weights> {
+        let mut weights = self.weights.clone();
+        let values = self.parameters().into_iter().map(|parameter| parameter.value);
+        for (value, tensor) in values.zip(weights.convolutions.iter_mut().flatten()) {
+            tensor.data = value.read()?;
+        }
+        Ok(weights)
+    }
+}

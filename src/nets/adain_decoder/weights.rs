@@ -1,0 +1,112 @@
+//! The decoder's weights on the host, and where a file keeps them.
+
+use crate::io::{DType, HostTensor, WeightFile};
+use crate::ops::conv2d::{Conv2d, Padding};
+use crate::ops::pad::Border;
+use crate::random::Random;
+use crate::{Error, Result};
+
+/// Name of each convolution, whether it reads its input twice as large, and the channels of its output over c.
+pub(super) const LAYERS: [(&str, bool, usize); 9] = [
+    ("d4_1", false, 4),
+    ("d3_4", true, 4),
+    ("d3_3", false, 4),
+    ("d3_2", false, 4),
+    ("d3_1", false, 2),
+    ("d2_2", true, 2),
+    ("d2_1", false, 1),
+    ("d1_2", true, 1),
+    ("d1_1", false, 0),
+];
+
+/// The decoder's weights on the host.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Weights `[M, C, 3, 3]` and bias `[M]` of the nine convolutions, deep to shallow.
+    pub convolutions: Vec<[HostTensor; 2]>,
+}
+
+impl Weights {
+    /// Finds the convolutions by name, `d4_1.weight` to `d1_1.weight`, or, in files of a PyTorch `Sequential`, by the order
+    /// of their numbers.
+    ///
+    /// # Errors
+    /// A file that is not such a decoder, naming the tensor.
+    pub fn of(file: &WeightFile) -> Result<Self> {
+        let wrong = |reason: String| {
+            let way_out = "use an AdaIN decoder (`impasto weights inspect` lists what is in this one)";
+            Error::weights(&file.path, format!("{reason}; {way_out}"))
+        };
+        let mut stems: Vec<String> = LAYERS.iter().map(|(name, ..)| name.to_string()).collect();
+        if file.get("d4_1.weight").is_none() {
+            let number = |name: &str| name.strip_suffix(".weight")?.parse::<usize>().ok();
+            let mut numbers: Vec<usize> = file.tensors.iter().filter_map(|(name, _)| number(name)).collect();
+            numbers.sort_unstable();
+            if numbers.len() != LAYERS.len() {
+                return Err(wrong("has neither d4_1.weight nor nine numbered convolutions".into()));
+            }
+            stems = numbers.iter().map(usize::to_string).collect();
+        }
+        let mut convolutions: Vec<[HostTensor; 2]> = Vec::new();
+        for (stem, (layer, ..)) in stems.iter().zip(LAYERS) {
+            let find = |kind: &str| {
+                let name = format!("{stem}.{kind}");
+                file.get(&name).cloned().ok_or_else(|| wrong(format!("lacks the tensor {name}")))
+            };
+            let (weight, bias) = (find("weight")?, find("bias")?);
+            let read = match convolutions.last() {
+                Some([before, _]) => before.shape[0],
+                None => weight.shape.get(1).copied().unwrap_or(0),
+            };
+            let made = if layer == "d1_1" { 3 } else { weight.shape.first().copied().unwrap_or(0) };
+            if weight.shape != [made, read, 3, 3] || bias.shape != [made] || made * read == 0 {
+                let got = format!("{:?} and {:?}", weight.shape, bias.shape);
+                let reason = format!("{stem} must have shapes [{made}, {read}, 3, 3] and [{made}], got {got}");
+                return Err(wrong(reason));
+            }
+            convolutions.push([weight, bias]);
+        }
+        Ok(Weights { convolutions })
+    }
+
+    /// A decoder to be trained, seeded, for an encoder with `channels` at relu4_1.
+    pub fn random(channels: usize, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut read = channels;
+        let convolutions = LAYERS.map(|(_, _, factor)| {
+            let made = if factor == 0 { 3 } else { (channels * factor / 8).max(1) };
+            let last = factor == 0;
+            // Past a ReLU half the energy is gone; the last layer starts as a nearly grey picture.
+            let deviation = if last { 0.1 } else { 1.0 } * (2.0 / (9 * read) as f32).sqrt();
+            let weight = (0..made * read * 9).map(|_| deviation * random.normal()).collect();
+            let bias = vec![if last { 0.5 } else { 0.0 }; made];
+            let tensor = |shape: &[usize], data| HostTensor { shape: shape.to_vec(), dtype: DType::F32, data };
+            let pair = [tensor(&[made, read, 3, 3], weight), tensor(&[made], bias)];
+            read = made;
+            pair
+        });
+        Weights { convolutions: convolutions.to_vec() }
+    }
+
+    /// Channels of the features that it reads.
+    pub fn channels(&self) -> usize {
+        self.convolutions[0][0].shape[1]
+    }
+
+    /// Names and shapes of the convolutions.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&'static str, Conv2d)> {
+        LAYERS.iter().zip(&self.convolutions).map(|(&(name, upsample, factor), [weight, _])| {
+            let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
+            let padding = Padding::Same(Border::Reflect);
+            (name, Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample, relu: factor > 0 })
+        })
+    }
+
+    /// Names (`d4_1.weight`, ...) and tensors, as a file stores them.
+    pub fn tensors(&self) -> Vec<(String, HostTensor)> {
+        let named = |((stem, ..), [weight, bias]): (&(&str, bool, usize), &[HostTensor; 2])| {
+            [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]
+        };
+        LAYERS.iter().zip(&self.convolutions).flat_map(named).collect()
+    }
+}

@@ -1,0 +1,294 @@
+//! AdaIN at work (arXiv:1703.06868): any photo in any style, in one pass of encoder and decoder.
+//!
+//! ```text
+//! y = g(Σ_k m_k t_k + (1 − Σ_k m_k) f(c))        t_k = AdaIN(f(c), s_k) = σ_k (f(c) − μ(f(c)))/σ(f(c)) + μ_k
+//! ```
+//! m_k is region k's mask, at the features' size. One mask of the same value everywhere is the paper's α. t_k is linear in a
+//! style's means and deviations, so several styles are mixed by mixing those.
+
+use crate::gpu::{DeviceTensor, Memory, Recorder, Tensor};
+use crate::io::{DType, HostTensor, Picture, WeightFile};
+use crate::nets::programs::{Painting, Programs};
+use crate::nets::{AdainDecoder, Tap, Vgg19};
+use crate::ops::norm::{Affine, Norm, Over};
+use crate::ops::{mean_std, regions, vector};
+use crate::{Error, Result, loss};
+
+/// Where the encoder ends and the decoder begins: relu4_1.
+pub(crate) fn deepest() -> Tap {
+    Tap::style().last().expect("four taps")
+}
+
+/// AdaIN of `content` (`[N, C, h, w]`) to the means and deviations of a style, `[N, C]` or `[C]`.
+pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Tensor; 2]) -> Result<Tensor> {
+    let affine = Affine { gamma: deviation, beta: mean };
+    Ok(Norm { over: Over::Instance, relu: false }.forward(rec, content, affine)?.0)
+}
+
+/// All that AdaIN knows of a style: the mean and the deviation of each channel at relu4_1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Style {
+    /// [`Vgg19::fingerprint`] of the net that measured.
+    pub encoder: String,
+    /// Means.
+    pub mean: Vec<f32>,
+    /// Deviations.
+    pub deviation: Vec<f32>,
+}
+
+/// Names of the tensors and the metadata of a style's file.
+const FILE: [&str; 3] = ["mean", "deviation", "encoder"];
+
+impl Style {
+    /// Several styles as one: their sum by `weights`, which are taken relative to their own sum.
+    ///
+    /// # Errors
+    /// No style; weights below 0, that are not finite, or all 0; styles that different encoders measured.
+    pub fn mix(styles: &[(Style, f32)]) -> Result<Style> {
+        let refuse = |argument, expected: &str, got: String| Err(Error::argument("styles", argument, expected, got));
+        let Some((first, _)) = styles.first() else { return refuse("styles", "at least one", "none".into()) };
+        let total: f64 = styles.iter().map(|(_, weight)| f64::from(*weight)).sum();
+        if !styles.iter().all(|(_, weight)| *weight >= 0.0) || !(total > 0.0 && total.is_finite()) {
+            let weights: Vec<_> = styles.iter().map(|(_, weight)| weight.to_string()).collect();
+            return refuse("weights", "numbers from 0 up, not all of them 0", weights.join(", "));
+        }
+        let mut mixed =
+            Style { mean: vec![0.0; first.mean.len()], deviation: vec![0.0; first.mean.len()], ..first.clone() };
+        for (style, weight) in styles {
+            if style.encoder != first.encoder {
+                return refuse(
+                    "styles",
+                    &format!("all of encoder {}", short(&first.encoder)),
+                    short(&style.encoder).into(),
+                );
+            }
+            let share = (f64::from(*weight) / total) as f32;
+            mixed.mean.iter_mut().zip(&style.mean).for_each(|(sum, value)| *sum += share * value);
+            mixed.deviation.iter_mut().zip(&style.deviation).for_each(|(sum, value)| *sum += share * value);
+        }
+        Ok(mixed)
+    }
+
+    /// The style that a file keeps.
+    ///
+    /// # Errors
+    /// A file that is not a style.
+    pub fn of(file: &WeightFile) -> Result<Self> {
+        let wrong = |reason: String| {
+            Error::weights(&file.path, format!("{reason}; `impasto style save PICTURE -o FILE` writes a style"))
+        };
+        let values = |name: &str| match file.get(name) {
+            Some(tensor) if tensor.shape.len() == 1 && !tensor.data.is_empty() => Ok(tensor.data.clone()),
+            _ => Err(wrong(format!("lacks the tensor {name} of one dimension"))),
+        };
+        let (mean, deviation) = (values(FILE[0])?, values(FILE[1])?);
+        let encoder = file.metadata.get(FILE[2]).cloned().ok_or_else(|| wrong("does not name its encoder".into()))?;
+        if mean.len() != deviation.len() || !mean.iter().chain(&deviation).all(|value| value.is_finite()) {
+            return Err(wrong("has means and deviations that do not fit, or are not finite".into()));
+        }
+        Ok(Style { encoder, mean, deviation })
+    }
+
+    /// Writes it as a file of a few KB, with what else is to be said of it.
+    pub fn save(&self, path: &std::path::Path, notes: &[(&str, String)]) -> Result<()> {
+        let tensor = |data: &Vec<f32>| HostTensor::new(&[data.len()], data.clone());
+        let tensors = [(FILE[0].to_string(), tensor(&self.mean)?), (FILE[1].to_string(), tensor(&self.deviation)?)];
+        let mut metadata: std::collections::BTreeMap<_, _> =
+            notes.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+        metadata.insert(FILE[2].to_string(), self.encoder.clone());
+        WeightFile::save(path, DType::F32, &tensors, &metadata)
+    }
+}
+
+/// The beginning of a fingerprint, for messages.
+fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..12).unwrap_or(fingerprint)
+}
+
+/// A style and where it goes.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// The style.
+    pub style: Style,
+    /// How much of it there is at each pixel, 0..1, as a picture whose first channel counts; `None`: all of it, everywhere.
+    /// Of any size.
+    pub mask: Option<Picture>,
+    /// What the mask is multiplied with, 0..1: the paper's α.
+    pub strength: f32,
+}
+
+impl From<Style> for Region {
+    fn from(style: Style) -> Self {
+        Region { style, mask: None, strength: 1.0 }
+    }
+}
+
+impl Region {
+    /// Its mask for features of `[height, width]`, times its strength.
+    fn shares(&self, [height, width]: [usize; 2]) -> Vec<f32> {
+        let count = height * width;
+        match &self.mask {
+            None => vec![self.strength; count],
+            Some(mask) => mask.resize(width, height).rgb[..count]
+                .iter()
+                .map(|value| self.strength * value.clamp(0.0, 1.0))
+                .collect(),
+        }
+    }
+}
+
+/// What a program reads beside the photo.
+struct Inputs {
+    /// The share of the photo's own features, `[h, w]`.
+    rest: DeviceTensor,
+    /// Mean, deviation and mask of each region.
+    regions: Vec<[DeviceTensor; 3]>,
+}
+
+/// Paints; the programs of the last few sizes are kept.
+pub struct AdainPainter<'a> {
+    encoder: &'a Vgg19,
+    decoder: AdainDecoder,
+    programs: Programs<([usize; 4], usize), Inputs>,
+}
+
+/// Records `count` regions on photos of `shape`.
+fn record(
+    encoder: &Vgg19,
+    decoder: &AdainDecoder,
+    shape: [usize; 4],
+    count: usize,
+) -> Result<(Recorder, [DeviceTensor; 2], Inputs)> {
+    let context = encoder.context();
+    let [photo, painted] = ["photo", "painted"].map(|name| DeviceTensor::new(context, name, shape));
+    let mut rec = Recorder::new(context);
+    let x = rec.pin(&photo);
+    let content = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+    let [_, channels, height, width] = content.shape.nchw("AdaIN", "content")?;
+    let mask = |name: &str| DeviceTensor::new(context, name, [height, width]);
+    let target = rec.transient("target", content.shape);
+    vector::fill(&mut rec, target, 0.0)?;
+    let rest = mask("share of the photo");
+    let share = rec.pin(&rest);
+    regions::add(&mut rec, content, share, target)?;
+    let mut inputs = Inputs { rest, regions: Vec::new() };
+    for _ in 0..count {
+        let [mean, deviation] = ["mean", "deviation"].map(|name| DeviceTensor::new(context, name, [channels]));
+        let tensors = [mean, deviation, mask("mask")];
+        let [mean, deviation, share] = tensors.each_ref().map(|tensor| rec.pin(tensor));
+        let adapted = adapt(&mut rec, content, [mean, deviation])?;
+        regions::add(&mut rec, adapted, share, target)?;
+        inputs.regions.push(tensors);
+    }
+    let y = decoder.forward(&mut rec, target, [shape[2], shape[3]])?.picture;
+    let into = rec.pin(&painted);
+    vector::copy(&mut rec, y, into)?;
+    Ok((rec, [photo, painted], inputs))
+}
+
+impl<'a> AdainPainter<'a> {
+    /// Paints with that pair.
+    ///
+    /// # Errors
+    /// A decoder whose channels are not the encoder's.
+    pub fn new(encoder: &'a Vgg19, decoder: AdainDecoder) -> Result<Self> {
+        let channels = encoder.channels(deepest())?;
+        if decoder.channels() != channels {
+            let expected = format!("one for the encoder's {channels} channels");
+            return Err(Error::argument("AdaIN", "decoder", expected, decoder.channels()));
+        }
+        Ok(AdainPainter { encoder, decoder, programs: Programs::new() })
+    }
+
+    /// The shortest side of a photo or a style picture, in pixels.
+    pub fn least_side(&self) -> usize {
+        self.encoder.least_side(deepest())
+    }
+
+    /// The style of a picture (RGB 0..1).
+    ///
+    /// # Errors
+    /// A picture too small for the encoder or too large for the device; values that are not finite.
+    pub fn style(&self, picture: &Picture) -> Result<Style> {
+        let context = self.encoder.context();
+        let shape = [1, 3, picture.height, picture.width];
+        let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
+        let mut rec = Recorder::new(context);
+        let x = rec.pin(&input);
+        let features = self.encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+        let (mean, deviation) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
+        let results = [mean, deviation].map(|symbol| (symbol, DeviceTensor::new(context, "statistics", symbol.shape)));
+        for (symbol, tensor) in &results {
+            let into = rec.pin(tensor);
+            vector::copy(&mut rec, *symbol, into)?;
+        }
+        rec.finish()?.run()?;
+        let [mean, deviation] = results.map(|(_, tensor)| tensor.read());
+        let style = Style { encoder: self.encoder.fingerprint().into(), mean: mean?, deviation: deviation? };
+        if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
+            let help = "check the picture and the encoder's file (`impasto weights inspect`)".into();
+            return Err(Error::NonFinite { what: "the style".into(), place: "its statistics".into(), help });
+        }
+        Ok(style)
+    }
+
+    /// What a photo of that size in so many regions will take on the device; an error if it cannot be done. Allocates
+    /// nothing.
+    pub fn plan(&self, width: usize, height: usize, regions: usize) -> Result<Memory> {
+        record(self.encoder, &self.decoder, [1, 3, height, width], regions)?.0.memory()
+    }
+
+    /// `photo` (RGB 0..1) in the styles of `regions`, of the same size, 0..1; its alpha is kept. Where masks overlap to more
+    /// than 1 they are scaled down to it; where they leave something, the photo's own features fill it.
+    ///
+    /// # Errors
+    /// No region, a style of another encoder, a strength outside 0..=1; a photo too small for the encoder or too large for
+    /// the device; values that are not finite, named with the first dispatch that made them.
+    pub fn paint(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
+        let refuse = |argument, expected: &str, got: String| Err(Error::argument("AdaIN", argument, expected, got));
+        if regions.is_empty() {
+            return refuse("regions", "at least one", "none".into());
+        }
+        for region in regions {
+            if !(0.0..=1.0).contains(&region.strength) {
+                return refuse("alpha", "0 to 1", region.strength.to_string());
+            }
+            if region.style.encoder != self.encoder.fingerprint() {
+                let expected = format!("one measured by the encoder in use, {}", short(self.encoder.fingerprint()));
+                let got = format!("one by encoder {}: save it anew from its picture", short(&region.style.encoder));
+                return refuse("style", &expected, got);
+            }
+        }
+        let shape = [1, 3, photo.height, photo.width];
+        let AdainPainter { encoder, decoder, programs } = self;
+        let painting = programs.get((shape, regions.len()), || {
+            let (rec, [photo, painted], inputs) = record(encoder, decoder, shape, regions.len())?;
+            Ok(Painting { program: rec.finish()?, photo, painted, inputs })
+        })?;
+        let Inputs { rest, regions: tensors } = &painting.inputs;
+        let size = [rest.shape().dims()[0], rest.shape().dims()[1]];
+        let mut masks: Vec<_> = regions.iter().map(|region| region.shares(size)).collect();
+        let remainder = settle(&mut masks);
+        rest.write(&remainder)?;
+        for ((region, mask), [mean, deviation, share]) in regions.iter().zip(&masks).zip(tensors) {
+            mean.write(&region.style.mean)?;
+            deviation.write(&region.style.deviation)?;
+            share.write(mask)?;
+        }
+        painting.run(photo)
+    }
+}
+
+/// Scales masks down to a sum of 1 where they exceed it, and gives what they leave.
+fn settle(masks: &mut [Vec<f32>]) -> Vec<f32> {
+    let pixels = masks.first().map_or(0, Vec::len);
+    let mut rest = Vec::with_capacity(pixels);
+    for pixel in 0..pixels {
+        let sum: f32 = masks.iter().map(|mask| mask[pixel]).sum();
+        if sum > 1.0 {
+            masks.iter_mut().for_each(|mask| mask[pixel] /= sum);
+        }
+        rest.push((1.0 - sum).max(0.0));
+    }
+    rest
+}

@@ -1,0 +1,62 @@
+//! Programs that paint, one for each size of picture, and how their pictures are read.
+
+use crate::gpu::{DeviceTensor, Program};
+use crate::io::Picture;
+use crate::{Error, Result};
+
+/// A recorded program and the tensors it reads and writes.
+pub(super) struct Painting<I> {
+    pub program: Program,
+    /// `[1, 3, H, W]`.
+    pub photo: DeviceTensor,
+    /// `[1, 3, H, W]`.
+    pub painted: DeviceTensor,
+    /// What else it reads.
+    pub inputs: I,
+}
+
+impl<I> Painting<I> {
+    /// Paints `photo` (RGB 0..1): 0..1, its alpha kept.
+    ///
+    /// # Errors
+    /// Values that are not finite, named with the first dispatch that made them.
+    pub fn run(&self, photo: &Picture) -> Result<Picture> {
+        self.photo.write(&photo.rgb)?;
+        self.program.submit()?;
+        let mut rgb = self.painted.read()?;
+        if !rgb.iter().all(|value| value.is_finite()) {
+            let place = self.program.find_non_finite()?.unwrap_or_else(|| "the picture".into());
+            let help = "check the weight file (`impasto weights inspect`)".into();
+            return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
+        }
+        rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+        let mut painted = Picture::from_rgb(photo.width, photo.height, rgb)?;
+        painted.alpha = photo.alpha.clone();
+        Ok(painted)
+    }
+}
+
+/// The last few programs by what they were recorded for; the one used last comes first.
+pub(super) struct Programs<K, I>(Vec<(K, Painting<I>)>);
+
+/// Programs that are kept.
+const KEPT: usize = 4;
+
+impl<K: PartialEq, I> Programs<K, I> {
+    pub fn new() -> Self {
+        Programs(Vec::new())
+    }
+
+    /// The program for `key`, recorded if it is not there.
+    pub fn get(&mut self, key: K, record: impl FnOnce() -> Result<Painting<I>>) -> Result<&Painting<I>> {
+        match self.0.iter().position(|(known, _)| *known == key) {
+            Some(index) => self.0[..=index].rotate_right(1),
+            None => {
+                let painting = record()?;
+                self.0.truncate(KEPT - 1);
+                self.0.insert(0, (key, painting));
+            }
+        }
+        Ok(&self.0[0].1)
+    }
+}

@@ -1,0 +1,195 @@
+//! AdaIN's decoder (arXiv:1703.06868): a net that paints any photo in any style, trained once on photos and paintings.
+//!
+//! With f the encoder to relu4_1, F_t its taps, g the decoder, c a photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(t), the
+//! loss is, means over elements throughout (equations 11 to 13 of the paper),
+//!
+//! ```text
+//! L = a |f(y) − t|² + b Σ_t (|μ(F_t(y)) − μ(F_t(s))|² + |σ(F_t(y)) − σ(F_t(s))|²) + v TV(y)/(3HW) + i |g(f(c)) − c|²
+//! ```
+//! The last term is no part of the paper's: where content and style are the same, the picture is to come back.
+
+use serde::Serialize;
+
+use crate::gpu::{Recorder, Tensor};
+use crate::io::Picture;
+use crate::nets::adain_decoder::Weights;
+use crate::nets::adain_painter::{adapt, deepest};
+use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
+use crate::ops::square_loss::{self, Weight};
+use crate::ops::{mean_std, total_variation, vector};
+use crate::optim::Parameter;
+use crate::train::{Crops, Folder, Lesson, Loader};
+use crate::{Error, Result, loss};
+
+/// What can be chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    /// How photos are cut out.
+    pub crops: Crops,
+    /// How paintings are cut out, of the same size; smaller shares give strokes of more sizes.
+    pub style_crops: Crops,
+    /// Weight a of the content loss.
+    pub content_weight: f32,
+    /// Weight b of the style loss.
+    pub style_weight: f32,
+    /// Weight v of the total variation.
+    pub tv_weight: f32,
+    /// Weight i of giving a photo back that is its own style.
+    pub identity_weight: f32,
+    /// Seed of the pictures that samples are painted of.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let crops = Crops { size: 256, share: [0.5, 1.0], flip: true };
+        Settings {
+            style_crops: Crops { share: [0.25, 1.0], ..crops.clone() },
+            crops,
+            content_weight: 1.0,
+            style_weight: 10.0,
+            tv_weight: 0.0,
+            identity_weight: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+/// The lesson: encoder and decoder on the device.
+pub struct Adain {
+    settings: Settings,
+    photos: Folder,
+    paintings: Folder,
+    encoder: Vgg19,
+    decoder: AdainDecoder,
+    /// Photos and paintings that samples are painted of.
+    samples: [Vec<Picture>; 2],
+}
+
+/// Rows and columns of a sample.
+const SAMPLES: usize = 3;
+
+impl Adain {
+    /// A decoder that starts as `weights` and learns to paint `photos` like `paintings`, by the features of `encoder`.
+    ///
+    /// # Errors
+    /// An encoder that does not reach relu4_1, or has not the decoder's channels there; crops too small for it.
+    pub fn new(encoder: Vgg19, weights: Weights, [photos, paintings]: [Folder; 2], settings: Settings) -> Result<Self> {
+        let channels = encoder.channels(deepest())?;
+        if weights.channels() != channels {
+            let expected = format!("a decoder of {channels} channels, as the encoder has them");
+            return Err(Error::argument("train adain", "--init", expected, weights.channels()));
+        }
+        let least = encoder.least_side(deepest());
+        if settings.crops.size < least {
+            let expected = format!("at least {least} px");
+            return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
+        }
+        let size = settings.crops.size;
+        let pick = |folder: &Folder, crops: &Crops| -> Result<Vec<Picture>> {
+            let mut loader = Loader::start(folder.clone(), crops.clone(), settings.seed ^ 0xca11, 0, 1)?;
+            (0..SAMPLES).map(|_| Picture::from_rgb(size, size, loader.next()?)).collect()
+        };
+        let samples = [pick(&photos, &settings.crops)?, pick(&paintings, &settings.style_crops)?];
+        let decoder = AdainDecoder::trainable(encoder.context(), weights)?;
+        Ok(Adain { settings, photos, paintings, encoder, decoder, samples })
+    }
+
+    /// The decoder as it stands.
+    pub fn weights(&self) -> Result<Weights> {
+        self.decoder.weights()
+    }
+}
+
+impl Lesson for Adain {
+    fn streams(&self) -> Vec<(Folder, Crops)> {
+        let Settings { crops, style_crops, .. } = &self.settings;
+        vec![(self.photos.clone(), crops.clone()), (self.paintings.clone(), style_crops.clone())]
+    }
+
+    fn terms(&self) -> Vec<String> {
+        let mut terms = vec!["content".to_string()];
+        terms.extend(Tap::style().flat_map(|tap| ["means", "deviations"].map(|kind| format!("{kind} {tap}"))));
+        let optional =
+            [("total variation", self.settings.tv_weight), ("identity", self.settings.identity_weight)].into_iter();
+        terms.extend(optional.filter(|(_, weight)| *weight > 0.0).map(|(name, _)| name.to_string()));
+        terms
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.decoder.parameters()
+    }
+
+    fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
+        let [photos, paintings] = [pictures[0], pictures[1]];
+        let [_, _, height, width] = photos.shape.nchw("train adain", "photos")?;
+        let mean = |tensor: Tensor, weight: f32| share * weight / tensor.shape.count() as f32;
+        let content = self.encoder.forward(rec, photos, deepest())?.at(deepest())?;
+        let style = self.encoder.forward(rec, paintings, deepest())?;
+        let targets = Tap::style().map(|tap| {
+            let features = style.at(tap)?;
+            Ok((tap, mean_std::forward(rec, features, loss::EPSILON)?))
+        });
+        let targets = targets.collect::<Result<Vec<_>>>()?;
+        let (_, (style_mean, style_deviation)) = targets[targets.len() - 1];
+        let target = adapt(rec, content, [style_mean, style_deviation])?;
+        let painted = self.decoder.forward(rec, target, [height, width])?;
+        let y = painted.picture;
+        let activations = self.encoder.forward(rec, y, deepest())?;
+        let features = activations.at(deepest())?;
+        let weight = Weight::new(rec, mean(features, self.settings.content_weight));
+        let mut gradients = vec![(deepest(), loss::content(rec, features, target, weight, losses, 0)?)];
+        for (index, &(tap, target)) in targets.iter().enumerate() {
+            let weight = Weight::new(rec, mean(target.0, self.settings.style_weight));
+            let slots = [1 + 2 * index, 2 + 2 * index];
+            let features = activations.at(tap)?;
+            gradients.push((tap, loss::mean_std_style(rec, features, target, weight, losses, slots)?));
+        }
+        let mut dy = self.encoder.backward(rec, &activations, &gradients)?;
+        let mut slots = 1 + 2 * targets.len()..;
+        if self.settings.tv_weight > 0.0 {
+            let weight = mean(y, self.settings.tv_weight);
+            total_variation::forward(rec, y, weight, losses, slots.next().expect("endless"))?;
+            let smoothing = total_variation::backward(rec, y, weight)?;
+            dy = vector::add(rec, dy, smoothing)?;
+        }
+        self.decoder.backward_parameters(rec, &painted, dy)?;
+        if self.settings.identity_weight > 0.0 {
+            let same = self.decoder.forward(rec, content, [height, width])?;
+            let weight = Weight::new(rec, mean(photos, self.settings.identity_weight));
+            square_loss::forward(rec, same.picture, photos, weight, losses, slots.next().expect("endless"))?;
+            let dsame = square_loss::backward(rec, same.picture, photos, weight)?;
+            self.decoder.backward_parameters(rec, &same, dsame)?;
+        }
+        Ok(())
+    }
+
+    fn refresh(&self, rec: &mut Recorder) -> Result<()> {
+        self.decoder.repack(rec)
+    }
+
+    /// Photos down the left, paintings along the top, each photo in each painting's style.
+    fn sample(&self) -> Result<Picture> {
+        let decoder = AdainDecoder::new(self.encoder.context(), self.decoder.weights()?)?;
+        let mut painter = AdainPainter::new(&self.encoder, decoder)?;
+        let size = self.settings.crops.size;
+        let mut sheet = Picture::new((SAMPLES + 1) * size, (SAMPLES + 1) * size);
+        let [photos, paintings] = &self.samples;
+        for (column, painting) in (1..).zip(paintings) {
+            sheet.paste(painting, [column * size, 0]);
+            let style = painter.style(painting)?;
+            for (row, photo) in (1..).zip(photos) {
+                sheet.paste(photo, [0, row * size]);
+                sheet.paste(&painter.paint(photo, &[style.clone().into()])?, [column * size, row * size]);
+            }
+        }
+        Ok(sheet)
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({
+            "adain": &self.settings, "channels": self.decoder.channels(), "pictures": self.photos.len(),
+            "paintings": self.paintings.len(),
+        })
+    }
+}

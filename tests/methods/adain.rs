@@ -1,0 +1,230 @@
+//! AdaIN against PyTorch: the loss, the decoder's gradients, ten steps of training, and the pictures it paints.
+
+use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::io::{Picture, WeightFile};
+use impasto::nets::adain_decoder::Weights;
+use impasto::nets::adain_painter::{Region, Style};
+use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+use impasto::ops::pool::Kind;
+use impasto::optim::{AdamOptions, ParameterAdam};
+use impasto::train::adain::{Adain, Settings};
+use impasto::train::{Crops, Folder, Lesson};
+
+use crate::reference::{Array, compare};
+use crate::{array, context, contexts, device, fixture};
+
+fn file() -> WeightFile {
+    fixture("adain.safetensors")
+}
+
+/// A folder with one picture, for a lesson that is given its pictures by the test.
+fn folder() -> (tempfile::TempDir, Folder) {
+    let dir = tempfile::tempdir().unwrap();
+    Picture::new(64, 64).save(&dir.path().join("1.png")).unwrap();
+    let folder = Folder::scan(&[dir.path().to_path_buf()]).unwrap();
+    (dir, folder)
+}
+
+fn settings(file: &WeightFile) -> Settings {
+    let weight = |name: &str| file.metadata[name].parse().unwrap();
+    let crops = Crops { size: 32, share: [0.5, 1.0], flip: false };
+    Settings {
+        style_crops: crops.clone(),
+        crops,
+        content_weight: weight("content"),
+        style_weight: weight("style"),
+        tv_weight: weight("tv"),
+        identity_weight: weight("identity"),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn ten_steps_of_training_agree_with_pytorch() {
+    let file = file();
+    for context in contexts() {
+        let (_dir, folder) = folder();
+        let encoder = Vgg19::load(context, &file, Kind::Max).unwrap();
+        let lesson =
+            Adain::new(encoder, Weights::of(&file).unwrap(), [folder.clone(), folder], settings(&file)).unwrap();
+        let [photos, paintings] = ["photos", "paintings"].map(|name| device(context, &array(&file, name)));
+        let losses = DeviceTensor::new(context, "losses", [lesson.terms().len()]);
+        let mut rec = Recorder::new(context);
+        let (pictures, into) = ([rec.pin(&photos), rec.pin(&paintings)], rec.pin(&losses));
+        lesson.record(&mut rec, &pictures, into, 1.0).unwrap();
+        let pass = rec.finish().unwrap();
+        let mut adam = ParameterAdam::new(context, &lesson.parameters(), AdamOptions::default()).unwrap();
+        let mut rec = Recorder::new(context);
+        adam.record(&mut rec).unwrap();
+        lesson.refresh(&mut rec).unwrap();
+        let update = rec.finish().unwrap();
+        let mut got = Vec::new();
+        for step in 1..=10 {
+            pass.run().unwrap();
+            got.push(losses.read().unwrap().iter().sum::<f32>());
+            if step == 1 {
+                let parameters = lesson.parameters();
+                assert_eq!(parameters.len(), 18);
+                for parameter in parameters {
+                    let name = format!("gradient.{}", parameter.name);
+                    let gradient = parameter.gradient.read().unwrap();
+                    compare(&gradient, &array(&file, &name), 1e-3)
+                        .unwrap_or_else(|e| panic!("{:?}, {name}: {e}", context.class()));
+                }
+            }
+            adam.set(&update, step, 1e-3);
+            update.run().unwrap();
+        }
+        compare(&got, &array(&file, "losses"), 1e-3).unwrap_or_else(|e| panic!("{:?}: {e}", context.class()));
+    }
+}
+
+/// The first `[3, H, W]` of a stack of pictures.
+fn picture(stack: &Array, index: usize) -> Picture {
+    let [_, _, height, width] = stack.dims();
+    let count = 3 * height * width;
+    Picture::from_rgb(width, height, stack.to_f32()[index * count..][..count].to_vec()).unwrap()
+}
+
+fn assert_painted(painted: &Picture, file: &WeightFile, name: &str) {
+    let expected = array(file, name);
+    let count = painted.rgb.len();
+    let clamped: Vec<f32> = expected.to_f32()[..count].iter().map(|v| v.clamp(0.0, 1.0)).collect();
+    compare(&painted.rgb, &Array::from_f32(&[count], &clamped), 1e-3).unwrap_or_else(|e| panic!("{name}: {e}"));
+}
+
+struct Scene {
+    file: WeightFile,
+    encoder: Vgg19,
+    photo: Picture,
+    paintings: [Picture; 2],
+}
+
+impl Scene {
+    fn new(context: &impasto::gpu::Context) -> Self {
+        let file = file();
+        let encoder = Vgg19::load(context, &file, Kind::Max).unwrap();
+        let [photos, paintings] = ["photos", "paintings"].map(|name| array(&file, name));
+        Scene { encoder, photo: picture(&photos, 0), paintings: [0, 1].map(|i| picture(&paintings, i)), file }
+    }
+
+    fn painter(&self) -> AdainPainter<'_> {
+        let decoder = AdainDecoder::new(self.encoder.context(), Weights::of(&self.file).unwrap()).unwrap();
+        AdainPainter::new(&self.encoder, decoder).unwrap()
+    }
+}
+
+/// As PyTorch paints: plain, half of it (alpha), two styles mixed, through a mask.
+#[test]
+fn pictures_agree_with_pytorch() {
+    for context in contexts() {
+        let scene = Scene::new(context);
+        let mut painter = scene.painter();
+        let [first, second] = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
+        let mut paint = |regions: &[Region]| painter.paint(&scene.photo, regions).unwrap();
+        assert_painted(&paint(&[first.clone().into()]), &scene.file, "y");
+        let half = Region { strength: 0.5, ..second.clone().into() };
+        assert_painted(&paint(&[half]), &scene.file, "half");
+        let mixed = Style::mix(&[(first.clone(), 1.0), (second, 2.0)]).unwrap();
+        assert_painted(&paint(&[mixed.into()]), &scene.file, "mixed");
+        // A mask of the features' own size, 35 px wide: 5.
+        let mut mask = Picture::new(5, 3);
+        mask.rgb.iter_mut().enumerate().for_each(|(at, value)| *value = 1.0 - (at % 5) as f32 / 4.0);
+        assert_painted(&paint(&[Region { mask: Some(mask), ..first.into() }]), &scene.file, "masked");
+    }
+}
+
+#[test]
+fn controls_meet_at_their_ends() {
+    let scene = Scene::new(context());
+    let mut painter = scene.painter();
+    let [first, second] = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
+    let own = painter.style(&scene.photo).unwrap();
+    let mut paint = |regions: &[Region]| painter.paint(&scene.photo, regions).unwrap();
+    let close = |a: &Picture, b: &Picture| a.rgb.iter().zip(&b.rgb).all(|(a, b)| (a - b).abs() < 1e-4);
+    let plain = paint(&[first.clone().into()]);
+    let other = paint(&[second.clone().into()]);
+    assert!(!close(&plain, &other), "the style changes the picture");
+    // Alpha 0 is the reconstruction: the photo's features through the decoder, as its own style gives them.
+    let nothing = paint(&[Region { strength: 0.0, ..first.clone().into() }]);
+    assert!(close(&nothing, &paint(&[own.into()])) && !close(&nothing, &plain));
+    // Weights 1 and 0 are the one style.
+    let mixed = Style::mix(&[(first.clone(), 1.0), (second.clone(), 0.0)]).unwrap();
+    assert_eq!(paint(&[mixed.into()]), plain);
+    // A white mask is none, a black one leaves the photo.
+    let mask = |value: f32| {
+        let mut mask = Picture::new(7, 9);
+        mask.rgb.fill(value);
+        Some(mask)
+    };
+    assert!(close(&paint(&[Region { mask: mask(1.0), ..first.clone().into() }]), &plain));
+    assert!(close(&paint(&[Region { mask: mask(0.0), ..first.clone().into() }]), &nothing));
+    // Two regions that cover each other share the place.
+    let [a, b] = [first, second].map(|style| Region { mask: mask(1.0), ..style.into() });
+    let halves = Style::mix(&[(a.style.clone(), 1.0), (b.style.clone(), 1.0)]).unwrap();
+    assert!(close(&paint(&[a, b]), &paint(&[halves.into()])));
+}
+
+#[test]
+fn a_saved_style_gives_the_same_bits() {
+    let scene = Scene::new(context());
+    let mut painter = scene.painter();
+    let style = painter.style(&scene.paintings[0]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.style");
+    style.save(&path, &[("picture", "a".into())]).unwrap();
+    let loaded = Style::of(&WeightFile::load(&path).unwrap()).unwrap();
+    assert_eq!(loaded, style);
+    let [a, b] = [style, loaded].map(|style| painter.paint(&scene.photo, &[style.into()]).unwrap());
+    assert_eq!(a, b);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let scene = Scene::new(context());
+    let mut painter = scene.painter();
+    let style = painter.style(&scene.paintings[0]).unwrap();
+    let mut refused = |photo: &Picture, regions: &[Region], telling: &str| {
+        let error = painter.paint(photo, regions).unwrap_err().to_string();
+        assert!(error.contains(telling), "{error}");
+    };
+    let region = Region::from(style.clone());
+    refused(&scene.photo, &[], "at least one");
+    refused(&scene.photo, &[Region { strength: 1.5, ..region.clone() }], "alpha");
+    refused(&scene.photo, &[Region { strength: f32::NAN, ..region.clone() }], "alpha");
+    refused(&Picture::new(15, 40), std::slice::from_ref(&region), "at least 16");
+    let other = Style { encoder: "0123456789abcdef".into(), ..style.clone() };
+    refused(&scene.photo, &[other.clone().into()], "0123456789ab");
+    let mixed = |styles: &[(Style, f32)]| Style::mix(styles).unwrap_err().to_string();
+    assert!(mixed(&[]).contains("at least one"));
+    assert!(mixed(&[(style.clone(), 0.0)]).contains("not all"));
+    assert!(mixed(&[(style.clone(), -1.0), (style.clone(), 2.0)]).contains("from 0 up"));
+    assert!(mixed(&[(style.clone(), 1.0), (other, 1.0)]).contains("encoder"));
+    let narrow = AdainDecoder::new(context(), Weights::random(8, 1)).unwrap();
+    assert!(AdainPainter::new(&scene.encoder, narrow).err().unwrap().to_string().contains("16 channels"));
+}
+
+#[test]
+fn files_that_are_no_decoder_are_refused_by_name() {
+    let refused = |change: &dyn Fn(&mut WeightFile), telling: &str| {
+        let mut file = file();
+        change(&mut file);
+        let error = Weights::of(&file).unwrap_err().to_string();
+        assert!(error.contains(telling), "{error}");
+    };
+    refused(&|file| file.tensors.retain(|(name, _)| name != "d3_1.bias"), "lacks the tensor d3_1.bias");
+    refused(&|file| file.tensors.retain(|(name, _)| name != "d4_1.weight"), "neither d4_1.weight nor nine");
+    let misshape = |file: &mut WeightFile| {
+        let tensor = &mut file.tensors.iter_mut().find(|(name, _)| name == "d2_2.weight").unwrap().1;
+        tensor.shape = vec![4, 4, 9, 1];
+    };
+    refused(&misshape, "d2_2 must have shapes [4, 4, 3, 3] and [4]");
+    // By number, as a Sequential has them.
+    let mut numbered = file();
+    for (number, layer) in ["d4_1", "d3_4", "d3_3", "d3_2", "d3_1", "d2_2", "d2_1", "d1_2", "d1_1"].iter().enumerate() {
+        for (name, _) in &mut numbered.tensors {
+            *name = name.replace(&format!("{layer}."), &format!("{}.", 3 * number + 1));
+        }
+    }
+    assert_eq!(Weights::of(&numbered).unwrap().tensors(), Weights::of(&file()).unwrap().tensors());
+}
