@@ -1,5 +1,6 @@
 //! `impasto train`
 
+mod adain;
 mod encoder;
 mod feed_forward;
 
@@ -29,6 +30,7 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
   impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 -o painting.safetensors
+  impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
 
 Beside FILE a folder FILE.training keeps checkpoints, log.jsonl, sample pictures and the loss curve. Ctrl-C leaves a
 checkpoint; the same command with --resume goes on from it, to the same bits as if it had never stopped.")]
@@ -39,6 +41,8 @@ pub enum Command {
     Johnson(Box<feed_forward::Args>),
     /// A net that paints in one style, with instance norm: better, sooner (arXiv:1607.08022)
     Ulyanov(Box<feed_forward::Args>),
+    /// A decoder that paints in any style (arXiv:1703.06868)
+    Adain(Box<adain::Args>),
 }
 
 pub fn run(command: Command) -> Result<()> {
@@ -46,6 +50,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Encoder(args) => encoder::run(&args),
         Command::Johnson(args) => feed_forward::run(&args, Over::Batch),
         Command::Ulyanov(args) => feed_forward::run(&args, Over::Instance),
+        Command::Adain(args) => adain::run(&args),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::ops::{mean_std, regions, vector};
 use crate::{Error, Result, loss};
 
 /// Where the encoder ends and the decoder begins: relu4_1.
-pub(crate) fn deepest() -> Tap {
+pub fn deepest() -> Tap {
     Tap::style().last().expect("four taps")
 }
 
@@ -48,7 +48,7 @@ impl Style {
         let refuse = |argument, expected: &str, got: String| Err(Error::argument("styles", argument, expected, got));
         let Some((first, _)) = styles.first() else { return refuse("styles", "at least one", "none".into()) };
         let total: f64 = styles.iter().map(|(_, weight)| f64::from(*weight)).sum();
-        if !styles.iter().all(|(_, weight)| *weight >= 0.0) || !(total > 0.0 && total.is_finite()) {
+        if !(styles.iter().all(|(_, weight)| *weight >= 0.0) && total > 0.0 && total.is_finite()) {
             let weights: Vec<_> = styles.iter().map(|(_, weight)| weight.to_string()).collect();
             return refuse("weights", "numbers from 0 up, not all of them 0", weights.join(", "));
         }
