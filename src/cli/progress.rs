@@ -9,3 +9,8 @@ pub fn bar(count: u64) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
+
+/// Where nobody knows how much work there is: a sign of life, and room for a message.
+pub fn spinner() -> ProgressBar {
+    ProgressBar::new_spinner()
+}

@@ -132,9 +132,14 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
     print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
 }
 
+/// [`find_vgg`] on a device.
+pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+    Vgg19::new(context, &find_vgg(choice)?, pool)
+}
+
 /// The net that `--vgg` names: a file, `compact` (the one that comes with impasto), `random` or `random:WIDTH`; without it
 /// the imported one, or the compact one if none was imported.
-pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+pub fn find_vgg(choice: Option<&str>) -> Result<Weights> {
     let random = choice.and_then(|name| name.strip_prefix("random"));
     if let Some(rest) = random.filter(|rest| rest.is_empty() || rest.starts_with(':')) {
         let width = match rest.strip_prefix(':') {
@@ -148,7 +153,7 @@ pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<V
         tracing::warn!(
             "using a VGG of random weights: it carries texture and colour, but less than trained weights do"
         );
-        return Vgg19::new(context, &Weights::random(width, 1), pool);
+        return Ok(Weights::random(width, 1));
     }
     let imported = stored().ok().filter(|path| path.exists());
     let file = match (choice, imported) {
@@ -157,5 +162,5 @@ pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<V
         (Some(path), _) => WeightFile::load(Path::new(path))?,
     };
     tracing::info!("features by {}", file.path.display());
-    Vgg19::load(context, &file, pool)
+    Weights::of(&file)
 }

@@ -40,6 +40,33 @@ pub struct Style {
 const FILE: [&str; 3] = ["mean", "deviation", "encoder"];
 
 impl Style {
+    /// The style of a picture (RGB 0..1), as `encoder` measures it.
+    ///
+    /// # Errors
+    /// A picture too small for the encoder or too large for the device; values that are not finite.
+    pub fn measure(encoder: &Vgg19, picture: &Picture) -> Result<Style> {
+        let context = encoder.context();
+        let shape = [1, 3, picture.height, picture.width];
+        let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
+        let mut rec = Recorder::new(context);
+        let x = rec.pin(&input);
+        let features = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+        let (mean, deviation) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
+        let results = [mean, deviation].map(|symbol| (symbol, DeviceTensor::new(context, "statistics", symbol.shape)));
+        for (symbol, tensor) in &results {
+            let into = rec.pin(tensor);
+            vector::copy(&mut rec, *symbol, into)?;
+        }
+        rec.finish()?.run()?;
+        let [mean, deviation] = results.map(|(_, tensor)| tensor.read());
+        let style = Style { encoder: encoder.fingerprint().into(), mean: mean?, deviation: deviation? };
+        if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
+            let help = "check the picture and the encoder's file (`impasto weights inspect`)".into();
+            return Err(Error::NonFinite { what: "the style".into(), place: "its statistics".into(), help });
+        }
+        Ok(style)
+    }
+
     /// Several styles as one: their sum by `weights`, which are taken relative to their own sum.
     ///
     /// # Errors
@@ -101,8 +128,20 @@ impl Style {
 }
 
 /// The beginning of a fingerprint, for messages.
-fn short(fingerprint: &str) -> &str {
+pub fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
+}
+
+/// Where a style goes.
+#[derive(Clone, Debug, Default)]
+pub enum Place {
+    /// All over the photo.
+    #[default]
+    Everywhere,
+    /// Where a picture is bright: its first channel, 0..1, of any size, stretched over the photo.
+    Mask(Picture),
+    /// Where all masks leave something.
+    Rest,
 }
 
 /// A style and where it goes.
@@ -110,31 +149,43 @@ fn short(fingerprint: &str) -> &str {
 pub struct Region {
     /// The style.
     pub style: Style,
-    /// How much of it there is at each pixel, 0..1, as a picture whose first channel counts; `None`: all of it, everywhere.
-    /// Of any size.
-    pub mask: Option<Picture>,
-    /// What the mask is multiplied with, 0..1: the paper's α.
+    /// Its place.
+    pub place: Place,
+    /// How much of it there is, 0..1; the photo's own features are the remainder: the paper's α.
     pub strength: f32,
 }
 
 impl From<Style> for Region {
     fn from(style: Style) -> Self {
-        Region { style, mask: None, strength: 1.0 }
+        Region { style, place: Place::Everywhere, strength: 1.0 }
     }
 }
 
-impl Region {
-    /// Its mask for features of `[height, width]`, times its strength.
-    fn shares(&self, [height, width]: [usize; 2]) -> Vec<f32> {
-        let count = height * width;
-        match &self.mask {
-            None => vec![self.strength; count],
-            Some(mask) => mask.resize(width, height).rgb[..count]
-                .iter()
-                .map(|value| self.strength * value.clamp(0.0, 1.0))
-                .collect(),
+/// The share of each region, and what they leave to the photo, in features of `[height, width]`. Where places overlap to
+/// more than 1 they are scaled down to it.
+fn shares(regions: &[Region], [height, width]: [usize; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
+    let count = height * width;
+    let mask = |region: &Region| match &region.place {
+        Place::Everywhere => vec![1.0; count],
+        Place::Mask(mask) => mask.resize(width, height).rgb[..count].iter().map(|v| v.clamp(0.0, 1.0)).collect(),
+        Place::Rest => vec![0.0; count],
+    };
+    let mut masks: Vec<Vec<f32>> = regions.iter().map(mask).collect();
+    let rests = regions.iter().filter(|region| matches!(region.place, Place::Rest)).count() as f32;
+    let mut photo = vec![1.0; count];
+    for (pixel, photo) in photo.iter_mut().enumerate() {
+        let sum: f32 = masks.iter().map(|mask| mask[pixel]).sum();
+        for (region, mask) in regions.iter().zip(&mut masks) {
+            let place = match region.place {
+                Place::Rest => (1.0 - sum).max(0.0) / rests,
+                _ => mask[pixel] / sum.max(1.0),
+            };
+            mask[pixel] = region.strength * place;
+            *photo -= mask[pixel];
         }
+        *photo = photo.max(0.0);
     }
+    (masks, photo)
 }
 
 /// What a program reads beside the photo.
@@ -205,31 +256,14 @@ impl<'a> AdainPainter<'a> {
         self.encoder.least_side(deepest())
     }
 
-    /// The style of a picture (RGB 0..1).
-    ///
-    /// # Errors
-    /// A picture too small for the encoder or too large for the device; values that are not finite.
+    /// The net that measures styles.
+    pub fn encoder(&self) -> &'a Vgg19 {
+        self.encoder
+    }
+
+    /// [`Style::measure`] by its encoder.
     pub fn style(&self, picture: &Picture) -> Result<Style> {
-        let context = self.encoder.context();
-        let shape = [1, 3, picture.height, picture.width];
-        let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
-        let mut rec = Recorder::new(context);
-        let x = rec.pin(&input);
-        let features = self.encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
-        let (mean, deviation) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
-        let results = [mean, deviation].map(|symbol| (symbol, DeviceTensor::new(context, "statistics", symbol.shape)));
-        for (symbol, tensor) in &results {
-            let into = rec.pin(tensor);
-            vector::copy(&mut rec, *symbol, into)?;
-        }
-        rec.finish()?.run()?;
-        let [mean, deviation] = results.map(|(_, tensor)| tensor.read());
-        let style = Style { encoder: self.encoder.fingerprint().into(), mean: mean?, deviation: deviation? };
-        if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
-            let help = "check the picture and the encoder's file (`impasto weights inspect`)".into();
-            return Err(Error::NonFinite { what: "the style".into(), place: "its statistics".into(), help });
-        }
-        Ok(style)
+        Style::measure(self.encoder, picture)
     }
 
     /// What a photo of that size in so many regions will take on the device; an error if it cannot be done. Allocates
@@ -238,8 +272,8 @@ impl<'a> AdainPainter<'a> {
         record(self.encoder, &self.decoder, [1, 3, height, width], regions)?.0.memory()
     }
 
-    /// `photo` (RGB 0..1) in the styles of `regions`, of the same size, 0..1; its alpha is kept. Where masks overlap to more
-    /// than 1 they are scaled down to it; where they leave something, the photo's own features fill it.
+    /// `photo` (RGB 0..1) in the styles of `regions`, of the same size, 0..1; its alpha is kept. What they leave is filled
+    /// by the photo's own features.
     ///
     /// # Errors
     /// No region, a style of another encoder, a strength outside 0..=1; a photo too small for the encoder or too large for
@@ -267,9 +301,8 @@ impl<'a> AdainPainter<'a> {
         })?;
         let Inputs { rest, regions: tensors } = &painting.inputs;
         let size = [rest.shape().dims()[0], rest.shape().dims()[1]];
-        let mut masks: Vec<_> = regions.iter().map(|region| region.shares(size)).collect();
-        let remainder = settle(&mut masks);
-        rest.write(&remainder)?;
+        let (masks, photos_own) = shares(regions, size);
+        rest.write(&photos_own)?;
         for ((region, mask), [mean, deviation, share]) in regions.iter().zip(&masks).zip(tensors) {
             mean.write(&region.style.mean)?;
             deviation.write(&region.style.deviation)?;
@@ -277,18 +310,4 @@ impl<'a> AdainPainter<'a> {
         }
         painting.run(photo)
     }
-}
-
-/// Scales masks down to a sum of 1 where they exceed it, and gives what they leave.
-fn settle(masks: &mut [Vec<f32>]) -> Vec<f32> {
-    let pixels = masks.first().map_or(0, Vec::len);
-    let mut rest = Vec::with_capacity(pixels);
-    for pixel in 0..pixels {
-        let sum: f32 = masks.iter().map(|mask| mask[pixel]).sum();
-        if sum > 1.0 {
-            masks.iter_mut().for_each(|mask| mask[pixel] /= sum);
-        }
-        rest.push((1.0 - sum).max(0.0));
-    }
-    rest
 }

@@ -103,6 +103,12 @@ pub struct Vgg19 {
     layers: Vec<ConvLayer>,
 }
 
+/// The refusal of a tap that weights do not reach.
+fn beyond(tap: Tap, deepest: Option<Tap>) -> Error {
+    let deepest = deepest.map_or("nothing".into(), |tap| tap.to_string());
+    Error::argument("vgg19", "tap", format!("at most {deepest}, where this weight file ends"), tap)
+}
+
 /// What a forward pass leaves for the backward pass.
 pub struct Activations {
     size: [usize; 2],
@@ -174,14 +180,8 @@ impl Vgg19 {
 
     /// Channels at a tap; an error if the weights do not reach it.
     pub fn channels(&self, tap: Tap) -> Result<usize> {
-        match self.layers.get(tap.position()) {
-            Some(layer) => Ok(layer.conv().channels_out()),
-            None => {
-                let deepest = self.deepest().map_or("nothing".into(), |tap| tap.to_string());
-                let expected = format!("at most {deepest}, where this weight file ends");
-                Err(Error::argument("vgg19", "tap", expected, tap))
-            }
-        }
+        let layer = self.layers.get(tap.position());
+        layer.map(|layer| layer.conv().channels_out()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
     /// Floating-point operations of the convolutions down to `tap` for one picture of `size` `[height, width]`.

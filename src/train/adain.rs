@@ -8,13 +8,15 @@
 //! ```
 //! The last term is no part of the paper's: where content and style are the same, the picture is to come back.
 
+mod start;
+
 use serde::Serialize;
 
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Context, Recorder, Tensor};
 use crate::io::Picture;
 use crate::nets::adain_decoder::Weights;
 use crate::nets::adain_painter::{adapt, deepest};
-use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
+use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, vgg19};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
@@ -36,7 +38,9 @@ pub struct Settings {
     pub tv_weight: f32,
     /// Weight i of giving a photo back that is its own style.
     pub identity_weight: f32,
-    /// Seed of the pictures that samples are painted of.
+    /// Photos and paintings, half of each, from which the closed-form start is made.
+    pub calibration: usize,
+    /// Seed of those pictures, and of the ones that samples are painted of.
     pub seed: u64,
 }
 
@@ -50,6 +54,7 @@ impl Default for Settings {
             style_weight: 10.0,
             tv_weight: 0.0,
             identity_weight: 0.0,
+            calibration: 96,
             seed: 0,
         }
     }
@@ -65,6 +70,38 @@ pub struct Adain {
     /// Photos and paintings that samples are painted of.
     samples: [Vec<Picture>; 2],
 }
+
+/// The first crops that a seed gives.
+fn crops(folder: &Folder, crops: &Crops, seed: u64, count: usize) -> Result<Vec<Vec<f32>>> {
+    let mut loader = Loader::start(folder.clone(), crops.clone(), seed ^ 0xca11, 0, 1)?;
+    (0..count).map(|_| loader.next()).collect()
+}
+
+/// A decoder for `encoder` made in closed form from crops of photos and paintings; `on_layer` is told of each layer done.
+///
+/// # Errors
+/// An encoder that does not reach relu4_1, crops too small for it, pictures without variance.
+pub fn start(
+    context: &Context,
+    encoder: &vgg19::Weights,
+    [photos, paintings]: [&Folder; 2],
+    settings: &Settings,
+    on_layer: impl FnMut(&str) -> Result<()>,
+) -> Result<Weights> {
+    // Where halving never rounds, what the decoder makes has the encoder's sizes.
+    let size = settings.crops.size / LEAST * LEAST;
+    if size < 2 * LEAST {
+        let expected = format!("at least {} px", 2 * LEAST);
+        return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
+    }
+    let half = settings.calibration.div_ceil(2).max(1);
+    let cut = |folder, crops: &Crops| self::crops(folder, &Crops { size, ..crops.clone() }, settings.seed, half);
+    let pictures = [cut(photos, &settings.crops)?, cut(paintings, &settings.style_crops)?].concat();
+    start::start(context, encoder, &pictures, size, settings.seed, on_layer)
+}
+
+/// Pixels of a picture for one of its features.
+const LEAST: usize = 8;
 
 /// Rows and columns of a sample.
 const SAMPLES: usize = 3;
@@ -85,12 +122,15 @@ impl Adain {
             let expected = format!("at least {least} px");
             return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
         }
+        let samples = [
+            crops(&photos, &settings.crops, settings.seed, SAMPLES)?,
+            crops(&paintings, &settings.style_crops, settings.seed, SAMPLES)?,
+        ];
         let size = settings.crops.size;
-        let pick = |folder: &Folder, crops: &Crops| -> Result<Vec<Picture>> {
-            let mut loader = Loader::start(folder.clone(), crops.clone(), settings.seed ^ 0xca11, 0, 1)?;
-            (0..SAMPLES).map(|_| Picture::from_rgb(size, size, loader.next()?)).collect()
-        };
-        let samples = [pick(&photos, &settings.crops)?, pick(&paintings, &settings.style_crops)?];
+        let picture = |rgb| Picture::from_rgb(size, size, rgb);
+        let samples = samples.map(|crops| crops.into_iter().map(picture).collect::<Result<Vec<_>>>());
+        let [photo_samples, painting_samples] = samples;
+        let samples = [photo_samples?, painting_samples?];
         let decoder = AdainDecoder::trainable(encoder.context(), weights)?;
         Ok(Adain { settings, photos, paintings, encoder, decoder, samples })
     }

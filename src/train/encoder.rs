@@ -9,7 +9,7 @@
 
 mod start;
 
-use start::{Start, Walk};
+use start::Start;
 
 use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor};
 use crate::io::{HostTensor, Picture};
@@ -21,6 +21,7 @@ use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
+use crate::train::closed_form::Walk;
 use crate::train::{Checkpoint, Crops, Folder, Lesson, Loader};
 use crate::{Error, Result};
 
@@ -279,7 +280,7 @@ fn normalise(context: &Context, weights: &mut Weights, pictures: &[Vec<f32>], si
     for ([weight, bias], next) in weights.convolutions.iter().zip(Tap::all().skip(1)) {
         let linear = walk.convolve(weight, bias)?;
         factors.push(start::unit_means(&linear));
-        walk.advance(linear, Some(next))?;
+        walk.advance(&linear, Some(next))?;
     }
     for (tap, factors) in Tap::all().zip(&factors) {
         weights.rescale(tap, factors);

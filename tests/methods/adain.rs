@@ -3,8 +3,8 @@
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::adain_decoder::Weights;
-use impasto::nets::adain_painter::{Region, Style};
-use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+use impasto::nets::adain_painter::{Place, Region, Style};
+use impasto::nets::{AdainDecoder, AdainPainter, Vgg19, vgg19};
 use impasto::ops::pool::Kind;
 use impasto::optim::{AdamOptions, ParameterAdam};
 use impasto::train::adain::{Adain, Settings};
@@ -130,7 +130,7 @@ fn pictures_agree_with_pytorch() {
         // A mask of the features' own size, 35 px wide: 5.
         let mut mask = Picture::new(5, 3);
         mask.rgb.iter_mut().enumerate().for_each(|(at, value)| *value = 1.0 - (at % 5) as f32 / 4.0);
-        assert_painted(&paint(&[Region { mask: Some(mask), ..first.into() }]), &scene.file, "masked");
+        assert_painted(&paint(&[Region { place: Place::Mask(mask), ..first.into() }]), &scene.file, "masked");
     }
 }
 
@@ -155,14 +155,18 @@ fn controls_meet_at_their_ends() {
     let mask = |value: f32| {
         let mut mask = Picture::new(7, 9);
         mask.rgb.fill(value);
-        Some(mask)
+        Place::Mask(mask)
     };
-    assert!(close(&paint(&[Region { mask: mask(1.0), ..first.clone().into() }]), &plain));
-    assert!(close(&paint(&[Region { mask: mask(0.0), ..first.clone().into() }]), &nothing));
+    assert!(close(&paint(&[Region { place: mask(1.0), ..first.clone().into() }]), &plain));
+    assert!(close(&paint(&[Region { place: mask(0.0), ..first.clone().into() }]), &nothing));
     // Two regions that cover each other share the place.
-    let [a, b] = [first, second].map(|style| Region { mask: mask(1.0), ..style.into() });
+    let [a, b] = [first, second].map(|style| Region { place: mask(1.0), ..style.into() });
     let halves = Style::mix(&[(a.style.clone(), 1.0), (b.style.clone(), 1.0)]).unwrap();
-    assert!(close(&paint(&[a, b]), &paint(&[halves.into()])));
+    assert!(close(&paint(&[a.clone(), b.clone()]), &paint(&[halves.into()])));
+    // The rest goes to whom it is given; beside a mask that is white there is none.
+    let rest = |style: &Style| Region { place: Place::Rest, ..style.clone().into() };
+    assert!(close(&paint(&[a.clone(), rest(&b.style)]), &plain));
+    assert!(close(&paint(&[Region { place: mask(0.0), ..a }, rest(&b.style)]), &other));
 }
 
 #[test]
@@ -200,7 +204,7 @@ fn what_does_not_fit_is_refused() {
     assert!(mixed(&[(style.clone(), 0.0)]).contains("not all"));
     assert!(mixed(&[(style.clone(), -1.0), (style.clone(), 2.0)]).contains("from 0 up"));
     assert!(mixed(&[(style.clone(), 1.0), (other, 1.0)]).contains("encoder"));
-    let narrow = AdainDecoder::new(context(), Weights::random(8, 1)).unwrap();
+    let narrow = AdainDecoder::new(context(), Weights::random(&vgg19::Weights::random(0.1, 1), 1).unwrap()).unwrap();
     assert!(AdainPainter::new(&scene.encoder, narrow).err().unwrap().to_string().contains("16 channels"));
 }
 

@@ -1,12 +1,13 @@
-//! The closed-form start of a student.
+//! The closed-form starts of a student and of AdaIN's decoder.
 
 use impasto::eval::encoder::{Agreement, features};
 use impasto::io::Picture;
 use impasto::nets::vgg19::Weights;
-use impasto::nets::{Tap, Vgg19};
+use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
-use impasto::train::Folder;
+use impasto::train::adain;
 use impasto::train::encoder::{Encoder, Settings};
+use impasto::train::{Crops, Folder};
 
 use crate::{SIZE, TEACHER, choices, context, photos, picture, student, teacher};
 
@@ -143,4 +144,45 @@ fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
     refused(shallow, choices(), "--teacher must be weights to relu4_1, got a shallower net");
     // As small as is allowed.
     student(&folder, crop(16));
+}
+
+/// Photos through encoder and decoder: the part of their variance that is lost.
+fn lost(encoder: &Weights, decoder: adain_decoder::Weights) -> f32 {
+    let encoder = Vgg19::new(context(), encoder, Kind::Max).unwrap();
+    let decoder = AdainDecoder::new(context(), decoder).unwrap();
+    let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
+    let photos: Vec<_> = (0..16).map(|number| picture(2 * SIZE, 5000 + number)).collect();
+    let values = || photos.iter().flat_map(|photo| &photo.rgb);
+    let mean = values().sum::<f32>() / values().count() as f32;
+    let mut error = 0.0;
+    for photo in &photos {
+        let own = painter.style(photo).unwrap();
+        let back = painter.paint(photo, &[own.into()]).unwrap();
+        error += photo.rgb.iter().zip(&back.rgb).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    }
+    error / values().map(|value| (value - mean).powi(2)).sum::<f32>()
+}
+
+#[test]
+fn a_decoders_start_gives_photos_back() {
+    let (_photos, folder) = photos(96, 2 * SIZE);
+    // One that has learned: random filters keep too little of a picture.
+    let encoder = Weights::of(&impasto::weights::encoder().unwrap()).unwrap();
+    // Cut down to what is divisible by 8.
+    let crops = Crops { size: 2 * SIZE + 3, share: [1.0, 1.0], flip: true };
+    let settings =
+        adain::Settings { style_crops: crops.clone(), crops, calibration: 192, ..adain::Settings::default() };
+    let mut layers = Vec::new();
+    let start = adain::start(context(), &encoder, [&folder, &folder], &settings, |layer| {
+        layers.push(layer.to_string());
+        Ok(())
+    });
+    let started = lost(&encoder, start.unwrap());
+    let chance = lost(&encoder, adain_decoder::Weights::random(&encoder, 1).unwrap());
+    println!("lost of the variance: {started} with the start, {chance} by chance");
+    assert!(started < 0.8 && chance > 1.0, "{started}, by chance {chance}");
+    assert_eq!((layers.len(), layers[0].as_str(), layers[8].as_str()), (9, "d4_1", "d1_1"));
+    let small = adain::Settings { crops: Crops { size: 15, ..settings.crops.clone() }, ..settings };
+    let refused = adain::start(context(), &encoder, [&folder, &folder], &small, |_| Ok(())).unwrap_err().to_string();
+    assert!(refused.contains("at least 16 px"), "{refused}");
 }

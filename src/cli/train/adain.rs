@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use impasto::io::WeightFile;
+use impasto::nets::Vgg19;
 use impasto::nets::adain_decoder::Weights;
-use impasto::nets::adain_painter::deepest;
 use impasto::ops::pool::Kind;
-use impasto::train::adain::{Adain, Settings};
+use impasto::train::adain::{self, Adain, Settings};
 use impasto::train::{Crops, Schedule};
 use impasto::{Error, Result};
 
 use super::{Defaults, LoopArgs, teach};
-use crate::cli::weights::load_vgg;
+use crate::cli::progress::spinner;
+use crate::cli::weights::find_vgg;
 
 /// Arguments of `impasto train adain`.
 #[derive(clap::Args)]
@@ -23,6 +24,7 @@ Examples:
   impasto train adain --photos photos/ --paintings paintings/ --encoder vgg19_normalised.safetensors --learning-rate 0.0001
   --schedule inverse-time:0.00005 --steps 160000 -o full.safetensors
 
+The decoder starts as the encoder's inverse, fitted layer by layer by least squares (seconds), and is then trained.
 `impasto stylize PHOTO --style PICTURE --decoder FILE` then paints any photo like any picture. The last example is the paper's
 recipe: the real VGG-19 in the normalised convention, and a decoder as wide.")]
 pub struct Args {
@@ -82,12 +84,6 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let folders = [args.training.pictures(&args.photos)?, args.training.pictures(&args.paintings)?];
     let context = args.training.device.open()?;
-    let encoder = load_vgg(&context, Some(&args.encoder), Kind::Max)?;
-    let fingerprint = encoder.fingerprint().to_string();
-    let weights = match &args.init {
-        Some(path) => Weights::of(&WeightFile::load(path)?)?,
-        None => Weights::random(encoder.channels(deepest())?, args.training.seed),
-    };
     let crops = args.training.crops(&defaults);
     let settings = Settings {
         style_crops: Crops { share: [args.style_crop_share, 1.0], ..crops.clone() },
@@ -97,7 +93,27 @@ pub fn run(args: &Args) -> Result<()> {
         tv_weight: args.tv_weight,
         identity_weight: args.identity_weight,
         seed: args.training.seed,
+        ..Settings::default()
     };
+    let encoder = find_vgg(Some(&args.encoder))?;
+    let resumed = args.training.checkpoint()?.is_some();
+    let weights = match &args.init {
+        Some(path) => Weights::of(&WeightFile::load(path)?)?,
+        // The checkpoint's parameters take the place of these.
+        None if resumed => Weights::random(&encoder, 0)?,
+        None => {
+            let spinner = spinner();
+            let made = adain::start(&context, &encoder, [&folders[0], &folders[1]], &settings, |layer| {
+                spinner.set_message(format!("closed-form start: {layer}"));
+                spinner.tick();
+                Ok(())
+            });
+            spinner.finish_and_clear();
+            made?
+        }
+    };
+    let encoder = Vgg19::new(&context, &encoder, Kind::Max)?;
+    let fingerprint = encoder.fingerprint().to_string();
     let trained_on = format!("{} photos, {} paintings", folders[0].len(), folders[1].len());
     let lesson = Adain::new(encoder, weights, folders, settings)?;
     teach(&args.training, &context, &lesson, &defaults, || {

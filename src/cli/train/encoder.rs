@@ -7,9 +7,9 @@ use impasto::io::WeightFile;
 use impasto::nets::vgg19::Weights;
 use impasto::train::encoder::{Encoder, Settings};
 use impasto::train::{Lesson as _, Schedule};
-use indicatif::ProgressBar;
 
 use super::{Defaults, LoopArgs, teach};
+use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
 
 /// Arguments of `impasto train encoder`.
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let init = args.init.as_deref().map(|path| Weights::of(&WeightFile::load(path)?)).transpose()?;
     let pictures = folder.len();
-    let spinner = ProgressBar::new_spinner();
+    let spinner = spinner();
     let encoder = match args.training.checkpoint()? {
         Some(checkpoint) => Encoder::resumed(&context, teacher, init.as_ref(), &checkpoint, folder, settings)?,
         None => Encoder::new(&context, teacher, init.as_ref(), folder, settings, |tap| {

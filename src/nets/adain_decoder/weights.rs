@@ -1,23 +1,28 @@
 //! The decoder's weights on the host, and where a file keeps them.
 
 use crate::io::{DType, HostTensor, WeightFile};
+use crate::nets::adain_painter::deepest;
+use crate::nets::vgg19;
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// Name of each convolution, whether it reads its input twice as large, and the channels of its output over c.
-pub(super) const LAYERS: [(&str, bool, usize); 9] = [
-    ("d4_1", false, 4),
-    ("d3_4", true, 4),
-    ("d3_3", false, 4),
-    ("d3_2", false, 4),
-    ("d3_1", false, 2),
-    ("d2_2", true, 2),
-    ("d2_1", false, 1),
-    ("d1_2", true, 1),
-    ("d1_1", false, 0),
+/// Name of each convolution, and whether it reads its input twice as large.
+pub(super) const LAYERS: [(&str, bool); 9] = [
+    ("d4_1", false),
+    ("d3_4", true),
+    ("d3_3", false),
+    ("d3_2", false),
+    ("d3_1", false),
+    ("d2_2", true),
+    ("d2_1", false),
+    ("d1_2", true),
+    (LAST, false),
 ];
+
+/// The convolution that makes the picture: no ReLU follows it.
+const LAST: &str = "d1_1";
 
 /// The decoder's weights on the host.
 #[derive(Clone, Debug)]
@@ -37,7 +42,7 @@ impl Weights {
             let way_out = "use an AdaIN decoder (`impasto weights inspect` lists what is in this one)";
             Error::weights(&file.path, format!("{reason}; {way_out}"))
         };
-        let mut stems: Vec<String> = LAYERS.iter().map(|(name, ..)| name.to_string()).collect();
+        let mut stems: Vec<String> = LAYERS.iter().map(|(name, _)| name.to_string()).collect();
         if file.get("d4_1.weight").is_none() {
             let number = |name: &str| name.strip_suffix(".weight")?.parse::<usize>().ok();
             let mut numbers: Vec<usize> = file.tensors.iter().filter_map(|(name, _)| number(name)).collect();
@@ -48,7 +53,7 @@ impl Weights {
             stems = numbers.iter().map(usize::to_string).collect();
         }
         let mut convolutions: Vec<[HostTensor; 2]> = Vec::new();
-        for (stem, (layer, ..)) in stems.iter().zip(LAYERS) {
+        for (stem, (layer, _)) in stems.iter().zip(LAYERS) {
             let find = |kind: &str| {
                 let name = format!("{stem}.{kind}");
                 file.get(&name).cloned().ok_or_else(|| wrong(format!("lacks the tensor {name}")))
@@ -58,7 +63,7 @@ impl Weights {
                 Some([before, _]) => before.shape[0],
                 None => weight.shape.get(1).copied().unwrap_or(0),
             };
-            let made = if layer == "d1_1" { 3 } else { weight.shape.first().copied().unwrap_or(0) };
+            let made = if layer == LAST { 3 } else { weight.shape.first().copied().unwrap_or(0) };
             if weight.shape != [made, read, 3, 3] || bias.shape != [made] || made * read == 0 {
                 let got = format!("{:?} and {:?}", weight.shape, bias.shape);
                 let reason = format!("{stem} must have shapes [{made}, {read}, 3, 3] and [{made}], got {got}");
@@ -69,23 +74,24 @@ impl Weights {
         Ok(Weights { convolutions })
     }
 
-    /// A decoder to be trained, seeded, for an encoder with `channels` at relu4_1.
-    pub fn random(channels: usize, seed: u64) -> Self {
+    /// A decoder to be trained, seeded: `encoder` mirrored.
+    ///
+    /// # Errors
+    /// An encoder that does not reach relu4_1.
+    pub fn random(encoder: &vgg19::Weights, seed: u64) -> Result<Self> {
+        encoder.channels(deepest())?;
         let mut random = Random::new(seed);
-        let mut read = channels;
-        let convolutions = LAYERS.map(|(_, _, factor)| {
-            let made = if factor == 0 { 3 } else { (channels * factor / 8).max(1) };
-            let last = factor == 0;
+        let mirrored = encoder.convolutions[..LAYERS.len()].iter().rev().zip(LAYERS);
+        let convolutions = mirrored.map(|([weight, _], (name, _))| {
+            let (read, made) = (weight.shape[0], weight.shape[1]);
             // Past a ReLU half the energy is gone; the last layer starts as a nearly grey picture.
-            let deviation = if last { 0.1 } else { 1.0 } * (2.0 / (9 * read) as f32).sqrt();
+            let (gain, bias) = if name == LAST { (0.1, 0.5) } else { (1.0, 0.0) };
+            let deviation = gain * (2.0 / (9 * read) as f32).sqrt();
             let weight = (0..made * read * 9).map(|_| deviation * random.normal()).collect();
-            let bias = vec![if last { 0.5 } else { 0.0 }; made];
             let tensor = |shape: &[usize], data| HostTensor { shape: shape.to_vec(), dtype: DType::F32, data };
-            let pair = [tensor(&[made, read, 3, 3], weight), tensor(&[made], bias)];
-            read = made;
-            pair
+            [tensor(&[made, read, 3, 3], weight), tensor(&[made], vec![bias; made])]
         });
-        Weights { convolutions: convolutions.to_vec() }
+        Ok(Weights { convolutions: convolutions.collect() })
     }
 
     /// Channels of the features that it reads.
@@ -94,17 +100,17 @@ impl Weights {
     }
 
     /// Names and shapes of the convolutions.
-    pub(super) fn layers(&self) -> impl Iterator<Item = (&'static str, Conv2d)> {
-        LAYERS.iter().zip(&self.convolutions).map(|(&(name, upsample, factor), [weight, _])| {
+    pub(crate) fn layers(&self) -> impl Iterator<Item = (&'static str, Conv2d)> {
+        LAYERS.iter().zip(&self.convolutions).map(|(&(name, upsample), [weight, _])| {
             let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
             let padding = Padding::Same(Border::Reflect);
-            (name, Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample, relu: factor > 0 })
+            (name, Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample, relu: name != LAST })
         })
     }
 
     /// Names (`d4_1.weight`, ...) and tensors, as a file stores them.
     pub fn tensors(&self) -> Vec<(String, HostTensor)> {
-        let named = |((stem, ..), [weight, bias]): (&(&str, bool, usize), &[HostTensor; 2])| {
+        let named = |((stem, _), [weight, bias]): (&(&str, bool), &[HostTensor; 2])| {
             [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]
         };
         LAYERS.iter().zip(&self.convolutions).flat_map(named).collect()

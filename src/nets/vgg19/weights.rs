@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::Tap;
+use super::{Tap, beyond};
 use crate::io::{DType, HostTensor, WeightFile};
 use crate::ops::pad::Border;
 use crate::ops::pool::{Kind, Pool};
@@ -200,6 +200,12 @@ impl Weights {
     /// The deepest tap that they reach.
     pub fn deepest(&self) -> Option<Tap> {
         Tap::all().take(self.convolutions.len()).last()
+    }
+
+    /// Channels at a tap; an error if they do not reach it.
+    pub fn channels(&self, tap: Tap) -> Result<usize> {
+        let found = self.convolutions.get(tap.position());
+        found.map(|[_, bias]| bias.data.len()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
     /// SHA-256 of all values, as 64 hexadecimal digits: what is measured by one net means nothing to another.

@@ -1,0 +1,78 @@
+//! A closed-form start for AdaIN's decoder: each layer by least squares gives back what the encoder's layer there read.
+//!
+//! The decoder mirrors the encoder: behind d4_1 there are as many channels, of the same size, as before conv4_1, and so on to
+//! the picture itself. Deep to shallow, the filters of each layer are the regression (see `closed_form`) of the encoder's
+//! pre-activations (pooled where it pools) on what the decoder has made so far, so that later layers make up for what earlier
+//! ones lost.
+
+use nalgebra::DMatrix;
+
+use crate::Result;
+use crate::gpu::Context;
+use crate::nets::adain_decoder::Weights;
+use crate::nets::adain_painter::deepest;
+use crate::nets::{ConvLayer, Tap, vgg19};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::pad::{self, Border, Placement};
+use crate::random::Random;
+use crate::train::closed_form::{Maps, Walk, positions, regression, tensor};
+
+/// What a layer of the decoder is to give, at random pixels of all pictures.
+struct Goal {
+    positions: Vec<(usize, usize)>,
+    values: DMatrix<f64>,
+}
+
+impl Goal {
+    fn new(random: &mut Random, maps: &Maps) -> Self {
+        let positions = positions(random, maps.values.len(), maps.size);
+        Goal { values: maps.at(&positions), positions }
+    }
+}
+
+/// Makes the start from `pictures`, squares of RGB 0..1 whose sides are a multiple of 8. `on_layer` is told of each layer as
+/// it is done.
+///
+/// # Errors
+/// An encoder that does not reach relu4_1, pictures without variance.
+pub(super) fn start(
+    context: &Context,
+    encoder: &vgg19::Weights,
+    pictures: &[Vec<f32>],
+    size: usize,
+    seed: u64,
+    mut on_layer: impl FnMut(&str) -> Result<()>,
+) -> Result<Weights> {
+    let mut random = Random::new(seed);
+    let mut walk = Walk::new(context, encoder, pictures, size)?;
+    let picture = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
+    // Shallow to deep: the picture, then what each layer but the last gives to the next.
+    let mut goals = vec![Goal::new(&mut random, &picture)];
+    let taps: Vec<Tap> = Tap::all().take_while(|tap| *tap <= deepest()).collect();
+    for (index, [weight, bias]) in encoder.convolutions.iter().enumerate().take(taps.len()) {
+        let linear = walk.convolve(weight, bias)?;
+        let next = taps.get(index + 1).copied();
+        if next.is_some() {
+            goals.push(Goal::new(&mut random, &walk.read(&linear, next)?));
+        }
+        walk.advance(&linear, next)?;
+    }
+    let mut weights = Weights::random(encoder, seed)?;
+    let mut maps = walk.maps;
+    let layers: Vec<_> = weights.layers().collect();
+    for (index, ((name, conv), goal)) in layers.into_iter().zip(goals.iter().rev()).enumerate() {
+        if conv.upsample {
+            let at = Placement { before: 0, size: maps.size.map(|side| 2 * side), scale: 2 };
+            maps = maps.apply(context, |rec, x| pad::forward(rec, x, None, Border::Replicate, at))?;
+        }
+        let patches = maps.patches(&goal.positions, Border::Reflect);
+        let [weight, bias] = regression(&patches, &goal.values, conv.relu)?;
+        // The maps are enlarged already.
+        let layer = ConvLayer::frozen(context, name, Conv2d { upsample: false, ..conv }, &weight, &bias)?;
+        maps = maps.apply(context, |rec, x| layer.forward(rec, x))?;
+        let shape = [conv.channels_out, conv.channels_in, 3, 3];
+        weights.convolutions[index] = [tensor(&shape, weight), tensor(&[conv.channels_out], bias)];
+        on_layer(name)?;
+    }
+    Ok(weights)
+}
