@@ -11,7 +11,7 @@ macro_rules! files {
     };
 }
 
-files!["encoder"];
+files!["encoder", "adain"];
 
 #[cfg(not(feature = "embedded-weights"))]
 const FILES: &[(&str, &[u8])] = &[];
@@ -21,16 +21,31 @@ const FILES: &[(&str, &[u8])] = &[];
 /// # Errors
 /// A build without the feature.
 pub fn encoder() -> Result<WeightFile> {
-    let found = FILES.iter().find(|(name, _)| *name == ENCODER);
-    let reason = "this build carries no weights; build with the feature embedded-weights, or name a file with --vgg";
-    let (name, bytes) = found.ok_or_else(|| crate::Error::weights(std::path::Path::new(ENCODER), reason))?;
-    WeightFile::from_bytes(name, bytes)
+    find(ENCODER, "--vgg")
+}
+
+/// The decoder that paints in any style from the compact encoder's features.
+///
+/// # Errors
+/// A build without the feature.
+pub fn decoder() -> Result<WeightFile> {
+    find(DECODER, "--decoder")
 }
 
 const ENCODER: &str = "encoder";
+const DECODER: &str = "adain";
+
+fn find(name: &str, option: &str) -> Result<WeightFile> {
+    let found = FILES.iter().find(|(known, _)| *known == name);
+    let (name, bytes) = found.ok_or_else(|| {
+        let reason = format!("this build carries no weights; build with the feature embedded-weights, or use {option}");
+        crate::Error::weights(std::path::Path::new(name), reason)
+    })?;
+    WeightFile::from_bytes(name, bytes)
+}
 
 /// The feed-forward nets, by name; none in a build without the feature.
 pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
-    let nets = FILES.iter().filter(|(name, _)| *name != ENCODER);
+    let nets = FILES.iter().filter(|(name, _)| ![ENCODER, DECODER].contains(name));
     nets.map(|(name, bytes)| (*name, WeightFile::from_bytes(name, bytes)))
 }

@@ -4,6 +4,8 @@
 //!
 //! Each test works in a temporary folder with a home of its own, so that nothing of the user's is read or written.
 
+#[path = "cli/adain.rs"]
+mod adain;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/compare.rs"]

@@ -8,6 +8,7 @@ mod interrupt;
 mod log;
 mod models;
 mod progress;
+mod styles;
 mod stylize;
 mod train;
 mod weights;
@@ -43,6 +44,9 @@ struct Cli {
 enum Command {
     /// Repaint a photo in the style of one or more pictures
     Stylize(Box<stylize::Args>),
+    /// Keep styles for `stylize --style`
+    #[command(subcommand)]
+    Style(styles::Command),
     /// List the trained nets that `stylize --model` takes
     Models(models::Args),
     /// Train a net
@@ -87,6 +91,7 @@ pub fn run() -> Result<()> {
     log.with_ansi(colored(std::io::stderr())).with_target(false).without_time().init();
     match cli.command {
         Command::Stylize(args) => stylize::run(&args),
+        Command::Style(command) => styles::run(&command),
         Command::Models(args) => models::run(&args),
         Command::Train(command) => train::run(command),
         Command::Eval(command) => eval::run(command),

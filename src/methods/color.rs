@@ -14,6 +14,16 @@ pub enum KeepColor {
     Match,
 }
 
+impl KeepColor {
+    /// What `painted` becomes with the chrominance of `photo`, of the same size, if that is what is kept; its alpha stays.
+    pub(super) fn keep(self, painted: Picture, photo: &Picture) -> Picture {
+        match self {
+            KeepColor::Luminance => with_chrominance_of(&painted, photo),
+            KeepColor::No | KeepColor::Match => painted,
+        }
+    }
+}
+
 /// Rec. 601 luma and colour differences of RGB, linear in it.
 const TO_YCC: [[f32; 3]; 3] = [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
 

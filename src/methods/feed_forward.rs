@@ -1,7 +1,7 @@
 //! Johnson's and Ulyanov's methods (arXiv:1603.08155, arXiv:1607.08022): one pass of a net that learned one style.
 
 use super::advice;
-use super::color::{self, KeepColor};
+use super::color::KeepColor;
 use crate::io::{Picture, picture::scaled_size};
 use crate::nets::image_transform_net::Painter;
 use crate::{Error, Result};
@@ -15,13 +15,11 @@ pub struct Settings {
     pub keep_color: KeepColor,
 }
 
-impl Settings {
-    /// Width and height of the result of `photo`.
-    pub fn result_size(&self, photo: &Picture) -> (usize, usize) {
-        match self.size {
-            Some(size) => scaled_size(photo.width, photo.height, size),
-            None => (photo.width, photo.height),
-        }
+/// Width and height of the result of `photo`, `size` being its long side, or the photo's own.
+pub(super) fn result_size(size: Option<usize>, photo: &Picture) -> (usize, usize) {
+    match size {
+        Some(size) => scaled_size(photo.width, photo.height, size),
+        None => (photo.width, photo.height),
     }
 }
 
@@ -37,20 +35,12 @@ pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> R
     if settings.size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
     }
-    let (width, height) = settings.result_size(photo);
+    let (width, height) = result_size(settings.size, photo);
     let plan = |size| {
         let (width, height) = scaled_size(photo.width, photo.height, size);
         painter.plan(width, height)
     };
     advice::or_largest(painter.plan(width, height), width.max(height), plan)?;
     let photo = photo.resize(width, height);
-    let painted = painter.paint(&photo)?;
-    Ok(match settings.keep_color {
-        KeepColor::Luminance => {
-            let mut kept = color::with_chrominance_of(&painted, &photo);
-            kept.alpha = painted.alpha;
-            kept
-        }
-        _ => painted,
-    })
+    Ok(settings.keep_color.keep(painter.paint(&photo)?, &photo))
 }

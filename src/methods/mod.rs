@@ -1,5 +1,6 @@
 //! The methods of the literature, one file each: what a user asks for.
 
+pub mod adain;
 mod advice;
 pub mod color;
 pub mod feed_forward;

@@ -76,7 +76,7 @@ fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
     let arguments = "stylize album lone.png broken.png --model net.safetensors -o painted --json";
     let done = studio.run(arguments);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
-    assert!(done.stderr.contains("broken.png") && done.stderr.contains("1 of 5 photos"), "{}", done.stderr);
+    assert!(done.stderr.contains("broken.png") && done.stderr.contains("1 of 5 that cannot"), "{}", done.stderr);
     assert_eq!(done.stdout.lines().count(), 4, "{}", done.stdout);
     for (name, width) in [("a.png", 40), ("inner/a.png", 33), ("b.jpg", 40), ("lone.png", 29)] {
         assert_eq!(studio.picture(&format!("painted/{name}")).dimensions(), (width, 31), "{name}");
@@ -95,7 +95,8 @@ fn options_of_one_method_are_refused_by_the_other() {
         ("stylize content.png --model net.safetensors --steps 3 -o out.png", "--steps"),
         ("stylize content.png --model net.safetensors --keep-color match -o out.png", "luminance"),
         ("stylize content.png --model nobody -o out.png", "nobody"),
-        ("stylize content.png style.png --style style.png -o out.png", "--model"),
+        ("stylize content.png style.png --style style.png -o out.png", "a folder for several pictures"),
+        ("stylize content.png style.png --style style.png --steps 3 -o out", "one photo"),
         ("stylize content.png content.png --model net.safetensors -o out", "overwritten"),
         ("stylize content.png --model net.safetensors --size 4 -o out.png", "at least 5 px"),
         ("stylize content.png -o out.png", "--style"),

@@ -242,7 +242,7 @@ fn command_lines_that_make_no_sense() {
         ("stylize content.png --style style.png -o out.png --colour no", "unexpected argument '--colour'"),
         ("stylize content.png --style style.png", "--output <OUT>"),
         ("stylize content.png -o out.png", "--style <STYLE[:WEIGHT]>"),
-        ("stylise content.png", "a similar subcommand exists: 'stylize'"),
+        ("stylise content.png", "some similar subcommands exist: 'stylize', 'style'"),
         ("weights import", "<FILE>"),
         ("weights import a.pth --precision f8", "possible values: f16, f32"),
         ("", "Usage: impasto"),

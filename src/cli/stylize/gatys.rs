@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use clap::ValueEnum;
 use impasto::gpu::Context;
 use impasto::io::{Picture, picture};
 use impasto::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
@@ -14,26 +13,20 @@ use impasto::ops::pool::Kind;
 use impasto::optim::Objective;
 use impasto::{Error, Result};
 
-use super::{Args, choice};
+use super::{Args, choice, suffixed, weighted};
 use crate::cli::log::Log;
 use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
 use crate::cli::{interrupt, print_line};
 
 /// What only Gatys' method lets one choose.
-#[derive(clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 #[group(id = "optimised", multiple = true, conflicts_with = "model")]
-#[command(next_help_heading = "By optimising the picture (Gatys)")]
+#[command(next_help_heading = "By optimising the picture (--method gatys)")]
 pub struct GatysArgs {
-    /// A picture whose style is taken, with a weight if there are several; may be given again
-    #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present = "model")]
-    style: Vec<String>,
-    /// How it is done
-    #[arg(long, value_enum, default_value = "gatys")]
-    method: Method,
     /// A known-good set of choices; options given beside it win
-    #[arg(long, value_enum, default_value = "default")]
-    preset: PresetName,
+    #[arg(long, value_enum)]
+    preset: Option<PresetName>,
     /// Evaluations of loss and gradient at each scale; L-BFGS ends the iteration it is in [default: the preset's, 100]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
@@ -73,16 +66,12 @@ pub struct GatysArgs {
     /// Pairs that L-BFGS keeps [default: 50]
     #[arg(long, value_name = "N")]
     history: Option<usize>,
-    /// Seed of --init noise
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Pooling between the blocks of the net; average is smoother
-    #[arg(long, value_enum, default_value = "max")]
-    pool: PoolName,
-    /// VGG-19 weights (.safetensors, .pth), `compact` (those that come with impasto) or `random[:WIDTH]` [default: the
-    /// imported ones, else `compact`]
-    #[arg(long, value_name = "FILE")]
-    vgg: Option<String>,
+    /// Seed of --init noise [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Pooling between the blocks of the net; average is smoother [default: max]
+    #[arg(long, value_enum)]
+    pool: Option<PoolName>,
     /// Also write the picture every N evaluations, numbered, beside OUT
     #[arg(long, value_name = "N")]
     save_every: Option<usize>,
@@ -92,12 +81,6 @@ pub struct GatysArgs {
     /// Write time, GFLOP and GB of every dispatch of one evaluation as JSON
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Method {
-    /// Optimises the pixels: slow, the reference for quality (arXiv:1508.06576)
-    Gatys,
 }
 
 choice!(PresetName => Preset {
@@ -135,51 +118,49 @@ choice!(PoolName => Kind {
     Average => Kind::Average,
 });
 
-/// `NAME` or `NAME:WEIGHT`.
-fn weighted(text: &str) -> (&str, f32) {
-    match text.rsplit_once(':').and_then(|(name, weight)| Some((name, weight.parse().ok()?))) {
-        Some((name, weight)) if !name.is_empty() => (name, weight),
-        _ => (text, 1.0),
-    }
-}
-
 /// Taps with a weight each, as the command line names them.
 pub fn taps(list: &[String]) -> Result<Vec<(Tap, f32)>> {
     list.iter().map(|text| weighted(text)).map(|(name, weight)| Ok((name.parse()?, weight))).collect()
 }
 
-impl Args {
+/// What was asked for.
+struct Call<'a> {
+    args: &'a Args,
+    options: &'a GatysArgs,
+}
+
+impl Call<'_> {
     fn settings(&self, content: &Picture) -> Result<Settings> {
-        let mut settings = Preset::from(self.gatys.preset).settings();
+        let mut settings = self.options.preset.map_or(Preset::Default, Preset::from).settings();
         let natural = content.width.max(content.height).min(settings.size);
-        settings.size = self.size.unwrap_or(natural);
-        settings.seed = self.gatys.seed;
-        settings.keep_color = self.keep_color.into();
-        settings.scales = self.gatys.scales.or(settings.scales);
-        settings.steps = self.gatys.steps.unwrap_or(settings.steps);
-        settings.style_weight = self.gatys.style_weight.unwrap_or(settings.style_weight);
-        settings.content_weight = self.gatys.content_weight.unwrap_or(settings.content_weight);
-        settings.tv_weight = self.gatys.tv_weight.unwrap_or(settings.tv_weight);
-        settings.style_scale = self.gatys.style_scale.unwrap_or(settings.style_scale);
-        settings.learning_rate = self.gatys.learning_rate.unwrap_or(settings.learning_rate);
-        settings.history = self.gatys.history.unwrap_or(settings.history);
-        settings.init = self.gatys.init.map_or(settings.init, Init::from);
-        settings.optimizer = self.gatys.optimizer.map_or(settings.optimizer, Optimizer::from);
-        settings.normalization = self.gatys.normalization.map_or(settings.normalization, Normalization::from);
-        if !self.gatys.content_tap.is_empty() {
-            settings.content_taps = taps(&self.gatys.content_tap)?;
+        settings.size = self.args.size.unwrap_or(natural);
+        settings.seed = self.options.seed.unwrap_or(0);
+        settings.keep_color = self.args.keep_color.into();
+        settings.scales = self.options.scales.or(settings.scales);
+        settings.steps = self.options.steps.unwrap_or(settings.steps);
+        settings.style_weight = self.options.style_weight.unwrap_or(settings.style_weight);
+        settings.content_weight = self.options.content_weight.unwrap_or(settings.content_weight);
+        settings.tv_weight = self.options.tv_weight.unwrap_or(settings.tv_weight);
+        settings.style_scale = self.options.style_scale.unwrap_or(settings.style_scale);
+        settings.learning_rate = self.options.learning_rate.unwrap_or(settings.learning_rate);
+        settings.history = self.options.history.unwrap_or(settings.history);
+        settings.init = self.options.init.map_or(settings.init, Init::from);
+        settings.optimizer = self.options.optimizer.map_or(settings.optimizer, Optimizer::from);
+        settings.normalization = self.options.normalization.map_or(settings.normalization, Normalization::from);
+        if !self.options.content_tap.is_empty() {
+            settings.content_taps = taps(&self.options.content_tap)?;
         }
-        if !self.gatys.style_tap.is_empty() {
-            settings.style_taps = taps(&self.gatys.style_tap)?;
+        if !self.options.style_tap.is_empty() {
+            settings.style_taps = taps(&self.options.style_tap)?;
         }
         Ok(settings)
     }
 
     /// Refuses what cannot be written before any work is done.
     fn check_outputs(&self) -> Result<()> {
-        picture::check_output(&self.output)?;
-        let mut others = vec![&self.output];
-        for path in self.gatys.log.iter().chain(&self.gatys.profile) {
+        picture::check_output(&self.args.output)?;
+        let mut others = vec![&self.args.output];
+        for path in self.options.log.iter().chain(&self.options.profile) {
             impasto::io::atomic::check_writable(path)?;
             if others.contains(&path) {
                 let expected = "three different files";
@@ -187,7 +168,7 @@ impl Args {
             }
             others.push(path);
         }
-        if self.gatys.save_every == Some(0) {
+        if self.options.save_every == Some(0) {
             return Err(Error::argument("stylize", "--save-every", "at least 1", 0));
         }
         Ok(())
@@ -195,31 +176,31 @@ impl Args {
 
     /// OUT with a number: `out-00050.png`.
     fn numbered(&self, evaluations: usize) -> PathBuf {
-        let stem = self.output.file_stem().unwrap_or_default().to_string_lossy();
-        let ending = self.output.extension().unwrap_or_default().to_string_lossy();
-        self.output.with_file_name(format!("{stem}-{evaluations:05}.{ending}"))
+        suffixed(&self.args.output, &format!("{evaluations:05}"))
     }
 }
 
-pub fn run(args: &Args, photo: &Path) -> Result<()> {
-    let Method::Gatys = args.gatys.method;
-    args.check_outputs()?;
+pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
+    let call = Call { args, options };
+    let [photo] = &args.photos[..] else {
+        let expected = "one photo with --method gatys";
+        return Err(Error::argument("stylize", "PHOTO", expected, args.photos.len()));
+    };
+    call.check_outputs()?;
     let content = Picture::load(photo)?;
     let load = |text: &String| {
-        // A file whose name ends in a colon and a number is still a file.
-        let whole = Path::new(text).exists();
-        let (name, weight) = if whole { (text.as_str(), 1.0) } else { weighted(text) };
+        let (name, weight) = weighted(text);
         Ok((Picture::load(Path::new(name))?, weight))
     };
-    let styles = args.gatys.style.iter().map(load).collect::<Result<Vec<_>>>()?;
-    let settings = args.settings(&content)?;
+    let styles = args.style.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let settings = call.settings(&content)?;
     let context = args.device.open()?;
-    let vgg = load_vgg(&context, args.gatys.vgg.as_deref(), args.gatys.pool.into())?;
+    let vgg = load_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Kind::Max, Kind::from))?;
     let began = Instant::now();
-    let outcome = paint(args, &vgg, &content, &styles, &settings)?;
+    let outcome = paint(&call, &vgg, &content, &styles, &settings)?;
     outcome.picture.save(&args.output)?;
     let seconds = began.elapsed().as_secs_f64();
-    if let Some(path) = &args.gatys.profile {
+    if let Some(path) = &options.profile {
         profile(path, &vgg, &outcome.picture, &content, &styles, &settings)?;
     }
     report(args, &context, &outcome, seconds)?;
@@ -230,16 +211,16 @@ pub fn run(args: &Args, photo: &Path) -> Result<()> {
 }
 
 fn paint(
-    args: &Args,
+    call: &Call,
     vgg: &Vgg19,
     content: &Picture,
     styles: &[(Picture, f32)],
     settings: &Settings,
 ) -> Result<gatys::Outcome> {
     let interrupted = interrupt::flag();
-    let mut log = args.gatys.log.as_deref().map(Log::new);
+    let mut log = call.options.log.as_deref().map(Log::new);
     let bar = bar(1);
-    let mut next_save = args.gatys.save_every;
+    let mut next_save = call.options.save_every;
     let mut last = (0, Instant::now());
     let outcome = gatys::stylize(vgg, content, styles, settings, |progress| {
         let [done, most] = progress.evaluations;
@@ -263,8 +244,8 @@ fn paint(
             }))?;
         }
         if let Some(due) = next_save.filter(|due| done >= *due) {
-            progress.picture()?.save(&args.numbered(done))?;
-            next_save = args.gatys.save_every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
+            progress.picture()?.save(&call.numbered(done))?;
+            next_save = call.options.save_every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });

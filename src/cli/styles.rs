@@ -1,0 +1,113 @@
+//! `impasto style`, and finding a style by its name.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use impasto::io::{Picture, WeightFile};
+use impasto::methods::adain::{Settings, Source};
+use impasto::nets::adain_painter::{self, Style};
+use impasto::ops::pool::Kind;
+use impasto::{Error, Result};
+
+use super::weights::load_vgg;
+use super::{DeviceArgs, data_directory, print_line};
+
+#[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  impasto style save painting.jpg -o painting.style
+  impasto style save painting.jpg
+  impasto style list
+  impasto stylize photo.jpg --style painting -o out.png
+
+A style is what AdaIN knows of a picture: a mean and a deviation for each channel of the encoder, a few KB. Without -o it goes
+into the folder `styles` of the user's data directory, and `--style` knows it by its name.")]
+pub enum Command {
+    /// Keep a picture's style for later
+    Save(SaveArgs),
+    /// List the styles in the user's data directory
+    List,
+}
+
+/// Arguments of `impasto style save`.
+#[derive(clap::Args)]
+pub struct SaveArgs {
+    /// The picture
+    picture: PathBuf,
+    /// Where the style goes [default: the user's data directory, under the picture's name]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Long side from which the picture is made smaller first
+    #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
+    style_size: usize,
+    /// The encoder that measures, if it is another than the one that comes with impasto
+    #[arg(long, value_name = "FILE", default_value = "compact")]
+    vgg: String,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What files of styles end in.
+const ENDING: &str = "style";
+
+fn folder() -> Result<PathBuf> {
+    Ok(data_directory()?.join("styles"))
+}
+
+/// Names and files in the user's data directory.
+fn installed() -> Vec<(String, PathBuf)> {
+    let entries = folder().ok().and_then(|folder| std::fs::read_dir(folder).ok());
+    let mut paths: Vec<_> = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
+    paths.sort();
+    let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    paths.into_iter().map(|path| (name(&path), path)).collect()
+}
+
+/// What `--style` names: a picture, a style's file, or a style in the user's data directory.
+pub fn find(name: &str) -> Result<Source> {
+    let path = Path::new(name);
+    let known = installed().into_iter().find(|(known, _)| known == name && !path.exists());
+    let path = known.map_or_else(|| path.to_path_buf(), |(_, path)| path);
+    if path.extension().is_some_and(|ending| ending == ENDING) {
+        return Ok(Source::Style(Style::of(&WeightFile::load(&path)?)?));
+    }
+    Ok(Source::Picture(Picture::load(&path)?))
+}
+
+pub fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Save(args) => save(args),
+        Command::List => {
+            for (name, path) in installed() {
+                print_line(format_args!("{name}: {}", path.display()))?;
+            }
+            print_line(format_args!("styles are looked for in {}", folder()?.display()))
+        }
+    }
+}
+
+fn save(args: &SaveArgs) -> Result<()> {
+    if args.style_size == 0 {
+        return Err(Error::argument("style", "--style-size", "at least 1", 0));
+    }
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => {
+            let folder = folder()?;
+            std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, error))?;
+            folder.join(args.picture.file_stem().unwrap_or_default()).with_extension(ENDING)
+        }
+    };
+    if output.extension().is_none_or(|ending| ending != ENDING) {
+        return Err(Error::argument("style", "--output", "a name that ends in .style", output.display()));
+    }
+    let source = Source::Picture(Picture::load(&args.picture)?);
+    let context = args.device.open()?;
+    let encoder = load_vgg(&context, Some(&args.vgg), Kind::Max)?;
+    let style = source.measured(&encoder, args.style_size)?;
+    let picture = args.picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    style.save(&output, &[("picture", picture), ("style_size", args.style_size.to_string())])?;
+    let encoder = adain_painter::short(&style.encoder);
+    print_line(format_args!("{}: {} channels of encoder {encoder}", output.display(), style.mean.len()))
+}

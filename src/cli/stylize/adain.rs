@@ -1,0 +1,154 @@
+//! `impasto stylize --style`: by AdaIN, any style in one pass.
+
+use std::path::{Path, PathBuf};
+
+use impasto::io::{Picture, WeightFile};
+use impasto::methods::adain::{self, Area, Settings, Source};
+use impasto::methods::color::KeepColor;
+use impasto::nets::adain_decoder::Weights;
+use impasto::nets::adain_painter::Place;
+use impasto::nets::{AdainDecoder, AdainPainter};
+use impasto::ops::pool::Kind;
+use impasto::{Error, Result};
+
+use super::{Args, many, weighted};
+use crate::cli::styles;
+use crate::cli::weights::load_vgg;
+
+/// What only AdaIN lets one choose.
+#[derive(clap::Args)]
+#[group(id = "in_one_pass", multiple = true, conflicts_with = "model")]
+#[command(next_help_heading = "In one pass (AdaIN)")]
+pub struct AdainArgs {
+    /// How much of the style there is, 0 to 1; at 0 the photo comes back as the decoder knows it [default: 1]
+    #[arg(long, value_name = "A")]
+    alpha: Option<f32>,
+    /// A grey picture, stretched over the photo, and the style that goes where it is bright; may be given again. The rest
+    /// has the styles of --style, or stays
+    #[arg(long, value_name = "MASK=STYLE")]
+    mask: Vec<String>,
+    /// Every photo in every style of --style, into a folder, with a contact sheet
+    #[arg(long)]
+    grid: bool,
+    /// Long side from which style pictures are made smaller: larger strokes when larger [default: 512]
+    #[arg(long, value_name = "PX")]
+    style_size: Option<usize>,
+    /// The decoder of another encoder, which --vgg names
+    #[arg(long, value_name = "FILE")]
+    decoder: Option<PathBuf>,
+}
+
+/// A cell of the contact sheet has this long side in pixels.
+const CELL: usize = 256;
+
+/// Styles with their weights, as the command line names them.
+fn sources(list: &[String]) -> Result<Vec<(Source, f32)>> {
+    let load = |text: &String| {
+        let (name, weight) = weighted(text);
+        Ok((styles::find(name)?, weight))
+    };
+    list.iter().map(load).collect()
+}
+
+/// What a style is called in the names of results.
+fn title(text: &str) -> String {
+    Path::new(weighted(text).0).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl Args {
+    /// The areas of each look: one look, or one for each style.
+    fn looks(&self, options: Option<&AdainArgs>) -> Result<Vec<Vec<Area>>> {
+        let masks = options.map_or(&[][..], |options| &options.mask);
+        let mut areas = Vec::new();
+        for text in masks {
+            let Some((mask, style)) = text.split_once('=') else {
+                return Err(Error::argument("stylize", "--mask", "MASK=STYLE, a grey picture and a style", text));
+            };
+            let place = Place::Mask(Picture::load(Path::new(mask))?);
+            areas.push(Area { styles: sources(&[style.to_string()])?, place });
+        }
+        let styles = sources(&self.style)?;
+        let place = if areas.is_empty() { Place::Everywhere } else { Place::Rest };
+        if options.is_some_and(|options| options.grid) {
+            let look = |style: (Source, f32)| {
+                let area = Area { styles: vec![(style.0, 1.0)], place: place.clone() };
+                areas.iter().cloned().chain([area]).collect()
+            };
+            return Ok(styles.into_iter().map(look).collect());
+        }
+        if !styles.is_empty() {
+            areas.push(Area { styles, place });
+        }
+        Ok(vec![areas])
+    }
+}
+
+pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
+    let default = Settings::default();
+    let settings = Settings {
+        size: args.size,
+        keep_color: args.keep_color.into(),
+        alpha: options.and_then(|options| options.alpha).unwrap_or(default.alpha),
+        style_size: options.and_then(|options| options.style_size).unwrap_or(default.style_size),
+    };
+    if !(0.0..=1.0).contains(&settings.alpha) {
+        return Err(Error::argument("stylize", "--alpha", "0 to 1", settings.alpha));
+    }
+    let titles: Option<Vec<_>> =
+        options.filter(|options| options.grid).map(|_| args.style.iter().map(|text| title(text)).collect());
+    if let Some(titles) = &titles
+        && let Some(twice) = titles.iter().enumerate().find(|(at, title)| titles[..*at].contains(title))
+    {
+        return Err(Error::argument("stylize", "--style", "styles of different names with --grid", twice.1));
+    }
+    let jobs = many::jobs(args, titles.as_deref())?;
+    let mut looks = args.looks(options)?;
+    let context = args.device.open()?;
+    let encoder = load_vgg(&context, Some(args.vgg.as_deref().unwrap_or("compact")), Kind::Max)?;
+    let decoder = match options.and_then(|options| options.decoder.as_ref()) {
+        Some(path) => WeightFile::load(path)?,
+        None => impasto::weights::decoder()?,
+    };
+    let mut painter = AdainPainter::new(&encoder, AdainDecoder::new(&context, Weights::of(&decoder)?)?)?;
+    if settings.keep_color != KeepColor::Match {
+        for area in looks.iter_mut().flatten() {
+            *area = area.measured(&encoder, settings.style_size)?;
+        }
+    }
+    let mut cells = Vec::new();
+    let sheet = titles.is_some();
+    many::run(args, &context, jobs, "adain", |photo, look| {
+        let cell = |picture: &Picture| picture.fit(CELL.min(picture.width.max(picture.height)));
+        if sheet && look == 0 {
+            cells.push(vec![Some(cell(photo))]);
+        }
+        let painted = adain::stylize(&mut painter, photo, &looks[look], &settings);
+        if sheet {
+            cells.last_mut().into_iter().for_each(|row| row.push(painted.as_ref().ok().map(cell)));
+        }
+        painted
+    })?;
+    if !sheet {
+        return Ok(());
+    }
+    let pictures = args.style.iter().map(|text| match styles::find(weighted(text).0)? {
+        Source::Picture(picture) => Ok(Some(picture.fit(CELL))),
+        Source::Style(_) => Ok(None),
+    });
+    let top: Vec<_> = [Ok(None)].into_iter().chain(pictures).collect::<Result<_>>()?;
+    contact_sheet(&[vec![top], cells].concat()).save(&args.output.join("grid.png"))
+}
+
+/// Pictures in rows and columns, a photo or a style in front of each.
+fn contact_sheet(rows: &[Vec<Option<Picture>>]) -> Picture {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let mut sheet = Picture::new(columns * CELL, rows.len() * CELL);
+    sheet.rgb.fill(1.0);
+    for (row, pictures) in rows.iter().enumerate() {
+        for (column, picture) in pictures.iter().enumerate() {
+            let Some(picture) = picture else { continue };
+            sheet.paste(picture, [column * CELL, row * CELL]);
+        }
+    }
+    sheet
+}

@@ -1,0 +1,175 @@
+//! Many photos, each in one pass of a net. Decoding, painting and encoding overlap.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Instant;
+
+use impasto::gpu::Context;
+use impasto::io::{Picture, picture};
+use impasto::train::Folder;
+use impasto::{Error, Result};
+
+use super::{Args, suffixed};
+use crate::cli::progress::bar;
+use crate::cli::{interrupt, print_line};
+
+/// Pictures that wait decoded, and painted ones that wait to be written.
+const AHEAD: usize = 2;
+
+/// A photo and where its results go: one for each of the looks that it is given.
+pub struct Job {
+    photo: PathBuf,
+    outputs: Vec<PathBuf>,
+}
+
+fn refuse<T>(argument: &str, expected: &str, got: &Path) -> Result<T> {
+    Err(Error::argument("stylize", argument, expected, got.display()))
+}
+
+/// What was asked for: one photo into a file, or several (a folder counts as several) into a folder. With `looks`, a photo
+/// has a result for each of them, named by both, in a folder.
+pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
+    if let ([photo], None) = (&args.photos[..], looks)
+        && !photo.is_dir()
+    {
+        picture::check_output(&args.output)?;
+        return Ok(vec![Job { photo: photo.clone(), outputs: vec![args.output.clone()] }]);
+    }
+    let is_file = args.output.exists() || picture::can_be_written(&args.output);
+    if is_file && !args.output.is_dir() {
+        return refuse("--output", "a folder for several pictures", &args.output);
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for root in &args.photos {
+        let photos =
+            if root.is_dir() { Folder::scan(std::slice::from_ref(root))?.files().to_vec() } else { vec![root.clone()] };
+        for photo in photos {
+            // Folders keep their shape, so that equal names in two of them stay apart.
+            let inside = photo.strip_prefix(root).ok().filter(|inside| inside.file_name().is_some());
+            let name = inside.map_or_else(|| photo.file_name().unwrap_or_default().into(), Path::to_path_buf);
+            let mut output = args.output.join(name);
+            if !picture::can_be_written(&output) {
+                output.set_extension("png");
+            }
+            let outputs = match looks {
+                None => vec![output],
+                Some(looks) => looks.iter().map(|look| suffixed(&output, look)).collect(),
+            };
+            if let Some(other) = jobs.iter().find(|job| job.outputs.iter().any(|output| outputs.contains(output))) {
+                let expected = format!("photos of different names; {} would be overwritten", other.photo.display());
+                return refuse("PHOTO", &expected, &photo);
+            }
+            jobs.push(Job { photo, outputs });
+        }
+    }
+    Ok(jobs)
+}
+
+/// How one result went.
+struct Done {
+    photo: PathBuf,
+    output: PathBuf,
+    size: [usize; 2],
+    /// Seconds of painting.
+    seconds: f64,
+}
+
+fn write(output: &Path, painted: &Picture) -> Result<()> {
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    }
+    painted.save(output)
+}
+
+/// Does the jobs: `paint` is given a photo and the number of the look. `by` is what the summary says painted.
+pub fn run(
+    args: &Args,
+    context: &Context,
+    jobs: Vec<Job>,
+    by: &str,
+    mut paint: impl FnMut(&Picture, usize) -> Result<Picture>,
+) -> Result<()> {
+    let interrupted = interrupt::flag();
+    let count: usize = jobs.iter().map(|job| job.outputs.len()).sum();
+    let bar = bar(count as u64);
+    let (mut failed, mut done) = (Vec::new(), Vec::new());
+    thread::scope(|scope| {
+        let (decoder, decoded) = sync_channel(AHEAD);
+        let (painted, finished) = sync_channel::<(Result<Picture>, Done)>(AHEAD);
+        scope.spawn(move || {
+            for job in jobs {
+                let picture = Picture::load(&job.photo);
+                // Nobody listens any more after Ctrl-C.
+                if decoder.send((job, picture)).is_err() {
+                    return;
+                }
+            }
+        });
+        let writer = scope.spawn(|| {
+            let (mut done, mut failed) = (Vec::new(), Vec::new());
+            for (picture, how) in finished {
+                bar.set_message(how.output.display().to_string());
+                match picture.and_then(|picture| write(&how.output, &picture)) {
+                    Ok(()) => done.push(how),
+                    Err(error) => failed.push(error),
+                }
+                bar.inc(1);
+            }
+            (done, failed)
+        });
+        'jobs: for (job, photo) in decoded {
+            let mut photo = photo.map_err(Some);
+            for (look, output) in job.outputs.into_iter().enumerate() {
+                if interrupted.load(Ordering::Relaxed) {
+                    break 'jobs;
+                }
+                let began = Instant::now();
+                let picture = match &mut photo {
+                    Ok(photo) => paint(photo, look),
+                    // What cannot be read is said once.
+                    Err(error) => match error.take() {
+                        Some(error) => Err(error),
+                        None => continue,
+                    },
+                };
+                let size = picture.as_ref().map_or([0; 2], |picture| [picture.width, picture.height]);
+                let how = Done { photo: job.photo.clone(), output, size, seconds: began.elapsed().as_secs_f64() };
+                if painted.send((picture, how)).is_err() {
+                    break 'jobs;
+                }
+            }
+        }
+        drop(painted);
+        match writer.join() {
+            Ok(results) => (done, failed) = results,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+    bar.finish_and_clear();
+    for Done { photo, output, size: [width, height], seconds } in &done {
+        if args.json {
+            print_line(serde_json::json!({
+                "photo": photo, "output": output, "width": width, "height": height, "seconds": seconds,
+                "model": by, "device": context.name(), "driver": context.driver(),
+            }))?;
+        } else {
+            print_line(format_args!("{}: {width}x{height} in {seconds:.2} s", output.display()))?;
+        }
+    }
+    if interrupted.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted(format!("; {} of {count} pictures are painted", done.len())));
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    if count == 1 {
+        return Err(failed.swap_remove(0));
+    }
+    for error in &failed {
+        tracing::error!("{error}");
+    }
+    let what = format!("{} of {count} that cannot; the others are painted", failed.len());
+    Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
+}

@@ -1,0 +1,126 @@
+//! AdaIN (arXiv:1703.06868): any photo in any style, in one pass of encoder and decoder.
+
+use super::advice;
+use super::color::{self, KeepColor};
+use super::feed_forward;
+use crate::io::Picture;
+use crate::nets::adain_painter::{Place, Region, Style};
+use crate::nets::{AdainPainter, Vgg19};
+use crate::{Error, Result};
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Long side of the result in pixels; `None`: the photo's own.
+    pub size: Option<usize>,
+    /// Whether the photo's colours are kept.
+    pub keep_color: KeepColor,
+    /// How much of the style there is, 0..1: at 0 the photo comes back as the decoder knows it.
+    pub alpha: f32,
+    /// Long side from which style pictures are made smaller: larger strokes when larger.
+    pub style_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { size: None, keep_color: KeepColor::No, alpha: 1.0, style_size: 512 }
+    }
+}
+
+/// Where a style comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A picture (RGB 0..1), yet to be measured.
+    Picture(Picture),
+    /// What was measured before.
+    Style(Style),
+}
+
+impl Source {
+    /// The style; its picture is made smaller if it is larger than that.
+    ///
+    /// # Errors
+    /// Those of [`Style::measure`].
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+        match self {
+            Source::Style(style) => Ok(style.clone()),
+            Source::Picture(picture) => Style::measure(encoder, &reduced(picture, style_size)),
+        }
+    }
+
+    /// The same with its picture recoloured like `photo`.
+    fn recoloured(&self, photo: &Picture, style_size: usize) -> Result<Source> {
+        match self {
+            Source::Style(_) => {
+                Err(Error::argument("stylize", "keep-color", "no or luminance with a saved style", "match"))
+            }
+            Source::Picture(picture) => {
+                Ok(Source::Picture(color::with_colors_of(&reduced(picture, style_size), photo)))
+            }
+        }
+    }
+}
+
+fn reduced(picture: &Picture, style_size: usize) -> Picture {
+    picture.fit(style_size.min(picture.width.max(picture.height)))
+}
+
+/// Styles with a weight each, and where their mixture goes.
+#[derive(Clone, Debug)]
+pub struct Area {
+    /// The styles that are mixed.
+    pub styles: Vec<(Source, f32)>,
+    /// Their place.
+    pub place: Place,
+}
+
+impl Area {
+    fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+        let measured = |(source, weight): &(Source, f32)| Ok((source.measured(encoder, style_size)?, *weight));
+        Style::mix(&self.styles.iter().map(measured).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// The same with its pictures measured, for many photos.
+    ///
+    /// # Errors
+    /// Those of [`Style::measure`] and [`Style::mix`].
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
+        let style = self.mixed(encoder, style_size)?;
+        Ok(Area { styles: vec![(Source::Style(style), 1.0)], place: self.place.clone() })
+    }
+
+    fn recoloured(&self, photo: &Picture, style_size: usize) -> Result<Self> {
+        let styles = self.styles.iter().map(|(source, weight)| Ok((source.recoloured(photo, style_size)?, *weight)));
+        Ok(Area { styles: styles.collect::<Result<_>>()?, place: self.place.clone() })
+    }
+}
+
+/// Repaints `photo` (RGB 0..1) in the styles of `areas`; its alpha is kept.
+///
+/// # Errors
+/// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device, with the largest
+/// that fits. Later: those of [`AdainPainter::paint`] and [`Style::measure`]; colours that are to be matched by a
+/// style whose picture is not known.
+pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], settings: &Settings) -> Result<Picture> {
+    if settings.size == Some(0) || settings.style_size == 0 {
+        return Err(Error::argument("stylize", "size", "at least 1", 0));
+    }
+    let (width, height) = feed_forward::result_size(settings.size, photo);
+    let plan = |size| {
+        let (width, height) = feed_forward::result_size(Some(size), photo);
+        painter.plan(width, height, areas.len())
+    };
+    advice::or_largest(painter.plan(width, height, areas.len()), width.max(height), plan)?;
+    let photo = photo.resize(width, height);
+    let regions = areas.iter().map(|area| {
+        let style = match settings.keep_color {
+            KeepColor::Match => {
+                area.recoloured(&photo, settings.style_size)?.mixed(painter.encoder(), settings.style_size)?
+            }
+            _ => area.mixed(painter.encoder(), settings.style_size)?,
+        };
+        Ok(Region { style, place: area.place.clone(), strength: settings.alpha })
+    });
+    let regions = regions.collect::<Result<Vec<_>>>()?;
+    Ok(settings.keep_color.keep(painter.paint(&photo, &regions)?, &photo))
+}
