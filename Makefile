@@ -29,10 +29,9 @@ demo: setup
 	@cargo build --release --quiet --example draw_samples
 	@mkdir -p out
 	./target/release/examples/draw_samples out
-	./target/release/impasto stylize out/landscape.png --style out/strokes.png --vgg compact \
-	  --size 256 --steps 30 -o out/landscape-strokes.png
-	./target/release/impasto stylize out/landscape.png --style out/marble.png --vgg compact \
-	  --size 256 --steps 30 -o out/landscape-marble.png
+	./target/release/impasto stylize out/landscape.png --style out/strokes.png --style out/marble.png --style out/mosaic.png \
+	  --style out/woodcut.png --grid --size 512 -o out
+	@echo "out/grid.png shows them side by side"
 
 test:
 	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"
