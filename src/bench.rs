@@ -7,20 +7,21 @@ use std::time::Instant;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder};
 use crate::io::Picture;
 use crate::methods::gatys::{PictureLoss, Settings};
+use crate::nets::adain_painter::{adapt, deepest};
 use crate::nets::image_transform_net::{self, Form};
 use crate::nets::vgg19::Weights;
-use crate::nets::{ImageTransformNet, Tap, Vgg19};
+use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::norm::Over;
 use crate::ops::pad::Border;
 use crate::ops::pool::Kind;
 use crate::ops::square_loss::{self, Weight};
-use crate::ops::{gram, vector};
+use crate::ops::{gram, mean_std, vector};
 use crate::optim::{Lbfgs, LbfgsOptions, Objective};
 use crate::random::Random;
 use crate::train::encoder::{self, Encoder};
 use crate::train::{self, Crops, Training};
-use crate::{Error, Result};
+use crate::{Error, Result, loss};
 
 /// Something that can be run again and again.
 pub struct Workload {
@@ -46,6 +47,19 @@ impl Workload {
     fn of(name: String, program: Program) -> Self {
         let (flops, bytes) = (program.flops(), program.bytes());
         Workload { name, flops, bytes, run: Box::new(move || program.run()) }
+    }
+
+    /// A program that is recorded when it is its turn: large ones would not fit the device together.
+    fn later(name: String, flops: u64, record: impl Fn() -> Result<Recorder> + 'static) -> Self {
+        let mut program = None;
+        let run = move || {
+            let program = match &program {
+                Some(program) => program,
+                None => program.insert(record()?.finish()?),
+            };
+            program.run()
+        };
+        Workload { name, flops, bytes: 0, run: Box::new(run) }
     }
 
     /// One run, waited for.
@@ -234,26 +248,48 @@ pub fn feed_forward(context: &Context, size: usize) -> Result<Vec<Workload>> {
         let net = ImageTransformNet::new(context, weights)?;
         let flops = net.flops([size, size])?;
         let photo = random_tensor(context, "photo", &[1, 3, size, size])?;
-        // Recorded when it is its turn: the largest ones would not fit the device together.
-        let mut program = None;
-        let run = move || {
-            let program = match &program {
-                Some(program) => program,
-                None => {
-                    let mut rec = Recorder::new(net.context());
-                    let x = rec.pin(&photo);
-                    net.forward(&mut rec, x)?;
-                    program.insert(rec.finish()?)
-                }
+        all.push(Workload::later(format!("{form:?} form at {size}²").to_lowercase(), flops, move || {
+            let mut rec = Recorder::new(net.context());
+            let x = rec.pin(&photo);
+            net.forward(&mut rec, x)?;
+            Ok(rec)
+        }));
+    }
+    Ok(all)
+}
+
+/// AdaIN with an encoder of the compact one's shape (random weights) on a photo of `size`²: in a style whose means and
+/// deviations are there already, and in one that is measured on a picture as large.
+pub fn adain(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    let encoder = Vgg19::new(context, &Weights::random(0.25, 1), Kind::Max)?;
+    let channels = encoder.channels(deepest())?;
+    let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(channels, 1))?;
+    let encoding = encoder.flops(deepest(), [size, size])?;
+    let decoding = decoder.flops([size.div_ceil(deepest().reduction()); 2])?;
+    let nets = Rc::new((encoder, decoder));
+    let mut all = Vec::new();
+    for (name, is_new) in [("adain", false), ("adain, a new style", true)] {
+        let random = |name, dims: &[usize]| random_tensor(context, name, dims);
+        let (photo, painting) = (random("photo", &[1, 3, size, size])?, random("painting", &[1, 3, size, size])?);
+        let (mean, deviation) = (random("mean", &[channels])?, random("deviation", &[channels])?);
+        let nets = Rc::clone(&nets);
+        let flops = encoding + decoding + if is_new { encoding } else { 0 };
+        all.push(Workload::later(format!("{name} at {size}²"), flops, move || {
+            let (encoder, decoder) = &*nets;
+            let mut rec = Recorder::new(encoder.context());
+            let style = if is_new {
+                let x = rec.pin(&painting);
+                let features = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+                mean_std::forward(&mut rec, features, loss::EPSILON)?.into()
+            } else {
+                [rec.pin(&mean), rec.pin(&deviation)]
             };
-            program.run()
-        };
-        all.push(Workload {
-            name: format!("{form:?} form at {size}²").to_lowercase(),
-            flops,
-            bytes: 0,
-            run: Box::new(run),
-        });
+            let x = rec.pin(&photo);
+            let content = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+            let target = adapt(&mut rec, content, style)?;
+            decoder.forward(&mut rec, target, [size, size])?;
+            Ok(rec)
+        }));
     }
     Ok(all)
 }
@@ -286,7 +322,7 @@ pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
     ])
 }
 
-/// Everything at `size`²; the feed-forward nets at twice and four times that too.
+/// Everything at `size`²; the nets that paint in one pass at twice and four times that too.
 pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = convolutions(context, size)?;
     all.push(parameter_gradients(context, size / 4)?);
@@ -295,6 +331,7 @@ pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
     all.extend(gatys(context, size)?);
     for scale in [1, 2, 4] {
         all.extend(feed_forward(context, scale * size.max(64))?);
+        all.extend(adain(context, scale * size.max(64))?);
     }
     all.extend(training(context, (size / 2).max(32))?);
     Ok(all)

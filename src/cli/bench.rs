@@ -12,9 +12,12 @@ use super::{DeviceArgs, print_line};
 Examples:
   impasto bench
   impasto bench --only gram --seconds 5
+  impasto bench --only adain --size 256
   impasto bench --size 512 --device radeon --json
 
 GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
+A net that paints in one pass is measured at --size, twice and four times that; AdaIN with the style's statistics at hand, and
+with a new style, whose picture is as large as the photo.
 Other programs that use the machine make figures worse: repeat, and compare medians.")]
 pub struct Args {
     /// Side of the picture in pixels
