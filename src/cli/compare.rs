@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use impasto::train::curve;
 use impasto::{Error, Result};
 
+use super::table::print_table;
 use super::{DeviceArgs, print_line};
 use contest::{Contest, Method, Plan};
 use logs::Training;
@@ -124,25 +125,6 @@ fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) 
     let text = serde_json::to_string_pretty(&results).map_err(|error| Error::file("write", folder, error))?;
     for (name, text) in [("results.json", text), ("index.html", page.finish())] {
         impasto::io::atomic::write(&folder.join(name), |file| std::io::Write::write_all(file, text.as_bytes()))?;
-    }
-    Ok(())
-}
-
-/// Lines of cells, headings first.
-type Table = Vec<Vec<String>>;
-
-/// The first column to the left, the others to the right.
-fn print_table(table: &Table) -> Result<()> {
-    let widths: Vec<usize> = (0..table[0].len())
-        .map(|column| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    for line in table {
-        let cells = line.iter().zip(&widths).enumerate();
-        let padded = cells.map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        print_line(padded.collect::<Vec<_>>().join("  "))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `impasto eval`
 
+mod adain;
 mod encoder;
 mod feed_forward;
 
@@ -17,18 +18,22 @@ use impasto::train::Folder;
 Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20")]
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
+  impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/")]
 pub enum Command {
     /// How well a compact encoder stands in for the real VGG-19
     Encoder(Box<encoder::Args>),
     /// How near a net that paints in one pass comes to Gatys' method
     FeedForward(Box<feed_forward::Args>),
+    /// How well an encoder and its decoder paint in any style, beside another pair
+    Adain(Box<adain::Args>),
 }
 
 pub fn run(command: Command) -> Result<()> {
     match command {
         Command::Encoder(args) => encoder::run(&args),
         Command::FeedForward(args) => feed_forward::run(&args),
+        Command::Adain(args) => adain::run(&args),
     }
 }
 
@@ -91,4 +96,11 @@ fn side_by_side(pictures: &[Picture], side: usize) -> Picture {
         sheet.paste(picture, [index * side, 0]);
     }
     sheet
+}
+
+/// The middle of some figures: with an even number of them, the mean of both.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }

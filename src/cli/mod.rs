@@ -10,10 +10,11 @@ mod models;
 mod progress;
 mod styles;
 mod stylize;
+mod table;
 mod train;
 mod weights;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use impasto::gpu::{Context, ContextOptions};
@@ -112,10 +113,15 @@ fn print_line(line: impl std::fmt::Display) -> Result<()> {
     use std::io::{ErrorKind, Write};
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::file("write", std::path::Path::new("standard output"), error))
+            Err(Error::file("write", Path::new("standard output"), error))
         }
         _ => Ok(()),
     }
+}
+
+/// A file's name without its folder: where it lies is no matter of the results.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Where the user's own weights are kept.
@@ -123,6 +129,6 @@ fn data_directory() -> Result<PathBuf> {
     let directories = directories::ProjectDirs::from("", "", "impasto");
     directories.map(|found| found.data_dir().to_path_buf()).ok_or_else(|| {
         let reason = "the home directory is not known; set HOME, or name the weights with --vgg FILE";
-        Error::file("find", std::path::Path::new("the user's data directory"), reason)
+        Error::file("find", Path::new("the user's data directory"), reason)
     })
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use impasto::io::{DType, WeightFile};
+use impasto::nets::adain_painter::deepest;
 use impasto::nets::vgg19::{Convention, Tap, Weights};
+use impasto::nets::{AdainDecoder, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
-use impasto::{Error, Result, gpu::Context, nets::Vgg19};
+use impasto::{Error, Result, gpu::Context};
 
 use super::{data_directory, print_line};
 
@@ -163,4 +165,20 @@ pub fn find_vgg(choice: Option<&str>) -> Result<Weights> {
     };
     tracing::info!("features by {}", file.path.display());
     Weights::of(&file)
+}
+
+/// The decoder of a file, which must read what `encoder` gives.
+pub fn load_decoder(encoder: &Vgg19, path: &Path) -> Result<AdainDecoder> {
+    let file = WeightFile::load(path)?;
+    let weights = adain_decoder::Weights::of(&file)?;
+    let (reads, gives) = (weights.channels(), encoder.channels(deepest())?);
+    if reads != gives {
+        let way_out = "use the two that were trained together";
+        let reason = format!("is a decoder of {reads} channels, but the encoder gives {gives}; {way_out}");
+        return Err(Error::weights(path, reason));
+    }
+    if file.metadata.get("encoder").is_some_and(|fingerprint| fingerprint != encoder.fingerprint()) {
+        tracing::warn!("{} was trained with another encoder, or with its weights at another precision", path.display());
+    }
+    AdainDecoder::new(encoder.context(), weights)
 }

@@ -1,4 +1,5 @@
-//! How good a trained net is: an encoder against the real one, a net that paints against Gatys' method.
+//! How good a trained net is: an encoder against the real one, nets that paint against Gatys' method or each other.
 
+pub mod adain;
 pub mod encoder;
 pub mod feed_forward;

@@ -1,10 +1,12 @@
-//! `eval encoder`: agreement of features, painted pairs, and what it refuses.
+//! `eval encoder` and `eval adain`: agreement of features, painted pairs, and what they refuse.
 
 use std::process::Command;
 
+use impasto::io::{DType, WeightFile};
+use impasto::nets::adain_decoder::Weights;
 use serde_json::Value;
 
-use crate::studio::Studio;
+use crate::studio::{Done, Studio};
 use crate::train::{save_net, save_photos};
 
 /// A studio with two nets, `photos` of twelve pictures, and `styles` of one.
@@ -130,7 +132,143 @@ fn what_cannot_be_evaluated_is_refused() {
     for (command, words) in
         [(with("--size 48", "--pairs 1"), "--styles"), (with("--photos photos", ""), "--photos <DIR>")]
     {
-        let done = crate::studio::Done::of(command);
+        let done = Done::of(command);
+        assert!(done.code == Some(2) && done.stderr.contains(words), "{}", done.stderr);
+    }
+}
+
+/// A random decoder for the features of `save_net`, or of as many channels.
+pub fn save_decoder(studio: &Studio, name: &str, channels: usize, seed: u64) {
+    let tensors = Weights::random(channels, seed).tensors();
+    WeightFile::save(&studio.path(name), DType::F32, &tensors, &Default::default()).unwrap();
+}
+
+/// A studio with an encoder, two decoders for it, photos, and the first of them, a grey picture and `style.png` as paintings.
+fn academy() -> Studio {
+    let studio = gallery();
+    let channels = impasto::nets::vgg19::Weights::random(0.1, 1).convolutions[8][0].shape[0];
+    save_decoder(&studio, "decoder.safetensors", channels, 1);
+    save_decoder(&studio, "rival.safetensors", channels, 2);
+    std::fs::copy(studio.path("photos/000.png"), studio.path("styles/000.png")).unwrap();
+    image::RgbImage::from_pixel(40, 40, image::Rgb([128; 3])).save(studio.path("styles/grey.png")).unwrap();
+    studio
+}
+
+fn adain(options: &str) -> String {
+    format!(
+        "eval adain --teacher other.safetensors --encoder teacher.safetensors --decoder decoder.safetensors \
+         --photos photos --paintings styles --limit 2 --size 32 {options}"
+    )
+}
+
+const FIGURES: [&str; 3] = ["style_distance", "content_distance", "reconstruction_db"];
+
+#[test]
+fn every_photo_is_painted_like_every_painting_and_measured() {
+    let studio = academy();
+    let result = studio.succeed(&adain("--pictures out --json")).json();
+    assert_eq!((&result["photos"], &result["paintings"], &result["ratio"]), (&2.into(), &3.into(), &Value::Null));
+    assert_eq!((&result["teacher"], result["pairs"].as_array().unwrap().len()), (&"other.safetensors".into(), 1));
+    let pictures = result["pairs"][0]["pictures"].as_array().unwrap();
+    let names: Vec<_> = pictures.iter().map(|line| format!("{} {}", line["photo"], line["painting"])).collect();
+    let expected = ["000", "001"].map(|photo| ["000", "grey", "style"].map(|style| format!("{photo:?} {style:?}")));
+    assert_eq!(names, expected.concat());
+    for field in FIGURES {
+        let mut values = numbers(&result["pairs"][0]["pictures"], field);
+        assert!(values.iter().all(|value| *value > 0.0), "{field}: {values:?}");
+        values.sort_by(f64::total_cmp);
+        let median = result["pairs"][0]["median"][field].as_f64().unwrap();
+        assert_eq!(median, (values[2] + values[3]) / 2.0, "{field}");
+    }
+    // A photo is given back as well whichever the painting, for it is its own style then.
+    let given_back = numbers(&result["pairs"][0]["pictures"], "reconstruction_db");
+    assert!(given_back[..3].iter().all(|value| *value == given_back[0]) && given_back[0] != given_back[3]);
+
+    // Photos down the left, paintings along the top.
+    let sheet = studio.picture("out/adain.png");
+    assert_eq!(sheet.dimensions(), (4 * 32, 3 * 32));
+    let cell = |sheet: &image::RgbImage, column: u32, row: u32| {
+        image::imageops::crop_imm(sheet, 32 * column, 32 * row, 32, 32).to_image()
+    };
+    for number in [0, 1] {
+        // What an untrained decoder paints is nearly grey.
+        let distances = &numbers(&result["pairs"][0]["pictures"], "style_distance")[3 * number..][..3];
+        assert!(10.0 * distances[1] < distances[0].min(distances[2]), "{distances:?}");
+    }
+    assert!(cell(&sheet, 0, 1) == cell(&sheet, 1, 0) && cell(&sheet, 0, 1) != cell(&sheet, 0, 2));
+    assert!(cell(&sheet, 2, 0).pixels().all(|pixel| pixel.0 == [128; 3]));
+    assert!(cell(&sheet, 1, 1) != cell(&sheet, 2, 1) && cell(&sheet, 1, 1) != cell(&sheet, 1, 2));
+
+    // Medians alone are printed, and with -v each picture.
+    let short = studio.succeed(&adain("")).stdout;
+    assert!(short.starts_with("2 photos x 3 paintings at 32 x 32 px\n") && short.lines().count() == 3, "{short}");
+    let line = short.lines().last().unwrap();
+    assert!(line.starts_with("median of teacher.safetensors with decoder.safetensors "), "{short}");
+    let median = &result["pairs"][0]["median"];
+    assert!(line.contains(&format!(" {:.4} ", median["style_distance"].as_f64().unwrap())), "{line} {median}");
+    let long = studio.succeed(&adain("-v")).stdout;
+    assert!(long.lines().count() == 9 && long.contains("001 x style "), "{long}");
+    // Limits count photos and paintings apart.
+    let one = studio.succeed(&adain("--style-limit 1 --json")).json();
+    assert_eq!(one["pairs"][0]["pictures"].as_array().unwrap()[..], [pictures[0].clone(), pictures[3].clone()]);
+}
+
+#[test]
+fn pairs_are_measured_side_by_side() {
+    let studio = academy();
+    let alone = studio.succeed(&adain("--style-limit 2 --json")).json();
+    let result =
+        studio.succeed(&adain("--style-limit 2 --beside-decoder rival.safetensors --pictures out --json")).json();
+    assert_eq!(result["pairs"][0], alone["pairs"][0]);
+    assert_eq!(result["pairs"][1]["decoder"], "rival.safetensors");
+    assert_eq!(result["pairs"][1]["encoder"], "teacher.safetensors");
+    let of = |pair: usize, field: &str| result["pairs"][pair]["median"][field].as_f64().unwrap();
+    let ratio = |field: &str| result["ratio"][field].as_f64().unwrap();
+    for field in &FIGURES[..2] {
+        assert!(ratio(field) == of(0, field) / of(1, field) && ratio(field) != 1.0, "{field}: {result}");
+    }
+    assert_eq!(ratio(FIGURES[2]), of(0, FIGURES[2]) - of(1, FIGURES[2]));
+    let sheet = studio.picture("out/adain.png");
+    assert_eq!(sheet.dimensions(), (5 * 32, 3 * 32));
+
+    let same = studio
+        .succeed(&adain("--style-limit 1 --beside-encoder teacher.safetensors --beside-decoder decoder.safetensors"));
+    let ratios: Vec<_> = same.stdout.lines().last().unwrap().split_whitespace().rev().take(3).collect();
+    assert_eq!(ratios, ["0.00", "1.0000", "1.0000"], "{}", same.stdout);
+}
+
+#[test]
+fn what_cannot_be_painted_is_refused() {
+    let studio = academy();
+    let whole = std::fs::read(studio.path("decoder.safetensors")).unwrap();
+    studio.write("cut.safetensors", &whole[..whole.len() - 100]);
+    save_decoder(&studio, "wide.safetensors", 128, 1);
+    let with = |old: &str, new: &str| {
+        let text = adain("");
+        assert!(text.contains(old));
+        studio.command(&text.replace(old, new))
+    };
+    let cases: Vec<(Command, &[&str])> = vec![
+        (with("decoder.s", "none.s"), &["cannot read none.safetensors", "no such file"]),
+        (with("decoder.s", "cut.s"), &["cut.safetensors", "truncated"]),
+        (with("decoder.s", "other.s"), &["other.safetensors", "d4_1.weight", "an AdaIN decoder"]),
+        (with("decoder.s", "wide.s"), &["wide.safetensors", "128 channels", "the encoder gives 51"]),
+        (with("--limit 2", "--limit 2 --beside-decoder wide.safetensors"), &["wide.safetensors", "128 channels"]),
+        (with("--teacher other", "--teacher cut"), &["cut.safetensors", "truncated"]),
+        (with("--paintings styles", "--paintings nowhere"), &["cannot read nowhere", "check the path"]),
+        (with("--limit 2", "--limit 0"), &["photos", "at least one picture"]),
+        (with("--limit 2", "--style-limit 0"), &["paintings", "at least one picture"]),
+        (with("--size 32", "--size 7"), &["--size", "at least 8 px", "got 7"]),
+        (with("--size 32", "--pictures style.png"), &["style.png"]),
+    ];
+    for (command, words) in cases {
+        studio.refused(command, 1, words);
+    }
+    for (command, words) in [
+        (with("--decoder decoder.safetensors", ""), "--decoder <FILE>"),
+        (with("--limit 2", "--beside-encoder compact"), "--beside-decoder <FILE>"),
+    ] {
+        let done = Done::of(command);
         assert!(done.code == Some(2) && done.stderr.contains(words), "{}", done.stderr);
     }
 }

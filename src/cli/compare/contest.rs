@@ -18,10 +18,12 @@ use impasto::train::curve::Series;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use super::{Args, Table, refused};
+use super::{Args, refused};
 use crate::cli::eval::{measured_by, warn_of_other_style};
+use crate::cli::file_name;
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
+use crate::cli::table::Table;
 use crate::cli::weights::load_vgg;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,11 +81,6 @@ pub struct Plan {
     vgg: Option<String>,
     /// The net whose file said what the loss is.
     loss_of: Option<String>,
-}
-
-/// A file's name without its folder: where it lies is no matter of the results.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Plan {

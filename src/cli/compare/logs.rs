@@ -6,7 +6,8 @@ use impasto::train::curve::Series;
 use impasto::{Error, Result};
 use serde_json::{Value, json};
 
-use super::{Table, refused};
+use super::refused;
+use crate::cli::table::Table;
 
 /// Runs and what becomes of their losses.
 pub struct Training {

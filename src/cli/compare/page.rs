@@ -4,7 +4,7 @@ use std::path::Path;
 
 use impasto::{Error, Result};
 
-use super::Table;
+use crate::cli::table::Table;
 
 const STYLE: &str = "\
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }

@@ -8,7 +8,7 @@ use impasto::nets::image_transform_net::Weights;
 use impasto::ops::pool::Kind;
 use impasto::{Error, Result};
 
-use super::{Photos, side_by_side, stem};
+use super::{Photos, median, side_by_side, stem};
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
@@ -78,13 +78,6 @@ pub fn warn_of_other_style(model: &str, learned: &Learned, style: &Path) {
 fn learned(file: &WeightFile) -> Result<Learned> {
     let nothing = "its metadata names no `loss` that it learned by; use a net that `impasto train` wrote";
     Learned::of(file)?.ok_or_else(|| Error::weights(&file.path, nothing))
-}
-
-/// The middle of some figures: with an even number of them, the mean of both.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
 
 /// A line of the table: the figures of a photo, or their medians.
