@@ -21,18 +21,20 @@ use page::Page;
 Examples:
   impasto compare photo.jpg painting.jpg --methods gatys,ulyanov --ulyanov mine.safetensors -o comparison/
   impasto compare photo.jpg painting.jpg --johnson bn.safetensors --ulyanov in.safetensors --steps 500 -o comparison/
+  impasto compare photo.jpg painting.jpg --ulyanov mine.safetensors --adain adain.safetensors -o comparison/
   impasto compare photo.jpg starry_night.jpg --ulyanov starry-night --vgg vgg19.safetensors --size 512 -o comparison/
   impasto compare --training-logs bn.safetensors.training/log.jsonl in.safetensors.training/log.jsonl -o comparison/
 
-Every method is measured by the same loss: the one that the first net learned by, as its file says (without nets: that of
-`stylize`). DIR/index.html holds all pictures, figures and plots; results.json has the figures. Seconds are those of one
-picture: `cold` is the first one, with the nets' loading, the recording and the compiling of kernels, `warm` is another one.
+Every method is measured by the same loss: the one that the first net learned by, as its file says (without a net of one style:
+that of `stylize`). DIR/index.html holds all pictures, figures and plots; results.json has the figures. Seconds are those of one
+picture: `cold` is the first one, with the nets' loading, the recording and the compiling of kernels, `warm` is another one, for
+AdaIN in the same style.
 --training-logs draws the losses of training runs over their steps, and gives the mean of each tenth.")]
 pub struct Args {
     /// The photo
     #[arg(value_name = "CONTENT", required_unless_present = "training_logs", requires = "style")]
     content: Option<PathBuf>,
-    /// The picture whose style is painted, and which the nets learned
+    /// The picture whose style is painted, and which the nets of one style learned
     #[arg(value_name = "STYLE")]
     style: Option<PathBuf>,
     /// Where the page, the pictures and the figures go; made if it is not there
@@ -47,6 +49,12 @@ pub struct Args {
     /// A net with instance norm: a name that `impasto models` lists, or a file
     #[arg(long, value_name = "MODEL", requires = "content")]
     ulyanov: Option<String>,
+    /// AdaIN's decoder, which paints in any style: a file
+    #[arg(long, value_name = "FILE", requires = "content")]
+    adain: Option<String>,
+    /// The encoder that the decoder was trained with: VGG-19 weights (.safetensors, .pth), or `compact`
+    #[arg(long, value_name = "FILE", default_value = "compact", requires = "adain")]
+    adain_encoder: String,
     /// Evaluations of Gatys' method
     #[arg(long, value_name = "N", default_value_t = 200)]
     steps: usize,

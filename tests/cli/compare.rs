@@ -4,7 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::studio::{Done, Studio};
+use crate::eval::save_decoder;
+use crate::studio::{self, Done, Studio};
 use crate::train::save_photos;
 
 /// A studio with four photos and a net of Ulyanov's, `net.safetensors`, an eighth as wide as the paper's, that has seen one
@@ -122,18 +123,19 @@ fn self_contained(page: &str, pictures: usize) {
 fn methods_are_set_side_by_side_on_one_page() {
     let studio = atelier();
     studio.succeed(&train("johnson", "batch.safetensors"));
+    save_decoder(&studio, "any.safetensors", 128, 1);
     let done = studio.succeed(
-        "compare content.png style.png --methods gatys,johnson,ulyanov --johnson batch.safetensors \
-         --ulyanov net.safetensors --size 32 --steps 12 -o new/out",
+        "compare content.png style.png --methods gatys,johnson,ulyanov,adain --johnson batch.safetensors \
+         --ulyanov net.safetensors --adain any.safetensors --size 32 --steps 12 -o new/out",
     );
     assert!(done.stdout.ends_with("new/out/index.html\n"), "{}", done.stdout);
     let results: Value = serde_json::from_str(&read(&studio, "new/out/results.json")).unwrap();
     let page = read(&studio, "new/out/index.html");
-    self_contained(&page, 5 + 2);
+    self_contained(&page, 6 + 2);
 
     let table = tables(&page);
     let names: Vec<_> = table.iter().map(|line| line[0].as_str()).collect();
-    assert_eq!(names, ["", "photo as it is", "gatys", "johnson", "ulyanov"]);
+    assert_eq!(names, ["", "photo as it is", "gatys", "johnson", "ulyanov", "adain"]);
     let methods = results["methods"].as_array().unwrap();
     let gatys = number(&methods[0], "loss");
     for (method, line) in methods.iter().zip(&table[2..]) {
@@ -183,6 +185,38 @@ fn without_nets_the_loss_is_that_of_stylize() {
     assert_eq!((&results["loss_of"], &results["loss"]["normalization"]), (&Value::Null, &"relative".into()));
 }
 
+#[test]
+fn adain_paints_the_style_that_it_is_shown() {
+    let studio = Studio::new();
+    save_decoder(&studio, "any.safetensors", 128, 1);
+    for (name, picture) in [("photos", studio::content(32, 32)), ("paintings", studio::style(32, 32))] {
+        std::fs::create_dir(studio.path(name)).unwrap();
+        picture.save(studio.path(&format!("{name}/a.png"))).unwrap();
+    }
+    let compare = "compare photos/a.png paintings/a.png --adain any.safetensors --vgg random:0.1 --size 32 --steps 3";
+    studio.succeed(&format!("{compare} --methods adain -o out"));
+    let results: Value = serde_json::from_str(&read(&studio, "out/results.json")).unwrap();
+    let [method] = &results["methods"].as_array().unwrap()[..] else { panic!("{results}") };
+    assert_eq!((&method["method"], &method["model"]), (&"adain".into(), &"any.safetensors".into()));
+    assert_eq!((&method["evaluations"], &results["loss_of"]), (&0.into(), &Value::Null));
+    assert!(number(method, "seconds_cold") > number(method, "seconds_warm") && number(method, "peak_bytes") > 1e5);
+    // It is what `eval adain` paints.
+    studio.succeed(
+        "eval adain --teacher compact --decoder any.safetensors --photos photos --paintings paintings --size 32 \
+         --pictures sheet",
+    );
+    let painted = studio.picture("out/adain.png");
+    assert!(image::imageops::crop_imm(&studio.picture("sheet/adain.png"), 32, 32, 32, 32).to_image() == painted);
+
+    // The net takes part when it is given, in whichever style, with whichever encoder.
+    studio.succeed(&format!("{} -o other", compare.replace("paintings", "photos")));
+    assert!(studio.picture("other/adain.png") != painted && studio.path("other/gatys.png").exists());
+    crate::train::save_net(&studio, "encoder.safetensors", 1);
+    save_decoder(&studio, "any.safetensors", 51, 1);
+    studio.succeed(&format!("{compare} --methods adain --adain-encoder encoder.safetensors -o third"));
+    assert!(studio.picture("third/adain.png") != painted);
+}
+
 /// A log of a training run whose loss falls from `from` with `power`.
 fn save_log(studio: &Studio, name: &str, steps: u32, from: f64, power: f64) {
     let line = |step: u32| serde_json::json!({ "step": step, "loss": from * f64::from(step).powf(power) }).to_string();
@@ -222,6 +256,9 @@ fn what_cannot_be_compared_is_refused() {
     let studio = atelier();
     crate::train::save_net(&studio, "vgg.safetensors", 1);
     save_log(&studio, "run.jsonl", 20, 1.0, -0.1);
+    save_decoder(&studio, "any.safetensors", 64, 1);
+    let whole = std::fs::read(studio.path("any.safetensors")).unwrap();
+    studio.write("cut.safetensors", &whole[..whole.len() - 100]);
     let base = "compare content.png style.png --ulyanov net.safetensors --size 32 --steps 2 -o out";
     let with = |old: &str, new: &str| {
         assert!(base.contains(old));
@@ -232,6 +269,11 @@ fn what_cannot_be_compared_is_refused() {
         (with("net.", "vgg."), &["vgg.safetensors", "lacks the tensor"]),
         (with("--ulyanov", "--johnson"), &["--johnson", "batch norm", "--ulyanov"]),
         (with("--size", "--methods gatys,johnson --size"), &["--johnson", "johnson", "got none"]),
+        (with("--size", "--methods gatys,adain --size"), &["--adain", "adain", "got none"]),
+        (with("--size", "--adain none.safetensors --size"), &["cannot read none.safetensors", "no such file"]),
+        (with("--size", "--adain cut.safetensors --size"), &["cut.safetensors", "truncated"]),
+        (with("--size", "--adain net.safetensors --size"), &["net.safetensors", "use an AdaIN decoder"]),
+        (with("--size", "--adain any.safetensors --size"), &["any.safetensors", "64 channels", "gives 128"]),
         (with("--size", "--methods gatys,gatys --size"), &["--methods", "gatys twice"]),
         (with("content.png", "none.png"), &["none.png", "no such file"]),
         (with("style.png", "none.png"), &["none.png", "no such file"]),
@@ -249,7 +291,8 @@ fn what_cannot_be_compared_is_refused() {
         studio.refused(command, 1, words);
     }
     let usage = [
-        (with("--size 32", "--methods gatys,adain"), "adain"),
+        (with("--size 32", "--methods gatys,dream"), "dream"),
+        (with("--size 32", "--adain-encoder compact"), "--adain <FILE>"),
         (with("style.png", ""), "<STYLE>"),
         (studio.command("compare -o out"), "<CONTENT>"),
         (studio.command("compare --training-logs run.jsonl"), "--output <DIR>"),

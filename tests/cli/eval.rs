@@ -137,7 +137,7 @@ fn what_cannot_be_evaluated_is_refused() {
     }
 }
 
-/// A random decoder for the features of `save_net`, or of as many channels.
+/// A random decoder of features of so many channels.
 pub fn save_decoder(studio: &Studio, name: &str, channels: usize, seed: u64) {
     let tensors = Weights::random(channels, seed).tensors();
     WeightFile::save(&studio.path(name), DType::F32, &tensors, &Default::default()).unwrap();

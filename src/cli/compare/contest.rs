@@ -1,7 +1,7 @@
 //! The methods at work on one photo and style, and what they reach.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -11,7 +11,7 @@ use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys::{self, Normalization, PictureLoss, Preset, Settings};
 use impasto::nets::image_transform_net::{Painter, Weights};
-use impasto::nets::{ImageTransformNet, Vgg19};
+use impasto::nets::{AdainPainter, ImageTransformNet, Vgg19};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::train::curve::Series;
@@ -24,7 +24,7 @@ use crate::cli::file_name;
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
 use crate::cli::table::Table;
-use crate::cli::weights::load_vgg;
+use crate::cli::weights::{load_decoder, load_vgg};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
@@ -34,6 +34,8 @@ pub enum Method {
     Johnson,
     /// One pass of a net with instance norm (arXiv:1607.08022)
     Ulyanov,
+    /// One pass of an encoder and a decoder that know any style (arXiv:1703.06868)
+    Adain,
 }
 
 impl Method {
@@ -42,30 +44,45 @@ impl Method {
             Method::Gatys => "gatys",
             Method::Johnson => "johnson",
             Method::Ulyanov => "ulyanov",
+            Method::Adain => "adain",
         }
     }
 }
 
 /// A trained net that takes part.
 struct Model {
+    method: Method,
     /// Of a file, its name without the folder.
     name: String,
-    weights: Weights,
+    net: Net,
     learned: Option<Learned>,
 }
 
+enum Net {
+    /// Paints in the style that it learned.
+    One(Weights),
+    /// Paints in any style.
+    Any { encoder: String, decoder: PathBuf },
+}
+
 impl Model {
-    fn find(option: &str, name: &str, norm: Over) -> Result<Self> {
-        let file = find_file("compare", option, name)?;
-        let weights = Weights::of(&file)?;
-        if weights.norm != norm {
-            let (expected, got) = match norm {
-                Over::Batch => ("a net with batch norm", "one with instance norm: that is --ulyanov's"),
-                Over::Instance => ("a net with instance norm", "one with batch norm: that is --johnson's"),
-            };
-            return Err(refused(option, expected, format!("{name}, {got}")));
-        }
-        Ok(Model { name: file_name(Path::new(name)), learned: Learned::of(&file)?, weights })
+    fn find(method: Method, option: &str, name: &str, encoder: &str) -> Result<Self> {
+        let (net, learned) = match method {
+            Method::Adain => (Net::Any { encoder: encoder.into(), decoder: name.into() }, None),
+            _ => {
+                let file = find_file("compare", option, name)?;
+                let weights = Weights::of(&file)?;
+                let (norm, expected, got) = match method {
+                    Method::Johnson => (Over::Batch, "batch norm", "one with instance norm: that is --ulyanov's"),
+                    _ => (Over::Instance, "instance norm", "one with batch norm: that is --johnson's"),
+                };
+                if weights.norm != norm {
+                    return Err(refused(option, format!("a net with {expected}"), format!("{name}, {got}")));
+                }
+                (Net::One(weights), Learned::of(&file)?)
+            }
+        };
+        Ok(Model { method, name: file_name(Path::new(name)), net, learned })
     }
 }
 
@@ -73,8 +90,7 @@ impl Model {
 pub struct Plan {
     title: String,
     methods: Vec<Method>,
-    /// Johnson's net and Ulyanov's.
-    models: [Option<Model>; 2],
+    models: Vec<Model>,
     content: Picture,
     style: Picture,
     settings: Settings,
@@ -92,30 +108,29 @@ impl Plan {
             }
         }
         let given = [
-            (Method::Johnson, "--johnson", &args.johnson, Over::Batch),
-            (Method::Ulyanov, "--ulyanov", &args.ulyanov, Over::Instance),
+            (Method::Johnson, "--johnson", &args.johnson),
+            (Method::Ulyanov, "--ulyanov", &args.ulyanov),
+            (Method::Adain, "--adain", &args.adain),
         ];
         let mut methods = args.methods.clone();
         if methods.is_empty() {
             methods.push(Method::Gatys);
-            methods.extend(given.iter().filter(|(_, _, model, _)| model.is_some()).map(|(method, ..)| *method));
+            methods.extend(given.iter().filter(|(.., model)| model.is_some()).map(|(method, ..)| *method));
         }
         for (index, method) in methods.iter().enumerate() {
             if methods[..index].contains(method) {
                 return Err(refused("--methods", "different ones", format!("{} twice", method.name())));
             }
         }
-        if let Some((method, option, ..)) =
-            given.iter().find(|(method, _, model, _)| methods.contains(method) && model.is_none())
+        if let Some((method, option, _)) =
+            given.iter().find(|(method, _, model)| methods.contains(method) && model.is_none())
         {
             return Err(refused(option, format!("a trained net for the method {}", method.name()), "none"));
         }
-        let find = |(_, option, name, norm): (_, _, &Option<String>, _)| {
-            name.as_ref().map(|name| Model::find(option, name, norm)).transpose()
-        };
-        let [johnson, ulyanov] = given.map(find);
-        let models = [johnson?, ulyanov?];
-        let known = models.iter().flatten().filter_map(|model| Some((model, model.learned.as_ref()?)));
+        let named = given.iter().filter_map(|(method, option, name)| Some((*method, option, name.as_ref()?)));
+        let models = named.map(|(method, option, name)| Model::find(method, option, name, &args.adain_encoder));
+        let models = models.collect::<Result<Vec<_>>>()?;
+        let known = models.iter().filter_map(|model| Some((model, model.learned.as_ref()?)));
         let known: Vec<_> = known.collect();
         for (model, learned) in &known {
             warn_of_other_style(&model.name, learned, style);
@@ -152,28 +167,39 @@ impl Plan {
     }
 
     fn model(&self, method: Method) -> Option<&Model> {
-        match method {
-            Method::Gatys => None,
-            Method::Johnson => self.models[0].as_ref(),
-            Method::Ulyanov => self.models[1].as_ref(),
-        }
+        self.models.iter().find(|model| model.method == method)
     }
 
-    /// Refuses pictures that are too small or too large for what is done with them.
+    /// Refuses pictures that are too small or too large for what is done with them, and decoders that do not fit.
     fn check(&self, vgg: &Vgg19) -> Result<()> {
+        let Picture { width, height, .. } = self.content;
         let taps = self.settings.content_taps.iter().chain(&self.settings.style_taps);
-        let least = taps.map(|(tap, _)| vgg.least_side(*tap)).max().unwrap_or(1);
+        self.check_sides(taps.map(|(tap, _)| vgg.least_side(*tap)).max().unwrap_or(1))?;
+        PictureLoss::plan(vgg, [width, height], &self.settings)?;
+        for model in &self.models {
+            match &model.net {
+                Net::One(weights) => {
+                    let net = ImageTransformNet::new(vgg.context(), weights.clone())?;
+                    Painter::new(net).plan(width, height)?;
+                }
+                Net::Any { encoder, decoder } => {
+                    let encoder = load_vgg(vgg.context(), Some(encoder), Kind::Max)?;
+                    let painter = AdainPainter::new(&encoder, load_decoder(&encoder, decoder)?)?;
+                    self.check_sides(painter.least_side())?;
+                    painter.plan(width, height, 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sides(&self, least: usize) -> Result<()> {
         for (what, picture) in [("CONTENT", &self.content), ("STYLE", &self.style)] {
             let Picture { width, height, .. } = *picture;
             if width.min(height) < least {
                 let expected = format!("at least {least} px on its short side (choose a larger --size)");
                 return Err(refused(what, expected, format!("{width}x{height}")));
             }
-        }
-        PictureLoss::plan(vgg, [self.content.width, self.content.height], &self.settings)?;
-        for model in self.models.iter().flatten() {
-            let net = ImageTransformNet::new(vgg.context(), model.weights.clone())?;
-            Painter::new(net).plan(self.content.width, self.content.height)?;
         }
         Ok(())
     }
@@ -238,22 +264,34 @@ impl Plan {
 
     fn paint(&self, context: &Context, model: &Model) -> Result<Painted> {
         let began = Instant::now();
-        let mut painter = Painter::new(ImageTransformNet::new(context, model.weights.clone())?);
-        let picture = painter.paint(&self.content)?;
-        let seconds_cold = began.elapsed().as_secs_f64();
-        let began = Instant::now();
-        for _ in 0..AGAIN {
-            painter.paint(&self.content)?;
+        let Picture { width, height, .. } = self.content;
+        match &model.net {
+            Net::One(weights) => {
+                let mut painter = Painter::new(ImageTransformNet::new(context, weights.clone())?);
+                let painted = again(began, || painter.paint(&self.content))?;
+                Ok(Painted { peak_bytes: painter.plan(width, height)?.peak_bytes(), ..painted })
+            }
+            Net::Any { encoder, decoder } => {
+                let encoder = load_vgg(context, Some(encoder), Kind::Max)?;
+                let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, decoder)?)?;
+                let style = [painter.style(&self.style)?.into()];
+                let painted = again(began, || painter.paint(&self.content, &style))?;
+                Ok(Painted { peak_bytes: painter.plan(width, height, 1)?.peak_bytes(), ..painted })
+            }
         }
-        Ok(Painted {
-            picture,
-            seconds_warm: began.elapsed().as_secs_f64() / AGAIN as f64,
-            seconds_cold,
-            peak_bytes: painter.plan(self.content.width, self.content.height)?.peak_bytes(),
-            evaluations: 0,
-            curve: Vec::new(),
-        })
     }
+}
+
+/// Lets a net paint, and paint again; its memory is left open.
+fn again(began: Instant, mut paint: impl FnMut() -> Result<Picture>) -> Result<Painted> {
+    let picture = paint()?;
+    let seconds_cold = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    for _ in 0..AGAIN {
+        paint()?;
+    }
+    let seconds_warm = began.elapsed().as_secs_f64() / AGAIN as f64;
+    Ok(Painted { picture, seconds_warm, seconds_cold, peak_bytes: 0, evaluations: 0, curve: Vec::new() })
 }
 
 /// Times that a net paints the photo again, of which the mean is taken.
