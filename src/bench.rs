@@ -261,9 +261,10 @@ pub fn feed_forward(context: &Context, size: usize) -> Result<Vec<Workload>> {
 /// AdaIN with an encoder of the compact one's shape (random weights) on a photo of `size`²: in a style whose means and
 /// deviations are there already, and in one that is measured on a picture as large.
 pub fn adain(context: &Context, size: usize) -> Result<Vec<Workload>> {
-    let encoder = Vgg19::new(context, &Weights::random(0.25, 1), Kind::Max)?;
-    let channels = encoder.channels(deepest())?;
-    let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(channels, 1))?;
+    let weights = Weights::random(0.25, 1);
+    let encoder = Vgg19::new(context, &weights, Kind::Max)?;
+    let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(&weights, 1)?)?;
+    let channels = decoder.channels();
     let encoding = encoder.flops(deepest(), [size, size])?;
     let decoding = decoder.flops([size.div_ceil(deepest().reduction()); 2])?;
     let nets = Rc::new((encoder, decoder));

@@ -49,7 +49,7 @@ pub struct Args {
     /// A net with instance norm: a name that `impasto models` lists, or a file
     #[arg(long, value_name = "MODEL", requires = "content")]
     ulyanov: Option<String>,
-    /// AdaIN's decoder, which paints in any style: a file
+    /// AdaIN's decoder, which paints in any style: a file, or `compact`, the one that comes with impasto
     #[arg(long, value_name = "FILE", requires = "content")]
     adain: Option<String>,
     /// The encoder that the decoder was trained with: VGG-19 weights (.safetensors, .pth), or `compact`

@@ -167,9 +167,10 @@ pub fn find_vgg(choice: Option<&str>) -> Result<Weights> {
     Weights::of(&file)
 }
 
-/// The decoder of a file, which must read what `encoder` gives.
-pub fn load_decoder(encoder: &Vgg19, path: &Path) -> Result<AdainDecoder> {
-    let file = WeightFile::load(path)?;
+/// The decoder of a file, or `compact`, which must read what `encoder` gives.
+pub fn load_decoder(encoder: &Vgg19, choice: &str) -> Result<AdainDecoder> {
+    let path = Path::new(choice);
+    let file = if choice == "compact" { impasto::weights::decoder()? } else { WeightFile::load(path)? };
     let weights = adain_decoder::Weights::of(&file)?;
     let (reads, gives) = (weights.channels(), encoder.channels(deepest())?);
     if reads != gives {

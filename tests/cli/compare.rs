@@ -123,7 +123,7 @@ fn self_contained(page: &str, pictures: usize) {
 fn methods_are_set_side_by_side_on_one_page() {
     let studio = atelier();
     studio.succeed(&train("johnson", "batch.safetensors"));
-    save_decoder(&studio, "any.safetensors", 128, 1);
+    save_decoder(&studio, "any.safetensors", 0.25, 1);
     let done = studio.succeed(
         "compare content.png style.png --methods gatys,johnson,ulyanov,adain --johnson batch.safetensors \
          --ulyanov net.safetensors --adain any.safetensors --size 32 --steps 12 -o new/out",
@@ -188,7 +188,7 @@ fn without_nets_the_loss_is_that_of_stylize() {
 #[test]
 fn adain_paints_the_style_that_it_is_shown() {
     let studio = Studio::new();
-    save_decoder(&studio, "any.safetensors", 128, 1);
+    save_decoder(&studio, "any.safetensors", 0.25, 1);
     for (name, picture) in [("photos", studio::content(32, 32)), ("paintings", studio::style(32, 32))] {
         std::fs::create_dir(studio.path(name)).unwrap();
         picture.save(studio.path(&format!("{name}/a.png"))).unwrap();
@@ -212,7 +212,7 @@ fn adain_paints_the_style_that_it_is_shown() {
     studio.succeed(&format!("{} -o other", compare.replace("paintings", "photos")));
     assert!(studio.picture("other/adain.png") != painted && studio.path("other/gatys.png").exists());
     crate::train::save_net(&studio, "encoder.safetensors", 1);
-    save_decoder(&studio, "any.safetensors", 51, 1);
+    save_decoder(&studio, "any.safetensors", 0.1, 1);
     studio.succeed(&format!("{compare} --methods adain --adain-encoder encoder.safetensors -o third"));
     assert!(studio.picture("third/adain.png") != painted);
 }
@@ -256,7 +256,7 @@ fn what_cannot_be_compared_is_refused() {
     let studio = atelier();
     crate::train::save_net(&studio, "vgg.safetensors", 1);
     save_log(&studio, "run.jsonl", 20, 1.0, -0.1);
-    save_decoder(&studio, "any.safetensors", 64, 1);
+    save_decoder(&studio, "any.safetensors", 0.125, 1);
     let whole = std::fs::read(studio.path("any.safetensors")).unwrap();
     studio.write("cut.safetensors", &whole[..whole.len() - 100]);
     let base = "compare content.png style.png --ulyanov net.safetensors --size 32 --steps 2 -o out";

@@ -1,7 +1,7 @@
 //! The methods at work on one photo and style, and what they reach.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -62,7 +62,7 @@ enum Net {
     /// Paints in the style that it learned.
     One(Weights),
     /// Paints in any style.
-    Any { encoder: String, decoder: PathBuf },
+    Any { encoder: String, decoder: String },
 }
 
 impl Model {

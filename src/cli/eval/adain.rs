@@ -20,7 +20,7 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/ --hold-out 20
+  impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/ --hold-out 20
   impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/
   --beside-encoder vgg19.safetensors --beside-decoder public.safetensors --pictures out/
 
@@ -47,15 +47,15 @@ pub struct Args {
     /// The encoder: VGG-19 weights (.safetensors, .pth), or `compact`
     #[arg(long, value_name = "FILE", default_value = "compact")]
     encoder: String,
-    /// The decoder that was trained with it
-    #[arg(long, value_name = "FILE")]
-    decoder: PathBuf,
+    /// The decoder that was trained with it: a file, or `compact`
+    #[arg(long, value_name = "FILE", default_value = "compact")]
+    decoder: String,
     /// The encoder of a pair to compare with [default: the same]
     #[arg(long, value_name = "FILE", requires = "beside_decoder")]
     beside_encoder: Option<String>,
     /// The decoder of a pair to compare with
     #[arg(long, value_name = "FILE")]
-    beside_decoder: Option<PathBuf>,
+    beside_decoder: Option<String>,
     /// Write what was painted as one picture, DIR/adain.png: photos down the left, paintings along the top; what the other
     /// pair painted to the right of each
     #[arg(long, value_name = "DIR")]
@@ -112,9 +112,9 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(encoder: &'a Vgg19, name: &str, decoder: &Path) -> Result<Self> {
+    fn new(encoder: &'a Vgg19, name: &str, decoder: &str) -> Result<Self> {
         let painter = AdainPainter::new(encoder, load_decoder(encoder, decoder)?)?;
-        let [encoder, decoder] = [Path::new(name), decoder].map(file_name);
+        let [encoder, decoder] = [name, decoder].map(|name| file_name(Path::new(name)));
         Ok(Pair { encoder, decoder, painter, styles: Vec::new(), rows: Vec::new() })
     }
 

@@ -1,19 +1,18 @@
 //! `impasto stylize --style`: by AdaIN, any style in one pass.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use impasto::io::{Picture, WeightFile};
+use impasto::io::Picture;
 use impasto::methods::adain::{self, Area, Settings, Source};
 use impasto::methods::color::KeepColor;
-use impasto::nets::adain_decoder::Weights;
+use impasto::nets::AdainPainter;
 use impasto::nets::adain_painter::Place;
-use impasto::nets::{AdainDecoder, AdainPainter};
 use impasto::ops::pool::Kind;
 use impasto::{Error, Result};
 
 use super::{Args, many, weighted};
 use crate::cli::styles;
-use crate::cli::weights::load_vgg;
+use crate::cli::weights::{load_decoder, load_vgg};
 
 /// What only AdaIN lets one choose.
 #[derive(clap::Args)]
@@ -35,7 +34,7 @@ pub struct AdainArgs {
     style_size: Option<usize>,
     /// The decoder of another encoder, which --vgg names
     #[arg(long, value_name = "FILE")]
-    decoder: Option<PathBuf>,
+    decoder: Option<String>,
 }
 
 /// A cell of the contact sheet has this long side in pixels.
@@ -105,11 +104,8 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     let mut looks = args.looks(options)?;
     let context = args.device.open()?;
     let encoder = load_vgg(&context, Some(args.vgg.as_deref().unwrap_or("compact")), Kind::Max)?;
-    let decoder = match options.and_then(|options| options.decoder.as_ref()) {
-        Some(path) => WeightFile::load(path)?,
-        None => impasto::weights::decoder()?,
-    };
-    let mut painter = AdainPainter::new(&encoder, AdainDecoder::new(&context, Weights::of(&decoder)?)?)?;
+    let decoder = options.and_then(|options| options.decoder.as_deref()).unwrap_or("compact");
+    let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, decoder)?)?;
     if settings.keep_color != KeepColor::Match {
         for area in looks.iter_mut().flatten() {
             *area = area.measured(&encoder, settings.style_size)?;
