@@ -88,7 +88,8 @@ pub struct LoopArgs {
     /// Decoupled weight decay
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     weight_decay: f32,
-    /// Scale gradients down to this global norm [default: none, or 10 for feed-forward nets]
+    /// Scale gradients down to this global norm [default: none; 10 for feed-forward nets, 500 for
+    /// AdaIN]
     #[arg(long, value_name = "NORM")]
     clip: Option<f32>,
     /// Side of the training pictures in pixels
@@ -215,7 +216,8 @@ fn command_line() -> String {
         Some(name) if argument.contains(std::path::MAIN_SEPARATOR) => name.to_string_lossy().into_owned(),
         _ => argument,
     };
-    std::env::args().map(short).collect::<Vec<_>>().join(" ")
+    let arguments = std::env::args().skip(1).map(short);
+    std::iter::once("impasto".to_string()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the shared loop on a lesson, with a bar, a log, samples and a loss curve; then writes what `result` gives.

@@ -21,7 +21,7 @@ use crate::cli::weights::find_vgg;
 Examples:
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
   impasto train adain --photos photos/ --paintings paintings/ --init adain.safetensors --steps 5000 -o better.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --encoder vgg19_normalised.safetensors --learning-rate 0.0001
+  impasto train adain --photos photos/ --paintings paintings/ --encoder vgg19_normalised.safetensors
   --schedule inverse-time:0.00005 --steps 160000 -o full.safetensors
 
 The decoder starts as the encoder's inverse, fitted layer by layer by least squares (seconds), and is then trained.
@@ -63,9 +63,10 @@ pub fn run(args: &Args) -> Result<()> {
     let defaults = Defaults {
         steps: 10_000,
         batch: 8,
-        learning_rate: 1e-3,
-        schedule: Schedule::Cosine { warmup: 20 },
-        clip: None,
+        learning_rate: 1e-4,
+        schedule: Schedule::Cosine { warmup: 100 },
+        // A painting now and then whose statistics nothing reaches makes a gradient a hundred times as large.
+        clip: Some(500.0),
         crop: Settings::default().crops.size,
     };
     args.training.check(&defaults)?;

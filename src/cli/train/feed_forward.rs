@@ -24,8 +24,9 @@ Examples:
   impasto train ulyanov --style other.jpg --photos photos/ --init painting.safetensors --steps 500 -o other.safetensors
   impasto train johnson --style painting.jpg --photos photos/ --form paper --preview me.jpg -o paper.safetensors
 
-`impasto stylize PHOTO --model FILE` then repaints any photo in one pass. A net that starts as another style's (--init) is
-there much sooner than one that starts from nothing.")]
+`impasto stylize PHOTO --model FILE` then repaints any photo in one pass. A net may start as another's (--init): one that has
+learned to give photos back (--style-weight 0 --tv-weight 0 --content-tap relu1_1:2 --content-tap relu2_1 --content-tap relu3_1)
+keeps more of their colours than one that starts from nothing.")]
 pub struct Args {
     /// The picture whose style is learned
     #[arg(long, value_name = "PICTURE")]
@@ -90,7 +91,7 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
     let defaults = Defaults {
         steps: 4000,
         batch: 4,
-        learning_rate: 2e-3,
+        learning_rate: 1e-3,
         schedule: Schedule::Cosine { warmup: 20 },
         clip: Some(10.0),
         crop: crops.size,
