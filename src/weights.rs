@@ -11,7 +11,18 @@ macro_rules! files {
     };
 }
 
-files!["encoder", "adain"];
+files![
+    "encoder",
+    "adain",
+    "starry-night",
+    "wave",
+    "scream",
+    "composition-vii",
+    "udnie",
+    "mosaic",
+    "woodcut",
+    "mosaic-batch",
+];
 
 #[cfg(not(feature = "embedded-weights"))]
 const FILES: &[(&str, &[u8])] = &[];

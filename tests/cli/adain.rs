@@ -162,6 +162,7 @@ fn what_cannot_be_is_refused() {
         (format!("{style} --decoder style.png"), "style.png"),
         (format!("{style} --size 8"), "at least 16"),
         (format!("{style} --style-size 8"), "at least 16"),
+        (format!("{style} --style-size 0"), "--style-size"),
         (format!("{style} --style style.png:-1"), "from 0 up"),
         ("stylize content.png --style nobody.style -o out.png".into(), "nobody.style"),
         ("stylize content.png --style a.style --keep-color match -o out.png".into(), "saved style"),

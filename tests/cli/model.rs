@@ -124,6 +124,10 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
     let mine = lines.iter().find(|line| line["name"] == "mine").unwrap();
     assert_eq!(mine["metadata"]["norm"], "instance");
     let built_in = impasto::weights::models().count();
+    for (name, file) in impasto::weights::models() {
+        let norm = if name.ends_with("-batch") { Over::Batch } else { Over::Instance };
+        assert_eq!(Weights::of(&file.unwrap()).unwrap().norm, norm, "{name}");
+    }
     assert_eq!(lines.len(), built_in + 2);
     studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
     // The photo itself and every net that can be used, in a square of 32 x 24 px each.

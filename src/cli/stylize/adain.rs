@@ -93,6 +93,9 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     if !(0.0..=1.0).contains(&settings.alpha) {
         return Err(Error::argument("stylize", "--alpha", "0 to 1", settings.alpha));
     }
+    if settings.style_size == 0 {
+        return Err(Error::argument("stylize", "--style-size", "at least 1", 0));
+    }
     let titles: Option<Vec<_>> =
         options.filter(|options| options.grid).map(|_| args.style.iter().map(|text| title(text)).collect());
     if let Some(titles) = &titles
