@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use impasto::bench;
 use impasto::gpu::{Context, ContextOptions};
+use impasto::{Error, bench};
 
 fn kernels(criterion: &mut Criterion) {
     let context = Context::new(&ContextOptions::default()).expect("benches need an adapter");
@@ -15,6 +15,10 @@ fn kernels(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("256²");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     for mut workload in bench::all(&context, 256).expect("recording the workloads") {
+        if let Err(error @ Error::TooLarge { .. }) = workload.run() {
+            println!("{} skipped: {error}", workload.name);
+            continue;
+        }
         group.throughput(Throughput::Elements(workload.flops));
         let name = format!(
             "{} ({:.3} GFLOP, {:.3} GB)",

@@ -50,8 +50,18 @@ pub fn run(args: &Args) -> Result<()> {
     let bar = ProgressBar::new(workloads.len() as u64);
     let mut rows = Vec::new();
     for workload in &mut workloads {
-        let measured = workload.measure(args.seconds)?;
+        let measured = workload.measure(args.seconds);
         bar.inc(1);
+        // What this device has no room for is said, and stops nothing else.
+        if let Err(error @ Error::TooLarge { .. }) = measured {
+            if args.json {
+                rows.push(serde_json::json!({ "name": workload.name, "skipped": error.to_string() }));
+            } else {
+                bar.suspend(|| print_line(format_args!("{:<34} skipped: {error}", workload.name)))?;
+            }
+            continue;
+        }
+        let measured = measured?;
         let Workload { name, flops, bytes, .. } = workload;
         let per_second = |amount: u64| amount as f64 * 1e-9 / measured.median;
         let (gflops, gigabytes) = (per_second(*flops), per_second(*bytes));
