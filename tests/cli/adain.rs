@@ -138,6 +138,12 @@ fn a_grid_is_every_photo_in_every_style() {
     assert_eq!(sheet.dimensions(), (3 * 256, 3 * 256));
     let cell = image::imageops::crop_imm(&sheet, 256, 256, 64, 40).to_image();
     assert_eq!(cell, studio.picture("painted/a-style.png"));
+    // A photo that cannot be read is told, and the sheet shows the others.
+    studio.write("album/broken.png", "no picture");
+    let done = studio.run("stylize album --style style.png --grid -o some");
+    assert!(done.code == Some(1) && done.stderr.contains("broken.png"), "{}", done.stderr);
+    assert_eq!(studio.picture("some/grid.png").dimensions(), (2 * 256, 3 * 256));
+    std::fs::remove_file(studio.path("album/broken.png")).unwrap();
     // Without --grid styles are mixed, photo by photo.
     studio.succeed("stylize album --style style.png --style other.png -o mixed");
     assert_eq!(studio.picture("mixed/b.png").dimensions(), (51, 40));
@@ -158,7 +164,7 @@ fn what_cannot_be_is_refused() {
         (format!("{style} --method adain --steps 3"), "gatys"),
         (format!("{style} --mask white.png"), "MASK=STYLE"),
         (format!("{style} --mask text.png=style.png"), "text.png"),
-        (format!("{style} --decoder wide.safetensors"), "128 channels"),
+        (format!("{style} --decoder wide.safetensors"), "512 channels"),
         (format!("{style} --decoder style.png"), "style.png"),
         (format!("{style} --size 8"), "at least 16"),
         (format!("{style} --style-size 8"), "at least 16"),

@@ -2,6 +2,8 @@
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
+use impasto::methods::adain::{self, Area, Source};
+use impasto::methods::color::{KeepColor, chrominance, with_colors_of};
 use impasto::nets::adain_decoder::Weights;
 use impasto::nets::adain_painter::{Place, Region, Style};
 use impasto::nets::{AdainDecoder, AdainPainter, Vgg19, vgg19};
@@ -167,6 +169,30 @@ fn controls_meet_at_their_ends() {
     let rest = |style: &Style| Region { place: Place::Rest, ..style.clone().into() };
     assert!(close(&paint(&[a.clone(), rest(&b.style)]), &plain));
     assert!(close(&paint(&[Region { place: mask(0.0), ..a }, rest(&b.style)]), &other));
+}
+
+#[test]
+fn kept_colours_are_the_photos() {
+    let scene = Scene::new(context());
+    let mut painter = scene.painter();
+    let mut paint = |keep_color| {
+        let source = Source::Picture(scene.paintings[0].clone());
+        let area = Area { styles: vec![(source, 1.0)], place: Place::Everywhere };
+        let settings = adain::Settings { keep_color, ..adain::Settings::default() };
+        adain::stylize(&mut painter, &scene.photo, &[area], &settings).unwrap()
+    };
+    // The largest difference of chrominance to the photo's.
+    let apart = |picture: &Picture| {
+        let pairs = chrominance(picture).into_iter().zip(chrominance(&scene.photo));
+        pairs.map(|(a, b)| (a[0] - b[0]).abs().max((a[1] - b[1]).abs())).fold(0.0, f32::max)
+    };
+    let [plain, luminance, matched] = [KeepColor::No, KeepColor::Luminance, KeepColor::Match].map(&mut paint);
+    assert!(apart(&luminance) < 1e-3 && apart(&plain) > 0.01, "{} {}", apart(&luminance), apart(&plain));
+    // A style whose colours are the photo's has the statistics of the recoloured picture.
+    let recoloured = with_colors_of(&scene.paintings[0], &scene.photo);
+    let style = painter.style(&recoloured).unwrap();
+    assert_eq!(painter.paint(&scene.photo, &[style.into()]).unwrap(), matched);
+    assert_ne!(matched, plain);
 }
 
 #[test]

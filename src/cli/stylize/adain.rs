@@ -27,7 +27,7 @@ pub struct AdainArgs {
     #[arg(long, value_name = "MASK=STYLE")]
     mask: Vec<String>,
     /// Every photo in every style of --style, into a folder, with a contact sheet
-    #[arg(long)]
+    #[arg(long, requires = "style")]
     grid: bool,
     /// Long side from which style pictures are made smaller: larger strokes when larger [default: 512]
     #[arg(long, value_name = "PX")]
@@ -116,8 +116,7 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     }
     let mut cells = Vec::new();
     let sheet = titles.is_some();
-    many::run(args, &context, jobs, "adain", |photo, look| {
-        let cell = |picture: &Picture| picture.fit(CELL.min(picture.width.max(picture.height)));
+    let outcome = many::run(args, &context, jobs, "adain", |photo, look| {
         if sheet && look == 0 {
             cells.push(vec![Some(cell(photo))]);
         }
@@ -126,16 +125,23 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
             cells.last_mut().into_iter().for_each(|row| row.push(painted.as_ref().ok().map(cell)));
         }
         painted
-    })?;
-    if !sheet {
-        return Ok(());
+    });
+    if cells.is_empty() {
+        return outcome;
     }
+    // What could be painted is shown, whatever else could not.
     let pictures = args.style.iter().map(|text| match styles::find(weighted(text).0)? {
-        Source::Picture(picture) => Ok(Some(picture.fit(CELL))),
+        Source::Picture(picture) => Ok(Some(cell(&picture))),
         Source::Style(_) => Ok(None),
     });
     let top: Vec<_> = [Ok(None)].into_iter().chain(pictures).collect::<Result<_>>()?;
-    contact_sheet(&[vec![top], cells].concat()).save(&args.output.join("grid.png"))
+    let saved = contact_sheet(&[vec![top], cells].concat()).save(&args.output.join("grid.png"));
+    outcome.and(saved)
+}
+
+/// A picture as the contact sheet shows it.
+fn cell(picture: &Picture) -> Picture {
+    picture.fit(CELL.min(picture.width.max(picture.height)))
 }
 
 /// Pictures in rows and columns, a photo or a style in front of each.
