@@ -110,7 +110,9 @@ pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], sett
         let (width, height) = feed_forward::result_size(Some(size), photo);
         painter.plan(width, height, areas.len())
     };
-    advice::or_largest(painter.plan(width, height, areas.len()), width.max(height), plan)?;
+    if !painter.is_ready(width, height, areas.len()) {
+        advice::or_largest(painter.plan(width, height, areas.len()), width.max(height), plan)?;
+    }
     let photo = photo.resize(width, height);
     let regions = areas.iter().map(|area| {
         let style = match settings.keep_color {

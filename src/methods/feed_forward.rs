@@ -40,7 +40,9 @@ pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> R
         let (width, height) = scaled_size(photo.width, photo.height, size);
         painter.plan(width, height)
     };
-    advice::or_largest(painter.plan(width, height), width.max(height), plan)?;
+    if !painter.is_ready(width, height) {
+        advice::or_largest(painter.plan(width, height), width.max(height), plan)?;
+    }
     let photo = photo.resize(width, height);
     Ok(settings.keep_color.keep(painter.paint(&photo)?, &photo))
 }

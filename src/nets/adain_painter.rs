@@ -266,6 +266,11 @@ impl<'a> AdainPainter<'a> {
         Style::measure(self.encoder, picture)
     }
 
+    /// Whether a photo of that size in so many regions can be painted as it is, its program being there.
+    pub fn is_ready(&self, width: usize, height: usize, regions: usize) -> bool {
+        self.programs.has(([1, 3, height, width], regions))
+    }
+
     /// What a photo of that size in so many regions will take on the device; an error if it cannot be done. Allocates
     /// nothing.
     pub fn plan(&self, width: usize, height: usize, regions: usize) -> Result<Memory> {

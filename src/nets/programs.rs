@@ -47,6 +47,11 @@ impl<K: PartialEq, I> Programs<K, I> {
         Programs(Vec::new())
     }
 
+    /// Whether there is a program for `key`.
+    pub fn has(&self, key: K) -> bool {
+        self.0.iter().any(|(known, _)| *known == key)
+    }
+
     /// The program for `key`, recorded if it is not there.
     pub fn get(&mut self, key: K, record: impl FnOnce() -> Result<Painting<I>>) -> Result<&Painting<I>> {
         match self.0.iter().position(|(known, _)| *known == key) {

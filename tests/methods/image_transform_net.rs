@@ -173,7 +173,9 @@ fn pictures_of_any_size_come_back_in_their_size() {
             let mut photo = Picture::new(width, height);
             photo.rgb.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 7) as f32 / 7.0);
             photo.alpha = Some(vec![0.5; width * height]);
+            assert!(!painter.is_ready(width, height));
             let painted = painter.paint(&photo).unwrap();
+            assert!(painter.is_ready(width, height) && !painter.is_ready(height + 1, width));
             assert_eq!((painted.width, painted.height, &painted.alpha), (width, height, &photo.alpha), "{form:?}");
             // A size that was seen before gives the same bits, whatever came between.
             assert_eq!(painter.paint(&photo).unwrap(), painted, "{form:?} {width}x{height}");

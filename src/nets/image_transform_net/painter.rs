@@ -34,6 +34,11 @@ impl Painter {
         &self.net
     }
 
+    /// Whether a picture of that size can be painted as it is, its program being there.
+    pub fn is_ready(&self, width: usize, height: usize) -> bool {
+        self.programs.has([1, 3, height, width])
+    }
+
     /// What a picture of that size will take on the device; an error if it cannot be done. Allocates nothing.
     pub fn plan(&self, width: usize, height: usize) -> Result<Memory> {
         record(&self.net, [1, 3, height, width])?.0.memory()
