@@ -119,7 +119,7 @@ fn forward(
     }
 }
 
-// Packing: for each phase f32[⌈M/PACK⌉][C][ROWS][COLUMNS][PACK], zero where there is no channel, one phase after another
+// Packing: for each phase f32[⌈M/PACK⌉][C][ROWS][pitch][PACK], zero where there is no channel or tap, one phase after another
 // and all of it N times; both kernel files read it. A dispatch packs a phase: tap (u, v) of it is tap (r + d·u, r' + d·v) of
 // the K × K in the source. GRADIENT packs for the gradient to x, whose input is dy: the source is w[C,M,K,K], not w[M,C,K,K].
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
@@ -131,6 +131,7 @@ struct PackParams {
     kernel: u32, // K
     rows: u32, // of taps in this phase
     columns: u32,
+    pitch: u32, // columns and what a kernel wants behind them
     source_row: i32, // r, r'
     source_column: i32,
     source_step: i32, // d
@@ -156,14 +157,14 @@ fn pack(
     }
     let image = at / pack_params.count;
     let element = at % pack_params.count;
-    let taps = pack_params.rows * pack_params.columns;
+    let taps = pack_params.rows * pack_params.pitch;
     let tap = element / PACK % taps;
     let c = element / PACK / taps % pack_params.channels_in;
     let m = element / PACK / taps / pack_params.channels_in * PACK + element % PACK;
     var value = 0.0;
-    if (m < pack_params.channels_out) {
-        let row = u32(pack_params.source_row + pack_params.source_step * i32(tap / pack_params.columns));
-        let column = u32(pack_params.source_column + pack_params.source_step * i32(tap % pack_params.columns));
+    if (m < pack_params.channels_out && tap % pack_params.pitch < pack_params.columns) {
+        let row = u32(pack_params.source_row + pack_params.source_step * i32(tap / pack_params.pitch));
+        let column = u32(pack_params.source_column + pack_params.source_step * i32(tap % pack_params.pitch));
         let first = image * pack_params.channels_out * pack_params.channels_in;
         let plane = first + select(m * pack_params.channels_in + c, c * pack_params.channels_out + m, GRADIENT);
         value = source[(plane * pack_params.kernel + row) * pack_params.kernel + column];

@@ -31,6 +31,7 @@ shaders![
     "tanh.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",
+    "winograd.wgsl",
 ];
 
 /// The text of a kernel file, by its name under `shaders/`.

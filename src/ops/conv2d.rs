@@ -3,11 +3,13 @@
 mod problem;
 mod transposed;
 mod weights;
+mod winograd;
 
 pub(crate) use problem::Params;
 pub use transposed::ConvTranspose2d;
+pub(crate) use winograd::{Params as WinogradParams, WeightsParams as WinogradWeights};
 
-use self::problem::{Axis, Problem, pack_width};
+use self::problem::{Axis, Problem, pack_width, pitch};
 use super::pad::{self, Border, Placement};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -15,7 +17,7 @@ use crate::{Error, Result};
 super::params! {
     /// Sizes of packed weights.
     PackParams for "conv2d.wgsl": "pack", "pack_params" {
-        channels_in: u32, channels_out: u32, kernel: u32, rows: u32, columns: u32,
+        channels_in: u32, channels_out: u32, kernel: u32, rows: u32, columns: u32, pitch: u32,
         source_row: i32, source_column: i32, source_step: i32, first: u32, count: u32, stride: u32, images: u32,
     }
 }
@@ -55,7 +57,7 @@ const STEPS: [[u32; 2]; 3] = [[1, 1], [2, 1], [1, 2]];
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
     let packs = [8, 16, 32, 64].into_iter().flat_map(|pack| [false, true].map(|gradient| pack_kernel(pack, gradient)));
-    problem::kernels().into_iter().chain(packs).chain(weights::kernels()).collect()
+    problem::kernels().into_iter().chain(packs).chain(weights::kernels()).chain(winograd::kernels()).collect()
 }
 
 fn pack_kernel(pack: u32, gradient: bool) -> Kernel {
@@ -94,6 +96,7 @@ impl Conv2d {
             step: 1,
             phases: vec![output.map(axis)],
             relu: self.relu,
+            flops: None,
         }
     }
 
@@ -114,6 +117,7 @@ impl Conv2d {
             step: self.stride,
             phases: self.phases().map(|[p, q]| [axis(p, size[0]), axis(q, size[1])]).collect(),
             relu: false,
+            flops: None,
         }
     }
 
@@ -155,9 +159,10 @@ impl Conv2d {
 
     /// Elements of packed weights, `[for forward, for the gradient to the input]`.
     pub fn packed_count(&self, class: KernelClass) -> [usize; 2] {
-        let count =
-            |out: usize, other: usize| out.next_multiple_of(pack_width(class, out)) * other * self.kernel * self.kernel;
-        [count(self.channels_out, self.channels_in), count(self.channels_in, self.channels_out)]
+        let count = |out: usize, other: usize, taps: usize| out.next_multiple_of(pack_width(class, out)) * other * taps;
+        let [m, c] = [self.channels_out, self.channels_in];
+        let phase = |[p, q]: [usize; 2]| self.taps(p) * pitch(class, c, self.taps(q));
+        [count(m, c, self.kernel * pitch(class, m, self.kernel)), count(c, m, self.phases().map(phase).sum())]
     }
 
     /// Packs `weights` (`[M, C, K, K]`, or `[N·M, C, K, K]` for weights of each image's own) into `packed`, whose length is
@@ -186,7 +191,8 @@ impl Conv2d {
         };
         let mut first = 0;
         for ([rows, columns], [source_row, source_column], source_step) in phases {
-            let of_phase = count / (kernel * kernel) * rows * columns;
+            let pitch = pitch(rec.class(), out, columns);
+            let of_phase = out.next_multiple_of(pack_width(rec.class(), out)) * into * rows * pitch;
             rec.dispatch(
                 Dispatch::new(pack_kernel(pack_width(rec.class(), out) as u32, gradient), "pack weights")
                     .bind("source", weights)
@@ -197,6 +203,7 @@ impl Conv2d {
                         kernel: kernel as u32,
                         rows: rows as u32,
                         columns: columns as u32,
+                        pitch: pitch as u32,
                         source_row: source_row as i32,
                         source_column: source_column as i32,
                         source_step,

@@ -52,6 +52,8 @@ pub fn layouts() -> Vec<Layout> {
         conv2d::Params::layout(),
         conv2d::Params::layout_of(Kernel::new("conv2d_broadcast.wgsl", "forward")),
         conv2d::PackParams::layout(),
+        conv2d::WinogradParams::layout(),
+        conv2d::WinogradWeights::layout(),
         conv2d::Params::layout_of(Kernel::new("conv2d_weights.wgsl", "products")),
         conv2d::Params::layout_of(Kernel::new("conv2d_weights_broadcast.wgsl", "products")),
         gram::Params::layout(),

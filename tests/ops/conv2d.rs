@@ -165,6 +165,25 @@ fn large_tiles_match_the_oracle() {
     large(33, 1, 3, 2);
 }
 
+/// Convolutions in tiles (Winograd): every border, enlarged inputs; rows that are whole quads and rows that are not; one
+/// band of tiles and some.
+#[test]
+fn tiles_of_four_match_the_oracle() {
+    for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
+        for size in [[16, 16], [13, 20], [17, 23], [9, 34]] {
+            let [relu, bias] = [1, 2].map(|bit| (index + size[0]) & bit != 0);
+            let conv = Conv2d { channels_in: 20, channels_out: 36, padding, relu, ..CONV };
+            check_conv(conv, Case { size, bias, images: 2, ..CASE });
+        }
+        let conv = Conv2d { channels_in: 16, channels_out: 33, padding, upsample: true, ..CONV };
+        check_conv(conv, Case { size: [9, 11], images: 2, ..CASE });
+    }
+    check_conv(Conv2d { channels_in: 16, channels_out: 20, ..CONV }, Case { images: 4, size: [57, 63], ..CASE });
+    for (padding, size) in [(PADDINGS[1].0, [8, 16]), (PADDINGS[2].0, [11, 21])] {
+        check_conv(Conv2d { channels_in: 128, channels_out: 132, padding, ..CONV }, Case { size, ..CASE });
+    }
+}
+
 /// Every image of a batch with weights of its own, as the gradient of a Gram matrix needs it.
 #[test]
 fn images_can_have_their_own_weights() {

@@ -50,6 +50,8 @@ pub(super) struct Problem {
     /// Rows and columns of each, in the order of their packed weights.
     pub phases: Vec<[Axis; 2]>,
     pub relu: bool,
+    /// Floating-point operations to report, of a sum that stands in for one that needs more of them.
+    pub flops: Option<u64>,
 }
 
 /// One direction of a phase.
@@ -101,9 +103,21 @@ impl Tile {
 pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
     match (class, channels_out) {
         (_, ..=8) => 8,
-        (KernelClass::Broadcast, _) => 16,
+        (KernelClass::Broadcast, ..=16) => 16,
+        (KernelClass::Broadcast, _) => 32,
         (KernelClass::Tiled, ..=32) => 32,
         (KernelClass::Tiled, _) => 64,
+    }
+}
+
+/// Input channels that a turn of a 1×1 kernel of the broadcast class takes where their number allows.
+const DEPTH: u32 = 4;
+
+/// Taps that a row of them takes up among the packed weights: the broadcast class loads 32 weights at once.
+pub(super) fn pitch(class: KernelClass, channels_out: usize, columns: usize) -> usize {
+    match class {
+        KernelClass::Tiled => columns,
+        KernelClass::Broadcast => columns.next_multiple_of(32 / pack_width(class, channels_out)),
     }
 }
 
@@ -115,7 +129,14 @@ pub(super) fn kernels() -> Vec<Kernel> {
     let mut add = |taps: [u32; 2], [stride, scale]: [u32; 2], borders: &[Border], options: &[[bool; 3]]| {
         for &[bias, relu, masked] in options {
             if scale == 1 && !masked {
-                all.extend([1, 2].map(|groups| broadcast_kernel(taps, stride, groups, [bias, relu])));
+                // Phases of a stride of 2 have either border; nothing else begins but with the first column.
+                let offsets = if stride == 1 && taps[1] < 9 { 0..2 } else { 0..1 };
+                let depths = if taps == [1, 1] { [1, DEPTH] } else { [1, 1] };
+                for (offset, depth) in offsets.flat_map(|offset| depths.map(|depth| (offset, depth))) {
+                    let kernel = |tile| broadcast_kernel(taps, stride, tile, [depth, offset], [bias, relu]);
+                    all.extend([8, 16, 32].map(kernel));
+                    all.extend([8, 16, 32].map(|tile| by_rows(kernel(tile))));
+                }
             }
             for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
                 let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, [bias, relu, masked]);
@@ -143,11 +164,24 @@ pub(super) fn shaped(kernel: Kernel, [rows, columns]: [u32; 2], stride: u32) -> 
     kernel.set("ROWS", rows).set("COLUMNS", columns).set("STRIDE", stride)
 }
 
-fn broadcast_kernel(taps: [u32; 2], stride: u32, groups: u32, [bias, relu]: [bool; 2]) -> Kernel {
+fn broadcast_kernel(
+    taps: [u32; 2],
+    stride: u32,
+    tile: u32,
+    [depth, offset]: [u32; 2],
+    [bias, relu]: [bool; 2],
+) -> Kernel {
     shaped(Kernel::new("conv2d_broadcast.wgsl", "forward"), taps, stride)
-        .set("GROUPS", groups)
+        .set("TILE", tile)
+        .set("DEPTH", depth)
+        .set("OFFSET", offset)
         .set("BIAS", bias)
         .set("RELU", relu)
+}
+
+/// The entry point for outputs whose rows are whole vec4s.
+fn by_rows(kernel: Kernel) -> Kernel {
+    Kernel { entry: "forward_rows", ..kernel }
 }
 
 fn tiled_kernel(
@@ -173,10 +207,8 @@ impl Problem {
         packed: Tensor,
         bias: Option<Tensor>,
     ) -> Result<Tensor> {
-        let [c, m] = self.channels;
-        let pack = pack_width(rec.class(), m);
-        let a_tap = m.next_multiple_of(pack) * c;
-        let an_image = a_tap * self.phases.iter().map(|[rows, columns]| rows.taps * columns.taps).sum::<usize>();
+        let [_, m] = self.channels;
+        let an_image = self.phases.iter().map(|phase| self.packed_count(rec.class(), phase)).sum::<usize>();
         let n = x.shape.nchw(label, "x")?[0];
         if packed.shape.count() != an_image && packed.shape.count() != n * an_image {
             return Err(Error::argument(label, "weights", format!("{an_image} packed elements"), packed.shape));
@@ -184,6 +216,32 @@ impl Problem {
         if let Some(bias) = bias.filter(|bias| bias.shape.count() != m) {
             return Err(Error::argument(label, "bias", format!("[{m}]"), bias.shape));
         }
+        let own_weights = if packed.shape.count() == an_image { 0 } else { an_image };
+        match self.winograd(rec.class(), n) {
+            Some(winograd) if own_weights == 0 => winograd.record(rec, label, x, mask, packed, bias),
+            _ => self.record_directly(rec, label, x, mask, (packed, own_weights), bias),
+        }
+    }
+
+    /// Elements of a phase's packed weights.
+    pub fn packed_count(&self, class: KernelClass, [rows, columns]: &[Axis; 2]) -> usize {
+        let [c, m] = self.channels;
+        m.next_multiple_of(pack_width(class, m)) * c * rows.taps * pitch(class, m, columns.taps)
+    }
+
+    /// The sums as they are written. Weights come with the elements from one image's to the next one's.
+    fn record_directly(
+        &self,
+        rec: &mut Recorder,
+        label: &str,
+        x: Tensor,
+        mask: Option<Tensor>,
+        (packed, weights_stride): (Tensor, usize),
+        bias: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let [c, m] = self.channels;
+        let n = x.shape.nchw(label, "x")?[0];
+        let pack = pack_width(rec.class(), m);
         let [output_height, output_width] = self.output;
         let y = rec.transient(label, [n, m, output_height, output_width]);
         let made: usize = self.phases.iter().map(|[rows, columns]| rows.size * columns.size).sum();
@@ -192,7 +250,7 @@ impl Problem {
         }
         let (x, mask, laid) = self.input(rec, x, mask)?;
         let mut weights_first = 0;
-        for [rows, columns] in &self.phases {
+        for phase @ [rows, columns] in &self.phases {
             let taps = rows.taps * columns.taps;
             let pixels = rows.size * columns.size;
             let before = [rows, columns].map(|axis| axis.before as i32 - laid as i32);
@@ -203,10 +261,10 @@ impl Problem {
                 first_column: columns.first as u32,
                 step: self.step as u32,
                 weights_first: weights_first as u32,
-                weights_stride: if packed.shape.count() == an_image { 0 } else { an_image as u32 },
+                weights_stride: weights_stride as u32,
                 ..Params::new(self.channels, [rows.size, columns.size], before, x)?
             };
-            weights_first += a_tap * taps;
+            weights_first += self.packed_count(rec.class(), phase);
             if pixels == 0 {
                 continue;
             }
@@ -221,7 +279,12 @@ impl Problem {
                     (kernel, pixels.div_ceil(tile_n), m.div_ceil(tile_m))
                 }
                 KernelClass::Broadcast => {
-                    let kernel = broadcast_kernel(shape, stride, (pack / 8) as u32, [bias.is_some(), self.relu]);
+                    let depth = if shape == [1, 1] && c.is_multiple_of(DEPTH as usize) { DEPTH } else { 1 };
+                    let offset = -before[1] as u32;
+                    let options = [bias.is_some(), self.relu];
+                    let kernel = broadcast_kernel(shape, stride, pack as u32, [depth, offset], options);
+                    let by_row = self.step == 1 && output_width.is_multiple_of(4);
+                    let kernel = if by_row { by_rows(kernel) } else { kernel };
                     (kernel, (rows.size * columns.size.div_ceil(4)).div_ceil(8), m.div_ceil(pack))
                 }
             };
@@ -233,9 +296,10 @@ impl Problem {
                     .bind("weights", packed)
                     .bind("bias", bias.unwrap_or(packed))
                     .bind("y", y)
+                    .bind("y_rows", y)
                     .params(&params)
                     .groups([across as u32, down as u32, n as u32])
-                    .flops(2 * (c * m * taps * n * pixels) as u64),
+                    .flops(self.flops.unwrap_or(2 * (c * m * taps * n * pixels) as u64)),
             )?;
         }
         Ok(y)
@@ -266,8 +330,9 @@ impl Problem {
         let reach = |axis: &Axis, size: usize| before - axis.before + size.saturating_sub(1) * self.stride + axis.taps;
         let rows = self.phases.iter().map(|[rows, _]| reach(rows, rows.size)).max().unwrap_or(0);
         let columns = self.phases.iter().map(|[_, columns]| reach(columns, columns.size.next_multiple_of(4)));
-        let size = [rows, columns.max().unwrap_or(0)];
-        if before == 0 && self.scale == 1 && mask.is_none() && size[0] <= height && size[1] <= width {
+        let size = [rows, columns.max().unwrap_or(0).next_multiple_of(4)];
+        let fits = size[0] <= height && size[1] <= width && width.is_multiple_of(4);
+        if before == 0 && self.scale == 1 && mask.is_none() && fits {
             return Ok(x);
         }
         pad::forward(rec, x, mask, self.border, Placement { before, size, scale: self.scale as u32 })

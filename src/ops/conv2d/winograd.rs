@@ -1,0 +1,245 @@
+//! Convolutions 3×3 of stride 1 in a quarter of the products. Maths: shaders/winograd.wgsl.
+
+use super::problem::{Axis, Problem, pack_width, pitch};
+use crate::Result;
+use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
+use crate::ops::pad::Border;
+
+const SHADER: &str = "winograd.wgsl";
+
+crate::ops::params! {
+    /// Sizes of a band.
+    Params for "winograd.wgsl": "output", "params" {
+        channels_in: u32, channels_out: u32, height: u32, width: u32, input_height: u32, input_width: u32, before: i32,
+        tiles_down: u32, quads_across: u32, quads: u32, first: u32, band: u32,
+    }
+}
+
+crate::ops::params! {
+    /// Sizes of packed weights.
+    WeightsParams for "winograd.wgsl": "weights", "weights_params" {
+        pitch: u32, pairs: u32,
+    }
+}
+
+/// Elements of a tile and of what becomes of it.
+const ELEMENTS: usize = 36;
+
+/// Every variant of these kernels.
+pub(super) fn kernels() -> Vec<Kernel> {
+    let mut all = Vec::new();
+    for class in [KernelClass::Tiled, KernelClass::Broadcast] {
+        for border in Border::ALL {
+            all.extend([1, 2].map(|scale| input_kernel(class, "input", border, scale, false)));
+            all.push(input_kernel(class, "input_rows", border, 1, false));
+        }
+        all.extend(["input", "input_rows"].map(|entry| input_kernel(class, entry, Border::Zero, 1, true)));
+        for entry in ["output", "output_rows"] {
+            let options = [[false, false], [false, true], [true, false], [true, true]];
+            all.extend(options.map(|options| output_kernel(class, entry, options)));
+        }
+    }
+    all.extend([32, 64].map(weights_kernel));
+    all
+}
+
+/// Threads of a workgroup.
+fn lanes(class: KernelClass) -> usize {
+    match class {
+        KernelClass::Tiled => 64,
+        KernelClass::Broadcast => 8,
+    }
+}
+
+fn input_kernel(class: KernelClass, entry: &'static str, border: Border, scale: u32, masked: bool) -> Kernel {
+    border.apply(Kernel::new(SHADER, entry), scale).set("LANES", lanes(class) as u32).set("MASKED", masked)
+}
+
+fn output_kernel(class: KernelClass, entry: &'static str, [bias, relu]: [bool; 2]) -> Kernel {
+    Kernel::new(SHADER, entry).set("LANES", lanes(class) as u32).set("BIAS", bias).set("RELU", relu)
+}
+
+fn weights_kernel(pack: u32) -> Kernel {
+    Kernel::new(SHADER, "weights").set("PACK", pack)
+}
+
+/// A convolution cut into tiles.
+pub(super) struct Winograd<'p> {
+    problem: &'p Problem,
+    rows: &'p Axis,
+    /// Rows of tiles of an image, and quads of tiles in one of them.
+    tiles: [usize; 2],
+    images: usize,
+}
+
+impl Problem {
+    /// The same in tiles, where that pays for so many images.
+    ///
+    /// Each transform costs as much for a channel as the products with some 20 of the others, and quads beyond the picture's
+    /// edge are wasted: so both numbers of channels must be large, and the picture not too small.
+    pub fn winograd(&self, class: KernelClass, images: usize) -> Option<Winograd<'_>> {
+        let [[rows, columns]] = &self.phases[..] else { return None };
+        if [rows.taps, columns.taps, self.stride] != [3, 3, 1] || rows.before != columns.before {
+            return None;
+        }
+        let least = match class {
+            KernelClass::Tiled => [128, 128],
+            KernelClass::Broadcast => [16, 17],
+        };
+        let [c, m] = self.channels;
+        if c < least[0] || m < least[1] || !c.is_multiple_of(4) {
+            return None;
+        }
+        let tiles = [self.output[0].div_ceil(4), self.output[1].div_ceil(16)];
+        let quads = (images * tiles[0] * tiles[1]).next_multiple_of(lanes(class).min(8));
+        let fits = 16 * quads <= images * self.output[0] * self.output[1];
+        fits.then_some(Winograd { problem: self, rows, tiles, images })
+    }
+}
+
+impl Winograd<'_> {
+    /// Quads of a band: what a cache of 4 MB or, on a GPU, 64 MB holds of their elements, in whole workgroups of the product.
+    fn band(&self, class: KernelClass) -> usize {
+        let bytes = match class {
+            KernelClass::Tiled => 64 << 20,
+            KernelClass::Broadcast => 4 << 20,
+        };
+        let [c, m] = self.problem.channels;
+        let all = (self.images * self.tiles[0] * self.tiles[1]).next_multiple_of(8);
+        let most = (bytes / (ELEMENTS * (c + m) * 16) / 8).max(1) * 8;
+        // As many bands as that takes, of equal size.
+        all.div_ceil(all.div_ceil(most)).next_multiple_of(8)
+    }
+
+    /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`.
+    pub fn record(
+        &self,
+        rec: &mut Recorder,
+        label: &str,
+        x: Tensor,
+        mask: Option<Tensor>,
+        packed: Tensor,
+        bias: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let class = rec.class();
+        let Problem { channels: [c, m], border, scale, output: [height, width], relu, .. } = *self.problem;
+        let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
+        let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
+        let u = self.weights(rec, packed)?;
+        let y = rec.transient(label, [self.images, m, height, width]);
+
+        let [input, output] = [
+            if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
+            if width % 4 == 0 { "output_rows" } else { "output" },
+        ];
+        let band = self.band(class);
+        let quads = self.images * self.tiles[0] * self.tiles[1];
+        let flops = 2 * (self.images * c * m * 9 * height * width) as u64;
+        for first in (0..quads).step_by(band) {
+            let params = Params {
+                channels_in: c as u32,
+                channels_out: m as u32,
+                height: height as u32,
+                width: width as u32,
+                input_height: input_height as u32,
+                input_width: input_width as u32,
+                before: self.rows.before as i32,
+                tiles_down: self.tiles[0] as u32,
+                quads_across: self.tiles[1] as u32,
+                quads: quads as u32,
+                first: first as u32,
+                band: band as u32,
+            };
+            let groups = |channels: usize| [band.div_ceil(lanes(class)) as u32, channels as u32, 1];
+            let v = rec.transient("transformed inputs", [ELEMENTS, c, 1, 4 * band]);
+            let kernel = input_kernel(class, input, border, scale as u32, mask.is_some());
+            rec.dispatch(
+                Dispatch::new(kernel, format!("{name}, inputs"))
+                    .bind("x", x)
+                    .bind("x_rows", x)
+                    .bind("mask", mask.unwrap_or(x))
+                    .bind("mask_rows", mask.unwrap_or(x))
+                    .bind("v", v)
+                    .params(&params)
+                    .groups(groups(c)),
+            )?;
+            let axis = |size| Axis { taps: 1, before: 0, first: 0, size };
+            let product = Problem {
+                channels: [c, m],
+                stride: 1,
+                border: Border::Zero,
+                scale: 1,
+                output: [1, 4 * band],
+                step: 1,
+                phases: vec![[axis(1), axis(4 * band)]],
+                relu: false,
+                flops: Some(flops * band.min(quads - first) as u64 / quads as u64),
+            };
+            let p = product.record(rec, &format!("{name}, products"), v, None, u, None)?;
+            rec.dispatch(
+                Dispatch::new(output_kernel(class, output, [bias.is_some(), relu]), format!("{name}, outputs"))
+                    .bind("p", p)
+                    .bind("bias", bias.unwrap_or(packed))
+                    .bind("y", y)
+                    .bind("y_rows", y)
+                    .params(&params)
+                    .groups(groups(m)),
+            )?;
+        }
+        Ok(y)
+    }
+
+    /// Transformed weights. They are made in every run: kept, they would take four times the memory of those they are made of.
+    fn weights(&self, rec: &mut Recorder, packed: Tensor) -> Result<Tensor> {
+        let [c, m] = self.problem.channels;
+        let pack = pack_width(rec.class(), m);
+        let pairs = m.next_multiple_of(pack) * c / 4;
+        let u = rec.transient("transformed weights", [ELEMENTS, 4 * pairs]);
+        let pitch = pitch(rec.class(), m, 3);
+        rec.dispatch(
+            Dispatch::new(weights_kernel(pack as u32), format!("weights of 3x3 {c}->{m}"))
+                .bind("packed", packed)
+                .bind("u", u)
+                .params(&WeightsParams { pitch: pitch as u32, pairs: pairs as u32 })
+                .groups(linear_groups(pairs, 64)),
+        )?;
+        Ok(u)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::conv2d::{Conv2d, Padding};
+
+    fn pays(class: KernelClass, channels: [usize; 2], size: [usize; 2], images: usize) -> bool {
+        let conv = Conv2d {
+            channels_in: channels[0],
+            channels_out: channels[1],
+            kernel: 3,
+            stride: 1,
+            padding: Padding::Same(Border::Zero),
+            upsample: false,
+            relu: true,
+        };
+        let forward = conv.problem(size).winograd(class, images).is_some();
+        assert!(conv.gradient(size, 1).winograd(class, images).is_some() == forward || channels[0] != channels[1]);
+        assert!(Conv2d { stride: 2, ..conv }.problem(size).winograd(class, images).is_none());
+        assert!(Conv2d { kernel: 9, ..conv }.problem(size).winograd(class, images).is_none());
+        forward
+    }
+
+    #[test]
+    fn many_channels_and_pixels_are_cut_into_tiles() {
+        use KernelClass::{Broadcast, Tiled};
+        for (class, channels) in [(Tiled, [128, 128]), (Broadcast, [64, 64]), (Broadcast, [16, 32])] {
+            assert!(pays(class, channels, [64, 64], 1));
+            assert!(pays(class, channels, [8, 8], 8));
+            assert!(!pays(class, channels, [8, 8], 1));
+        }
+        for (class, channels) in [(Tiled, [64, 64]), (Broadcast, [3, 64]), (Broadcast, [64, 3]), (Broadcast, [66, 64])]
+        {
+            assert!(!pays(class, channels, [64, 64], 1));
+        }
+    }
+}
