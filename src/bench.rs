@@ -1,5 +1,9 @@
 //! The pieces of work that `impasto bench` and the benches measure, ready to run.
 
+mod roof;
+
+pub use roof::Roof;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;

@@ -6,6 +6,8 @@
 
 #[path = "cli/adain.rs"]
 mod adain;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/compare.rs"]

@@ -36,6 +36,8 @@ mod pool;
 mod regions;
 #[path = "ops/relu.rs"]
 mod relu;
+#[path = "ops/roof.rs"]
+mod roof;
 #[path = "ops/tanh.rs"]
 mod tanh;
 #[path = "ops/vector.rs"]

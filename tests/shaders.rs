@@ -11,7 +11,7 @@ fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
     let text = expand(kernel).unwrap();
     let module =
         naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     let info = info.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
     (module, info)

@@ -1,8 +1,10 @@
 //! `impasto bench`
 
-use impasto::bench::{self, Workload};
+use impasto::bench::{self, Measured, Roof, Workload};
+use impasto::gpu::Context;
 use impasto::{Error, Result};
 use indicatif::ProgressBar;
+use serde_json::{Value, json};
 
 use super::{DeviceArgs, print_line};
 
@@ -11,11 +13,15 @@ use super::{DeviceArgs, print_line};
 #[command(after_help = "\
 Examples:
   impasto bench
+  impasto bench --roof
   impasto bench --only gram --seconds 5
   impasto bench --only adain --size 256
   impasto bench --size 512 --device radeon --json
 
 GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
+Each is also a share of a roof: what small kernels that do nothing else reach on this adapter, multiply-adds of f32 (FMA) and a
+copy of a tensor larger than caches. Work that is far from both waits for something else, or has room to be made faster. A share
+of the copy above 100 % says that tensors came from a cache.
 A net that paints in one pass is measured at --size, twice and four times that; AdaIN with the style's statistics at hand, and
 with a new style, whose picture is as large as the photo.
 Other programs that use the machine make figures worse: repeat, and compare medians.")]
@@ -29,6 +35,9 @@ pub struct Args {
     /// Least seconds spent on each measurement
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
+    /// Only the roofs: f32 (and f16) multiply-adds, copying, and what a dispatch and a submission cost
+    #[arg(long, conflicts_with_all = ["size", "only", "seconds"])]
+    roof: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,16 +45,91 @@ pub struct Args {
     device: DeviceArgs,
 }
 
+/// A workload as measured, beside the roofs.
+struct Row {
+    name: String,
+    measured: Measured,
+    gflop: f64,
+    gflop_per_second: f64,
+    gigabyte_per_second: f64,
+    share_of_fma: f64,
+    share_of_copy: f64,
+}
+
+impl Row {
+    fn new(workload: &Workload, measured: Measured, roof: &Roof) -> Self {
+        let [flops, bytes] = [workload.flops, workload.bytes].map(|amount| amount as f64 / measured.median);
+        Row {
+            name: workload.name.clone(),
+            measured,
+            gflop: workload.flops as f64 * 1e-9,
+            gflop_per_second: flops * 1e-9,
+            gigabyte_per_second: bytes * 1e-9,
+            share_of_fma: flops / roof.fma_flops,
+            share_of_copy: bytes / roof.copy_bytes,
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name, "median_seconds": self.measured.median, "best_seconds": self.measured.best,
+            "gflop": self.gflop, "gflop_per_second": self.gflop_per_second, "share_of_fma": self.share_of_fma,
+            "gigabyte_per_second": self.gigabyte_per_second, "share_of_copy": self.share_of_copy,
+        })
+    }
+
+    fn line(&self) -> String {
+        let [median, best] = [self.measured.median, self.measured.best].map(|seconds| seconds * 1e3);
+        let [fma, copy] = [self.share_of_fma, self.share_of_copy].map(|share| share * 100.0);
+        let (name, gflops, gigabytes) = (&self.name, self.gflop_per_second, self.gigabyte_per_second);
+        format!("{name:<34} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {gigabytes:>8.1} {copy:>9.1}")
+    }
+}
+
+fn headings() -> String {
+    let [median, best, gflops] = ["median ms", "best ms", "GFLOP/s"];
+    format!("{:<34} {median:>10} {best:>10} {gflops:>10} {:>8} {:>8} {:>9}", "", "% of FMA", "GB/s", "% of copy")
+}
+
+/// What is measured of the adapter itself: a name, a figure, its unit.
+fn figures(roof: &Roof) -> Vec<(&'static str, f64, &'static str)> {
+    let half = roof.half_fma_flops.map(|flops| ("f16 FMA", flops * 1e-9, "GFLOP/s"));
+    let mut all = vec![("f32 FMA", roof.fma_flops * 1e-9, "GFLOP/s")];
+    all.extend(half);
+    all.extend([
+        ("copy", roof.copy_bytes * 1e-9, "GB/s"),
+        ("a dispatch", roof.dispatch_seconds * 1e6, "µs"),
+        ("a submission", roof.submission_seconds * 1e6, "µs"),
+    ]);
+    all
+}
+
+fn roof_json(roof: &Roof) -> Value {
+    json!({
+        "fma_gflop_per_second": roof.fma_flops * 1e-9,
+        "half_fma_gflop_per_second": roof.half_fma_flops.map(|flops| flops * 1e-9),
+        "copy_gigabyte_per_second": roof.copy_bytes * 1e-9,
+        "dispatch_seconds": roof.dispatch_seconds, "submission_seconds": roof.submission_seconds,
+    })
+}
+
 pub fn run(args: &Args) -> Result<()> {
     if args.size < 16 {
         return Err(Error::argument("bench", "--size", "at least 16", args.size));
     }
     let context = args.device.open()?;
+    if args.roof {
+        return print_roof(args, &context, &Roof::measure(&context)?);
+    }
     let mut workloads = bench::all(&context, args.size)?;
     workloads.retain(|workload| args.only.as_ref().is_none_or(|text| workload.name.contains(text)));
+    let roof = Roof::measure(&context)?;
     if !args.json {
+        let figures: Vec<_> =
+            figures(&roof).iter().map(|(name, value, unit)| format!("{name} {value:.1} {unit}")).collect();
         print_line(format_args!("{}, {}", context.name(), context.driver()))?;
-        print_line(format_args!("{:<34} {:>10} {:>10} {:>10} {:>8}", "", "median ms", "best ms", "GFLOP/s", "GB/s"))?;
+        print_line(format_args!("roofs: {}", figures.join(", ")))?;
+        print_line(headings())?;
     }
     let bar = ProgressBar::new(workloads.len() as u64);
     let mut rows = Vec::new();
@@ -53,34 +137,35 @@ pub fn run(args: &Args) -> Result<()> {
         let measured = workload.measure(args.seconds);
         bar.inc(1);
         // What this device has no room for is said, and stops nothing else.
-        if let Err(error @ Error::TooLarge { .. }) = measured {
-            if args.json {
-                rows.push(serde_json::json!({ "name": workload.name, "skipped": error.to_string() }));
-            } else {
-                bar.suspend(|| print_line(format_args!("{:<34} skipped: {error}", workload.name)))?;
+        let (json, line) = match measured {
+            Err(error @ Error::TooLarge { .. }) => (
+                json!({ "name": workload.name, "skipped": error.to_string() }),
+                format!("{:<34} skipped: {error}", workload.name),
+            ),
+            measured => {
+                let row = Row::new(workload, measured?, &roof);
+                (row.json(), row.line())
             }
-            continue;
-        }
-        let measured = measured?;
-        let Workload { name, flops, bytes, .. } = workload;
-        let per_second = |amount: u64| amount as f64 * 1e-9 / measured.median;
-        let (gflops, gigabytes) = (per_second(*flops), per_second(*bytes));
-        if args.json {
-            rows.push(serde_json::json!({
-                "name": name, "median_seconds": measured.median, "best_seconds": measured.best,
-                "gflop": *flops as f64 * 1e-9, "gflop_per_second": gflops, "gigabyte_per_second": gigabytes,
-            }));
-        } else {
-            let (median, best) = (measured.median * 1e3, measured.best * 1e3);
-            bar.suspend(|| {
-                print_line(format_args!("{name:<34} {median:>10.2} {best:>10.2} {gflops:>10.1} {gigabytes:>8.1}"))
-            })?;
+        };
+        rows.push(json);
+        if !args.json {
+            bar.suspend(|| print_line(line))?;
         }
     }
     bar.finish_and_clear();
     if args.json {
         let (device, driver) = (context.name(), context.driver());
-        print_line(serde_json::json!({"device": device, "driver": driver, "size": args.size, "workloads": rows}))?;
+        let roof = roof_json(&roof);
+        print_line(json!({ "device": device, "driver": driver, "size": args.size, "roof": roof, "workloads": rows }))?;
     }
     Ok(())
+}
+
+fn print_roof(args: &Args, context: &Context, roof: &Roof) -> Result<()> {
+    if args.json {
+        let (device, driver) = (context.name(), context.driver());
+        return print_line(json!({ "device": device, "driver": driver, "roof": roof_json(roof) }));
+    }
+    print_line(format_args!("{}, {}", context.name(), context.driver()))?;
+    figures(roof).iter().try_for_each(|(name, value, unit)| print_line(format_args!("{name:<14} {value:>10.1} {unit}")))
 }

@@ -130,6 +130,7 @@ impl Context {
         let wanted = wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
+            | wgpu::Features::SHADER_F16
             | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("impasto"),
@@ -205,6 +206,11 @@ impl Context {
     /// Whether this is a software adapter.
     pub fn is_software(&self) -> bool {
         self.0.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether kernels can compute with half-precision numbers.
+    pub fn has_half(&self) -> bool {
+        self.0.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// The largest tensor in bytes that a kernel can bind.

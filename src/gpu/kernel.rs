@@ -168,7 +168,7 @@ pub fn expand(kernel: &Kernel) -> Result<String> {
 pub fn interface_of(kernel: &Kernel) -> Result<Interface> {
     let text = expand(kernel)?;
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| kernel.error(e.emit_to_string(&text)))?;

@@ -14,6 +14,7 @@ pub mod pad;
 pub mod pool;
 pub mod regions;
 pub mod relu;
+pub mod roof;
 pub mod square_loss;
 pub mod tanh;
 pub mod total_variation;
@@ -35,6 +36,7 @@ pub fn kernels() -> Vec<Kernel> {
         pool::kernels(),
         regions::kernels(),
         relu::kernels(),
+        roof::kernels(),
         square_loss::kernels(),
         tanh::kernels(),
         total_variation::kernels(),
@@ -65,6 +67,8 @@ pub fn layouts() -> Vec<Layout> {
         norm::TrackParams::layout(),
         pad::Params::layout(),
         pool::Params::layout(),
+        roof::Params::layout(),
+        roof::Params::layout_of(Kernel::new("roof_half.wgsl", "multiply_add")),
         square_loss::Params::layout(),
         total_variation::Params::layout(),
         vector::Params::layout(),

@@ -50,21 +50,3 @@ fn stderr_that_is_no_terminal_gets_no_escape_codes() {
     assert!(!done.stderr.contains('\x1b'), "{:?}", done.stderr);
     assert!(done.stdout.starts_with("out.png: 64x48, loss ") && done.stdout.lines().count() == 1, "{}", done.stdout);
 }
-
-#[test]
-fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
-    let studio = Studio::new();
-    let measured = studio.succeed("bench --only adain --size 16 --seconds 0 --json").json();
-    let workloads = measured["workloads"].as_array().unwrap();
-    let names: Vec<_> = workloads.iter().map(|workload| workload["name"].as_str().unwrap()).collect();
-    let sizes = [64, 128, 256].map(|size| [format!("adain at {size}²"), format!("adain, a new style at {size}²")]);
-    assert_eq!(names, sizes.concat());
-    let of = |field: &str| -> Vec<f64> { workloads.iter().map(|workload| workload[field].as_f64().unwrap()).collect() };
-    let (gflop, seconds) = (of("gflop"), of("median_seconds"));
-    // The encoder, which a new style needs twice, is nearly as much work as the decoder.
-    for (index, pair) in gflop.chunks(2).enumerate() {
-        assert!((1.4..1.6).contains(&(pair[1] / pair[0])), "{pair:?}");
-        assert!((pair[0] / gflop[0] / f64::from(1 << (2 * index)) - 1.0).abs() < 1e-6, "{gflop:?}");
-    }
-    assert!(seconds.iter().all(|seconds| *seconds > 0.0), "{measured}");
-}

@@ -18,6 +18,7 @@ pub mod mean_std;
 pub mod norm;
 pub mod pool;
 pub mod relu;
+pub mod roof;
 pub mod tanh;
 pub mod total_variation;
 pub mod vector;

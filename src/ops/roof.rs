@@ -1,0 +1,96 @@
+//! What a device reaches where nothing else is asked of it: the roofs that other kernels are held against. Maths:
+//! shaders/roof.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::{Error, Result};
+
+const SHADER: &str = "roof.wgsl";
+
+/// Threads of a workgroup of multiply-adds.
+pub const THREADS: usize = 256;
+
+/// Counts of independent chains that a thread can have.
+pub const CHAINS: [u32; 3] = [8, 12, 16];
+
+/// Factor and summand of a multiply-add: from anywhere near 1 a chain goes to 1/2, in numbers of either precision.
+pub const STEP: [f32; 2] = [-0.75, 0.875];
+
+/// Multiply-adds of a chain in a round.
+pub const ROUND: usize = 8;
+
+/// Which numbers are multiplied and added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// f32
+    Single,
+    /// f16: only where [`Context::has_half`](crate::gpu::Context::has_half).
+    Half,
+}
+
+super::params! {
+    /// A multiply-add, and how many there are.
+    Params for "roof.wgsl": "multiply_add", "params" { scale: f32, offset: f32, rounds: u32 }
+}
+
+fn chained(precision: Precision, chains: u32) -> Kernel {
+    let shader = match precision {
+        Precision::Single => SHADER,
+        Precision::Half => "roof_half.wgsl",
+    };
+    Kernel::new(shader, "multiply_add").set("VECTORS", chains / 4)
+}
+
+/// Every variant of this operation's kernels.
+pub fn kernels() -> Vec<Kernel> {
+    let mut all = ["copy", "nothing"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
+    for precision in [Precision::Single, Precision::Half] {
+        all.extend(CHAINS.map(|chains| chained(precision, chains)));
+    }
+    all
+}
+
+/// `rounds` of multiply-adds in each of `chains` chains (one of [`CHAINS`]) a thread, and a thread for each element of `out`
+/// (a multiple of [`THREADS`]), which gets the sum of its chains: `out[t] = Σ s`, where `s = -0.75·s + 0.875` over and over,
+/// from `(chain + t mod 256) / 256`.
+pub fn multiply_add(rec: &mut Recorder, precision: Precision, chains: u32, rounds: u32, out: Tensor) -> Result<()> {
+    let threads = out.shape.count();
+    if threads == 0 || !threads.is_multiple_of(THREADS) {
+        return Err(Error::argument("multiply_add", "out", format!("a multiple of {THREADS} elements"), out.shape));
+    }
+    if !CHAINS.contains(&chains) {
+        return Err(Error::argument("multiply_add", "chains", format!("one of {CHAINS:?}"), chains));
+    }
+    if precision == Precision::Half && !rec.context().has_half() {
+        return Err(Error::argument("multiply_add", "precision", "single (this device has no f16)", "half"));
+    }
+    let [scale, offset] = STEP;
+    rec.dispatch(
+        Dispatch::new(chained(precision, chains), "multiply-adds")
+            .bind("out", out)
+            .params(&Params { scale, offset, rounds })
+            .groups([(threads / THREADS) as u32, 1, 1])
+            .flops((2 * ROUND * threads) as u64 * u64::from(chains) * u64::from(rounds)),
+    )
+}
+
+/// Copies `x` to `z`, both of a multiple of four elements.
+pub fn copy(rec: &mut Recorder, x: Tensor, z: Tensor) -> Result<()> {
+    let count = z.shape.count();
+    if count == 0 || !count.is_multiple_of(4) {
+        return Err(Error::argument("copy", "z", "a multiple of 4 elements", z.shape));
+    }
+    if x.shape.count() != count {
+        return Err(Error::argument("copy", "x", format!("as long as z, {}", z.shape), x.shape));
+    }
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "copy"), "copy")
+            .bind("x", x)
+            .bind("z", z)
+            .groups(linear_groups(count / 4, THREADS)),
+    )
+}
+
+/// Sets `out[0]` to zero: as little as a dispatch can do.
+pub fn nothing(rec: &mut Recorder, out: Tensor) -> Result<()> {
+    rec.dispatch(Dispatch::new(Kernel::new(SHADER, "nothing"), "nothing").bind("out", out))
+}

@@ -1,0 +1,79 @@
+//! `bench`: figures, the roofs they are held against, and what it writes.
+
+use serde_json::Value;
+
+use crate::studio::Studio;
+
+fn number(value: &Value, field: &str) -> f64 {
+    value[field].as_f64().unwrap_or_else(|| panic!("{field} is no number in {value}"))
+}
+
+/// Whether the roofs are what some adapter could have: from a slow processor to the largest GPU.
+fn assert_plausible(roof: &Value) {
+    assert!((0.1..1e6).contains(&number(roof, "fma_gflop_per_second")), "{roof}");
+    assert!((0.01..1e5).contains(&number(roof, "copy_gigabyte_per_second")), "{roof}");
+    assert!((1e-8..1.0).contains(&number(roof, "dispatch_seconds")), "{roof}");
+    assert!((1e-7..10.0).contains(&number(roof, "submission_seconds")), "{roof}");
+    let half = &roof["half_fma_gflop_per_second"];
+    assert!(half.is_null() || (0.01..1e7).contains(&half.as_f64().unwrap()), "{roof}");
+}
+
+#[test]
+fn the_roofs_alone() {
+    let studio = Studio::new();
+    let printed = studio.succeed("bench --roof").stdout;
+    for words in ["f32 FMA", "copy", "a dispatch", "a submission", "GFLOP/s", "GB/s", "µs"] {
+        assert!(printed.contains(words), "{words} is not in {printed}");
+    }
+    let measured = studio.succeed("bench --roof --json").json();
+    assert_plausible(&measured["roof"]);
+    assert!(measured["workloads"].is_null() && !measured["device"].as_str().unwrap().is_empty(), "{measured}");
+    assert_eq!(studio.run("bench --roof --only gram").code, Some(2), "there is nothing to choose from");
+}
+
+#[test]
+fn every_figure_is_a_share_of_a_roof() {
+    let studio = Studio::new();
+    let measured = studio.succeed("bench --only gram --size 32 --seconds 0.01 --json").json();
+    let roof = &measured["roof"];
+    assert_plausible(roof);
+    let workloads = measured["workloads"].as_array().unwrap();
+    assert_eq!(workloads.len(), 8, "{measured}");
+    for workload in workloads {
+        for (figure, share, of) in [
+            ("gflop_per_second", "share_of_fma", "fma_gflop_per_second"),
+            ("gigabyte_per_second", "share_of_copy", "copy_gigabyte_per_second"),
+        ] {
+            let (share, ratio) = (number(workload, share), number(workload, figure) / number(roof, of));
+            assert!(share > 0.0 && share < 100.0 && (share / ratio - 1.0).abs() < 1e-9, "{workload} under {roof}");
+        }
+        // Nothing computes faster than multiply-adds alone, but for what others did to the machine meanwhile.
+        assert!(number(workload, "share_of_fma") < 4.0, "{workload} under {roof}");
+    }
+    let printed = studio.succeed("bench --only gram --size 16 --seconds 0").stdout;
+    let lines: Vec<_> = printed.lines().collect();
+    assert!(lines[1].starts_with("roofs: f32 FMA ") && lines[1].contains(" GB/s, "), "{printed}");
+    for heading in ["GFLOP/s", "% of FMA", "GB/s", "% of copy"] {
+        assert!(lines[2].contains(heading), "{printed}");
+    }
+    assert_eq!(lines.len(), 3 + 8, "{printed}");
+    assert!(lines[3..].iter().all(|line| line.chars().count() == lines[2].chars().count()), "{printed}");
+}
+
+#[test]
+fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
+    let studio = Studio::new();
+    let measured = studio.succeed("bench --only adain --size 16 --seconds 0 --json").json();
+    let workloads = measured["workloads"].as_array().unwrap();
+    let names: Vec<_> = workloads.iter().map(|workload| workload["name"].as_str().unwrap()).collect();
+    let sizes = [64, 128, 256].map(|size| [format!("adain at {size}²"), format!("adain, a new style at {size}²")]);
+    assert_eq!(names, sizes.concat());
+    let of = |field: &str| -> Vec<f64> { workloads.iter().map(|workload| workload[field].as_f64().unwrap()).collect() };
+    let (gflop, seconds) = (of("gflop"), of("median_seconds"));
+    // The encoder, which a new style needs twice, is nearly as much work as the decoder.
+    for (index, pair) in gflop.chunks(2).enumerate() {
+        assert!((1.4..1.6).contains(&(pair[1] / pair[0])), "{pair:?}");
+        assert!((pair[0] / gflop[0] / f64::from(1 << (2 * index)) - 1.0).abs() < 1e-6, "{gflop:?}");
+    }
+    assert!(seconds.iter().all(|seconds| *seconds > 0.0), "{measured}");
+}

@@ -1,0 +1,75 @@
+//! The kernels whose times are the roofs: they do all that they are counted for.
+
+use impasto::Error;
+use impasto::gpu::Recorder;
+use impasto::ops::roof::{self, CHAINS, Precision, ROUND};
+
+use crate::harness::{EXACT, SUM, check, contexts};
+use crate::reference::{Array, roof as reference};
+
+#[test]
+fn multiply_adds_match_the_oracle() {
+    let halves = contexts().all(|context| context.has_half());
+    if !halves {
+        println!("skipped in half precision: this device has none");
+    }
+    for chains in CHAINS {
+        for (rounds, threads) in [(1, 256), (2, 768)] {
+            let expected = reference::multiply_add(threads, chains as usize, rounds as usize * ROUND);
+            // Numbers about 1 in f16 are rounded to 5e-4, and each step shrinks what the ones before it lost.
+            let precisions = [(Precision::Single, SUM), (Precision::Half, 1e-3)];
+            for (precision, tolerance) in precisions.into_iter().take(1 + usize::from(halves)) {
+                let label = format!("{precision:?} multiply-adds, {chains} chains, {rounds} rounds");
+                check(&label, &[], &[&expected], tolerance, |rec, _| {
+                    let out = rec.transient("out", [threads]);
+                    roof::multiply_add(rec, precision, chains, rounds, out)?;
+                    Ok(vec![out])
+                });
+            }
+        }
+    }
+}
+
+/// After many rounds every chain stands at 1/2: no number grows, vanishes or becomes subnormal however long it takes.
+#[test]
+fn chains_stay_where_numbers_are_ordinary() {
+    let expected = Array::vector(vec![6.0; 256]);
+    check("many rounds", &[], &[&expected], SUM, |rec, _| {
+        let out = rec.transient("out", [256]);
+        roof::multiply_add(rec, Precision::Single, 12, 5000, out)?;
+        Ok(vec![out])
+    });
+}
+
+#[test]
+fn a_copy_is_whole_and_nothing_sets_one_element() {
+    for length in [4, 1020, 1024, 1028, 40_000] {
+        let x = Array::random(&[length], 160);
+        let mut cleared = x.clone();
+        cleared.data[0] = 0.0;
+        check(&format!("copy {length}"), &[&x], &[&x, &cleared], EXACT, |rec, inputs| {
+            let z = rec.transient("z", [length]);
+            roof::copy(rec, inputs[0], z)?;
+            let again = rec.transient("again", [length]);
+            roof::copy(rec, z, again)?;
+            roof::nothing(rec, again)?;
+            Ok(vec![z, again])
+        });
+    }
+}
+
+#[test]
+fn what_a_kernel_has_no_threads_for_is_refused() {
+    let context = contexts().next().unwrap();
+    let mut rec = Recorder::new(context);
+    let [odd, even] = [255, 256].map(|length| rec.transient("t", [length]));
+    let is_refused = |result, word: &str| match result {
+        Err(error @ Error::Argument { .. }) => assert!(error.to_string().contains(word), "{error}"),
+        other => panic!("{word}: {other:?}"),
+    };
+    is_refused(roof::multiply_add(&mut rec, Precision::Single, 12, 1, odd), "multiple of 256");
+    is_refused(roof::multiply_add(&mut rec, Precision::Single, 10, 1, even), "[8, 12, 16]");
+    is_refused(roof::copy(&mut rec, even, odd), "multiple of 4");
+    let longer = rec.transient("longer", [260]);
+    is_refused(roof::copy(&mut rec, even, longer), "as long as z");
+}
