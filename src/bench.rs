@@ -4,7 +4,8 @@ mod roof;
 
 pub use roof::Roof;
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -35,7 +36,56 @@ pub struct Workload {
     pub flops: u64,
     /// Bytes of the tensors that its dispatches touch, each counted once a dispatch.
     pub bytes: u64,
-    run: Box<dyn FnMut() -> Result<()>>,
+    work: Box<dyn Work>,
+}
+
+/// A program that belongs to a workload.
+pub type Lent<'w> = Box<dyn Deref<Target = Program> + 'w>;
+
+/// What a workload runs.
+trait Work {
+    /// One run, waited for.
+    fn run(&mut self) -> Result<()>;
+
+    /// The program that a run is, where it is one and has been recorded.
+    fn program(&self) -> Option<Lent<'_>> {
+        None
+    }
+}
+
+impl<F: FnMut() -> Result<()>> Work for F {
+    fn run(&mut self) -> Result<()> {
+        self()
+    }
+}
+
+impl Work for Program {
+    fn run(&mut self) -> Result<()> {
+        Program::run(self)
+    }
+
+    fn program(&self) -> Option<Lent<'_>> {
+        Some(Box::new(self))
+    }
+}
+
+/// A program that is recorded when it is its turn: large ones would not fit the device together.
+struct Later<F> {
+    record: F,
+    program: Option<Program>,
+}
+
+impl<F: Fn() -> Result<Recorder>> Work for Later<F> {
+    fn run(&mut self) -> Result<()> {
+        match &self.program {
+            Some(program) => program.run(),
+            None => self.program.insert((self.record)()?.finish()?).run(),
+        }
+    }
+
+    fn program(&self) -> Option<Lent<'_>> {
+        self.program.as_ref().map(|program| Box::new(program) as _)
+    }
 }
 
 /// Times of a workload.
@@ -48,27 +98,30 @@ pub struct Measured {
 }
 
 impl Workload {
-    fn of(name: String, program: Program) -> Self {
-        let (flops, bytes) = (program.flops(), program.bytes());
-        Workload { name, flops, bytes, run: Box::new(move || program.run()) }
+    fn new(name: String, [flops, bytes]: [u64; 2], work: impl Work + 'static) -> Self {
+        Workload { name, flops, bytes, work: Box::new(work) }
     }
 
-    /// A program that is recorded when it is its turn: large ones would not fit the device together.
+    fn of(name: String, program: Program) -> Self {
+        Self::new(name, [program.flops(), program.bytes()], program)
+    }
+
+    /// A program of so many `flops`; its bytes are known when it has been recorded.
     fn later(name: String, flops: u64, record: impl Fn() -> Result<Recorder> + 'static) -> Self {
-        let mut program = None;
-        let run = move || {
-            let program = match &program {
-                Some(program) => program,
-                None => program.insert(record()?.finish()?),
-            };
-            program.run()
-        };
-        Workload { name, flops, bytes: 0, run: Box::new(run) }
+        Self::new(name, [flops, 0], Later { record, program: None })
+    }
+
+    /// The program that a run of it is, for looking at its dispatches; `None` if it is more than one program, or none, and
+    /// before its first run.
+    pub fn program(&self) -> Option<Lent<'_>> {
+        self.work.program()
     }
 
     /// One run, waited for.
     pub fn run(&mut self) -> Result<()> {
-        (self.run)()
+        self.work.run()?;
+        self.bytes = self.work.program().map_or(self.bytes, |program| program.bytes());
+        Ok(())
     }
 
     /// Runs once to warm up, then for at least `seconds` and three times.
@@ -199,12 +252,24 @@ pub fn lbfgs(context: &Context, size: usize) -> Result<Workload> {
     // Three products with the history and one combination of it, 2·history rows each.
     let rows = 2 * options.history;
     let run = move || optimizer.iterate(&mut objective).map(|_| ());
-    Ok(Workload {
-        name: format!("L-BFGS iteration at {size}²"),
-        flops: (4 * 2 * rows * elements) as u64,
-        bytes: (4 * 4 * rows * elements) as u64,
-        run: Box::new(run),
-    })
+    let work = [4 * 2 * rows * elements, 4 * 4 * rows * elements].map(|amount| amount as u64);
+    Ok(Workload::new(format!("L-BFGS iteration at {size}²"), work, run))
+}
+
+/// An evaluation of Gatys' loss and its gradient.
+struct Evaluation(Rc<RefCell<PictureLoss>>);
+
+impl Work for Evaluation {
+    fn run(&mut self) -> Result<()> {
+        match self.0.borrow_mut().evaluate()? {
+            value if value.is_finite() => Ok(()),
+            value => Err(Error::argument("bench", "loss", "finite", value)),
+        }
+    }
+
+    fn program(&self) -> Option<Lent<'_>> {
+        Some(Box::new(Ref::map(self.0.borrow(), PictureLoss::program)))
+    }
 }
 
 /// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², one Gatys iteration on it, and what it costs the
@@ -226,13 +291,8 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let loss = PictureLoss::new(&vgg, &content, &[(style, 1.0)], &Settings::default())?;
     loss.picture().write(&noise()?.rgb)?;
     let loss = Rc::new(RefCell::new(loss));
-    let (flops, bytes) = (loss.borrow().program().flops(), loss.borrow().program().bytes());
-    let evaluated = loss.clone();
-    let run = move || match evaluated.borrow_mut().evaluate()? {
-        value if value.is_finite() => Ok(()),
-        value => Err(Error::argument("bench", "loss", "finite", value)),
-    };
-    let iteration = Workload { name: format!("Gatys iteration at {size}²"), flops, bytes, run: Box::new(run) };
+    let work = [Program::flops, Program::bytes].map(|of| of(loss.borrow().program()));
+    let iteration = Workload::new(format!("Gatys iteration at {size}²"), work, Evaluation(loss.clone()));
     let context = context.clone();
     let encode = move || {
         let mut encoder = context.device().create_command_encoder(&Default::default());
@@ -240,7 +300,7 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
         encoder.finish();
         Ok(())
     };
-    let encoding = Workload { name: format!("encoding it ({size}²)"), flops: 0, bytes: 0, run: Box::new(encode) };
+    let encoding = Workload::new(format!("encoding it ({size}²)"), [0, 0], encode);
     Ok(vec![forward, iteration, encoding])
 }
 
@@ -311,7 +371,7 @@ pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
         (0..BATCH).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
     let settings = train::Settings { batch: BATCH, ..train::Settings::default() };
     let mut training = Training::new(context, &encoder, settings, BATCH)?;
-    let [flops, bytes] = training.work();
+    let work = training.work();
     let mut at = 0;
     let run = move || {
         let next = |_| {
@@ -323,7 +383,7 @@ pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
     Ok(vec![
         Workload::of(format!("encoder's teacher, {BATCH} x {size}²"), teacher),
         Workload::of(format!("encoder's passes, {BATCH} x {size}²"), student),
-        Workload { name: format!("encoder step, {BATCH} x {size}²"), flops, bytes, run: Box::new(run) },
+        Workload::new(format!("encoder step, {BATCH} x {size}²"), work, run),
     ])
 }
 

@@ -169,6 +169,16 @@ fn every_dispatch_is_timed() {
             assert!(timing.seconds > 0.0 && timing.seconds < 60.0, "{timing:?}, by {}", profile.clock);
             assert!(timing.gigabytes > 0.0, "{timing:?}");
         }
+        for pair in profile.dispatches.windows(2) {
+            assert!(pair[1].start >= pair[0].start, "{pair:?}, by {}", profile.clock);
+        }
+        let (seconds, span) = (profile.seconds(), profile.span());
+        assert!(profile.dispatches[0].start == 0.0 && span > 0.0 && span < 60.0, "{span}");
+        let kinds = profile.kinds();
+        assert!(kinds.is_sorted_by(|a, b| a.seconds >= b.seconds), "{kinds:?}");
+        assert_eq!(kinds.iter().map(|kind| kind.count).sum::<usize>(), program.dispatches());
+        assert!((kinds.iter().map(|kind| kind.seconds).sum::<f64>() / seconds - 1.0).abs() < 1e-9, "{kinds:?}");
+        assert!(kinds.iter().any(|kind| kind.name == "vector:affine" && kind.count == 1), "{kinds:?}");
         let gflop: f64 = profile.dispatches.iter().filter(|t| t.label.starts_with("conv2d")).map(|t| t.gflop).sum();
         // Two operations a product; 9 · 64 · (3 + 64 + 64) products a pixel.
         assert!((gflop / (2e-9 * (9 * 64 * 131 * 256) as f64) - 1.0).abs() < 1e-6, "{gflop}");

@@ -1,12 +1,14 @@
 //! `impasto bench`
 
+use std::path::PathBuf;
+
 use impasto::bench::{self, Measured, Roof, Workload};
 use impasto::gpu::Context;
-use impasto::{Error, Result};
+use impasto::{Error, Result, io::atomic};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{DeviceArgs, print_line};
+use super::{DeviceArgs, print_line, profile};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -16,6 +18,7 @@ Examples:
   impasto bench --roof
   impasto bench --only gram --seconds 5
   impasto bench --only adain --size 256
+  impasto bench --only 'conv 64->64' --profile time.json
   impasto bench --size 512 --device radeon --json
 
 GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
@@ -36,8 +39,12 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
     /// Only the roofs: f32 (and f16) multiply-adds, copying, and what a dispatch and a submission cost
-    #[arg(long, conflicts_with_all = ["size", "only", "seconds"])]
+    #[arg(long, conflicts_with_all = ["size", "only", "seconds", "profile"])]
     roof: bool,
+    /// Print time, GFLOP/s and GB/s of every dispatch of one more run of each, and write them as a trace for
+    /// chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -117,12 +124,16 @@ pub fn run(args: &Args) -> Result<()> {
     if args.size < 16 {
         return Err(Error::argument("bench", "--size", "at least 16", args.size));
     }
+    args.profile.as_deref().map_or(Ok(()), atomic::check_writable)?;
     let context = args.device.open()?;
     if args.roof {
         return print_roof(args, &context, &Roof::measure(&context)?);
     }
     let mut workloads = bench::all(&context, args.size)?;
     workloads.retain(|workload| args.only.as_ref().is_none_or(|text| workload.name.contains(text)));
+    if let (true, Some(text)) = (workloads.is_empty(), &args.only) {
+        return Err(Error::argument("bench", "--only", "part of a name, such as `gram` or `64->64`", text));
+    }
     let roof = Roof::measure(&context)?;
     if !args.json {
         let figures: Vec<_> =
@@ -132,8 +143,8 @@ pub fn run(args: &Args) -> Result<()> {
         print_line(headings())?;
     }
     let bar = ProgressBar::new(workloads.len() as u64);
-    let mut rows = Vec::new();
-    for workload in &mut workloads {
+    let (mut rows, mut profiles) = (Vec::new(), Vec::new());
+    for mut workload in workloads {
         let measured = workload.measure(args.seconds);
         bar.inc(1);
         // What this device has no room for is said, and stops nothing else.
@@ -143,7 +154,10 @@ pub fn run(args: &Args) -> Result<()> {
                 format!("{:<34} skipped: {error}", workload.name),
             ),
             measured => {
-                let row = Row::new(workload, measured?, &roof);
+                let row = Row::new(&workload, measured?, &roof);
+                if let (Some(_), Some(program)) = (&args.profile, workload.program()) {
+                    profiles.push((row.name.clone(), program.profile()?));
+                }
                 (row.json(), row.line())
             }
         };
@@ -153,6 +167,12 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     bar.finish_and_clear();
+    if let Some(path) = &args.profile {
+        profile::write(path, &profiles)?;
+        if !args.json {
+            profiles.iter().try_for_each(profile::print)?;
+        }
+    }
     if args.json {
         let (device, driver) = (context.name(), context.driver());
         let roof = roof_json(&roof);

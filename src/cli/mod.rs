@@ -7,6 +7,7 @@ mod eval;
 mod interrupt;
 mod log;
 mod models;
+mod profile;
 mod progress;
 mod styles;
 mod stylize;

@@ -12,7 +12,7 @@ mod tensor;
 pub use context::{Adapter, Context, ContextOptions, KernelClass, adapters};
 pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of};
 pub use memory::Memory;
-pub use profile::{Profile, Timing};
+pub use profile::{Kind, Profile, Timing};
 pub use program::Program;
 pub use recorder::{Dispatch, Recorder, Uniform, linear_groups};
 pub use shaders::{names as shader_names, source as shader_source};

@@ -31,7 +31,7 @@ pub struct Program {
     uniforms: Option<wgpu::Buffer>,
     offsets: Vec<u64>,
     transients: Vec<wgpu::Buffer>,
-    submissions: Vec<Range<usize>>,
+    pub(super) submissions: Vec<Range<usize>>,
     memory: Memory,
 }
 

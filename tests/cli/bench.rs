@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::studio::Studio;
+use crate::studio::{Done, Studio};
 
 fn number(value: &Value, field: &str) -> f64 {
     value[field].as_f64().unwrap_or_else(|| panic!("{field} is no number in {value}"))
@@ -76,4 +76,44 @@ fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
         assert!((pair[0] / gflop[0] / f64::from(1 << (2 * index)) - 1.0).abs() < 1e-6, "{gflop:?}");
     }
     assert!(seconds.iter().all(|seconds| *seconds > 0.0), "{measured}");
+}
+
+#[test]
+fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
+    let studio = Studio::new();
+    let bench = "bench --only gradient --size 16 --seconds 0 --profile trace.json";
+    let printed = studio.succeed(bench).stdout;
+    let dispatches = studio.trace("trace.json");
+    let processes = 1 + dispatches.last().unwrap()["pid"].as_u64().unwrap();
+    // Eight convolutions, the parameters of one, four Gram matrices.
+    assert_eq!(processes, 8 + 1 + 4);
+    for process in 0..processes {
+        let first = dispatches.iter().find(|one| one["pid"] == process).unwrap();
+        assert_eq!(first["ts"], 0.0, "{first}");
+    }
+    assert!(printed.contains("conv gradient 64->64 at 16²: ") && printed.contains("% of time"), "{printed}");
+    // A net that is recorded at its turn has a program too; an iteration of L-BFGS is several.
+    let mut command = studio.command("bench --size 16 --seconds 0 --profile trace.json --only");
+    command.arg("paper form at 64²");
+    assert_eq!(Done::of(command).code, Some(0));
+    assert!(studio.trace("trace.json").iter().any(|one| one["name"].as_str().unwrap().contains("3->32 9x9")));
+    let done = studio.succeed(&format!("{} --json", bench.replace("gradient", "L-BFGS")));
+    assert_eq!(done.json()["workloads"].as_array().unwrap().len(), 1, "nothing but JSON");
+    assert!(studio.trace("trace.json").is_empty());
+    assert_eq!(studio.new_names(), ["trace.json"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_the_work() {
+    let studio = Studio::new();
+    std::fs::create_dir(studio.path("folder")).unwrap();
+    let cases: [(&str, &[&str]); 4] = [
+        ("--size 15", &["--size", "at least 16", "got 15"]),
+        ("--only nothing-of-that-name", &["--only", "part of a name", "got nothing-of-that-name"]),
+        ("--profile none/trace.json", &["none/trace.json", "directory none does not exist", "create it"]),
+        ("--profile folder", &["folder", "is a directory", "name a file in it"]),
+    ];
+    for (options, words) in cases {
+        studio.refused(studio.command(&format!("bench {options}")), 1, words);
+    }
 }

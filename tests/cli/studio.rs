@@ -108,6 +108,32 @@ impl Studio {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The dispatches in a profile of that name, in the order of their processes and times.
+    pub fn trace(&self, name: &str) -> Vec<Value> {
+        let text = std::fs::read(self.path(name)).unwrap();
+        let trace: Value = serde_json::from_slice(&text).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap().iter();
+        let (about, dispatches): (Vec<_>, Vec<_>) = events.cloned().partition(|event| event["ph"] == "M");
+        for event in about {
+            let args = event["args"].as_object().unwrap();
+            assert!(args.values().all(|value| !value.as_str().unwrap().is_empty()), "{event}");
+        }
+        let of = |event: &Value, field: &str| event[field].as_f64().unwrap_or_else(|| panic!("{field} in {event}"));
+        for event in &dispatches {
+            assert!(event["ph"] == "X" && of(event, "dur") > 0.0 && of(event, "ts") >= 0.0, "{event}");
+            for field in ["gflop", "gigabytes", "gflop_per_second", "gigabyte_per_second"] {
+                assert!(of(&event["args"], field) >= 0.0, "{event}");
+            }
+            for text in [&event["name"], &event["cat"], &event["args"]["kernel"]] {
+                assert!(!text.as_str().unwrap().is_empty(), "{event}");
+            }
+        }
+        for pair in dispatches.windows(2).filter(|pair| pair[0]["pid"] == pair[1]["pid"]) {
+            assert!(of(&pair[1], "ts") >= of(&pair[0], "ts"), "{pair:?}");
+        }
+        dispatches
+    }
+
     /// Names and contents of all files in the working folder and the home, hidden ones too.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();

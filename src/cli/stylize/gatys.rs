@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use impasto::gpu::Context;
+use impasto::gpu::{Context, Profile};
 use impasto::io::{Picture, picture};
 use impasto::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
 use impasto::nets::{Tap, Vgg19};
@@ -78,7 +78,8 @@ pub struct GatysArgs {
     /// Write the loss curve as JSON lines
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Write time, GFLOP and GB of every dispatch of one evaluation as JSON
+    /// Print time, GFLOP/s and GB/s of every dispatch of one evaluation, and write them as a trace for chrome://tracing
+    /// or Perfetto
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 }
@@ -201,7 +202,11 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     outcome.picture.save(&args.output)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &options.profile {
-        profile(path, &vgg, &outcome.picture, &content, &styles, &settings)?;
+        let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &styles, &settings)?)];
+        crate::cli::profile::write(path, &measured)?;
+        if !args.json {
+            measured.iter().try_for_each(crate::cli::profile::print)?;
+        }
     }
     report(args, &context, &outcome, seconds)?;
     match outcome.interrupted {
@@ -253,22 +258,21 @@ fn paint(
     outcome
 }
 
+/// One evaluation of the picture's loss, dispatch by dispatch.
 fn profile(
-    path: &Path,
     vgg: &Vgg19,
     picture: &Picture,
     content: &Picture,
     styles: &[(Picture, f32)],
     settings: &Settings,
-) -> Result<()> {
+) -> Result<Profile> {
     let content = content.resize(picture.width, picture.height);
     let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;
     let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(side), *weight)).collect();
     let mut loss = PictureLoss::new(vgg, &content, &styles, settings)?;
     loss.picture().write(&picture.rgb)?;
     loss.evaluate()?;
-    let text = serde_json::to_string_pretty(&loss.profile()?).map_err(|e| Error::file("write", path, e))?;
-    impasto::io::atomic::write(path, |file| std::io::Write::write_all(file, text.as_bytes()))
+    loss.profile()
 }
 
 fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64) -> Result<()> {
