@@ -56,7 +56,8 @@ const STEPS: [[u32; 2]; 3] = [[1, 1], [2, 1], [1, 2]];
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let packs = [8, 16, 32, 64].into_iter().flat_map(|pack| [false, true].map(|gradient| pack_kernel(pack, gradient)));
+    let packs =
+        [4, 8, 16, 32, 64].into_iter().flat_map(|pack| [false, true].map(|gradient| pack_kernel(pack, gradient)));
     problem::kernels().into_iter().chain(packs).chain(weights::kernels()).chain(winograd::kernels()).collect()
 }
 

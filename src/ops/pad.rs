@@ -39,10 +39,10 @@ fn kernel(entry: &'static str, border: Border, scale: u32, masked: bool) -> Kern
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let entries = ["forward", "backward"].into_iter();
+    let entries = ["forward", "forward_rows", "backward"].into_iter();
     let variants = entries.flat_map(|entry| [1, 2].map(|scale| (entry, scale)));
     let plain = variants.flat_map(|(entry, scale)| Border::ALL.map(|border| kernel(entry, border, scale, false)));
-    plain.chain([kernel("forward", Border::Zero, 1, true)]).collect()
+    plain.chain(["forward", "forward_rows"].map(|entry| kernel(entry, Border::Zero, 1, true))).collect()
 }
 
 /// Where a picture lies inside its border.
@@ -64,11 +64,16 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
         return Err(Error::argument("pad", "mask", format!("shaped as x, {}", x.shape), mask.shape));
     }
     let y = rec.transient("padded", [n, c, at.size[0], at.size[1]]);
+    let (entry, across) = match at.size[1] % 4 {
+        0 => ("forward_rows", at.size[1] / 4),
+        _ => ("forward", at.size[1]),
+    };
     rec.dispatch(
-        Dispatch::new(kernel("forward", border, at.scale, mask.is_some()), "pad")
+        Dispatch::new(kernel(entry, border, at.scale, mask.is_some()), "pad")
             .bind("x", x)
             .bind("mask", mask.unwrap_or(x))
             .bind("y", y)
+            .bind("y_rows", y)
             .params(&Params {
                 height: height as u32,
                 width: width as u32,
@@ -76,7 +81,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
                 padded_width: at.size[1] as u32,
                 before: at.before as i32,
             })
-            .groups([at.size[1].div_ceil(32) as u32, at.size[0] as u32, (n * c) as u32]),
+            .groups([across.div_ceil(32) as u32, at.size[0] as u32, (n * c) as u32]),
     )?;
     Ok(y)
 }

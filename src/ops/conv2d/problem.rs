@@ -102,6 +102,7 @@ impl Tile {
 /// Channels packed side by side; decided by the number of channels alone, so that a new picture size repacks nothing.
 pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
     match (class, channels_out) {
+        (KernelClass::Broadcast, ..=4) => 4,
         (_, ..=8) => 8,
         (KernelClass::Broadcast, ..=16) => 16,
         (KernelClass::Broadcast, _) => 32,
@@ -112,6 +113,11 @@ pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
 
 /// Input channels that a turn of a 1×1 kernel of the broadcast class takes where their number allows.
 const DEPTH: u32 = 4;
+
+/// Rows that a lane of the broadcast class makes of a tile of so many channels.
+fn height(tile: usize) -> usize {
+    32 / tile
+}
 
 /// Taps that a row of them takes up among the packed weights: the broadcast class loads 32 weights at once.
 pub(super) fn pitch(class: KernelClass, channels_out: usize, columns: usize) -> usize {
@@ -134,8 +140,8 @@ pub(super) fn kernels() -> Vec<Kernel> {
                 let depths = if taps == [1, 1] { [1, DEPTH] } else { [1, 1] };
                 for (offset, depth) in offsets.flat_map(|offset| depths.map(|depth| (offset, depth))) {
                     let kernel = |tile| broadcast_kernel(taps, stride, tile, [depth, offset], [bias, relu]);
-                    all.extend([8, 16, 32].map(kernel));
-                    all.extend([8, 16, 32].map(|tile| by_rows(kernel(tile))));
+                    all.extend([4, 8, 16, 32].map(kernel));
+                    all.extend([4, 8, 16, 32].map(|tile| by_rows(kernel(tile))));
                 }
             }
             for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
@@ -173,6 +179,7 @@ fn broadcast_kernel(
 ) -> Kernel {
     shaped(Kernel::new("conv2d_broadcast.wgsl", "forward"), taps, stride)
         .set("TILE", tile)
+        .set("HEIGHT", height(tile as usize) as u32)
         .set("DEPTH", depth)
         .set("OFFSET", offset)
         .set("BIAS", bias)
@@ -285,7 +292,11 @@ impl Problem {
                     let kernel = broadcast_kernel(shape, stride, pack as u32, [depth, offset], options);
                     let by_row = self.step == 1 && output_width.is_multiple_of(4);
                     let kernel = if by_row { by_rows(kernel) } else { kernel };
-                    (kernel, (rows.size * columns.size.div_ceil(4)).div_ceil(8), m.div_ceil(pack))
+                    (
+                        kernel,
+                        (rows.size.div_ceil(height(pack)) * columns.size.div_ceil(4)).div_ceil(8),
+                        m.div_ceil(pack),
+                    )
                 }
             };
             let size = format!("{}x{} at {}x{}", rows.taps, columns.taps, columns.size, rows.size);
