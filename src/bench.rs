@@ -1,6 +1,7 @@
 //! The pieces of work that `impasto bench` and the benches measure, ready to run.
 
 mod roof;
+pub mod roofline;
 
 pub use roof::Roof;
 

@@ -16,6 +16,7 @@ pub mod methods;
 pub mod nets;
 pub mod ops;
 pub mod optim;
+mod plot;
 pub mod random;
 pub mod train;
 pub mod weights;

@@ -46,6 +46,11 @@ impl Roof {
             submission_seconds: submission_seconds(context)?,
         })
     }
+
+    /// The most operations a second of work that does so many of them a byte.
+    pub fn at(&self, intensity: f64) -> f64 {
+        self.fma_flops.min(self.copy_bytes * intensity)
+    }
 }
 
 /// Seconds of a program's shortest run of many.

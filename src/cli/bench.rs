@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use impasto::bench::roofline::{self, Point};
 use impasto::bench::{self, Measured, Roof, Workload};
 use impasto::gpu::Context;
-use impasto::{Error, Result, io::atomic};
+use impasto::io::{atomic, picture};
+use impasto::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -19,6 +21,7 @@ Examples:
   impasto bench --only gram --seconds 5
   impasto bench --only adain --size 256
   impasto bench --only 'conv 64->64' --profile time.json
+  impasto bench --plot roofline.png
   impasto bench --size 512 --device radeon --json
 
 GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
@@ -39,18 +42,24 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
     /// Only the roofs: f32 (and f16) multiply-adds, copying, and what a dispatch and a submission cost
-    #[arg(long, conflicts_with_all = ["size", "only", "seconds", "profile"])]
+    #[arg(long, conflicts_with_all = ["size", "only", "seconds", "profile", "plot"])]
     roof: bool,
     /// Print time, GFLOP/s and GB/s of every dispatch of one more run of each, and write them as a trace for
     /// chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
+    /// Draw them under the roofs: operations a second over operations a byte, as PNG, JPEG, WebP or TIFF
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
+
+/// Width of the column of names.
+const NAME: usize = 41;
 
 /// A workload as measured, beside the roofs.
 struct Row {
@@ -85,17 +94,22 @@ impl Row {
         })
     }
 
+    fn point(&self) -> Point {
+        let [flops, bytes] = [self.gflop_per_second, self.gigabyte_per_second].map(|rate| rate * 1e9);
+        Point { name: self.name.clone(), intensity: flops / bytes, flops }
+    }
+
     fn line(&self) -> String {
         let [median, best] = [self.measured.median, self.measured.best].map(|seconds| seconds * 1e3);
         let [fma, copy] = [self.share_of_fma, self.share_of_copy].map(|share| share * 100.0);
         let (name, gflops, gigabytes) = (&self.name, self.gflop_per_second, self.gigabyte_per_second);
-        format!("{name:<34} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {gigabytes:>8.1} {copy:>9.1}")
+        format!("{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {gigabytes:>8.1} {copy:>9.1}")
     }
 }
 
 fn headings() -> String {
     let [median, best, gflops] = ["median ms", "best ms", "GFLOP/s"];
-    format!("{:<34} {median:>10} {best:>10} {gflops:>10} {:>8} {:>8} {:>9}", "", "% of FMA", "GB/s", "% of copy")
+    format!("{:<NAME$} {median:>10} {best:>10} {gflops:>10} {:>8} {:>8} {:>9}", "", "% of FMA", "GB/s", "% of copy")
 }
 
 /// What is measured of the adapter itself: a name, a figure, its unit.
@@ -120,11 +134,23 @@ fn roof_json(roof: &Roof) -> Value {
     })
 }
 
+/// Refuses what cannot be written before any work is done.
+fn check_outputs(args: &Args) -> Result<()> {
+    args.profile.as_deref().map_or(Ok(()), atomic::check_writable)?;
+    args.plot.as_deref().map_or(Ok(()), picture::check_output)?;
+    match &args.plot {
+        Some(path) if args.profile.as_ref() == Some(path) => {
+            Err(Error::argument("bench", "--profile and --plot", "two different files", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub fn run(args: &Args) -> Result<()> {
     if args.size < 16 {
         return Err(Error::argument("bench", "--size", "at least 16", args.size));
     }
-    args.profile.as_deref().map_or(Ok(()), atomic::check_writable)?;
+    check_outputs(args)?;
     let context = args.device.open()?;
     if args.roof {
         return print_roof(args, &context, &Roof::measure(&context)?);
@@ -143,7 +169,7 @@ pub fn run(args: &Args) -> Result<()> {
         print_line(headings())?;
     }
     let bar = ProgressBar::new(workloads.len() as u64);
-    let (mut rows, mut profiles) = (Vec::new(), Vec::new());
+    let (mut rows, mut profiles, mut points) = (Vec::new(), Vec::new(), Vec::new());
     for mut workload in workloads {
         let measured = workload.measure(args.seconds);
         bar.inc(1);
@@ -151,13 +177,14 @@ pub fn run(args: &Args) -> Result<()> {
         let (json, line) = match measured {
             Err(error @ Error::TooLarge { .. }) => (
                 json!({ "name": workload.name, "skipped": error.to_string() }),
-                format!("{:<34} skipped: {error}", workload.name),
+                format!("{:<NAME$} skipped: {error}", workload.name),
             ),
             measured => {
                 let row = Row::new(&workload, measured?, &roof);
                 if let (Some(_), Some(program)) = (&args.profile, workload.program()) {
                     profiles.push((row.name.clone(), program.profile()?));
                 }
+                points.push(row.point());
                 (row.json(), row.line())
             }
         };
@@ -172,6 +199,9 @@ pub fn run(args: &Args) -> Result<()> {
         if !args.json {
             profiles.iter().try_for_each(profile::print)?;
         }
+    }
+    if let Some(path) = &args.plot {
+        roofline::draw(path, &format!("{}, f32, {}²", context.name(), args.size), &roof, &points)?;
     }
     if args.json {
         let (device, driver) = (context.name(), context.driver());

@@ -1,6 +1,8 @@
 //! Tests of `curve.rs`. With `IMPASTO_KEEP` naming a folder, the pictures stay there to be looked at.
 
 use super::*;
+use crate::io::Picture;
+use crate::plot::INK;
 use crate::random::Random;
 
 fn falling(name: &str, from: f64, power: f64, count: usize) -> Series {
@@ -97,24 +99,6 @@ fn nothing_to_draw_is_refused() {
     assert!(!path.exists());
     let missing = directory.path().join("none/curve.png");
     assert!(draw(&missing, "", ["", ""], &[zero], false).unwrap_err().to_string().contains("create it first"));
-}
-
-#[test]
-fn ticks_are_round_numbers_within_the_axis() {
-    let labels = |values: [f64; 2], log| {
-        let axis = Axis::new(values.into_iter(), log);
-        axis.ticks.iter().map(|&tick| axis.format_ext(&tick)).collect::<Vec<_>>()
-    };
-    assert_eq!(labels([0.0, 40_000.0], false), ["0", "10000", "20000", "30000", "40000"]);
-    assert_eq!(labels([0.0, 1.0], false), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-    assert_eq!(labels([0.0, 4.0], true), ["1", "10", "100", "1000", "10000"]);
-    assert_eq!(labels([-7.0, 0.0], true).last().unwrap(), "1");
-    assert_eq!(labels([-4.0, 2.0], true)[0], "1e-4");
-    assert_eq!(labels([1.0, 2.1], true), ["10", "20", "50", "100"]);
-    // Less than a decade: even numbers.
-    assert_eq!(labels([2.0f64.log10(), 2.9f64.log10()], true), ["2", "2.2", "2.4", "2.6", "2.8"]);
-    assert!(labels([-300.0, 300.0], true).len() < 10);
-    assert_eq!([0.0, 1.5, 123_456.0, 2e7, 0.00012345].map(number), ["0", "1.5", "123456", "2e7", "1.2345e-4"]);
 }
 
 #[test]

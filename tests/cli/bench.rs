@@ -1,5 +1,6 @@
 //! `bench`: figures, the roofs they are held against, and what it writes.
 
+use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 use crate::studio::{Done, Studio};
@@ -104,14 +105,35 @@ fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
 }
 
 #[test]
+fn a_plot_is_a_picture_of_what_was_measured() {
+    let studio = Studio::new();
+    let bench = |only: &str| {
+        studio.succeed(&format!("bench --only {only} --size 16 --seconds 0 --plot plot.png"));
+        studio.picture("plot.png")
+    };
+    let [grams, encoding] = ["gram", "encoding"].map(bench);
+    assert_eq!(grams.dimensions(), (1280, 800));
+    // Encoding computes nothing and has no place under the roofs, which are there without it.
+    let colourful = |picture: &RgbImage| {
+        let is_grey = |pixel: &Rgb<u8>| pixel.0.iter().max().unwrap() - pixel.0.iter().min().unwrap() < 16;
+        picture.pixels().filter(|pixel| !is_grey(pixel)).count()
+    };
+    assert!(colourful(&grams) > 8 * 50 && colourful(&encoding) == 0, "{}", colourful(&grams));
+    assert_eq!(studio.new_names(), ["plot.png"]);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_before_the_work() {
     let studio = Studio::new();
     std::fs::create_dir(studio.path("folder")).unwrap();
-    let cases: [(&str, &[&str]); 4] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("--size 15", &["--size", "at least 16", "got 15"]),
         ("--only nothing-of-that-name", &["--only", "part of a name", "got nothing-of-that-name"]),
         ("--profile none/trace.json", &["none/trace.json", "directory none does not exist", "create it"]),
         ("--profile folder", &["folder", "is a directory", "name a file in it"]),
+        ("--plot none/plot.png", &["none/plot.png", "directory none does not exist", "create it"]),
+        ("--plot plot.txt", &["ends in .png", "got plot.txt"]),
+        ("--plot a.png --profile a.png", &["--profile and --plot", "two different files", "got a.png"]),
     ];
     for (options, words) in cases {
         studio.refused(studio.command(&format!("bench {options}")), 1, words);

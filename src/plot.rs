@@ -1,0 +1,204 @@
+//! What pictures of figures have in common: paper, axes, colours and letters.
+
+use std::{error, ops::Range, path::Path, sync::Once};
+
+use plotters::{
+    coord::{
+        Shift,
+        ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
+    },
+    prelude::*,
+    style::{FontStyle, register_font},
+};
+
+use crate::{Error, Result, io::Picture};
+
+/// It is drawn this many times larger and shrunk, which smooths edges.
+const OVERSAMPLED: usize = 2;
+
+/// Readable on white, and told apart by people who don't see every colour (Okabe & Ito 2008).
+pub const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+];
+/// Text and axes.
+pub const INK: RGBColor = RGBColor(40, 40, 40);
+/// What stands behind.
+pub const GRID: RGBColor = RGBColor(222, 222, 222);
+
+/// What is drawn on; its pixels are smaller than the picture's ([`scaled`]).
+pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+
+/// A chart on an [`Area`].
+pub type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
+
+/// What drawing gives.
+pub type Drawn<T = ()> = std::result::Result<T, Box<dyn error::Error>>;
+
+/// Draws a picture of `size` and saves it as [`Picture::save`] does.
+pub fn picture(path: &Path, size: (usize, usize), draw: impl FnOnce(&Area) -> Drawn) -> Result<()> {
+    let (width, height) = (size.0 * OVERSAMPLED, size.1 * OVERSAMPLED);
+    let mut pixels = vec![0; 3 * width * height];
+    let area = BitMapBackend::with_buffer(&mut pixels, (width as u32, height as u32)).into_drawing_area();
+    let drawn = area.fill(&WHITE).map_err(Box::from).and_then(|()| draw(&area));
+    drawn.and_then(|()| Ok(area.present()?)).map_err(|error| Error::picture(path, error))?;
+    drop(area);
+    let rgb = (0..3).flat_map(|plane| pixels.iter().skip(plane).step_by(3).map(|&value| f32::from(value) / 255.0));
+    Picture::from_rgb(width, height, rgb.collect())?.resize(size.0, size.1).save(path)
+}
+
+/// A length in pixels of the picture, in those of its [`Area`].
+pub fn scaled(pixels: u32) -> u32 {
+    pixels * OVERSAMPLED as u32
+}
+
+/// Letters of so many pixels.
+pub fn font(pixels: u32) -> TextStyle<'static> {
+    (font_name(), scaled(pixels)).into_font().color(&INK)
+}
+
+/// An empty chart with a title and named axes.
+pub fn chart<'a, 'b>(area: &'a Area<'b>, title: &str, names: [&str; 2], [x, y]: [Axis; 2]) -> Drawn<Chart<'a, 'b>> {
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, font(20))
+        .margin(scaled(14))
+        .margin_right(scaled(24))
+        .x_label_area_size(scaled(44))
+        .y_label_area_size(scaled(70))
+        .build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .bold_line_style(GRID.stroke_width(scaled(1)))
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK.stroke_width(scaled(1)))
+        .label_style(font(14))
+        .axis_desc_style(font(16))
+        .x_desc(names[0])
+        .y_desc(names[1])
+        .set_all_tick_mark_size(scaled(4))
+        .draw()?;
+    Ok(chart)
+}
+
+/// What an axis shows, and where it is marked.
+pub struct Axis {
+    from: f64,
+    to: f64,
+    log: bool,
+    ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// Holds all of `values`; of a logarithmic axis they are the logarithms to base 10.
+    pub fn new(values: impl Iterator<Item = f64>, log: bool) -> Self {
+        let (least, greatest) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), v| (least.min(v), greatest.max(v)));
+        // A single value gets some room too.
+        let room = if greatest > least { 0.03 * (greatest - least) } else { 0.1 * least.abs().max(1.0) };
+        let (from, to) = (least - room, greatest + room);
+        let ticks = if log { log_ticks(from, to) } else { even_ticks(from, to) };
+        Axis { from, to, log, ticks }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
+        let share = (value - self.from) / (self.to - self.from);
+        first + (share * f64::from(last - first)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.from..self.to
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format(place: &f64) -> String {
+        number(*place)
+    }
+
+    fn format_ext(&self, place: &f64) -> String {
+        number(if self.log { 10f64.powf(*place) } else { *place })
+    }
+}
+
+/// About six round numbers.
+fn even_ticks(from: f64, to: f64) -> Vec<f64> {
+    let rough = (to - from) / 6.0;
+    let power = 10f64.powf(rough.log10().floor());
+    let step =
+        [1.0, 2.0, 5.0, 10.0].map(|round| round * power).into_iter().find(|&step| step >= rough).unwrap_or(rough);
+    let first = (from / step).ceil();
+    (0..20).map(|index| (first + f64::from(index)) * step).take_while(|&tick| tick <= to).collect()
+}
+
+/// Logarithms of powers of ten, with 2 and 5 between where there are few, and of round numbers where there are none.
+fn log_ticks(from: f64, to: f64) -> Vec<f64> {
+    let decades = (from.floor() as i32)..=(to.ceil() as i32);
+    let every = ((to - from) / 8.0).ceil().max(1.0) as i32;
+    let marks: &[f64] = if to - from > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let ticks: Vec<f64> = decades
+        .filter(|decade| decade % every == 0)
+        .flat_map(|decade| marks.iter().map(move |mark| f64::from(decade) + mark.log10()))
+        .filter(|tick| (from..=to).contains(tick))
+        .collect();
+    if ticks.len() >= 3 {
+        return ticks;
+    }
+    even_ticks(10f64.powf(from), 10f64.powf(to))
+        .iter()
+        .map(|tick| tick.log10())
+        .filter(|tick| tick.is_finite())
+        .collect()
+}
+
+/// A number with at most six digits that count.
+fn number(value: f64) -> String {
+    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    let size = rounded.abs();
+    if size != 0.0 && !(1e-3..1e6).contains(&size) { format!("{rounded:e}") } else { rounded.to_string() }
+}
+
+/// The name of the font that comes with Impasto: those of the system differ, or are missing.
+fn font_name() -> &'static str {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        let registered = register_font("impasto", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+        assert!(registered.is_ok(), "the font that comes with Impasto is one");
+    });
+    "impasto"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_numbers_within_the_axis() {
+        let labels = |values: [f64; 2], log| {
+            let axis = Axis::new(values.into_iter(), log);
+            axis.ticks.iter().map(|&tick| axis.format_ext(&tick)).collect::<Vec<_>>()
+        };
+        assert_eq!(labels([0.0, 40_000.0], false), ["0", "10000", "20000", "30000", "40000"]);
+        assert_eq!(labels([0.0, 1.0], false), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(labels([0.0, 4.0], true), ["1", "10", "100", "1000", "10000"]);
+        assert_eq!(labels([-7.0, 0.0], true).last().unwrap(), "1");
+        assert_eq!(labels([-4.0, 2.0], true)[0], "1e-4");
+        assert_eq!(labels([1.0, 2.1], true), ["10", "20", "50", "100"]);
+        // Less than a decade: even numbers.
+        assert_eq!(labels([2.0f64.log10(), 2.9f64.log10()], true), ["2", "2.2", "2.4", "2.6", "2.8"]);
+        assert!(labels([-300.0, 300.0], true).len() < 10);
+        assert_eq!([0.0, 1.5, 123_456.0, 2e7, 0.00012345].map(number), ["0", "1.5", "123456", "2e7", "1.2345e-4"]);
+    }
+}
