@@ -79,7 +79,10 @@ fn number(area: &Area, chart: &Chart, dots: &[(f64, f64)]) -> Drawn {
         let is_free = |centre: &(i32, i32)| !taken.iter().any(|other| other.touches(&Patch::around(*centre, half)));
         let centre = around((x, y), height).find(is_free).unwrap_or((x, y));
         taken.push(Patch::around(centre, half));
-        area.draw(&PathElement::new([(x, y), centre], INK.mix(0.5).stroke_width(scaled(1))))?;
+        // Close by, a line to the dot would be read as a sign.
+        if (centre.0 - x).abs().max((centre.1 - y).abs()) > height {
+            area.draw(&PathElement::new([(x, y), centre], INK.mix(0.5).stroke_width(scaled(1))))?;
+        }
         area.draw(&Rectangle::new(taken[taken.len() - 1].corners(), WHITE.mix(0.8).filled()))?;
         let style = font(13).pos(Pos::new(HPos::Center, VPos::Center));
         area.draw(&Text::new(text, centre, style))?;
