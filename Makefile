@@ -2,8 +2,9 @@
 # make test   runs the tests
 # make bench  measures the kernels on this machine
 # make check  formatting, lints and documentation
+# make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
-.PHONY: setup demo test bench check
+.PHONY: setup demo test bench check bench-peers
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -39,6 +40,16 @@ test:
 
 bench: setup
 	./target/release/impasto bench
+
+# The Python that has PyTorch, onnxruntime and ncnn; options (--quick, --only, --size, ...); burn's features, none on software
+# adapters.
+PYTHON ?= python3
+PEERS ?=
+BURN ?= tuned
+
+bench-peers: setup
+	cargo run --release --quiet --manifest-path benches/peers/Cargo.toml --features "$(BURN)" -- \
+	  --python "$(PYTHON)" --json out/peers.json $(PEERS)
 
 check:
 	cargo fmt --check

@@ -1,0 +1,290 @@
+//! Impasto beside its peers: the same nets with the same weights on the same adapter, compared first, then timed in turn.
+
+mod burn_peer;
+mod ours;
+mod peer;
+mod python;
+mod report;
+mod works;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use burn::tensor::{Device, DeviceKind, wgpu::WgpuBackend};
+use clap::Parser;
+use impasto::gpu::{Adapter, Context, ContextOptions, adapters};
+use serde_json::json;
+
+use burn_peer::Burn;
+use ours::Ours;
+use peer::{Outputs, Peer, Ready};
+use python::{Python, Started};
+use report::{Outcome, Row};
+use works::{Kind, Material, Work};
+
+/// Runs the same nets in Impasto and in its peers.
+#[derive(Parser)]
+struct Arguments {
+    /// Side of the pictures, for every work. Default: 256 and 512 for VGG-19, 512 to paint, 256 to train
+    #[arg(long)]
+    size: Vec<usize>,
+    /// Works, all by default
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Kind>,
+    /// Peers, all by default: burn, torch, torch-f16, onnxruntime, ncnn, ncnn-f16
+    #[arg(long, value_delimiter = ',')]
+    peer: Vec<String>,
+    /// Times that it is every peer's turn
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds after which a peer that has been timed once gets no more turns at a work
+    #[arg(long, default_value_t = 5.0)]
+    budget: f64,
+    /// Pictures of 128², three rounds, a second for each peer
+    #[arg(long)]
+    quick: bool,
+    /// The adapter: its number or a part of its name, as `impasto devices` lists it
+    #[arg(long)]
+    device: Option<String>,
+    /// The Python that has the other peers
+    #[arg(long, default_value = "python3")]
+    python: String,
+    /// File for the results as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn works(&self) -> Result<Vec<Work>> {
+        let kinds = if self.only.is_empty() { &Kind::ALL[..] } else { &self.only };
+        let sizes = |kind: Kind| match (self.size.is_empty(), self.quick) {
+            (false, _) => self.size.clone(),
+            (true, true) => vec![128],
+            (true, false) => kind.sizes().to_vec(),
+        };
+        let works: Vec<_> =
+            kinds.iter().flat_map(|&kind| sizes(kind).into_iter().map(move |size| Work { kind, size })).collect();
+        match works.iter().find(|work| work.size < 32 || work.size % 8 != 0) {
+            Some(work) => bail!("--size must be a multiple of 8 from 32 up, got {}", work.size),
+            None => Ok(works),
+        }
+    }
+
+    fn wants(&self, peer: &str) -> bool {
+        self.peer.is_empty() || self.peer.iter().any(|wanted| wanted == peer)
+    }
+}
+
+fn choose(wanted: Option<&str>) -> Result<(Adapter, DeviceKind, WgpuBackend)> {
+    let all = adapters();
+    let position = match wanted {
+        None => (!all.is_empty()).then_some(0),
+        Some(wanted) => match wanted.parse::<usize>() {
+            Ok(index) => (index < all.len()).then_some(index),
+            Err(_) => all.iter().position(|a| a.name.to_lowercase().contains(&wanted.to_lowercase())),
+        },
+    };
+    let Some(position) = position else {
+        bail!("there is no adapter {}: `impasto devices` lists them", wanted.unwrap_or("at all"));
+    };
+    let chosen = all[position].clone();
+    // Burn counts adapters of a kind, of one API.
+    let same = |a: &&Adapter| a.kind == chosen.kind && a.backend == chosen.backend;
+    let number = all[..position].iter().filter(same).count();
+    let kind = match chosen.kind {
+        "discrete GPU" => DeviceKind::DiscreteGpu(number),
+        "integrated GPU" => DeviceKind::IntegratedGpu(number),
+        "virtual GPU" => DeviceKind::VirtualGpu(number),
+        "software" => DeviceKind::Cpu,
+        _ => DeviceKind::DefaultDevice,
+    };
+    let backend = match chosen.backend.as_str() {
+        "vulkan" => WgpuBackend::Vulkan,
+        "metal" => WgpuBackend::Metal,
+        "dx12" => WgpuBackend::Dx12,
+        _ => WgpuBackend::Auto,
+    };
+    Ok((chosen, kind, backend))
+}
+
+/// The worst output: its name, and its largest difference relative to its largest value. Infinite where one is missing.
+fn worst(ours: &Outputs, theirs: &Outputs) -> (String, f64) {
+    let error = |(name, reference): &(String, Vec<f32>)| {
+        let found = theirs.iter().find(|(known, values)| known == name && values.len() == reference.len());
+        let Some((_, values)) = found else { return (name.clone(), f64::INFINITY) };
+        let largest = reference.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let mut difference = 0.0;
+        for (a, b) in reference.iter().zip(values) {
+            let apart = f64::from((a - b).abs());
+            // A NaN is as far away as can be.
+            difference =
+                if apart <= difference { difference } else { if apart.is_nan() { f64::INFINITY } else { apart } };
+        }
+        (name.clone(), difference / f64::from(largest))
+    };
+    let errors = ours.iter().map(error);
+    errors.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("nothing".into(), f64::INFINITY))
+}
+
+/// Seconds of a peer's turn: as many runs as it takes to be seen, once if one is long.
+const TURN: f64 = 0.2;
+
+/// A peer at a work.
+struct Entry<'a> {
+    peer: &'a mut dyn Peer,
+    error: Option<f64>,
+    times: Vec<f64>,
+    /// Why it is not timed.
+    out: Option<Outcome>,
+}
+
+impl Entry<'_> {
+    fn turn(&mut self, budget: f64) {
+        let began = Instant::now();
+        while self.out.is_none() {
+            match self.peer.time() {
+                Ok(seconds) => self.times.push(seconds),
+                Err(error) => self.out = Some(Outcome::Failed(format!("{error:#}"))),
+            }
+            if began.elapsed().as_secs_f64() > TURN || self.spent() > budget {
+                break;
+            }
+        }
+    }
+
+    fn spent(&self) -> f64 {
+        self.times.iter().sum()
+    }
+
+    fn median(&mut self) -> f64 {
+        self.times.sort_by(f64::total_cmp);
+        self.times[self.times.len() / 2]
+    }
+}
+
+/// One work in everyone's hands.
+fn measure(work: Work, ours: &mut Ours, peers: &mut [Box<dyn Peer>], rounds: usize, budget: f64) -> Result<Vec<Row>> {
+    let material = Material::of(work)?;
+    eprintln!("{}: impasto", work.name());
+    let Ready::Outputs(reference) = ours.prepare(work, &material)? else { bail!("impasto skips {}", work.name()) };
+    let gflop = ours.flops() as f64 * 1e-9;
+    let mut entries = vec![Entry { peer: ours, error: None, times: Vec::new(), out: None }];
+    for peer in peers.iter_mut() {
+        eprintln!("{}: {}", work.name(), peer.name());
+        let (began, tolerance) = (Instant::now(), peer.tolerance());
+        let ready = peer.prepare(work, &material);
+        let seconds = began.elapsed().as_secs_f64();
+        let mut entry = Entry { peer: peer.as_mut(), error: None, times: Vec::new(), out: None };
+        match ready {
+            Ok(Ready::Outputs(outputs)) => {
+                let (name, error) = worst(&reference, &outputs);
+                entry.error = Some(error);
+                if !(error <= tolerance) {
+                    entry.out = Some(Outcome::Differs { of: format!("{name} by {error:.1e}") });
+                }
+            }
+            Ok(Ready::Skipped(reason)) => entry.out = Some(Outcome::Skipped(reason)),
+            Err(error) => entry.out = Some(Outcome::Failed(format!("{error:#}"))),
+        }
+        eprintln!("{}: {} ready after {seconds:.1} s", work.name(), entry.peer.name());
+        entries.push(entry);
+    }
+    for entry in &mut entries {
+        if let (None, Err(error)) = (&entry.out, entry.peer.run()) {
+            entry.out = Some(Outcome::Failed(format!("{error:#}")));
+        }
+    }
+    for round in 0..rounds {
+        for entry in &mut entries {
+            if round == 0 || entry.spent() < budget {
+                entry.turn(budget);
+            }
+        }
+    }
+    let mut ours_median = None;
+    let mut rows = Vec::new();
+    for entry in &mut entries {
+        let mut ratio = None;
+        let outcome = entry.out.take().unwrap_or_else(|| {
+            let median = entry.median();
+            ratio = ours_median.map(|ours: f64| ours / median);
+            ours_median.get_or_insert(median);
+            Outcome::Timed {
+                median_ms: 1e3 * median,
+                best_ms: 1e3 * entry.times[0],
+                runs: entry.times.len(),
+                gflop_per_second: gflop / median,
+            }
+        });
+        entry.peer.clear();
+        rows.push(Row { work, peer: entry.peer.name(), error: entry.error, ours_over_peer: ratio, outcome });
+    }
+    Ok(rows)
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let works = arguments.works()?;
+    let (rounds, budget) = if arguments.quick { (3, 1.0) } else { (arguments.rounds.max(1), arguments.budget) };
+    let wanted = arguments.device.clone().or_else(|| std::env::var("IMPASTO_DEVICE").ok().filter(|d| !d.is_empty()));
+    let (adapter, kind, backend) = choose(wanted.as_deref())?;
+
+    // Burn opens the device with all that its kernels can use; Impasto is a guest on it.
+    let opened = Device::wgpu_options().device_kind(kind).graphics_api(backend).init_with_setup();
+    let (device, setup) = opened.with_context(|| format!("burn cannot open {}", adapter.name))?;
+    let found = setup.adapter.get_info().name;
+    if found != adapter.name {
+        bail!("burn opened {found}, not {}: choose another --device", adapter.name);
+    }
+    let context = Context::from_host(setup.device.clone(), setup.queue.clone(), &ContextOptions::default())?;
+    eprintln!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver);
+
+    let folder = tempfile::tempdir()?;
+    let mut ours = Ours::new(context);
+    let mut peers: Vec<Box<dyn Peer>> = Vec::new();
+    let mut absent = Vec::new();
+    if arguments.wants("burn") {
+        peers.push(Box::new(Burn::new(device)));
+    }
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("peers.py");
+    for peer in python::PEERS.into_iter().filter(|(name, _)| arguments.wants(name)) {
+        match Python::start(&arguments.python, &script, peer, &adapter.name, folder.path())? {
+            Started::Peer(python) => peers.push(python),
+            Started::Skipped(reason) => absent.push((peer.0, reason)),
+        }
+    }
+
+    let mut rows = Vec::new();
+    for work in works {
+        match measure(work, &mut ours, &mut peers, rounds, budget) {
+            Ok(measured) => rows.extend(measured),
+            Err(error) => {
+                let outcome = Outcome::Failed(format!("{error:#}"));
+                rows.push(Row { work, peer: ours.name(), error: None, ours_over_peer: None, outcome });
+            }
+        }
+        ours.clear();
+    }
+
+    println!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver);
+    let mut versions = vec![(ours.name(), ours.version())];
+    versions.extend(peers.iter().map(|peer| (peer.name(), peer.version())));
+    versions.iter().for_each(|(name, version)| println!("{name} {version}"));
+    absent.iter().for_each(|(name, reason)| println!("{name} skipped: {reason}"));
+    println!();
+    report::table(&rows).iter().for_each(|line| println!("{line}"));
+    if let Some(path) = &arguments.json {
+        let versions: serde_json::Map<_, _> = versions.into_iter().map(|(n, v)| (n, v.into())).collect();
+        let absent: serde_json::Map<_, _> = absent.into_iter().map(|(n, r)| (n.to_string(), r.into())).collect();
+        let report = json!({
+            "adapter": adapter, "wgpu": env!("WGPU_VERSION"), "peers": versions, "absent": absent, "results": rows,
+        });
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        }
+        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The pieces of work, and what every peer is given for them: weights and pictures, all random and all seeded.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use impasto::io::{DType, HostTensor, WeightFile};
+use impasto::nets::image_transform_net::Form;
+use impasto::nets::{Tap, adain_decoder, image_transform_net, vgg19};
+use impasto::ops::norm::Over;
+use impasto::random::Random;
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// VGG-19 (full width) to relu4_1.
+    Vgg,
+    /// The same, and the gradient of Σ dy·relu4_1 to the picture.
+    VggGradient,
+    /// Johnson's net in its resize form, with instance norm.
+    Johnson,
+    /// AdaIN: photo and style encoded, the photo's features given the style's statistics, decoded.
+    Adain,
+    /// A step of training Johnson's net: its loss in VGG-19's features, all gradients, Adam.
+    JohnsonTraining,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 5] = [Kind::Vgg, Kind::VggGradient, Kind::Johnson, Kind::Adain, Kind::JohnsonTraining];
+
+    /// Sides of the picture, if none are asked for.
+    pub fn sizes(self) -> &'static [usize] {
+        match self {
+            Kind::Vgg | Kind::VggGradient => &[256, 512],
+            Kind::Johnson | Kind::Adain => &[512],
+            Kind::JohnsonTraining => &[256],
+        }
+    }
+
+    /// As the command line and the Python peers call it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Kind::Vgg => "vgg",
+            Kind::VggGradient => "vgg-gradient",
+            Kind::Johnson => "johnson",
+            Kind::Adain => "adain",
+            Kind::JohnsonTraining => "johnson-training",
+        }
+    }
+}
+
+/// A piece of work.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Work {
+    pub kind: Kind,
+    /// Side of its pictures.
+    pub size: usize,
+}
+
+impl Work {
+    pub fn name(self) -> String {
+        let what = match self.kind {
+            Kind::Vgg => "VGG-19 to relu4_1",
+            Kind::VggGradient => "VGG-19 and gradient",
+            Kind::Johnson => "Johnson's net",
+            Kind::Adain => "AdaIN",
+            Kind::JohnsonTraining => "Johnson training step",
+        };
+        format!("{what} at {}²", self.size)
+    }
+}
+
+/// Taps of the training loss: content from relu3_1, style from the usual four, each term a weighted mean of squares.
+pub const CONTENT_TAP: &str = "relu3_1";
+pub const CONTENT_WEIGHT: f32 = 1.0;
+pub const STYLE_WEIGHT: f32 = 100.0;
+pub const LEARNING_RATE: f32 = 1e-3;
+
+/// Where VGG-19 ends here.
+pub fn deepest() -> Tap {
+    Tap::style().last().expect("four taps")
+}
+
+/// The features' channels there.
+const CHANNELS: usize = 512;
+
+/// Tensors by name: `vgg.conv1_1.weight`, `net.conv1.conv2d.weight`, `decoder.d4_1.weight`, `photo`, `style`, `dy`.
+pub struct Material(pub BTreeMap<String, HostTensor>);
+
+impl Material {
+    pub fn of(work: Work) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        let mut add = |scope: &str, tensors: Vec<(String, HostTensor)>| {
+            all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{scope}.{name}"), tensor)));
+        };
+        let vgg = vgg19::Weights::random(1.0, 1);
+        if matches!(work.kind, Kind::Johnson | Kind::JohnsonTraining) {
+            add("net", image_transform_net::Weights::random(Form::Resize, Over::Instance, 1.0, 2).tensors);
+        }
+        if work.kind == Kind::Adain {
+            add("decoder", adain_decoder::Weights::random(&vgg, 3)?.tensors());
+        }
+        if work.kind != Kind::Johnson {
+            let named = Tap::all().zip(vgg.convolutions).flat_map(|(tap, [weight, bias])| {
+                let conv = tap.to_string().replace("relu", "conv");
+                [(format!("{conv}.weight"), weight), (format!("{conv}.bias"), bias)]
+            });
+            add("vgg", named.collect());
+        }
+        // A bias of zero or a scale of one that a peer forgot would not be noticed.
+        let mut random = Random::new(4);
+        for tensor in all.values_mut().filter(|tensor| tensor.shape.len() == 1) {
+            tensor.data.iter_mut().for_each(|value| *value += 0.1 * random.normal());
+        }
+        let mut picture = |name: &str, shape: &[usize], low: f32| {
+            let count = shape.iter().product();
+            let values = (0..count).map(|_| low + (1.0 - low) * random.uniform()).collect();
+            Ok::<_, impasto::Error>(all.insert(name.to_string(), HostTensor::new(shape, values)?))
+        };
+        let size = work.size;
+        picture("photo", &[1, 3, size, size], 0.0)?;
+        picture("style", &[1, 3, size, size], 0.0)?;
+        picture("dy", &[1, CHANNELS, size / deepest().reduction(), size / deepest().reduction()], -1.0)?;
+        Ok(Material(all))
+    }
+
+    pub fn get(&self, name: &str) -> Result<&HostTensor> {
+        self.0.get(name).with_context(|| format!("there is no tensor {name}"))
+    }
+
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let tensors: Vec<_> = self.0.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        Ok(WeightFile::save(path, DType::F32, &tensors, &BTreeMap::new())?)
+    }
+}
