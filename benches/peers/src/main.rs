@@ -7,33 +7,33 @@ mod python;
 mod report;
 mod works;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use burn::tensor::{Device, DeviceKind, wgpu::WgpuBackend};
 use clap::Parser;
 use impasto::gpu::{Adapter, Context, ContextOptions, adapters};
-use serde_json::json;
 
 use burn_peer::Burn;
 use ours::Ours;
 use peer::{Outputs, Peer, Ready};
 use python::{Python, Started};
-use report::{Outcome, Row};
+use report::{Outcome, Report, Row};
 use works::{Kind, Material, Work};
 
 /// Runs the same nets in Impasto and in its peers.
 #[derive(Parser)]
 struct Arguments {
-    /// Side of the pictures, for every work. Default: 256 and 512 for VGG-19, 512 to paint, 256 to train
+    /// Side of the pictures, for every work. Default: 256 and 512 for VGG-19, 512 to paint, 256 to train; on a software adapter
+    /// half of that
     #[arg(long)]
     size: Vec<usize>,
     /// Works, all by default
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
-    /// Peers, all by default: burn, torch, torch-f16, onnxruntime, ncnn, ncnn-f16
-    #[arg(long, value_delimiter = ',')]
+    /// Peers, all by default
+    #[arg(long, value_delimiter = ',', value_parser = ["burn", "torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"])]
     peer: Vec<String>,
     /// Times that it is every peer's turn
     #[arg(long, default_value_t = 7)]
@@ -41,7 +41,7 @@ struct Arguments {
     /// Seconds after which a peer that has been timed once gets no more turns at a work
     #[arg(long, default_value_t = 5.0)]
     budget: f64,
-    /// Pictures of 128², three rounds, a second for each peer
+    /// Pictures of 128² (64² to train), three rounds, a second for each peer
     #[arg(long)]
     quick: bool,
     /// The adapter: its number or a part of its name, as `impasto devices` lists it
@@ -56,12 +56,11 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn works(&self) -> Result<Vec<Work>> {
+    fn works(&self, software: bool) -> Result<Vec<Work>> {
         let kinds = if self.only.is_empty() { &Kind::ALL[..] } else { &self.only };
-        let sizes = |kind: Kind| match (self.size.is_empty(), self.quick) {
-            (false, _) => self.size.clone(),
-            (true, true) => vec![128],
-            (true, false) => kind.sizes().to_vec(),
+        let sizes = |kind: Kind| match self.size.is_empty() {
+            false => self.size.clone(),
+            true => kind.default_sizes(software, self.quick),
         };
         let works: Vec<_> =
             kinds.iter().flat_map(|&kind| sizes(kind).into_iter().map(move |size| Work { kind, size })).collect();
@@ -108,20 +107,21 @@ fn choose(wanted: Option<&str>) -> Result<(Adapter, DeviceKind, WgpuBackend)> {
     Ok((chosen, kind, backend))
 }
 
-/// The worst output: its name, and its largest difference relative to its largest value. Infinite where one is missing.
-fn worst(ours: &Outputs, theirs: &Outputs) -> (String, f64) {
+/// Below this part of the largest output, an output's own size is no measure: the gradient to what a norm takes away again is
+/// zero but for rounding.
+const NOISE: f64 = 1e-3;
+
+/// The worst output: its name, and the size of the difference relative to its own. Infinite where one is missing or is no
+/// number.
+fn worst(kind: Kind, ours: &Outputs, theirs: &Outputs) -> (String, f64) {
+    let least = NOISE * ours.iter().map(|(_, values)| kind.size(values)).fold(0.0, f64::max);
     let error = |(name, reference): &(String, Vec<f32>)| {
         let found = theirs.iter().find(|(known, values)| known == name && values.len() == reference.len());
-        let Some((_, values)) = found else { return (name.clone(), f64::INFINITY) };
-        let largest = reference.iter().fold(0f32, |most, value| most.max(value.abs()));
-        let mut difference = 0.0;
-        for (a, b) in reference.iter().zip(values) {
-            let apart = f64::from((a - b).abs());
-            // A NaN is as far away as can be.
-            difference =
-                if apart <= difference { difference } else { if apart.is_nan() { f64::INFINITY } else { apart } };
-        }
-        (name.clone(), difference / f64::from(largest))
+        let Some((_, values)) = found.filter(|(_, values)| values.iter().all(|value| value.is_finite())) else {
+            return (name.clone(), f64::INFINITY);
+        };
+        let differences: Vec<f32> = reference.iter().zip(values).map(|(a, b)| a - b).collect();
+        (name.clone(), kind.size(&differences) / kind.size(reference).max(least))
     };
     let errors = ours.iter().map(error);
     errors.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("nothing".into(), f64::INFINITY))
@@ -140,6 +140,14 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// One more run to warm up, unless it takes all of the time there is.
+    fn warm(&mut self, budget: f64) {
+        self.turn(0.0);
+        if self.spent() < budget {
+            self.times.clear();
+        }
+    }
+
     fn turn(&mut self, budget: f64) {
         let began = Instant::now();
         while self.out.is_none() {
@@ -157,9 +165,10 @@ impl Entry<'_> {
         self.times.iter().sum()
     }
 
-    fn median(&mut self) -> f64 {
+    /// None of what was not timed, or broke meanwhile.
+    fn median(&mut self) -> Option<f64> {
         self.times.sort_by(f64::total_cmp);
-        self.times[self.times.len() / 2]
+        self.times.get(self.times.len() / 2).copied().filter(|_| self.out.is_none())
     }
 }
 
@@ -172,13 +181,13 @@ fn measure(work: Work, ours: &mut Ours, peers: &mut [Box<dyn Peer>], rounds: usi
     let mut entries = vec![Entry { peer: ours, error: None, times: Vec::new(), out: None }];
     for peer in peers.iter_mut() {
         eprintln!("{}: {}", work.name(), peer.name());
-        let (began, tolerance) = (Instant::now(), peer.tolerance());
+        let (began, tolerance) = (Instant::now(), work.kind.tolerance(peer.is_half()));
         let ready = peer.prepare(work, &material);
         let seconds = began.elapsed().as_secs_f64();
         let mut entry = Entry { peer: peer.as_mut(), error: None, times: Vec::new(), out: None };
         match ready {
             Ok(Ready::Outputs(outputs)) => {
-                let (name, error) = worst(&reference, &outputs);
+                let (name, error) = worst(work.kind, &reference, &outputs);
                 entry.error = Some(error);
                 if !(error <= tolerance) {
                     entry.out = Some(Outcome::Differs { of: format!("{name} by {error:.1e}") });
@@ -190,45 +199,37 @@ fn measure(work: Work, ours: &mut Ours, peers: &mut [Box<dyn Peer>], rounds: usi
         eprintln!("{}: {} ready after {seconds:.1} s", work.name(), entry.peer.name());
         entries.push(entry);
     }
-    for entry in &mut entries {
-        if let (None, Err(error)) = (&entry.out, entry.peer.run()) {
-            entry.out = Some(Outcome::Failed(format!("{error:#}")));
-        }
+    entries.iter_mut().for_each(|entry| entry.warm(budget));
+    for _ in 0..rounds {
+        entries.iter_mut().filter(|entry| entry.spent() < budget).for_each(|entry| entry.turn(budget));
     }
-    for round in 0..rounds {
-        for entry in &mut entries {
-            if round == 0 || entry.spent() < budget {
-                entry.turn(budget);
-            }
-        }
-    }
-    let mut ours_median = None;
+    let ours_median = entries[0].median();
     let mut rows = Vec::new();
-    for entry in &mut entries {
-        let mut ratio = None;
-        let outcome = entry.out.take().unwrap_or_else(|| {
-            let median = entry.median();
-            ratio = ours_median.map(|ours: f64| ours / median);
-            ours_median.get_or_insert(median);
-            Outcome::Timed {
+    for (index, entry) in entries.iter_mut().enumerate() {
+        let median = entry.median();
+        let outcome = match (entry.out.take(), median) {
+            (Some(out), _) => out,
+            (None, Some(median)) => Outcome::Timed {
                 median_ms: 1e3 * median,
                 best_ms: 1e3 * entry.times[0],
                 runs: entry.times.len(),
                 gflop_per_second: gflop / median,
-            }
-        });
+            },
+            (None, None) => Outcome::Failed("it was never run".into()),
+        };
+        let ours_over_peer = ours_median.zip(median).map(|(ours, theirs)| ours / theirs).filter(|_| index > 0);
         entry.peer.clear();
-        rows.push(Row { work, peer: entry.peer.name(), error: entry.error, ours_over_peer: ratio, outcome });
+        rows.push(Row { work, peer: entry.peer.name(), error: entry.error, ours_over_peer, outcome });
     }
     Ok(rows)
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let works = arguments.works()?;
     let (rounds, budget) = if arguments.quick { (3, 1.0) } else { (arguments.rounds.max(1), arguments.budget) };
     let wanted = arguments.device.clone().or_else(|| std::env::var("IMPASTO_DEVICE").ok().filter(|d| !d.is_empty()));
     let (adapter, kind, backend) = choose(wanted.as_deref())?;
+    let works = arguments.works(adapter.kind == "software")?;
 
     // Burn opens the device with all that its kernels can use; Impasto is a guest on it.
     let opened = Device::wgpu_options().device_kind(kind).graphics_api(backend).init_with_setup();
@@ -247,11 +248,11 @@ fn main() -> Result<()> {
     if arguments.wants("burn") {
         peers.push(Box::new(Burn::new(device)));
     }
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("peers.py");
-    for peer in python::PEERS.into_iter().filter(|(name, _)| arguments.wants(name)) {
-        match Python::start(&arguments.python, &script, peer, &adapter.name, folder.path())? {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers.py");
+    for name in python::PEERS.into_iter().filter(|name| arguments.wants(name)) {
+        match Python::start(&arguments.python, &script, name, &adapter.name, folder.path())? {
             Started::Peer(python) => peers.push(python),
-            Started::Skipped(reason) => absent.push((peer.0, reason)),
+            Started::Skipped(reason) => absent.push((name.to_string(), reason)),
         }
     }
 
@@ -267,24 +268,12 @@ fn main() -> Result<()> {
         ours.clear();
     }
 
-    println!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver);
     let mut versions = vec![(ours.name(), ours.version())];
     versions.extend(peers.iter().map(|peer| (peer.name(), peer.version())));
-    versions.iter().for_each(|(name, version)| println!("{name} {version}"));
-    absent.iter().for_each(|(name, reason)| println!("{name} skipped: {reason}"));
-    println!();
-    report::table(&rows).iter().for_each(|line| println!("{line}"));
-    if let Some(path) = &arguments.json {
-        let versions: serde_json::Map<_, _> = versions.into_iter().map(|(n, v)| (n, v.into())).collect();
-        let absent: serde_json::Map<_, _> = absent.into_iter().map(|(n, r)| (n.to_string(), r.into())).collect();
-        let report = json!({
-            "adapter": adapter, "wgpu": env!("WGPU_VERSION"), "peers": versions, "absent": absent, "results": rows,
-        });
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        }
-        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    let report = Report { adapter, wgpu: env!("WGPU_VERSION"), peers: versions, absent, results: rows };
+    report.lines().iter().for_each(|line| println!("{line}"));
+    match &arguments.json {
+        Some(path) => report.save(path),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -25,9 +25,9 @@ pub trait Peer {
     /// Its version and what it runs on.
     fn version(&self) -> String;
 
-    /// How far its outputs may be from ours, relative to the largest value.
-    fn tolerance(&self) -> f64 {
-        1e-3
+    /// Whether it calculates in half precision.
+    fn is_half(&self) -> bool {
+        false
     }
 
     /// Makes a work ready and runs it once.

@@ -12,13 +12,11 @@ use serde_json::{Value, json};
 use crate::peer::{Outputs, Peer, Ready};
 use crate::works::{Material, Work};
 
-/// Names that peers.py knows, and how far their outputs may be from ours.
-pub const PEERS: [(&str, f64); 5] =
-    [("torch", 1e-3), ("torch-f16", 5e-2), ("onnxruntime", 1e-3), ("ncnn", 1e-3), ("ncnn-f16", 5e-2)];
+/// Names that peers.py knows.
+pub const PEERS: [&str; 5] = ["torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"];
 
 pub struct Python {
     name: &'static str,
-    tolerance: f64,
     version: String,
     process: Child,
     requests: ChildStdin,
@@ -44,13 +42,7 @@ pub enum Started {
 
 impl Python {
     /// Starts `python script name` for the adapter called `adapter`.
-    pub fn start(
-        python: &str,
-        script: &Path,
-        (name, tolerance): (&'static str, f64),
-        adapter: &str,
-        folder: &Path,
-    ) -> Result<Started> {
+    pub fn start(python: &str, script: &Path, name: &'static str, adapter: &str, folder: &Path) -> Result<Started> {
         let log = folder.join(format!("{name}.log"));
         let log = std::fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let process = Command::new(python)
@@ -68,7 +60,7 @@ impl Python {
         };
         let folder = folder.to_path_buf();
         let (answers, version) = (BufReader::new(answers), String::new());
-        let mut peer = Python { name, tolerance, version, process, requests, answers, folder };
+        let mut peer = Python { name, version, process, requests, answers, folder };
         Ok(match peer.answer() {
             Ok(Answer { skipped: Some(reason), .. }) => Started::Skipped(reason),
             Ok(answer) => {
@@ -117,8 +109,8 @@ impl Peer for Python {
         self.version.clone()
     }
 
-    fn tolerance(&self) -> f64 {
-        self.tolerance
+    fn is_half(&self) -> bool {
+        self.name.ends_with("-f16")
     }
 
     fn prepare(&mut self, work: Work, material: &Material) -> Result<Ready> {

@@ -1,5 +1,9 @@
 //! What was measured: one table for people, JSON for programs.
 
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use impasto::gpu::Adapter;
 use serde::Serialize;
 
 use crate::works::Work;
@@ -34,7 +38,7 @@ pub struct Row {
 /// Medians closer than this are even.
 const EVEN: f64 = 0.05;
 
-pub fn verdict(ours_over_peer: f64) -> &'static str {
+fn verdict(ours_over_peer: f64) -> &'static str {
     match ours_over_peer {
         ratio if ratio < 1.0 - EVEN => "impasto wins",
         ratio if ratio > 1.0 + EVEN => "peer wins",
@@ -42,8 +46,51 @@ pub fn verdict(ours_over_peer: f64) -> &'static str {
     }
 }
 
-/// The table's lines.
-pub fn table(rows: &[Row]) -> Vec<String> {
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// All of it.
+#[derive(Serialize)]
+pub struct Report {
+    pub adapter: Adapter,
+    /// wgpu's version.
+    pub wgpu: &'static str,
+    /// Peers with their versions, and those that are not here with the reason.
+    #[serde(serialize_with = "as_map")]
+    pub peers: Vec<(String, String)>,
+    #[serde(serialize_with = "as_map")]
+    pub absent: Vec<(String, String)>,
+    pub results: Vec<Row>,
+}
+
+fn as_map<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, text)| (name, text)))
+}
+
+impl Report {
+    /// As people read it.
+    pub fn lines(&self) -> Vec<String> {
+        let Adapter { name, backend, driver, .. } = &self.adapter;
+        let mut lines = vec![format!("{name} ({backend}, {driver})")];
+        lines.extend(self.peers.iter().map(|(name, version)| format!("{name} {version}")));
+        lines.extend(self.absent.iter().map(|(name, reason)| format!("{name} skipped: {reason}")));
+        lines.push(String::new());
+        lines.extend(table(&self.results));
+        lines
+    }
+
+    /// Writes it as JSON.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        }
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn table(rows: &[Row]) -> Vec<String> {
     let mut lines =
         vec![["work", "peer", "median ms", "GFLOP/s", "error", "ours / peer", ""].map(String::from).to_vec()];
     for row in rows {
@@ -56,8 +103,8 @@ pub fn table(rows: &[Row]) -> Vec<String> {
                 row.ours_over_peer.map_or("", verdict).to_string(),
             ),
             Outcome::Differs { of } => (String::new(), String::new(), format!("differs: {of}")),
-            Outcome::Skipped(reason) => (String::new(), String::new(), format!("skipped: {reason}")),
-            Outcome::Failed(reason) => (String::new(), String::new(), format!("failed: {reason}")),
+            Outcome::Skipped(reason) => (String::new(), String::new(), format!("skipped: {}", first_line(reason))),
+            Outcome::Failed(reason) => (String::new(), String::new(), format!("failed: {}", first_line(reason))),
         };
         lines.push(vec![row.work.name(), row.peer.clone(), median, rate, error, ratio, word]);
     }

@@ -29,12 +29,46 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Kind; 5] = [Kind::Vgg, Kind::VggGradient, Kind::Johnson, Kind::Adain, Kind::JohnsonTraining];
 
-    /// Sides of the picture, if none are asked for.
-    pub fn sizes(self) -> &'static [usize] {
+    /// Sides of the pictures that a GPU is given.
+    fn sizes(self) -> &'static [usize] {
         match self {
             Kind::Vgg | Kind::VggGradient => &[256, 512],
             Kind::Johnson | Kind::Adain => &[512],
             Kind::JohnsonTraining => &[256],
+        }
+    }
+
+    /// Sides of the pictures if none are asked for: half on a software adapter, and a quarter, once, in a hurry.
+    pub fn default_sizes(self, software: bool, quick: bool) -> Vec<usize> {
+        match (software, quick) {
+            (_, true) => vec![self.sizes().iter().max().expect("a size") / 4],
+            (true, false) => self.sizes().iter().map(|size| size / 2).collect(),
+            (false, false) => self.sizes().to_vec(),
+        }
+    }
+
+    fn has_gradient(self) -> bool {
+        matches!(self, Kind::VggGradient | Kind::JohnsonTraining)
+    }
+
+    /// The size of an output, or of a difference: the largest value. Of a gradient, the root of the sum of squares, since a
+    /// ReLU or a pool that rounding tips over takes all of a pixel's gradient with it.
+    pub fn size(self, values: &[f32]) -> f64 {
+        let values = values.iter().map(|value| f64::from(value.abs()));
+        if self.has_gradient() {
+            values.map(|value| value * value).sum::<f64>().sqrt()
+        } else {
+            values.fold(0.0, f64::max)
+        }
+    }
+
+    /// How far a peer's output may be from ours, relative to its size, in single or half precision.
+    pub fn tolerance(self, half: bool) -> f64 {
+        match (self.has_gradient(), half) {
+            (false, false) => 1e-3,
+            (false, true) => 5e-2,
+            (true, false) => 2e-2,
+            (true, true) => 2e-1,
         }
     }
 
