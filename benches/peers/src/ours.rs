@@ -21,9 +21,16 @@ pub struct Ours {
     job: Option<Job>,
 }
 
-enum Job {
-    Once(Program),
-    Step { pass: Program, update: Program, adam: ParameterAdam, steps: u64 },
+/// What is replayed: a pass and, of a training step, what follows it.
+struct Job {
+    pass: Program,
+    step: Option<Step>,
+}
+
+struct Step {
+    update: Program,
+    adam: ParameterAdam,
+    taken: u64,
 }
 
 impl Ours {
@@ -33,11 +40,8 @@ impl Ours {
 
     /// Floating-point operations of the work that is ready, as the mathematics needs them.
     pub fn flops(&self) -> u64 {
-        match &self.job {
-            None => 0,
-            Some(Job::Once(program)) => program.flops(),
-            Some(Job::Step { pass, update, .. }) => pass.flops() + update.flops(),
-        }
+        let Some(Job { pass, step }) = &self.job else { return 0 };
+        pass.flops() + step.as_ref().map_or(0, |step| step.update.flops())
     }
 
     fn pin(&self, rec: &mut Recorder, material: &Material, name: &str) -> Result<Tensor> {
@@ -70,9 +74,9 @@ impl Ours {
         let kept = DeviceTensor::new(&self.context, name, result.shape);
         let into = rec.pin(&kept);
         vector::copy(&mut rec, result, into)?;
-        let program = rec.finish()?;
-        program.run()?;
-        self.job = Some(Job::Once(program));
+        let pass = rec.finish()?;
+        pass.run()?;
+        self.job = Some(Job { pass, step: None });
         Ok(vec![(name.into(), kept.read()?)])
     }
 
@@ -122,7 +126,7 @@ impl Ours {
         }
         adam.set(&update, 1, LEARNING_RATE);
         update.run()?;
-        self.job = Some(Job::Step { pass, update, adam, steps: 1 });
+        self.job = Some(Job { pass, step: Some(Step { update, adam, taken: 1 }) });
         Ok(outputs)
     }
 }
@@ -185,17 +189,12 @@ impl Peer for Ours {
     }
 
     fn run(&mut self) -> Result<()> {
-        match &mut self.job {
-            None => anyhow::bail!("nothing is ready"),
-            Some(Job::Once(program)) => program.run()?,
-            Some(Job::Step { pass, update, adam, steps }) => {
-                *steps += 1;
-                adam.set(update, *steps, LEARNING_RATE);
-                pass.submit()?;
-                update.run()?;
-            }
-        }
-        Ok(())
+        let Some(Job { pass, step }) = &mut self.job else { anyhow::bail!("nothing is ready") };
+        let Some(Step { update, adam, taken }) = step else { return Ok(pass.run()?) };
+        *taken += 1;
+        adam.set(update, *taken, LEARNING_RATE);
+        pass.submit()?;
+        Ok(update.run()?)
     }
 
     fn clear(&mut self) {

@@ -27,7 +27,7 @@ pub struct Row {
     #[serde(flatten)]
     pub work: Work,
     pub peer: String,
-    /// Largest difference from our outputs, relative to the largest value, of the output where that is worst.
+    /// Size of the difference from our outputs relative to theirs, of the output where that is worst.
     pub error: Option<f64>,
     /// Our median over this one's: below 1 we are faster.
     pub ours_over_peer: Option<f64>,
