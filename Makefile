@@ -41,11 +41,11 @@ test:
 bench: setup
 	./target/release/impasto bench
 
-# The Python that has PyTorch, onnxruntime and ncnn; options (--quick, --only, --size, ...); burn's features, none on software
-# adapters.
+# The Python that has PyTorch, onnxruntime and ncnn; options (--quick, --only, --size, ...); burn's features: tuned, or none,
+# which is what a machine gets that has a software adapter alone.
 PYTHON ?= python3
 PEERS ?=
-BURN ?= tuned
+BURN ?= $(shell $(RUN) devices 2>/dev/null | grep -q GPU, && echo tuned)
 
 bench-peers: setup
 	cargo run --release --quiet --manifest-path benches/peers/Cargo.toml --features "$(BURN)" -- \

@@ -245,7 +245,11 @@ fn main() -> Result<()> {
     let mut ours = Ours::new(context);
     let mut peers: Vec<Box<dyn Peer>> = Vec::new();
     let mut absent = Vec::new();
-    if arguments.wants("burn") {
+    if arguments.wants("burn") && cfg!(feature = "tuned") && adapter.kind == "software" {
+        let reason =
+            "its SPIR-V crashes Mesa's software driver; build without the feature tuned (make bench-peers BURN=)";
+        absent.push(("burn".to_string(), reason.to_string()));
+    } else if arguments.wants("burn") {
         peers.push(Box::new(Burn::new(device)));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers.py");
