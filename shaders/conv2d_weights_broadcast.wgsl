@@ -1,19 +1,33 @@
 // conv2d_weights_broadcast: the products of conv2d_weights.wgsl for software adapters (why: conv2d_broadcast.wgsl).
 // A lane holds GROUPS_C input channels, 8 apart, under one row of the kernel, for 8·GROUPS_M output channels, whose
-// gradients are loaded 8 at once and handed round by subgroupBroadcast. PIXELS of a row share the inputs that were
+// gradients are loaded 8 at once and handed round by subgroupBroadcast. Four pixels of a row share the inputs that were
 // loaded for them.
-// x: f32[N,C,XH,XW], with its border, its rows long enough for the last PIXELS   dy: f32[N,M,H,W], masked
+// x: f32[N,C,XH,XW], with its border, its rows multiples of 4 long, enough for the last four pixels   dy: f32[N,M,H,W], masked
 // partial: f32[splits,M,C,K,K]
 #import lib/conv2d.wgsl
-const PIXELS: u32 = 4u; // of a row
+const FOURS: bool = true; // the rows of dy are whole vec4s
 const GROUPS_M: u32 = 2u;
 const GROUPS_C: u32 = 1u;
 const TAPS: u32 = GROUPS_C * COLUMNS; // weights of an output channel that a lane makes
-const WINDOW: u32 = (PIXELS - 1u) * STRIDE + COLUMNS; // inputs of one row that they see
+const ALIGNED: u32 = (3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that four pixels see
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(4) var<storage, read> dy_rows: array<vec4<f32>>; // dy, read if FOURS
+
+// Four pixels of a row of dy from element `row` on, zero behind its end.
+fn four(row: u32, j: u32) -> vec4<f32> {
+    var value: vec4<f32>;
+    if (FOURS) {
+        value = dy_rows[(row + j) / 4u];
+    } else {
+        for (var q = 0u; q < 4u; q++) {
+            value[q] = select(0.0, dy[row + min(j + q, params.width - 1u)], j + q < params.width);
+        }
+    }
+    return value;
+}
 
 // dispatch [⌈M/(8·GROUPS_M)⌉ · ⌈C/(8·GROUPS_C)⌉ · ROWS, splits, 1]
 @compute @workgroup_size(8)
@@ -52,18 +66,20 @@ fn products(
             let input_row = i * STRIDE + kernel_row;
             at_x[h] = ((n * params.channels_in + c) * params.input_height + input_row) * params.input_width;
         }
-        for (var j = 0u; j < params.width; j += PIXELS) {
-            var input: array<array<f32, WINDOW>, GROUPS_C>;
+        for (var j = 0u; j < params.width; j += 4u) {
+            var input: array<array<f32, 4u * ALIGNED>, GROUPS_C>;
             for (var h = 0u; h < GROUPS_C; h++) {
-                for (var e = 0u; e < WINDOW; e++) {
-                    input[h][e] = x[at_x[h] + j * STRIDE + e];
+                for (var e = 0u; e < ALIGNED; e++) {
+                    let loaded = x[(at_x[h] + j * STRIDE) / 4u + e];
+                    input[h][4u * e] = loaded.x;
+                    input[h][4u * e + 1u] = loaded.y;
+                    input[h][4u * e + 2u] = loaded.z;
+                    input[h][4u * e + 3u] = loaded.w;
                 }
             }
             for (var g = 0u; g < GROUPS_M; g++) {
-                var gradient: array<f32, PIXELS>;
-                for (var q = 0u; q < PIXELS; q++) {
-                    let value = dy[at_dy[g] + min(j + q, params.width - 1u)];
-                    gradient[q] = select(0.0, value, j + q < params.width);
+                var gradient = four(at_dy[g], j);
+                for (var q = 0u; q < 4u; q++) {
                     let d0 = subgroupBroadcast(gradient[q], 0u);
                     let d1 = subgroupBroadcast(gradient[q], 1u);
                     let d2 = subgroupBroadcast(gradient[q], 2u);

@@ -8,10 +8,11 @@
 //        0 −1/√2 −1/2   √2   1  0            1/6  √2/6   1/3            0 1/√8 −1/√8  √8  −√8  1
 //        0  1/√2 −1/2  −√2   1  0            1/6 −√2/6   1/3
 //        0   1    0   −5/2   0  1             0     0     1
-// Tiles are taken four side by side, a quad, one in each component of a vec4; bands of quads keep v and p small.
+// Tiles are taken four side by side, a quad, one in each component of a vec4. Bands of quads keep v and p small, slices of
+// the output channels u.
 // x, mask: f32[N,C,XH,XW]   u: f32[36], then as the packed weights of a 1×1 convolution   v: f32[36,C,1,4·band]
-// p: f32[36,M,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]
-// dispatch [⌈band/LANES⌉, C or M, 1]
+// p: f32[36,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]
+// dispatch [⌈band/LANES⌉, C or slice, 1]
 #import lib/border.wgsl
 const LANES: u32 = 8u;
 const PACK: u32 = 32u; // channels packed side by side
@@ -33,6 +34,8 @@ struct Params {
     quads: u32, // of all images
     first: u32, // quad of the band
     band: u32, // quads
+    first_channel: u32, // of y, that the slice begins with
+    slice: u32, // channels
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -211,7 +214,7 @@ fn finish_output(m: u32, quad: u32) -> array<array<vec4<f32>, 4>, 4> {
     for (var r = 0u; r < 6u; r++) {
         var elements: Six;
         for (var k = 0u; k < 6u; k++) {
-            elements[k] = p[((r * 6u + k) * params.channels_out + m) * params.band + quad];
+            elements[k] = p[((r * 6u + k) * params.slice + m) * params.band + quad];
         }
         rows[r] = transform_output(elements);
     }
@@ -221,7 +224,7 @@ fn finish_output(m: u32, quad: u32) -> array<array<vec4<f32>, 4>, 4> {
         for (var r = 0u; r < 4u; r++) {
             var value = column[r];
             if (BIAS) {
-                value += vec4<f32>(bias[m]);
+                value += vec4<f32>(bias[params.first_channel + m]);
             }
             if (RELU) {
                 value = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
@@ -243,7 +246,7 @@ fn output(
         return;
     }
     let place = place_of(quad);
-    let plane = (place.image * params.channels_out + m) * params.height;
+    let plane = (place.image * params.channels_out + params.first_channel + m) * params.height;
     let result = finish_output(m, quad);
     for (var r = 0u; r < 4u; r++) {
         let at = (plane + place.row + r) * params.width + place.column;
@@ -269,7 +272,7 @@ fn output_rows(
         return;
     }
     let place = place_of(quad);
-    let plane = (place.image * params.channels_out + m) * params.height;
+    let plane = (place.image * params.channels_out + params.first_channel + m) * params.height;
     let across = params.width / 4u;
     let result = finish_output(m, quad);
     for (var r = 0u; r < 4u; r++) {
@@ -283,8 +286,9 @@ fn output_rows(
 }
 
 // u of weights that are packed for a 3×3 convolution. A thread makes four output channels of an input channel.
-// dispatch: ⌈⌈M/PACK⌉·PACK·C/256⌉ workgroups, folded into rows
+// dispatch: ⌈⌈slice/PACK⌉·PACK·C/256⌉ workgroups, folded into rows
 struct WeightsParams {
+    first: u32, // packed weight that the slice begins with
     pitch: u32, // taps that a row takes up among them
     pairs: u32, // of an input and an output channel, in fours
 }
@@ -304,7 +308,7 @@ fn weights(
         return;
     }
     const FOURS: u32 = PACK / 4u;
-    let tap = at / FOURS * 3u * weights_params.pitch * FOURS + at % FOURS;
+    let tap = weights_params.first / 4u + at / FOURS * 3u * weights_params.pitch * FOURS + at % FOURS;
     var rows: array<Six, 3>;
     for (var r = 0u; r < 3u; r++) {
         var g: array<vec4<f32>, 3>;

@@ -17,8 +17,12 @@ const TILE: usize = 32;
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
     let tiled = ["forward", "finish", "symmetrize"].map(|entry| Kernel::new("gram.wgsl", entry));
-    let broadcast = ["transpose", "forward"].map(|entry| Kernel::new("gram_broadcast.wgsl", entry));
+    let broadcast = [false, true].map(broadcast_kernel);
     [tiled.to_vec(), broadcast.to_vec()].concat()
+}
+
+fn broadcast_kernel(fours: bool) -> Kernel {
+    Kernel::new("gram_broadcast.wgsl", "forward").set("FOURS", fours)
 }
 
 /// The usual scale, 1/(C·H·W), of features `[N, C, H, W]`.
@@ -34,7 +38,7 @@ fn params(features: Tensor, scale: f32) -> Result<Params> {
     let pixels = height * width;
     let tiles = (padded_channels / TILE).pow(2);
     let splits = 256usize.div_ceil(tiles).min(pixels.div_ceil(256));
-    let run = pixels.div_ceil(splits);
+    let run = pixels.div_ceil(splits).next_multiple_of(4);
     Ok(Params {
         channels: channels as u32,
         padded_channels: padded_channels as u32,
@@ -55,34 +59,19 @@ pub fn forward(rec: &mut Recorder, features: Tensor, scale: f32) -> Result<Tenso
     let gram = rec.transient("gram", [n, c, c]);
     let tiles = (padded / TILE) as u32;
     let flops = (n * c * (c + 1) * p) as u64;
-    match rec.class() {
-        KernelClass::Tiled => rec.dispatch(
-            Dispatch::new(Kernel::new("gram.wgsl", "forward"), "gram")
-                .bind("features", features)
-                .bind("partial", partial)
-                .params(&params)
-                .groups([tiles * tiles, params.splits, n as u32])
-                .flops(flops),
-        )?,
-        KernelClass::Broadcast => {
-            let transposed = rec.transient("features, pixel by pixel", [n, p, padded]);
-            rec.dispatch(
-                Dispatch::new(Kernel::new("gram_broadcast.wgsl", "transpose"), "gram transpose")
-                    .bind("features", features)
-                    .bind("transposed", transposed)
-                    .params(&params)
-                    .groups([p.div_ceil(32) as u32, (padded / 8) as u32, n as u32]),
-            )?;
-            rec.dispatch(
-                Dispatch::new(Kernel::new("gram_broadcast.wgsl", "forward"), "gram")
-                    .bind("columns", transposed)
-                    .bind("partial", partial)
-                    .params(&params)
-                    .groups([2 * tiles * tiles, params.splits, n as u32])
-                    .flops(flops),
-            )?;
-        }
-    }
+    let kernel = match rec.class() {
+        KernelClass::Tiled => Kernel::new("gram.wgsl", "forward"),
+        KernelClass::Broadcast => broadcast_kernel(p.is_multiple_of(4)),
+    };
+    rec.dispatch(
+        Dispatch::new(kernel, "gram")
+            .bind("features", features)
+            .bind("feature_rows", features)
+            .bind("partial", partial)
+            .params(&params)
+            .groups([tiles * tiles, params.splits, n as u32])
+            .flops(flops),
+    )?;
     rec.dispatch(
         Dispatch::new(Kernel::new("gram.wgsl", "finish"), "gram finish")
             .bind("parts", partial)

@@ -230,6 +230,13 @@ impl Problem {
         }
     }
 
+    /// Floating-point operations of the sums for so many images.
+    pub fn work(&self, images: usize) -> u64 {
+        let [c, m] = self.channels;
+        let products = |[rows, columns]: &[Axis; 2]| rows.taps * columns.taps * rows.size * columns.size;
+        2 * (images * c * m * self.phases.iter().map(products).sum::<usize>()) as u64
+    }
+
     /// Elements of a phase's packed weights.
     pub fn packed_count(&self, class: KernelClass, [rows, columns]: &[Axis; 2]) -> usize {
         let [c, m] = self.channels;

@@ -28,7 +28,9 @@ fn groups(kernel: usize) -> [usize; 2] {
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut all = ["bias", "finish"].map(|entry| Kernel::new(TILED, entry)).to_vec();
     for kernel in [1, 3, 9] {
-        all.extend([1, 2].map(|stride| broadcast_kernel(kernel, stride)));
+        all.extend(
+            [1, 2].into_iter().flat_map(|stride| [false, true].map(|fours| broadcast_kernel(kernel, stride, fours))),
+        );
         for steps in STEPS {
             all.extend(Border::ALL.map(|border| tiled_kernel(kernel, steps, border)));
         }
@@ -40,11 +42,12 @@ fn tiled_kernel(kernel: usize, [stride, scale]: [u32; 2], border: Border) -> Ker
     border.apply(shaped(Kernel::new(TILED, "products"), [kernel as u32; 2], stride), scale)
 }
 
-fn broadcast_kernel(kernel: usize, stride: u32) -> Kernel {
+fn broadcast_kernel(kernel: usize, stride: u32, fours: bool) -> Kernel {
     let [groups_m, groups_c] = groups(kernel);
     shaped(Kernel::new(BROADCAST, "products"), [kernel as u32; 2], stride)
         .set("GROUPS_M", groups_m as u32)
         .set("GROUPS_C", groups_c as u32)
+        .set("FOURS", fours)
 }
 
 /// `[runs, length of one]` of `count` things cut so that there are about [`WORKGROUPS`] with `tiles` each, but no run is
@@ -96,7 +99,7 @@ impl Conv2d {
                 let [groups_m, groups_c] = groups(k);
                 let tiles = m.div_ceil(8 * groups_m) * c.div_ceil(8 * groups_c) * k;
                 let [runs, run] = split(n * height, tiles, 1);
-                (broadcast_kernel(k, stride), [tiles, runs, 1], [runs, run])
+                (broadcast_kernel(k, stride, width.is_multiple_of(4)), [tiles, runs, 1], [runs, run])
             }
         };
         let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
@@ -105,6 +108,7 @@ impl Conv2d {
             Dispatch::new(kernel, format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}"))
                 .bind("x", x)
                 .bind("dy", dy)
+                .bind("dy_rows", dy)
                 .bind("partial", partial)
                 .params(&Params { images: n as u32, run: run as u32, ..sizes })
                 .groups(groups.map(|side| side as u32))

@@ -11,14 +11,14 @@ crate::ops::params! {
     /// Sizes of a band.
     Params for "winograd.wgsl": "output", "params" {
         channels_in: u32, channels_out: u32, height: u32, width: u32, input_height: u32, input_width: u32, before: i32,
-        tiles_down: u32, quads_across: u32, quads: u32, first: u32, band: u32,
+        tiles_down: u32, quads_across: u32, quads: u32, first: u32, band: u32, first_channel: u32, slice: u32,
     }
 }
 
 crate::ops::params! {
     /// Sizes of packed weights.
     WeightsParams for "winograd.wgsl": "weights", "weights_params" {
-        pitch: u32, pairs: u32,
+        first: u32, pitch: u32, pairs: u32,
     }
 }
 
@@ -111,6 +111,17 @@ impl Winograd<'_> {
         all.div_ceil(all.div_ceil(most)).next_multiple_of(8)
     }
 
+    /// Output channels of a slice: what 10 MB of transformed weights are enough for, in whole packs.
+    fn slice(&self, pack: usize) -> usize {
+        let [c, m] = self.problem.channels;
+        let most = ((10 << 20) / (ELEMENTS * c * 4)).max(1);
+        let even = m.div_ceil(m.div_ceil(most));
+        // No last slice so narrow that it would be packed otherwise.
+        let fits = |slice: &usize| *slice >= m || (*slice >= even && !(1..=pack / 2).contains(&(m % slice)));
+        let whole = (1..).map(|packs| packs * pack).find(fits);
+        whole.unwrap_or(m)
+    }
+
     /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`.
     pub fn record(
         &self,
@@ -125,82 +136,106 @@ impl Winograd<'_> {
         let Problem { channels: [c, m], border, scale, output: [height, width], relu, .. } = *self.problem;
         let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
         let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
-        let u = self.weights(rec, packed)?;
         let y = rec.transient(label, [self.images, m, height, width]);
-
         let [input, output] = [
             if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
             if width % 4 == 0 { "output_rows" } else { "output" },
         ];
-        let band = self.band(class);
+        let (band, slice) = (self.band(class), self.slice(pack_width(class, m)));
         let quads = self.images * self.tiles[0] * self.tiles[1];
-        let flops = 2 * (self.images * c * m * 9 * height * width) as u64;
-        for first in (0..quads).step_by(band) {
-            let params = Params {
-                channels_in: c as u32,
-                channels_out: m as u32,
-                height: height as u32,
-                width: width as u32,
-                input_height: input_height as u32,
-                input_width: input_width as u32,
-                before: self.rows.before as i32,
-                tiles_down: self.tiles[0] as u32,
-                quads_across: self.tiles[1] as u32,
-                quads: quads as u32,
-                first: first as u32,
-                band: band as u32,
-            };
-            let groups = |channels: usize| [band.div_ceil(lanes(class)) as u32, channels as u32, 1];
-            let v = rec.transient("transformed inputs", [ELEMENTS, c, 1, 4 * band]);
-            let kernel = input_kernel(class, input, border, scale as u32, mask.is_some());
-            rec.dispatch(
-                Dispatch::new(kernel, format!("{name}, inputs"))
-                    .bind("x", x)
-                    .bind("x_rows", x)
-                    .bind("mask", mask.unwrap_or(x))
-                    .bind("mask_rows", mask.unwrap_or(x))
-                    .bind("v", v)
-                    .params(&params)
-                    .groups(groups(c)),
-            )?;
-            let axis = |size| Axis { taps: 1, before: 0, first: 0, size };
-            let product = Problem {
-                channels: [c, m],
-                stride: 1,
-                border: Border::Zero,
-                scale: 1,
-                output: [1, 4 * band],
-                step: 1,
-                phases: vec![[axis(1), axis(4 * band)]],
-                relu: false,
-                flops: Some(flops * band.min(quads - first) as u64 / quads as u64),
-            };
-            let p = product.record(rec, &format!("{name}, products"), v, None, u, None)?;
-            rec.dispatch(
-                Dispatch::new(output_kernel(class, output, [bias.is_some(), relu]), format!("{name}, outputs"))
-                    .bind("p", p)
-                    .bind("bias", bias.unwrap_or(packed))
-                    .bind("y", y)
-                    .bind("y_rows", y)
-                    .params(&params)
-                    .groups(groups(m)),
-            )?;
+        for first_channel in (0..m).step_by(slice) {
+            let slice = slice.min(m - first_channel);
+            let u = self.weights(rec, packed, first_channel, slice)?;
+            for first in (0..quads).step_by(band) {
+                let params = Params {
+                    channels_in: c as u32,
+                    channels_out: m as u32,
+                    height: height as u32,
+                    width: width as u32,
+                    input_height: input_height as u32,
+                    input_width: input_width as u32,
+                    before: self.rows.before as i32,
+                    tiles_down: self.tiles[0] as u32,
+                    quads_across: self.tiles[1] as u32,
+                    quads: quads as u32,
+                    first: first as u32,
+                    band: band as u32,
+                    first_channel: first_channel as u32,
+                    slice: slice as u32,
+                };
+                let groups = |channels: usize| [band.div_ceil(lanes(class)) as u32, channels as u32, 1];
+                let v = rec.transient("transformed inputs", [ELEMENTS, c, 1, 4 * band]);
+                let kernel = input_kernel(class, input, border, scale as u32, mask.is_some());
+                rec.dispatch(
+                    Dispatch::new(kernel, format!("{name}, inputs"))
+                        .bind("x", x)
+                        .bind("x_rows", x)
+                        .bind("mask", mask.unwrap_or(x))
+                        .bind("mask_rows", mask.unwrap_or(x))
+                        .bind("v", v)
+                        .params(&params)
+                        .groups(groups(c)),
+                )?;
+                let made = band.min(quads - first) * slice;
+                let flops = self.problem.work(self.images) * made as u64 / (quads * m) as u64;
+                let p = self.products(rec, &name, v, u, slice, flops)?;
+                rec.dispatch(
+                    Dispatch::new(output_kernel(class, output, [bias.is_some(), relu]), format!("{name}, outputs"))
+                        .bind("p", p)
+                        .bind("bias", bias.unwrap_or(packed))
+                        .bind("y", y)
+                        .bind("y_rows", y)
+                        .params(&params)
+                        .groups(groups(slice)),
+                )?;
+            }
         }
         Ok(y)
     }
 
-    /// Transformed weights. They are made in every run: kept, they would take four times the memory of those they are made of.
-    fn weights(&self, rec: &mut Recorder, packed: Tensor) -> Result<Tensor> {
+    /// The products of transformed inputs and weights: a 1×1 convolution, with the elements as images.
+    fn products(
+        &self,
+        rec: &mut Recorder,
+        name: &str,
+        v: Tensor,
+        u: Tensor,
+        slice: usize,
+        flops: u64,
+    ) -> Result<Tensor> {
+        let [_, _, height, width] = v.shape.nchw(name, "v")?;
+        let axis = |size| Axis { taps: 1, before: 0, first: 0, size };
+        let product = Problem {
+            channels: [self.problem.channels[0], slice],
+            stride: 1,
+            border: Border::Zero,
+            scale: 1,
+            output: [height, width],
+            step: 1,
+            phases: vec![[axis(height), axis(width)]],
+            relu: false,
+            flops: Some(flops),
+        };
+        product.record(rec, &format!("{name}, products"), v, None, u, None)
+    }
+
+    /// Transformed weights of a slice. They are made in every run: kept, they would take four times the memory of those they
+    /// are made of.
+    fn weights(&self, rec: &mut Recorder, packed: Tensor, first_channel: usize, slice: usize) -> Result<Tensor> {
         let [c, m] = self.problem.channels;
         let pack = pack_width(rec.class(), m);
-        let pairs = m.next_multiple_of(pack) * c / 4;
+        let pairs = slice.next_multiple_of(pack) * c / 4;
         let u = rec.transient("transformed weights", [ELEMENTS, 4 * pairs]);
         let pitch = pitch(rec.class(), m, 3);
         rec.dispatch(
             Dispatch::new(weights_kernel(pack as u32), format!("weights of 3x3 {c}->{m}"))
                 .bind("packed", packed)
                 .bind("u", u)
-                .params(&WeightsParams { pitch: pitch as u32, pairs: pairs as u32 })
+                .params(&WeightsParams {
+                    first: (first_channel * c * 3 * pitch) as u32,
+                    pitch: pitch as u32,
+                    pairs: pairs as u32,
+                })
                 .groups(linear_groups(pairs, 64)),
         )?;
         Ok(u)
