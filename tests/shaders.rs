@@ -152,10 +152,10 @@ fn parameter_blocks_are_laid_out_alike() {
 fn every_parameter_block_has_a_layout() {
     let layouts = ops::layouts();
     for kernel in ops::kernels() {
-        for binding in interface_of(&kernel).unwrap().bindings {
+        for binding in &interface_of(&kernel).unwrap().bindings {
             let same = |layout: &&Layout| layout.kernel.shader == kernel.shader && layout.variable == binding.name;
             if binding.access == Access::Uniform {
-                compare(layouts.iter().find(same).unwrap_or_else(|| panic!("{kernel}")), &binding).unwrap();
+                compare(layouts.iter().find(same).unwrap_or_else(|| panic!("{kernel}")), binding).unwrap();
             }
         }
     }
@@ -199,8 +199,8 @@ fn constants_are_set_in_the_file_and_in_what_it_imports() {
 #[test]
 fn accesses_are_what_the_entry_point_does() {
     let accesses = |entry| {
-        let bindings = interface_of(&Kernel::new("vector.wgsl", entry)).unwrap().bindings;
-        bindings.into_iter().map(|binding| (binding.name, binding.access)).collect::<Vec<_>>()
+        let bindings = &interface_of(&Kernel::new("vector.wgsl", entry)).unwrap().bindings;
+        bindings.iter().map(|binding| (binding.name.clone(), binding.access)).collect::<Vec<_>>()
     };
     let [params, x, y, z] = ["params", "x", "y", "z"].map(String::from);
     let (params, x) = ((params, Access::Uniform), (x, Access::Read));

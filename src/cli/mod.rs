@@ -90,7 +90,12 @@ pub fn run() -> Result<()> {
     let cli = Cli::parse();
     let level = [tracing::Level::WARN, tracing::Level::INFO, tracing::Level::DEBUG][usize::from(cli.verbose.min(2))];
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    log.with_ansi(colored(std::io::stderr())).with_target(false).without_time().init();
+    let log = log.with_ansi(colored(std::io::stderr())).with_target(false);
+    match cli.verbose {
+        0 | 1 => log.without_time().init(),
+        // Where the start of a run spends its time.
+        _ => log.with_timer(tracing_subscriber::fmt::time::uptime()).init(),
+    }
     match cli.command {
         Command::Stylize(args) => stylize::run(&args),
         Command::Style(command) => styles::run(&command),

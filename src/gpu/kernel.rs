@@ -1,9 +1,12 @@
 //! From a .wgsl file and the constants the host fixes to a pipeline whose bindings are known by name.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
-use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use rayon::prelude::*;
 
 use super::{Context, shaders};
@@ -127,7 +130,7 @@ pub struct Interface {
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
-    pub interface: Interface,
+    pub interface: &'static Interface,
 }
 
 /// The kernel's full WGSL: imports put in, then constants set, in the file and its imports alike.
@@ -164,17 +167,34 @@ pub fn expand(kernel: &Kernel) -> Result<String> {
     }
 }
 
-/// Parses, validates and reflects the kernel.
-pub fn interface_of(kernel: &Kernel) -> Result<Interface> {
+/// A kernel file with its constants in place, as naga reads it, and the interface of each of its entry points.
+struct Source {
+    module: naga::Module,
+    interfaces: Vec<Interface>,
+}
+
+/// The kernel's source, parsed and validated once a process: for recording and compiling, in every context.
+fn source_of(kernel: &Kernel) -> Result<&'static Source> {
+    type Key = (&'static str, Vec<(&'static str, Value)>);
+    static KNOWN: LazyLock<Mutex<HashMap<Key, &'static Source>>> = LazyLock::new(Mutex::default);
+    let lock = || KNOWN.lock().unwrap_or_else(|e| e.into_inner());
+    let key = (kernel.shader, kernel.constants.clone());
+    if let Some(&known) = lock().get(&key) {
+        return Ok(known);
+    }
     let text = expand(kernel)?;
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
     let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| kernel.error(e.emit_to_string(&text)))?;
-    let position = module.entry_points.iter().position(|e| e.name == kernel.entry);
-    let position = position.ok_or_else(|| kernel.error("has no such entry point"))?;
-    let uses = info.get_entry_point(position);
+    let interfaces = (0..module.entry_points.len()).map(|entry| reflect(&module, &info, entry)).collect();
+    // There are only so many variants, and what is known of them is of use until the end.
+    Ok(*lock().entry(key).or_insert_with(|| Box::leak(Box::new(Source { module, interfaces }))))
+}
+
+fn reflect(module: &naga::Module, info: &ModuleInfo, entry: usize) -> Interface {
+    let uses = info.get_entry_point(entry);
     let bindings = module.global_variables.iter().filter_map(|(handle, variable)| {
         let usage = uses[handle];
         let binding = variable.binding.as_ref().filter(|_| !usage.is_empty())?;
@@ -194,17 +214,24 @@ pub fn interface_of(kernel: &Kernel) -> Result<Interface> {
         let name = variable.name.clone().unwrap_or_default();
         Some(Binding { name, index: binding.binding, access, size, members })
     });
-    Ok(Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[position].workgroup_size })
+    Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[entry].workgroup_size }
+}
+
+/// What the kernel's entry point binds.
+pub fn interface_of(kernel: &Kernel) -> Result<&'static Interface> {
+    let source = source_of(kernel)?;
+    let position = source.module.entry_points.iter().position(|e| e.name == kernel.entry);
+    Ok(&source.interfaces[position.ok_or_else(|| kernel.error("has no such entry point"))?])
 }
 
 fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
     let interface = interface_of(kernel)?;
-    let text = expand(kernel)?;
+    let source = wgpu::ShaderSource::Naga(Cow::Borrowed(&source_of(kernel)?.module));
     let label = kernel.to_string();
     let device = context.device();
-    context.scoped(|| {
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    let began = Instant::now();
+    let compiled = context.scoped(|| {
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
         let module = if context.checked() {
             device.create_shader_module(descriptor)
         } else {
@@ -252,7 +279,9 @@ fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
             cache: context.pipeline_cache(),
         });
         Pipeline { pipeline, layout, interface }
-    })
+    })?;
+    tracing::debug!("{label} compiled in {:.1?}", began.elapsed());
+    Ok(compiled)
 }
 
 /// The pipelines of `kernels`; those not made before are compiled in parallel.

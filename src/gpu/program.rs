@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytemuck::Pod;
 
@@ -37,6 +38,7 @@ pub struct Program {
 
 impl Program {
     pub(super) fn build(recorder: Recorder) -> Result<Self> {
+        let began = Instant::now();
         let context = recorder.context.clone();
         let plan = recorder.plan()?;
         let memory = recorder.memory()?;
@@ -101,6 +103,7 @@ impl Program {
             });
         }
         let submissions = submissions(&steps, context.class());
+        tracing::debug!("program of {} dispatches made in {:.1?}", steps.len(), began.elapsed());
         Ok(Program { owner: recorder.number, context, steps, uniforms, offsets, transients, submissions, memory })
     }
 

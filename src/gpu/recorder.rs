@@ -8,7 +8,7 @@ use bytemuck::{NoUninit, Pod};
 
 use super::kernel::{Access, Kernel, interface_of};
 use super::memory::{self, Life, Memory, Plan};
-use super::{Context, DeviceTensor, Interface, KernelClass, Program, Shape, Tensor};
+use super::{Context, DeviceTensor, KernelClass, Program, Shape, Tensor};
 use crate::{Error, Result};
 
 /// A parameter block that can be rewritten between runs: a learning rate, a loss weight.
@@ -104,7 +104,6 @@ pub struct Recorder {
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) blocks: Vec<Vec<u8>>,
     pins: HashMap<u64, Tensor>,
-    interfaces: HashMap<Kernel, Interface>,
 }
 
 impl Recorder {
@@ -120,7 +119,6 @@ impl Recorder {
             dispatches: Vec::new(),
             blocks: Vec::new(),
             pins: HashMap::new(),
-            interfaces: HashMap::new(),
         }
     }
 
@@ -164,15 +162,7 @@ impl Recorder {
 
     /// Takes down one run of a kernel. Names, parameter size, read-before-write and aliasing are checked here.
     pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
-        let kernel = &dispatch.kernel;
-        let interface = match self.interfaces.get(kernel) {
-            Some(known) => known.clone(),
-            None => {
-                let fresh = interface_of(kernel)?;
-                self.interfaces.insert(kernel.clone(), fresh.clone());
-                fresh
-            }
-        };
+        let interface = interface_of(&dispatch.kernel)?;
         let refuse = |argument: &str, expected: &str, got: String| {
             Err(Error::argument(dispatch.label.clone(), argument, expected, got))
         };
