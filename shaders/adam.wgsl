@@ -2,7 +2,7 @@
 //   m = β₁m + (1−β₁)g      v = β₂v + (1−β₂)g²      cᵢ = 1 − βᵢ^step
 //   x −= α·λ·x + α·(m/c₁) / (√(v/c₂) + ε)          λ: weight_decay      then x is clamped to [low, high]
 // x, g, m, v: f32, any shape   clip: f32[2], whose second element g is multiplied with first (shaders/clip.wgsl)
-// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+// dispatch: ⌈elements/256⌉ workgroups, folded into rows
 #import lib/index.wgsl
 const CLIPPED: bool = true;
 
@@ -19,10 +19,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read> g: array<f32>;
-@group(0) @binding(3) var<storage, read_write> m: array<f32>;
-@group(0) @binding(4) var<storage, read_write> v: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(64)
@@ -44,7 +44,10 @@ fn step(
     m[at] = first;
     v[at] = second;
     let change = (first / params.correction1) / (sqrt(second / params.correction2) + params.epsilon);
-    let moved = x[at] - params.learning_rate * params.weight_decay * x[at] - params.learning_rate * change;
+    let value = x[at];
+    let moved = value - params.learning_rate * params.weight_decay * value - params.learning_rate * change;
+    let low = vec4<f32>(params.low);
+    let high = vec4<f32>(params.high);
     // `clamp` would make a number of a NaN.
-    x[at] = select(select(moved, params.low, moved < params.low), params.high, moved > params.high);
+    x[at] = select(select(moved, low, moved < low), high, moved > high);
 }

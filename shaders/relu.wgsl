@@ -1,13 +1,13 @@
 // relu: y = max(x, 0), NaN where x is      dx = dy where y > 0, else 0
 // x, y, dx, dy: f32, any shape
-// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+// dispatch: ⌈elements/256⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> output: array<f32>; // y, as the gradient reads it
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as the gradient reads it
+@group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -17,7 +17,8 @@ fn forward(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&y)) {
-        y[at] = select(x[at], 0.0, x[at] < 0.0); // `max` would make 0 of a NaN
+        let value = x[at];
+        y[at] = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
     }
 }
 
@@ -29,6 +30,6 @@ fn backward(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&dx)) {
-        dx[at] = select(0.0, dy[at], output[at] > 0.0);
+        dx[at] = select(vec4<f32>(0.0), dy[at], output[at] > vec4<f32>(0.0));
     }
 }

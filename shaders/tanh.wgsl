@@ -1,14 +1,14 @@
 // tanh: y = (tanh x + 1)/2, the colours 0 to 1 that a net's output stands for      dx = dy·2y(1−y)
 // From e = exp(−2|x|), which cannot overflow: y = 1/(1+e) where x > 0, else e/(1+e).
 // x, y, dx, dy: f32, any shape
-// dispatch: ⌈elements/64⌉ workgroups, folded into rows
+// dispatch: ⌈elements/256⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> output: array<f32>; // y, as the gradient reads it
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as the gradient reads it
+@group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -18,8 +18,9 @@ fn forward(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&y)) {
-        let e = exp(-2.0 * abs(x[at]));
-        y[at] = select(e, 1.0, x[at] > 0.0) / (1.0 + e);
+        let value = x[at];
+        let e = exp(-2.0 * abs(value));
+        y[at] = select(e, vec4<f32>(1.0), value > vec4<f32>(0.0)) / (1.0 + e);
     }
 }
 
@@ -31,6 +32,7 @@ fn backward(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&dx)) {
-        dx[at] = dy[at] * 2.0 * output[at] * (1.0 - output[at]);
+        let value = output[at];
+        dx[at] = dy[at] * 2.0 * value * (1.0 - value);
     }
 }

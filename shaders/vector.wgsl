@@ -3,7 +3,8 @@
 //   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partials, then `sum` or `maximum`)
 //   sum: out[slot] = Σ partial     maximum: out[slot] = max partial
 // x, y, z: f32, any shape   partial: f32[⌈elements/4096⌉]   out: f32[slots]
-// dispatch of element-wise entries: a workgroup for 64 elements, of partials: for 4096, folded into rows; of sum, maximum: 1
+// dispatch of element-wise entries: a workgroup for 256 elements, of partials: for 4096, folded into rows; of sum, maximum: 1
+#import lib/index.wgsl
 #import lib/reduce.wgsl
 
 struct Params {
@@ -13,16 +14,14 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> y: array<f32>;
-@group(0) @binding(3) var<storage, read_write> z: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as sum and maximum read it
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
-
-fn element(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> u32 {
-    return (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
-}
+@group(0) @binding(7) var<storage, read> x_elements: array<f32>; // x and y, as reductions read them: no further than they go
+@group(0) @binding(8) var<storage, read> y_elements: array<f32>;
 
 @compute @workgroup_size(64)
 fn affine(
@@ -30,7 +29,7 @@ fn affine(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = element(workgroup, workgroups, lane);
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&z)) {
         z[at] = params.a * x[at] + params.b * y[at];
     }
@@ -42,7 +41,7 @@ fn axpy(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = element(workgroup, workgroups, lane);
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&z)) {
         z[at] += params.a * x[at];
     }
@@ -54,11 +53,13 @@ fn clamp_range(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = element(workgroup, workgroups, lane);
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&z)) {
         let value = z[at];
+        let low = vec4<f32>(params.a);
+        let high = vec4<f32>(params.b);
         // `clamp` would make a number of a NaN.
-        z[at] = select(select(value, params.a, value < params.a), params.b, value > params.b);
+        z[at] = select(select(value, low, value < low), high, value > high);
     }
 }
 
@@ -68,9 +69,9 @@ fn fill(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = element(workgroup, workgroups, lane);
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&z)) {
-        z[at] = params.a;
+        z[at] = vec4<f32>(params.a);
     }
 }
 
@@ -81,10 +82,10 @@ fn dot_parts(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let group = workgroup.y * workgroups.x + workgroup.x;
-    let end = min((group + 1u) * 4096u, arrayLength(&x));
+    let end = min((group + 1u) * 4096u, arrayLength(&x_elements));
     var sum = 0.0;
     for (var at = group * 4096u + lane; at < end; at += REDUCE_SIZE) {
-        sum += x[at] * y[at];
+        sum += x_elements[at] * y_elements[at];
     }
     sum = workgroup_sum(lane, sum);
     if (lane == 0u && group < arrayLength(&partial)) {
@@ -99,10 +100,10 @@ fn absolute_sum_parts(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let group = workgroup.y * workgroups.x + workgroup.x;
-    let end = min((group + 1u) * 4096u, arrayLength(&x));
+    let end = min((group + 1u) * 4096u, arrayLength(&x_elements));
     var sum = 0.0;
     for (var at = group * 4096u + lane; at < end; at += REDUCE_SIZE) {
-        sum += abs(x[at]);
+        sum += abs(x_elements[at]);
     }
     sum = workgroup_sum(lane, sum);
     if (lane == 0u && group < arrayLength(&partial)) {
@@ -121,12 +122,12 @@ fn absolute_max_parts(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let group = element(workgroup, workgroups, lane);
+    let group = linear_index(workgroup, workgroups, lane, 64u);
     if (group < arrayLength(&partial)) {
-        let end = min((group + 1u) * 4096u, arrayLength(&x));
+        let end = min((group + 1u) * 4096u, arrayLength(&x_elements));
         var most = 0.0;
         for (var at = group * 4096u; at < end; at++) {
-            most = larger(abs(x[at]), most);
+            most = larger(abs(x_elements[at]), most);
         }
         partial[group] = most;
     }

@@ -111,7 +111,7 @@ pub struct Binding {
     pub index: u32,
     /// How it is used.
     pub access: Access,
-    /// Size of a parameter block in bytes; 0 for storage.
+    /// Size of a parameter block in bytes; of storage, that of an element of its array.
     pub size: u32,
     /// Names and byte offsets of a parameter block's members; empty for storage.
     pub members: Vec<(String, u32)>,
@@ -209,7 +209,8 @@ fn reflect(module: &naga::Module, info: &ModuleInfo, entry: usize) -> Interface 
                 let named = members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset));
                 (*span, named.collect())
             }
-            _ => (0, Vec::new()),
+            naga::TypeInner::Array { stride, .. } => (*stride, Vec::new()),
+            other => (other.size(module.to_ctx()), Vec::new()),
         };
         let name = variable.name.clone().unwrap_or_default();
         Some(Binding { name, index: binding.binding, access, size, members })

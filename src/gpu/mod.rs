@@ -14,7 +14,7 @@ pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of
 pub use memory::Memory;
 pub use profile::{Kind, Profile, Timing};
 pub use program::Program;
-pub use recorder::{Dispatch, Recorder, Uniform, linear_groups};
+pub use recorder::{Dispatch, Recorder, Uniform, linear_groups, map_groups};
 pub use shaders::{names as shader_names, source as shader_source};
 pub use tensor::{DeviceTensor, Shape, Tensor};
 

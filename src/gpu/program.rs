@@ -82,8 +82,10 @@ impl Program {
                     if binding.access != Access::Read {
                         outputs.push((recorder.name(*tensor), buffer.clone(), tensor.shape.count()));
                     }
-                    // Exactly the tensor's bytes, so that `arrayLength` is its element count in a shared buffer too.
-                    let size = wgpu::BufferSize::new(tensor.shape.bytes());
+                    // Exactly the tensor's bytes, so that `arrayLength` is its element count in a shared buffer too; of
+                    // `vec4`s as many as hold them, the last with padding that is nobody's.
+                    let bytes = tensor.shape.bytes().next_multiple_of(u64::from(binding.size));
+                    let size = wgpu::BufferSize::new(bytes);
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
                 };
                 entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });

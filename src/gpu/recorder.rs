@@ -49,6 +49,11 @@ pub fn linear_groups(count: usize, size: usize) -> [u32; 3] {
     [groups.div_ceil(rows) as u32, rows as u32, 1]
 }
 
+/// [`linear_groups`] of an element-wise kernel: workgroups of 64 threads, each of which takes a `vec4` of the `count` elements.
+pub fn map_groups(count: usize) -> [u32; 3] {
+    linear_groups(count.div_ceil(4), 64)
+}
+
 impl Dispatch {
     /// A run of `kernel`, called `label` in profiles and messages.
     pub fn new(kernel: Kernel, label: impl Into<String>) -> Self {
@@ -226,7 +231,7 @@ impl Recorder {
         let mut lives: Vec<Option<Life>> = vec![None; self.places.len()];
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             for (_, tensor) in &dispatch.tensors {
-                let bytes = tensor.shape.bytes();
+                let bytes = tensor.shape.buffer_bytes();
                 self.context.check_tensor(&self.name(*tensor), bytes)?;
                 if let Place::Transient { .. } = self.places[tensor.id as usize] {
                     lives[tensor.id as usize].get_or_insert(Life { first: index, last: index, bytes }).last = index;
@@ -239,7 +244,7 @@ impl Recorder {
     /// What [`finish`](Recorder::finish) will allocate; nothing is allocated yet.
     pub fn memory(&self) -> Result<Memory> {
         let pinned = self.places.iter().filter_map(|place| match place {
-            Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().bytes())),
+            Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().buffer_bytes())),
             Place::Transient { .. } => None,
         });
         let blocks = self.block_offsets().1;

@@ -41,6 +41,11 @@ impl Shape {
         self.count() as u64 * 4
     }
 
+    /// Size in bytes of a buffer for it: whole `vec4`s, so that a kernel can take four elements at a time of any tensor.
+    pub(super) fn buffer_bytes(&self) -> u64 {
+        self.bytes().next_multiple_of(16)
+    }
+
     /// The four dimensions of an `[N, C, H, W]` tensor; `op` and `argument` name it in the error.
     pub fn nchw(&self, op: &str, argument: &str) -> Result<[usize; 4]> {
         if self.rank != 4 || self.count() == 0 {
@@ -151,12 +156,12 @@ impl DeviceTensor {
     }
 
     /// The wgpu buffer behind it (storage, copy source and destination), made now if it has none yet: a host's own passes
-    /// may read and write it.
+    /// may read and write it. It may be up to three elements longer than the tensor.
     pub fn buffer(&self) -> Result<&wgpu::Buffer> {
         if let Some(buffer) = self.0.buffer.get() {
             return Ok(buffer);
         }
-        let buffer = self.0.context.create_buffer(&self.0.name, self.0.shape.bytes())?;
+        let buffer = self.0.context.create_buffer(&self.0.name, self.0.shape.buffer_bytes())?;
         Ok(self.0.buffer.get_or_init(|| buffer))
     }
 }

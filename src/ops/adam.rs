@@ -1,6 +1,6 @@
 //! One step of Adam. Maths: shaders/adam.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "adam.wgsl";
@@ -48,7 +48,7 @@ pub(crate) fn step(
             .bind("v", v)
             .bind("clip", clip.unwrap_or(g))
             .uniform(params)
-            .groups(linear_groups(x.shape.count(), 64))
+            .groups(map_groups(x.shape.count()))
             .flops(14 * x.shape.count() as u64),
     )
 }

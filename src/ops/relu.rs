@@ -1,6 +1,6 @@
 //! Rectified linear unit on its own (convolutions have it fused). Maths: shaders/relu.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "relu.wgsl";
@@ -13,7 +13,7 @@ pub fn kernels() -> Vec<Kernel> {
 /// `max(x, 0)`, any shape.
 pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
     let y = rec.transient("relu", x.shape);
-    let groups = linear_groups(x.shape.count(), 64);
+    let groups = map_groups(x.shape.count());
     rec.dispatch(Dispatch::new(Kernel::new(SHADER, "forward"), "relu").bind("x", x).bind("y", y).groups(groups))?;
     Ok(y)
 }
@@ -29,7 +29,7 @@ pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
             .bind("output", y)
             .bind("dy", dy)
             .bind("dx", dx)
-            .groups(linear_groups(y.shape.count(), 64)),
+            .groups(map_groups(y.shape.count())),
     )?;
     Ok(dx)
 }

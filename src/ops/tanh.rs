@@ -1,6 +1,6 @@
 //! Hyperbolic tangent scaled to the colours 0 to 1. Maths: shaders/tanh.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "tanh.wgsl";
@@ -17,7 +17,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
         Dispatch::new(Kernel::new(SHADER, "forward"), "tanh")
             .bind("x", x)
             .bind("y", y)
-            .groups(linear_groups(x.shape.count(), 64))
+            .groups(map_groups(x.shape.count()))
             .flops(8 * x.shape.count() as u64),
     )?;
     Ok(y)
@@ -34,7 +34,7 @@ pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
             .bind("output", y)
             .bind("dy", dy)
             .bind("dx", dx)
-            .groups(linear_groups(y.shape.count(), 64))
+            .groups(map_groups(y.shape.count()))
             .flops(4 * y.shape.count() as u64),
     )?;
     Ok(dx)

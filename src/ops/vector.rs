@@ -1,6 +1,6 @@
 //! Long vectors: sums, scaled sums, inner products, norms, clamping. Maths: shaders/vector.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "vector.wgsl";
@@ -41,7 +41,7 @@ fn affine_dispatch(x: Tensor, y: Tensor, z: Tensor) -> Result<Dispatch> {
     same_count("affine", x, z)?;
     let count = x.shape.count();
     let dispatch = Dispatch::new(Kernel::new(SHADER, "affine"), "affine").bind("x", x).bind("y", y).bind("z", z);
-    Ok(dispatch.groups(linear_groups(count, 64)).flops(3 * count as u64))
+    Ok(dispatch.groups(map_groups(count)).flops(3 * count as u64))
 }
 
 /// `z = a·x + b·y` into `z`; all three have the same number of elements, and `z` is neither of the others.
@@ -72,7 +72,7 @@ fn in_place(rec: &mut Recorder, entry: &'static str, z: Tensor, x: Option<Tensor
         same_count(entry, z, x)?;
         dispatch = dispatch.bind("x", x);
     }
-    rec.dispatch(dispatch.groups(linear_groups(z.shape.count(), 64)))
+    rec.dispatch(dispatch.groups(map_groups(z.shape.count())))
 }
 
 /// `z += a·x`, in place.
@@ -118,10 +118,10 @@ fn reduce(
 ) -> Result<()> {
     let count = x.shape.count();
     let partial = rec.transient("partial", [count.div_ceil(PART)]);
-    let mut dispatch = Dispatch::new(Kernel::new(SHADER, parts), parts).bind("x", x).bind("partial", partial);
+    let mut dispatch = Dispatch::new(Kernel::new(SHADER, parts), parts).bind("x_elements", x).bind("partial", partial);
     if let Some(y) = y {
         same_count(parts, x, y)?;
-        dispatch = dispatch.bind("y", y);
+        dispatch = dispatch.bind("y_elements", y);
     }
     // The maximum needs no tree, so one thread takes a part.
     let threads = if parts == "absolute_max_parts" { 64 * PART } else { PART };
