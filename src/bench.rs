@@ -273,7 +273,7 @@ impl Work for Evaluation {
     }
 }
 
-/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², one Gatys iteration on it, and what it costs the
+/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², with the gradient to the picture too, one Gatys iteration on it, and what it costs the
 /// processor to encode that.
 pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let vgg = Vgg19::new(context, &Weights::random(1.0, 1), Kind::Max)?;
@@ -289,6 +289,13 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let deepest: Tap = "relu4_1".parse()?;
     vgg.forward(&mut rec, x, deepest)?;
     let forward = Workload::of(format!("VGG-19 to relu4_1 at {size}²"), rec.finish()?);
+    let mut rec = Recorder::new(context);
+    let x = rec.pin(&picture);
+    let activations = vgg.forward(&mut rec, x, deepest)?;
+    let features = activations.at(deepest)?;
+    let dy = rec.pin(&random_tensor(context, "dy", features.shape.dims())?);
+    vgg.backward(&mut rec, &activations, &[(deepest, dy)])?;
+    let gradient = Workload::of(format!("VGG-19 and its gradient at {size}²"), rec.finish()?);
     let loss = PictureLoss::new(&vgg, &content, &[(style, 1.0)], &Settings::default())?;
     loss.picture().write(&noise()?.rgb)?;
     let loss = Rc::new(RefCell::new(loss));
@@ -302,7 +309,7 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
         Ok(())
     };
     let encoding = Workload::new(format!("encoding it ({size}²)"), [0, 0], encode);
-    Ok(vec![forward, iteration, encoding])
+    Ok(vec![forward, gradient, iteration, encoding])
 }
 
 /// The feed-forward net at full width, in both forms, on a picture of `size`².
