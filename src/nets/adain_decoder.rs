@@ -12,7 +12,7 @@ pub use weights::Weights;
 
 use weights::LAYERS;
 
-use super::ConvLayer;
+use super::{ConvLayer, packed};
 use crate::gpu::{Context, Recorder, Tensor};
 use crate::ops::pad;
 use crate::optim::Parameter;
@@ -53,9 +53,10 @@ impl AdainDecoder {
     }
 
     fn build(context: &Context, weights: Weights, layer: super::NewLayer) -> Result<Self> {
-        let layers = weights.layers().zip(&weights.convolutions);
-        let layers = layers.map(|((name, conv), [weight, bias])| layer(context, name, conv, &weight.data, &bias.data));
-        let layers = layers.collect::<Result<_>>()?;
+        let layers = packed(context, |rec| {
+            let layers = weights.layers().zip(&weights.convolutions);
+            layers.map(|((name, conv), [weight, bias])| layer(rec, name, conv, &weight.data, &bias.data)).collect()
+        })?;
         Ok(AdainDecoder { layers, weights })
     }
 

@@ -1,7 +1,7 @@
 //! A convolution, plain or transposed, with its weights on the device, frozen or trained.
 
 use crate::Result;
-use crate::gpu::{Context, DeviceTensor, KernelClass, Recorder, Tensor};
+use crate::gpu::{DeviceTensor, KernelClass, Recorder, Tensor};
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d};
 use crate::optim::Parameter;
 
@@ -84,27 +84,28 @@ pub struct ConvLayer {
 }
 
 impl ConvLayer {
-    /// A layer whose weights (of the convolution's `weight_shape`) and bias (`[M]`) stay as they are.
+    /// A layer whose weights (of the convolution's `weight_shape`) and bias (`[M]`) stay as they are. Records their packing:
+    /// the layer is of use once that has run.
     pub fn frozen(
-        context: &Context,
+        rec: &mut Recorder,
         name: &str,
         conv: impl Into<Convolution>,
         weights: &[f32],
         bias: &[f32],
     ) -> Result<Self> {
-        Ok(ConvLayer { trained: None, ..Self::trainable(context, name, conv, weights, bias)? })
+        Ok(ConvLayer { trained: None, ..Self::trainable(rec, name, conv, weights, bias)? })
     }
 
     /// A layer that is trained from weights (of the convolution's `weight_shape`) and bias (`[M]`); parameters are called
-    /// `name.weight` and `name.bias`.
+    /// `name.weight` and `name.bias`. Records the packing, as [`ConvLayer::frozen`] does.
     pub fn trainable(
-        context: &Context,
+        rec: &mut Recorder,
         name: &str,
         conv: impl Into<Convolution>,
         weights: &[f32],
         bias: &[f32],
     ) -> Result<Self> {
-        let conv = conv.into();
+        let (conv, context) = (conv.into(), &rec.context().clone());
         let weight_name = format!("{name}.weight");
         let weight = DeviceTensor::from_values(context, &weight_name, conv.weight_shape(), weights)?;
         let bias = DeviceTensor::from_values(context, format!("{name}.bias"), [bias.len()], bias)?;
@@ -115,9 +116,7 @@ impl ConvLayer {
         ];
         let [weight, trained_bias] = [&weight, &bias].map(|tensor| Parameter::new(context, tensor.clone()));
         let layer = ConvLayer { conv, packed, bias, trained: Some((weight, Some(trained_bias))) };
-        let mut rec = Recorder::new(context);
-        layer.repack(&mut rec)?;
-        rec.finish()?.run()?;
+        layer.repack(rec)?;
         Ok(layer)
     }
 

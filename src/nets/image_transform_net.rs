@@ -13,7 +13,7 @@ pub use weights::{Form, Weights};
 
 use weights::BLOCKS;
 
-use super::{ConvLayer, NormLayer};
+use super::{ConvLayer, NormLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::ops::norm::{Norm, Over, Statistics};
 use crate::ops::pad::{self, Border, Placement};
@@ -86,28 +86,28 @@ pub struct Activations {
 impl ImageTransformNet {
     /// A net whose weights stay as they are; batch norm goes by its running statistics.
     pub fn new(context: &Context, weights: Weights) -> Result<Self> {
-        let unit = |layer: &weights::Layer| {
+        let unit = |rec: &mut Recorder, layer: &weights::Layer| {
             let [weight, bias] = weights.folded(layer);
             let name = format!("{}.conv2d", layer.name);
             let folded = weights.norm == Over::Batch && layer.norm.is_some();
             let convolution = layer.conv.with_relu(folded && layer.relu);
-            let conv = ConvLayer::frozen(context, &name, convolution, &weight, &bias)?;
+            let conv = ConvLayer::frozen(rec, &name, convolution, &weight, &bias)?;
             let norm = layer.norm_name(weights.norm).filter(|_| !folded).map(|name| {
                 let affine = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
                 NormLayer::frozen(context, &name, layer.relu, affine)
             });
             Ok(Unit { conv, norm: norm.transpose()? })
         };
-        let units = weights.layers().iter().map(unit).collect::<Result<_>>()?;
+        let units = packed(context, |rec| weights.layers().iter().map(|layer| unit(rec, layer)).collect())?;
         Ok(ImageTransformNet { context: context.clone(), weights, units })
     }
 
     /// A net that is trained; batch norm goes by the batch's statistics and keeps running ones.
     pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
-        let unit = |layer: &weights::Layer| {
+        let unit = |rec: &mut Recorder, layer: &weights::Layer| {
             let name = format!("{}.conv2d", layer.name);
             let [weight, bias] = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
-            let conv = ConvLayer::trainable(context, &name, layer.conv, weight, bias)?;
+            let conv = ConvLayer::trainable(rec, &name, layer.conv, weight, bias)?;
             let conv = if layer.norm.is_some() { conv.with_fixed_bias() } else { conv };
             let norm = layer.norm_name(weights.norm).map(|name| {
                 let values = |kind: &str| weights.values(&format!("{name}.{kind}"));
@@ -116,7 +116,7 @@ impl ImageTransformNet {
             });
             Ok(Unit { conv, norm: norm.transpose()? })
         };
-        let units = weights.layers().iter().map(unit).collect::<Result<_>>()?;
+        let units = packed(context, |rec| weights.layers().iter().map(|layer| unit(rec, layer)).collect())?;
         Ok(ImageTransformNet { context: context.clone(), weights, units })
     }
 

@@ -16,8 +16,16 @@ pub use norm_layer::NormLayer;
 pub use vgg19::{Convention, Tap, Vgg19};
 
 use crate::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Recorder};
 use crate::ops::conv2d::Conv2d;
 
 /// How a layer is made of its weights: frozen or trainable.
-type NewLayer = fn(&Context, &str, Conv2d, &[f32], &[f32]) -> Result<ConvLayer>;
+type NewLayer = fn(&mut Recorder, &str, Conv2d, &[f32], &[f32]) -> Result<ConvLayer>;
+
+/// Makes layers, and packs the weights of all of them in one program.
+pub(crate) fn packed<T>(context: &Context, make: impl FnOnce(&mut Recorder) -> Result<T>) -> Result<T> {
+    let mut rec = Recorder::new(context);
+    let layers = make(&mut rec)?;
+    rec.finish()?.submit()?;
+    Ok(layers)
+}

@@ -7,7 +7,7 @@ pub use weights::{Convention, Weights, scaled_channels};
 use std::fmt;
 use std::str::FromStr;
 
-use super::{ConvLayer, NewLayer};
+use super::{ConvLayer, NewLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::WeightFile;
 use crate::ops::conv2d::{Conv2d, Padding};
@@ -145,15 +145,18 @@ impl Vgg19 {
             relu: false,
         };
         let [weight, bias] = weights.input();
-        let input = ConvLayer::frozen(context, "conv0", conv, &weight.data, &bias.data)?;
         let padding = Padding::Same(weights.convention.border());
-        let layers = Tap::all().zip(&weights.convolutions).map(|(tap, [weight, bias])| {
-            let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
-            let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
-            layer(context, &tap.conv_name(), conv, &weight.data, &bias.data)
-        });
+        let (input, layers) = packed(context, |rec| {
+            let input = ConvLayer::frozen(rec, "conv0", conv, &weight.data, &bias.data)?;
+            let layers = Tap::all().zip(&weights.convolutions).map(|(tap, [weight, bias])| {
+                let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
+                let conv =
+                    Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
+                layer(rec, &tap.conv_name(), conv, &weight.data, &bias.data)
+            });
+            Ok((input, layers.collect::<Result<_>>()?))
+        })?;
         let pool = weights.convention.pool(kind);
-        let layers = layers.collect::<Result<_>>()?;
         let fingerprint = weights.fingerprint();
         Ok(Vgg19 { context: context.clone(), convention: weights.convention, fingerprint, pool, input, layers })
     }

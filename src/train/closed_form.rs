@@ -9,7 +9,7 @@ use nalgebra::{DMatrix, DVector};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::HostTensor;
 use crate::nets::vgg19::{Convention, Weights};
-use crate::nets::{ConvLayer, Tap};
+use crate::nets::{ConvLayer, Tap, packed};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
 use crate::ops::pool::Kind;
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         let [channels_out, channels_in, kernel] = [0, 1, 2].map(|side| weight.shape[side]);
         let padding = if kernel == 1 { Padding::None } else { Padding::Same(self.convention.border()) };
         let conv = Conv2d { channels_in, channels_out, kernel, stride: 1, padding, upsample: false, relu: false };
-        let layer = ConvLayer::frozen(self.context, "layer", conv, &weight.data, &bias.data)?;
+        let layer = packed(self.context, |rec| ConvLayer::frozen(rec, "layer", conv, &weight.data, &bias.data))?;
         self.maps.apply(self.context, |rec, x| layer.forward(rec, x))
     }
 

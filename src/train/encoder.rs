@@ -15,7 +15,7 @@ use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor};
 use crate::io::{HostTensor, Picture};
 use crate::loss;
 use crate::nets::vgg19::{Activations, Weights, scaled_channels};
-use crate::nets::{ConvLayer, Tap, Vgg19};
+use crate::nets::{ConvLayer, Tap, Vgg19, packed};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
@@ -202,11 +202,17 @@ impl Encoder {
                 upsample: false,
                 relu: false,
             };
-            ConvLayer::trainable(context, &format!("lift {tap}"), conv, &weight.data, &bias.data)
+            (format!("lift {tap}"), conv, weight, bias)
         });
+        let lifts = packed(context, |rec| {
+            let lift = |(name, conv, weight, bias): (String, Conv2d, HostTensor, HostTensor)| {
+                ConvLayer::trainable(rec, &name, conv, &weight.data, &bias.data)
+            };
+            lifts.map(lift).collect()
+        })?;
         Ok(Encoder {
             context: context.clone(),
-            lifts: lifts.collect::<Result<_>>()?,
+            lifts,
             scales: scales.collect::<Result<_>>()?,
             teacher: Vgg19::new(context, &teacher, Kind::Max)?,
             student: Vgg19::trainable(context, &shape, Kind::Max)?,

@@ -82,7 +82,7 @@ fn a_layer_matches_the_oracle() {
     let dx = reference::d_input(twin, &x.shape, &w, &y, &dy);
     for make in [ConvLayer::frozen, ConvLayer::trainable] {
         check("transposed layer", &[&x, &dy], &[&y, &dx], SUM, |rec, inputs| {
-            let layer = make(&rec.context().clone(), "layer", CONV, &w.to_f32(), &b.to_f32())?;
+            let layer = make(rec, "layer", CONV, &w.to_f32(), &b.to_f32())?;
             assert_eq!(layer.conv().output_size([3, 4])?, [y.shape[2], y.shape[3]]);
             let y = layer.forward(rec, inputs[0])?;
             Ok(vec![y, layer.backward(rec, inputs[1], Some(y), [3, 4])?])

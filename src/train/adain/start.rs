@@ -11,7 +11,7 @@ use crate::Result;
 use crate::gpu::Context;
 use crate::nets::adain_decoder::Weights;
 use crate::nets::adain_painter::deepest;
-use crate::nets::{ConvLayer, Tap, vgg19};
+use crate::nets::{ConvLayer, Tap, packed, vgg19};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::pad::{self, Border, Placement};
 use crate::random::Random;
@@ -68,7 +68,8 @@ pub(super) fn start(
         let patches = maps.patches(&goal.positions, Border::Reflect);
         let [weight, bias] = regression(&patches, &goal.values, conv.relu)?;
         // The maps are enlarged already.
-        let layer = ConvLayer::frozen(context, name, Conv2d { upsample: false, ..conv }, &weight, &bias)?;
+        let conv = Conv2d { upsample: false, ..conv };
+        let layer = packed(context, |rec| ConvLayer::frozen(rec, name, conv, &weight, &bias))?;
         maps = maps.apply(context, |rec, x| layer.forward(rec, x))?;
         let shape = [conv.channels_out, conv.channels_in, 3, 3];
         weights.convolutions[index] = [tensor(&shape, weight), tensor(&[conv.channels_out], bias)];
