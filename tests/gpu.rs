@@ -155,6 +155,37 @@ fn long_programs_run_in_order() {
 }
 
 #[test]
+fn a_replay_makes_nothing() {
+    let context = open(None);
+    let mut known = context.objects_made();
+    let mut made = || {
+        let before = std::mem::replace(&mut known, context.objects_made());
+        known - before
+    };
+    let z = DeviceTensor::new(&context, "z", [100]);
+    let finish = || {
+        let mut rec = Recorder::new(&context);
+        let into = rec.pin(&z);
+        vector::fill(&mut rec, into, 1.5).unwrap();
+        rec.finish().unwrap()
+    };
+    assert_eq!(made(), 0, "a tensor that nobody has used");
+    let program = finish();
+    assert_eq!(made(), 4, "a pipeline, parameters, z, and what binds them");
+    drop(finish());
+    assert_eq!(made(), 2, "parameters, and what binds them");
+    program.run().unwrap();
+    program.run().unwrap();
+    assert_eq!(made(), 0, "runs");
+    assert_eq!(z.read().unwrap(), [1.5; 100]);
+    assert_eq!(made(), 1, "what z is read through");
+    z.write(&[0.0; 100]).unwrap();
+    program.run().unwrap();
+    assert_eq!(z.read().unwrap(), [1.5; 100]);
+    assert_eq!(made(), 0, "a write, a run and a second read");
+}
+
+#[test]
 fn every_dispatch_is_timed() {
     for class in [KernelClass::Tiled, KernelClass::Broadcast] {
         let context = open(Some(class));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ struct Inner {
     checked: bool,
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     cache: Option<(wgpu::PipelineCache, PathBuf)>,
+    made: AtomicU64,
     /// Set by the device-lost callback of a device that we opened.
     lost: Arc<Mutex<Option<String>>>,
 }
@@ -185,7 +187,8 @@ impl Context {
         let cache = open_pipeline_cache(&device, &info);
         tracing::info!(adapter = info.name, backend = %info.backend, driver = info.driver_info, ?class, "device opened");
         let checked = options.checked;
-        Ok(Context(Arc::new(Inner { device, queue, info, class, checked, pipelines: Mutex::default(), cache, lost })))
+        let (pipelines, made) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Context(Arc::new(Inner { device, queue, info, class, checked, pipelines, cache, made, lost })))
     }
 
     /// The family of kernels in use.
@@ -222,6 +225,11 @@ impl Context {
     /// Bytes that the driver's allocator has handed out, where the backend can tell.
     pub fn allocated_bytes(&self) -> Option<u64> {
         Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
+    }
+
+    /// How many buffers, bind groups and pipelines have been made so far: replaying a program makes none.
+    pub fn objects_made(&self) -> u64 {
+        self.0.made.load(Ordering::Relaxed)
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {
@@ -275,6 +283,12 @@ impl Context {
         }
     }
 
+    /// Makes an object of the device; every one is made here, and counted.
+    pub(super) fn make<T>(&self, object: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
+        self.0.made.fetch_add(1, Ordering::Relaxed);
+        self.scoped(|| object(&self.0.device))
+    }
+
     pub(super) fn check_lost(&self) -> Result<()> {
         match self.0.lost.lock().unwrap_or_else(|e| e.into_inner()).as_ref() {
             Some(message) => Err(Error::DeviceLost(message.clone())),
@@ -295,7 +309,7 @@ impl Context {
         self.check_tensor(name, bytes)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
-        self.scoped(|| self.0.device.create_buffer(&descriptor))
+        self.make(|device| device.create_buffer(&descriptor))
     }
 
     /// Refuses a tensor that no kernel of this device could bind.
@@ -311,24 +325,29 @@ impl Context {
         })
     }
 
-    /// Copies a buffer's first `bytes` to the host and waits for them.
-    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<f32>> {
-        let device = &self.0.device;
-        let staging = self.scoped(|| {
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            let descriptor =
-                wgpu::BufferDescriptor { label: Some("read-back"), size: bytes, usage, mapped_at_creation: false };
-            let staging = device.create_buffer(&descriptor);
-            let mut encoder = device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, Some(bytes));
+    /// A buffer through which [`Context::read_buffer`] reads `bytes`.
+    pub(super) fn create_staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let label = Some("read-back");
+        let descriptor = wgpu::BufferDescriptor { label, size: bytes, usage, mapped_at_creation: false };
+        self.make(|device| device.create_buffer(&descriptor))
+    }
+
+    /// Copies as much of a buffer as `staging` holds to the host and waits for it.
+    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer, staging: &wgpu::Buffer) -> Result<Vec<f32>> {
+        let bytes = staging.size();
+        self.scoped(|| {
+            let mut encoder = self.0.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, Some(bytes));
             self.0.queue.submit([encoder.finish()]);
             staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
-            staging
         })?;
         self.wait(None)?;
         let view = staging.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
         let mut values = vec![0f32; bytes as usize / 4];
         bytemuck::cast_slice_mut::<f32, u8>(&mut values).copy_from_slice(&view);
+        drop(view);
+        staging.unmap();
         Ok(values)
     }
 }

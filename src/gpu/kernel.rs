@@ -229,9 +229,8 @@ fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
     let interface = interface_of(kernel)?;
     let source = wgpu::ShaderSource::Naga(Cow::Borrowed(&source_of(kernel)?.module));
     let label = kernel.to_string();
-    let device = context.device();
     let began = Instant::now();
-    let compiled = context.scoped(|| {
+    let compiled = context.make(|device| {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
         let module = if context.checked() {
             device.create_shader_module(descriptor)

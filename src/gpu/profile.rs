@@ -142,7 +142,7 @@ impl Program {
         for range in &self.submissions {
             // A query set holds at most 4096 stamps.
             for steps in self.steps[range.clone()].chunks(2048) {
-                let (submitted, stamps) = self.context.scoped(|| self.submit_stamped(steps))?;
+                let (submitted, stamps) = self.context.make(|_| self.submit_stamped(steps))?;
                 stamped.push(stamps);
                 if let Some(previous) = running.replace(submitted) {
                     self.context.wait(Some(previous))?;

@@ -57,7 +57,7 @@ impl Program {
                 let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
                 let descriptor =
                     wgpu::BufferDescriptor { label: Some("params"), size, usage, mapped_at_creation: false };
-                context.scoped(|| context.device().create_buffer(&descriptor))
+                context.make(|device| device.create_buffer(&descriptor))
             })
             .transpose()?;
         if let Some(buffer) = &uniforms {
@@ -92,7 +92,7 @@ impl Program {
             }
             let descriptor =
                 wgpu::BindGroupDescriptor { label: Some(&dispatch.label), layout: &pipeline.layout, entries: &entries };
-            let bind_group = context.scoped(|| context.device().create_bind_group(&descriptor))?;
+            let bind_group = context.make(|device| device.create_bind_group(&descriptor))?;
             steps.push(Step {
                 pipeline,
                 bind_group,
@@ -192,7 +192,7 @@ impl Program {
                 self.context.queue().submit([encoder.finish()])
             })?;
             for (name, buffer, count) in &step.outputs {
-                let values = self.context.read_buffer(buffer, *count as u64 * 4)?;
+                let values = self.context.read_buffer(buffer, &self.context.create_staging(*count as u64 * 4)?)?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     return Ok(Some(format!("{} ({}), output {name}[{at}] = {}", step.label, step.kernel, values[at])));
                 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::Context;
 use crate::{Error, Result};
@@ -93,6 +93,8 @@ struct Inner {
     name: String,
     shape: Shape,
     buffer: OnceLock<wgpu::Buffer>,
+    /// What it is read through, from the first time on.
+    staging: Mutex<Option<wgpu::Buffer>>,
 }
 
 impl DeviceTensor {
@@ -105,6 +107,7 @@ impl DeviceTensor {
             name: name.into(),
             shape: shape.into(),
             buffer: OnceLock::new(),
+            staging: Mutex::default(),
         }))
     }
 
@@ -152,7 +155,13 @@ impl DeviceTensor {
 
     /// Waits for the device and gives all values, row-major.
     pub fn read(&self) -> Result<Vec<f32>> {
-        self.0.context.read_buffer(self.buffer()?, self.0.shape.bytes())
+        let context = &self.0.context;
+        let buffer = self.buffer()?;
+        let mut kept = self.0.staging.lock().unwrap_or_else(|e| e.into_inner());
+        let staging = kept.take().map_or_else(|| context.create_staging(self.0.shape.bytes()), Ok)?;
+        let values = context.read_buffer(buffer, &staging)?;
+        *kept = Some(staging);
+        Ok(values)
     }
 
     /// The wgpu buffer behind it (storage, copy source and destination), made now if it has none yet: a host's own passes

@@ -1,5 +1,6 @@
 //! AdaIN against PyTorch: the loss, the decoder's gradients, ten steps of training, and the pictures it paints.
 
+use impasto::gpu::Context;
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
 use impasto::methods::adain::{self, Area, Source};
@@ -103,7 +104,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(context: &impasto::gpu::Context) -> Self {
+    fn new(context: &Context) -> Self {
         let file = file();
         let encoder = Vgg19::load(context, &file, Kind::Max).unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| array(&file, name));
@@ -134,6 +135,25 @@ fn pictures_agree_with_pytorch() {
         mask.rgb.iter_mut().enumerate().for_each(|(at, value)| *value = 1.0 - (at % 5) as f32 / 4.0);
         assert_painted(&paint(&[Region { place: Place::Mask(mask), ..first.into() }]), &scene.file, "masked");
     }
+}
+
+/// From the second on, frames of a size make no buffer, no bind group and no pipeline, whatever the style.
+#[test]
+fn frames_make_nothing() {
+    let context = Context::new(&Default::default()).unwrap();
+    let scene = Scene::new(&context);
+    let mut painter = scene.painter();
+    let styles = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
+    let mut frame = |photo: &Picture, style: &Style| {
+        let before = context.objects_made();
+        painter.paint(photo, &[style.clone().into()]).unwrap();
+        context.objects_made() - before
+    };
+    assert!(frame(&scene.photo, &styles[0]) > 0);
+    assert_eq!(frame(&scene.photo, &styles[0]), 0);
+    assert_eq!(frame(&scene.photo, &styles[1]), 0);
+    let larger = scene.photo.resize(scene.photo.width + 8, scene.photo.height);
+    assert!(frame(&larger, &styles[1]) > 0, "another size has a program of its own");
 }
 
 #[test]

@@ -73,6 +73,24 @@ fn loss_and_pixel_gradient_agree_with_pytorch() {
     }
 }
 
+/// From the second on, an iteration (direction, evaluations, line search) makes no buffer, no bind group and no pipeline.
+#[test]
+fn iterations_make_nothing() {
+    let context = Context::new(&Default::default()).unwrap();
+    let file = fixture("gatys.safetensors");
+    let mut loss = fixture_loss(&context, &file, Kind::Max);
+    let options = LbfgsOptions { history: 3, ..LbfgsOptions::default() };
+    let mut optimizer = Lbfgs::new(&context, loss.picture(), loss.gradient(), options).unwrap();
+    let mut made = Vec::new();
+    for _ in 0..8 {
+        let before = context.objects_made();
+        optimizer.iterate(&mut loss).unwrap();
+        made.push(context.objects_made() - before);
+    }
+    assert!(made[0] > 0, "the loss terms are read for the first time");
+    assert_eq!(made[1..], [0; 7]);
+}
+
 #[test]
 fn ten_adam_steps_agree_with_pytorch() {
     let file = fixture("gatys.safetensors");
