@@ -64,6 +64,7 @@ pub fn layouts() -> Vec<Layout> {
         lbfgs::StoreParams::layout(),
         mean_std::Params::layout(),
         norm::Params::layout(),
+        norm::Params::layout_of(Kernel::new("norm_four.wgsl", "moments")),
         norm::TrackParams::layout(),
         pad::Params::layout(),
         pool::Params::layout(),

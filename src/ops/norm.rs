@@ -59,16 +59,21 @@ pub struct Affine {
     pub beta: Tensor,
 }
 
-fn kernel(entry: &'static str, relu: bool) -> Kernel {
-    Kernel::new(SHADER, entry).set("RELU", relu)
+/// A pass over planes, by number or by fours.
+fn pass(entry: &'static str, four: bool) -> Kernel {
+    Kernel::new(if four { "norm_four.wgsl" } else { SHADER }, entry)
 }
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let plain = ["moments", "statistics", "parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry));
-    let with_relu =
-        ["normalise", "gradient_parts", "input_gradient"].map(|e| [false, true].map(|relu| kernel(e, relu)));
-    [plain.to_vec(), with_relu.concat()].concat()
+    let mut all = ["statistics", "parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
+    for four in [false, true] {
+        all.push(pass("moments", four));
+        for entry in ["normalise", "gradient_parts", "input_gradient"] {
+            all.extend([false, true].map(|relu| pass(entry, four).set("RELU", relu)));
+        }
+    }
+    all
 }
 
 /// Workgroups to aim at when planes are cut into runs: what fills a GPU, or keeps a processor from starting many.
@@ -90,6 +95,8 @@ fn check_pair(op: &str, pair: [(&str, Tensor); 2], shape: Shape) -> Result<()> {
 /// The sizes that a dispatch needs.
 struct Sizes {
     params: Params,
+    /// Whether pixels come in fours.
+    four: bool,
     /// Of a pass over all planes, run by run.
     groups: [u32; 3],
     /// Runs of all planes.
@@ -101,7 +108,7 @@ impl Norm {
     fn sizes(&self, rec: &Recorder, op: &str, x: Tensor) -> Result<Sizes> {
         let [n, c, height, width] = x.shape.nchw(op, "x")?;
         let (planes, pixels) = (n * c, height * width);
-        let run = pixels.div_ceil(workgroups(rec.class()).div_ceil(planes)).max(LEAST_RUN);
+        let run = pixels.div_ceil(workgroups(rec.class()).div_ceil(planes)).max(LEAST_RUN).next_multiple_of(4);
         let runs = pixels.div_ceil(run);
         let (statistics, images) = match self.over {
             Over::Instance => ([n, c].into(), 1),
@@ -115,15 +122,15 @@ impl Norm {
             epsilon: EPSILON,
         };
         let groups = [c as u32, runs as u32, n as u32];
-        Ok(Sizes { params, groups, parts: runs * planes, statistics })
+        Ok(Sizes { params, four: pixels.is_multiple_of(4), groups, parts: runs * planes, statistics })
     }
 
     /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it.
     pub fn forward(&self, rec: &mut Recorder, x: Tensor, affine: Affine) -> Result<(Tensor, Statistics)> {
-        let Sizes { params, groups, parts, statistics, .. } = self.sizes(rec, "norm", x)?;
+        let Sizes { params, four, groups, parts, statistics } = self.sizes(rec, "norm", x)?;
         let partial = rec.transient("moments of runs", [parts, 2]);
         rec.dispatch(
-            Dispatch::new(Kernel::new(SHADER, "moments"), "norm moments")
+            Dispatch::new(pass("moments", four), "norm moments")
                 .bind("x", x)
                 .bind("partial", partial)
                 .params(&params)
@@ -146,10 +153,10 @@ impl Norm {
 
     /// `y` with statistics known before: the running ones of a net that is trained.
     pub fn apply(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Tensor> {
-        let Sizes { params, groups, .. } = self.check(rec, "norm", x, statistics, affine)?;
+        let Sizes { params, four, groups, .. } = self.check(rec, "norm", x, statistics, affine)?;
         let y = rec.transient("normalised", x.shape);
         rec.dispatch(
-            Dispatch::new(kernel("normalise", self.relu), "norm")
+            Dispatch::new(pass("normalise", four).set("RELU", self.relu), "norm")
                 .bind("x", x)
                 .bind("mean_of_x", statistics.mean)
                 .bind("variance_of_x", statistics.variance)
@@ -174,14 +181,14 @@ impl Norm {
         gradients: Affine,
     ) -> Result<Tensor> {
         const OP: &str = "norm gradient";
-        let Sizes { params, groups, parts, .. } = self.check(rec, OP, x, statistics, affine)?;
+        let Sizes { params, four, groups, parts, .. } = self.check(rec, OP, x, statistics, affine)?;
         let channels = affine.gamma.shape;
         if dy.shape != x.shape {
             return Err(Error::argument(OP, "dy", format!("shaped as x, {}", x.shape), dy.shape));
         }
         check_pair(OP, [("dgamma", gradients.gamma), ("dbeta", gradients.beta)], channels)?;
-        let pass = |entry, label: &str| {
-            Dispatch::new(kernel(entry, self.relu), label)
+        let over_planes = |entry, label: &str| {
+            Dispatch::new(pass(entry, four).set("RELU", self.relu), label)
                 .bind("x", x)
                 .bind("dy", dy)
                 .bind("mean_of_x", statistics.mean)
@@ -193,7 +200,7 @@ impl Norm {
                 .flops(8 * x.shape.count() as u64)
         };
         let partial = rec.transient("gradients of runs", [parts, 2]);
-        rec.dispatch(pass("gradient_parts", "norm gradient parts").bind("partial", partial))?;
+        rec.dispatch(over_planes("gradient_parts", "norm gradient parts").bind("partial", partial))?;
         let means = rec.transient("mean gradients", [statistics.mean.shape.count(), 2]);
         rec.dispatch(
             Dispatch::new(Kernel::new(SHADER, "parameter_gradients"), "norm parameter gradients")
@@ -206,7 +213,7 @@ impl Norm {
                 .flops(2 * parts as u64),
         )?;
         let dx = rec.transient("norm gradient", x.shape);
-        rec.dispatch(pass("input_gradient", "norm gradient").bind("means_of_domain", means).bind("dx", dx))?;
+        rec.dispatch(over_planes("input_gradient", "norm gradient").bind("means_of_domain", means).bind("dx", dx))?;
         Ok(dx)
     }
 

@@ -65,10 +65,11 @@ impl Problem {
 
 #[test]
 fn matches_the_oracle() {
-    // Below, at and above a workgroup; planes of one run and of several; more channels than lanes.
-    let shapes =
-        [[1, 1, 1, 3], [3, 2, 5, 7], [1, 17, 7, 9], [3, 67, 2, 5], [3, 2, 8, 8], [1, 2, 31, 37], [3, 5, 37, 83]];
-    for shape in shapes {
+    // Below, at and above a workgroup; planes of one run and of several; more channels than lanes; pixels that come in fours
+    // and that do not.
+    let single = [[1, 1, 1, 3], [3, 2, 5, 7], [1, 17, 7, 9], [3, 67, 2, 5], [1, 2, 31, 37], [3, 5, 37, 83]];
+    let fours = [[2, 3, 2, 2], [3, 67, 3, 4], [3, 2, 8, 8], [1, 2, 16, 16], [1, 2, 20, 13], [3, 5, 36, 83]];
+    for shape in [single, fours].concat() {
         let problem = Problem::new(Array::random(&shape, 135));
         layers().for_each(|(layer, spec)| problem.check(layer, spec));
     }
@@ -77,7 +78,7 @@ fn matches_the_oracle() {
 /// With factors and offsets of its own, as AdaIN has them, each plane is on its own: images are but more channels.
 #[test]
 fn every_image_with_its_own_affine() {
-    for [n, c, h, w] in [[1, 3, 5, 7], [3, 2, 4, 9], [2, 67, 3, 5], [3, 2, 37, 83]] {
+    for [n, c, h, w] in [[1, 3, 5, 7], [3, 2, 4, 9], [2, 67, 3, 5], [3, 2, 36, 83], [3, 2, 37, 83]] {
         for (layer, spec) in layers().filter(|(layer, _)| layer.over == Over::Instance) {
             let Problem { x, gamma, beta, dy, earlier } = Problem::new(Array::random(&[1, n * c, h, w], 138));
             let y = reference::forward(spec, &x, &gamma, &beta);
@@ -102,15 +103,17 @@ fn every_image_with_its_own_affine() {
 /// The variance is taken from the mean, not from a difference of squares: an offset does not drown it.
 #[test]
 fn an_offset_costs_no_digits() {
-    let x = Array::random(&[3, 2, 31, 67], 136).map(|value| f64::from((value * 4.0 + 20.0) as f32));
-    let problem = Problem::new(x);
-    layers().for_each(|(layer, spec)| problem.check(layer, spec));
+    for width in [67, 68] {
+        let x = Array::random(&[3, 2, 31, width], 136).map(|value| f64::from((value * 4.0 + 20.0) as f32));
+        let problem = Problem::new(x);
+        layers().for_each(|(layer, spec)| problem.check(layer, spec));
+    }
 }
 
 /// Where all elements that share a mean are equal, the output is beta, whatever they are: the mean is exact.
 #[test]
 fn constants_give_beta() {
-    for shape in [[1, 5, 1, 1], [3, 2, 1, 1], [3, 2, 5, 7], [2, 3, 37, 83]] {
+    for shape in [[1, 5, 1, 1], [3, 2, 1, 1], [3, 2, 5, 7], [2, 3, 36, 83], [2, 3, 37, 83]] {
         for (layer, spec) in layers() {
             let values = indices(shape).map(|[n, c, ..]| 100.1 + 0.1 * (if spec.batch { c } else { n * 5 + c }) as f32);
             let x = Array::new(&shape, values.map(f64::from).collect());
@@ -141,8 +144,8 @@ fn constants_give_beta() {
 /// Running statistics take the place of a batch's, and move toward them.
 #[test]
 fn running_statistics() {
-    for (n, channels) in [(3, 5), (2, 67)] {
-        let shape = [n, channels, 3, 7];
+    for (n, channels, width) in [(3, 5, 7), (2, 67, 7), (3, 5, 8)] {
+        let shape = [n, channels, 3, width];
         let Problem { x, gamma, beta, earlier: [mean, spread], .. } = Problem::new(Array::random(&shape, 137));
         let variance = spread.map(|value| value.abs() + 0.5);
         let running = [mean, variance].map(|array| Array::from_f32(&array.shape, &array.to_f32()));
@@ -150,7 +153,7 @@ fn running_statistics() {
             let columns = running.clone().map(|array| Array::new(&[1, channels], array.data));
             let applied = reference::apply(spec, &x, &columns, &gamma, &beta);
             let [mean, variance] =
-                reference::track(&running, &reference::statistics(spec, &x), n * 21, f64::from(0.1f32));
+                reference::track(&running, &reference::statistics(spec, &x), n * 3 * width, f64::from(0.1f32));
             let inputs = [&x, &gamma, &beta, &running[0], &running[1]];
             let label = format!("{layer:?} {shape:?} with running statistics");
             check(&label, &inputs, &[&applied, &mean, &variance], SUM, |rec, inputs| {
@@ -158,7 +161,7 @@ fn running_statistics() {
                 let (affine, running) = (Affine { gamma, beta }, Statistics { mean, variance });
                 let applied = layer.apply(rec, x, running, affine)?;
                 let (_, statistics) = layer.forward(rec, x, affine)?;
-                norm::track(rec, statistics, n * 21, 0.1, running)?;
+                norm::track(rec, statistics, n * 3 * width, 0.1, running)?;
                 Ok(vec![applied, mean, variance])
             });
         }

@@ -1,0 +1,155 @@
+// The passes of norm.wgsl over planes, run by run. An element is a number, or four.
+const RELU: bool = false;
+
+struct Params {
+    pixels: u32, // of a plane
+    planes: u32,
+    run: u32,
+    count: u32, // of a domain's elements
+    epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<element>;
+@group(0) @binding(2) var<storage, read_write> partial: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read> mean_of_x: array<f32>; // mean and variance, as all others read them
+@group(0) @binding(7) var<storage, read> variance_of_x: array<f32>;
+@group(0) @binding(8) var<storage, read> gamma: array<f32>;
+@group(0) @binding(9) var<storage, read> beta: array<f32>;
+@group(0) @binding(10) var<storage, read_write> y: array<element>;
+@group(0) @binding(11) var<storage, read> dy: array<element>;
+@group(0) @binding(13) var<storage, read> means_of_domain: array<vec2<f32>>; // means, as input_gradient reads them
+@group(0) @binding(16) var<storage, read_write> dx: array<element>;
+
+// The run of pixels that a workgroup works on.      dispatch [C, runs of a plane, N]
+struct Run {
+    part: u32, // its number
+    plane: u32,
+    begin: u32, // its elements of x
+    end: u32,
+}
+
+fn run_of(workgroup: vec3<u32>, workgroups: vec3<u32>) -> Run {
+    let plane = workgroup.z * workgroups.x + workgroup.x;
+    let first = plane * params.pixels;
+    let begin = workgroup.y * params.run;
+    let end = min(begin + params.run, params.pixels);
+    return Run(workgroup.y * params.planes + plane, plane, (first + begin) / WIDTH, (first + end) / WIDTH);
+}
+
+// x̂ = (x − mean)·scale and z = gamma·x̂ + beta in one plane.
+struct Plane {
+    mean: f32,
+    scale: f32,
+    gamma: f32,
+    beta: f32,
+}
+
+fn plane_of(plane: u32) -> Plane {
+    let domain = plane % arrayLength(&mean_of_x);
+    let channel = plane % arrayLength(&gamma);
+    let scale = 1.0 / sqrt(variance_of_x[domain] + params.epsilon);
+    return Plane(mean_of_x[domain], scale, gamma[channel], beta[channel]);
+}
+
+fn normalised(plane: Plane, value: element) -> element {
+    return (value - plane.mean) * plane.scale;
+}
+
+// x̂ and dz of an element.
+struct Gradient {
+    normalised: element,
+    dz: element,
+}
+
+fn gradient_at(plane: Plane, at: u32) -> Gradient {
+    var gradient = Gradient(normalised(plane, x[at]), dy[at]);
+    if (RELU) {
+        let z = plane.gamma * gradient.normalised + plane.beta;
+        gradient.dz = select(element(0.0), gradient.dz, z > element(0.0));
+    }
+    return gradient;
+}
+
+// partial = (mean, Σ (x−mean)²) of a run. Measured from its first element: where all are equal, nothing is rounded.
+@compute @workgroup_size(REDUCE_SIZE)
+fn moments(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let run = run_of(workgroup, workgroups);
+    let origin = first_of(x[run.begin]);
+    var sum = element(0.0);
+    for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
+        sum += x[at] - origin;
+    }
+    let average = origin + workgroup_sum(lane, sum_of(sum)) / f32((run.end - run.begin) * WIDTH);
+    var squares = element(0.0);
+    for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
+        let difference = x[at] - average;
+        squares += difference * difference;
+    }
+    let total = workgroup_sum(lane, sum_of(squares));
+    if (lane == 0u) {
+        partial[run.part] = vec2<f32>(average, total);
+    }
+}
+
+// y, run by run.
+@compute @workgroup_size(64)
+fn normalise(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let run = run_of(workgroup, workgroups);
+    let plane = plane_of(run.plane);
+    for (var at = run.begin + lane; at < run.end; at += 64u) {
+        var z = plane.gamma * normalised(plane, x[at]) + plane.beta;
+        if (RELU) {
+            z = select(z, element(0.0), z < element(0.0)); // `max` would make 0 of a NaN
+        }
+        y[at] = z;
+    }
+}
+
+// partial = (Σ dz, Σ dz·x̂) of a run.
+@compute @workgroup_size(REDUCE_SIZE)
+fn gradient_parts(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let run = run_of(workgroup, workgroups);
+    let plane = plane_of(run.plane);
+    var sum = element(0.0);
+    var product = element(0.0);
+    for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
+        let gradient = gradient_at(plane, at);
+        sum += gradient.dz;
+        product += gradient.dz * gradient.normalised;
+    }
+    let dbeta_part = workgroup_sum(lane, sum_of(sum));
+    let dgamma_part = workgroup_sum(lane, sum_of(product));
+    if (lane == 0u) {
+        partial[run.part] = vec2<f32>(dbeta_part, dgamma_part);
+    }
+}
+
+// dx, run by run.
+@compute @workgroup_size(64)
+fn input_gradient(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let run = run_of(workgroup, workgroups);
+    let plane = plane_of(run.plane);
+    let means_here = means_of_domain[run.plane % arrayLength(&means_of_domain)];
+    for (var at = run.begin + lane; at < run.end; at += 64u) {
+        let gradient = gradient_at(plane, at);
+        dx[at] = plane.gamma * plane.scale * (gradient.dz - means_here.x - gradient.normalised * means_here.y);
+    }
+}
+
