@@ -2,7 +2,8 @@
 //   max:     y = max over the window      dx = dy at the window's first maximum in row order, else 0; NaN is the maximum
 //   average: y = mean over the window     dx = dy / elements of the window
 // x, dx: f32[N,C,H,W]   y, dy: f32[N,C,PH,PW]
-// dispatch [⌈width/32⌉, height, N·C] of the tensor that is written
+// dispatch [⌈windows across/32⌉, windows down, N·C]: of forward those of y, of backward ⌈W/2⌉ and ⌈H/2⌉, so that dropped rows
+// and columns get their zeros; where W is a multiple of 4, entries called _rows take two windows a thread
 struct Params {
     height: u32, // of x
     width: u32,
@@ -15,20 +16,42 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<storage, read> x_rows: array<vec4<f32>>; // the same, two windows at a time
+@group(0) @binding(6) var<storage, read_write> y_rows: array<vec2<f32>>;
+@group(0) @binding(7) var<storage, read> dy_rows: array<vec2<f32>>;
+@group(0) @binding(8) var<storage, read_write> dx_rows: array<vec4<f32>>;
 
-// First element and extent (1 or 2 rows, columns) of the window of pooled pixel (i, j).
-struct Window {
-    first: u32,
-    rows: u32,
-    columns: u32,
+// Which elements of window (i, j), in row order, lie in the picture.
+fn inside(i: u32, j: u32) -> vec4<bool> {
+    let right = 2u * j + 1u < params.width;
+    let below = 2u * i + 1u < params.height;
+    return vec4<bool>(true, right, below, right && below);
 }
 
-fn window(plane: u32, i: u32, j: u32) -> Window {
-    return Window(
-        (plane * params.height + 2u * i) * params.width + 2u * j,
-        min(2u, params.height - 2u * i),
-        min(2u, params.width - 2u * j),
-    );
+// First element of window (i, j) in x and dx, and the place of window (i, j) in y and dy.
+fn first_of(plane: u32, i: u32, j: u32) -> u32 {
+    return (plane * params.height + 2u * i) * params.width + 2u * j;
+}
+
+fn pooled_at(plane: u32, i: u32, j: u32) -> u32 {
+    return (plane * params.pooled_height + i) * params.pooled_width + j;
+}
+
+// Elements of a window. In place of those outside the picture, others of the same window.
+fn window(plane: u32, i: u32, j: u32) -> vec4<f32> {
+    let at = first_of(plane, i, j);
+    let here = inside(i, j);
+    let right = select(0u, 1u, here.y);
+    let below = select(0u, params.width, here.z);
+    return vec4<f32>(x[at], x[at + right], x[at + below], x[at + below + right]);
+}
+
+// Those of windows (i, j) and (i, j + 1).
+fn windows(plane: u32, i: u32, j: u32) -> array<vec4<f32>, 2> {
+    let at = first_of(plane, i, j) / 4u;
+    let above = x_rows[at];
+    let below = x_rows[at + select(0u, params.width / 4u, inside(i, j).z)];
+    return array<vec4<f32>, 2>(vec4<f32>(above.xy, below.xy), vec4<f32>(above.zw, below.zw));
 }
 
 // By its bits, since drivers may take `value != value` for false.
@@ -36,66 +59,141 @@ fn is_nan(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
 
-// The first maximum of a window.
-fn maximum_at(w: Window) -> u32 {
-    var best = w.first;
-    for (var a = 0u; a < w.rows; a++) {
-        for (var b = 0u; b < w.columns; b++) {
-            let at = w.first + a * params.width + b;
-            if (x[at] > x[best] || is_nan(x[at])) {
-                best = at;
-            }
-        }
-    }
-    return best;
+fn exceeds(a: f32, b: f32) -> bool {
+    return a > b || (is_nan(a) && !is_nan(b));
+}
+
+// The maximum of a window, and which element is the first that has it.
+struct Maximum {
+    value: f32,
+    is_at: vec4<bool>,
+}
+
+fn maximum_of(w: vec4<f32>) -> Maximum {
+    let second = exceeds(w.y, w.x);
+    let fourth = exceeds(w.w, w.z);
+    let above = select(w.x, w.y, second);
+    let below = select(w.z, w.w, fourth);
+    let lower = exceeds(below, above);
+    let is_at = vec4<bool>(!lower && !second, !lower && second, lower && !fourth, lower && fourth);
+    return Maximum(select(above, below, lower), is_at);
+}
+
+// What each element of a window weighs in its mean.
+fn shares(i: u32, j: u32) -> vec4<f32> {
+    let ones = select(vec4<f32>(0.0), vec4<f32>(1.0), inside(i, j));
+    return ones / (ones.x + ones.y + ones.z + ones.w);
+}
+
+fn mean_of(w: vec4<f32>, i: u32, j: u32) -> f32 {
+    return dot(w, shares(i, j));
 }
 
 @compute @workgroup_size(32)
 fn max_forward(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < params.pooled_width) {
-        let best = maximum_at(window(id.z, id.y, id.x));
-        y[(id.z * params.pooled_height + id.y) * params.pooled_width + id.x] = x[best];
+        y[pooled_at(id.z, id.y, id.x)] = maximum_of(window(id.z, id.y, id.x)).value;
+    }
+}
+
+@compute @workgroup_size(32)
+fn max_forward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
+    let j = 2u * id.x;
+    if (j < params.pooled_width) {
+        let both = windows(id.z, id.y, j);
+        y_rows[pooled_at(id.z, id.y, j) / 2u] = vec2<f32>(maximum_of(both[0]).value, maximum_of(both[1]).value);
     }
 }
 
 @compute @workgroup_size(32)
 fn average_forward(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < params.pooled_width) {
-        let w = window(id.z, id.y, id.x);
-        var sum = 0.0;
-        for (var a = 0u; a < w.rows; a++) {
-            for (var b = 0u; b < w.columns; b++) {
-                sum += x[w.first + a * params.width + b];
-            }
-        }
-        y[(id.z * params.pooled_height + id.y) * params.pooled_width + id.x] = sum / f32(w.rows * w.columns);
+        y[pooled_at(id.z, id.y, id.x)] = mean_of(window(id.z, id.y, id.x), id.y, id.x);
+    }
+}
+
+@compute @workgroup_size(32)
+fn average_forward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
+    let j = 2u * id.x;
+    if (j < params.pooled_width) {
+        let both = windows(id.z, id.y, j);
+        y_rows[pooled_at(id.z, id.y, j) / 2u] = vec2<f32>(mean_of(both[0], id.y, j), mean_of(both[1], id.y, j + 1u));
+    }
+}
+
+// dy of window (i, j), zero for one that was dropped; and those of (i, j) and (i, j + 1).
+fn gradient_of(plane: u32, i: u32, j: u32) -> f32 {
+    if (i < params.pooled_height && j < params.pooled_width) {
+        return dy[pooled_at(plane, i, j)];
+    }
+    return 0.0;
+}
+
+fn gradients_of(plane: u32, i: u32, j: u32) -> vec2<f32> {
+    if (i < params.pooled_height) {
+        return dy_rows[pooled_at(plane, i, j) / 2u];
+    }
+    return vec2<f32>(0.0);
+}
+
+fn max_gradient(w: vec4<f32>, gradient: f32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), vec4<f32>(gradient), maximum_of(w).is_at);
+}
+
+// Writes dx of window (i, j); and of (i, j) and (i, j + 1).
+fn store(plane: u32, i: u32, j: u32, values: vec4<f32>) {
+    let at = first_of(plane, i, j);
+    let here = inside(i, j);
+    dx[at] = values.x;
+    if (here.y) {
+        dx[at + 1u] = values.y;
+    }
+    if (here.z) {
+        dx[at + params.width] = values.z;
+    }
+    if (here.w) {
+        dx[at + params.width + 1u] = values.w;
+    }
+}
+
+fn store_rows(plane: u32, i: u32, j: u32, left: vec4<f32>, right: vec4<f32>) {
+    let at = first_of(plane, i, j) / 4u;
+    dx_rows[at] = vec4<f32>(left.xy, right.xy);
+    if (inside(i, j).z) {
+        dx_rows[at + params.width / 4u] = vec4<f32>(left.zw, right.zw);
     }
 }
 
 @compute @workgroup_size(32)
 fn max_backward(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x < params.width) {
-        let at = (id.z * params.height + id.y) * params.width + id.x;
-        let i = id.y / 2u;
-        let j = id.x / 2u;
-        var value = 0.0;
-        if (i < params.pooled_height && j < params.pooled_width && maximum_at(window(id.z, i, j)) == at) {
-            value = dy[(id.z * params.pooled_height + i) * params.pooled_width + j];
-        }
-        dx[at] = value;
+    if (2u * id.x < params.width) {
+        let gradient = gradient_of(id.z, id.y, id.x);
+        store(id.z, id.y, id.x, max_gradient(window(id.z, id.y, id.x), gradient));
+    }
+}
+
+@compute @workgroup_size(32)
+fn max_backward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
+    let j = 2u * id.x;
+    if (2u * j < params.width) {
+        let both = windows(id.z, id.y, j);
+        let gradients = gradients_of(id.z, id.y, j);
+        store_rows(id.z, id.y, j, max_gradient(both[0], gradients.x), max_gradient(both[1], gradients.y));
     }
 }
 
 @compute @workgroup_size(32)
 fn average_backward(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x < params.width) {
-        let i = id.y / 2u;
-        let j = id.x / 2u;
-        var value = 0.0;
-        if (i < params.pooled_height && j < params.pooled_width) {
-            let w = window(id.z, i, j);
-            value = dy[(id.z * params.pooled_height + i) * params.pooled_width + j] / f32(w.rows * w.columns);
-        }
-        dx[(id.z * params.height + id.y) * params.width + id.x] = value;
+    if (2u * id.x < params.width) {
+        store(id.z, id.y, id.x, shares(id.y, id.x) * gradient_of(id.z, id.y, id.x));
+    }
+}
+
+@compute @workgroup_size(32)
+fn average_backward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
+    let j = 2u * id.x;
+    if (2u * j < params.width) {
+        let gradients = gradients_of(id.z, id.y, j);
+        store_rows(id.z, id.y, j, shares(id.y, j) * gradients.x, shares(id.y, j + 1u) * gradients.y);
     }
 }

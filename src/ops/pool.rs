@@ -31,9 +31,30 @@ pub struct Pool {
     pub ceil: bool,
 }
 
+impl Kind {
+    /// Entry points forward and backward, each for one window a thread and for two.
+    fn entries(self) -> [[&'static str; 2]; 2] {
+        match self {
+            Kind::Max => [["max_forward", "max_forward_rows"], ["max_backward", "max_backward_rows"]],
+            Kind::Average => {
+                [["average_forward", "average_forward_rows"], ["average_backward", "average_backward_rows"]]
+            }
+        }
+    }
+}
+
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    ["max_forward", "average_forward", "max_backward", "average_backward"].map(|e| Kernel::new(SHADER, e)).to_vec()
+    let entries = [Kind::Max, Kind::Average].map(|kind| kind.entries().concat()).concat();
+    entries.into_iter().map(|entry| Kernel::new(SHADER, entry)).collect()
+}
+
+/// The kernel of both `entries` for that width of x, and its workgroups for so many windows down and across each plane.
+fn kernel(entries: [&'static str; 2], width: usize, [down, across]: [usize; 2], planes: usize) -> (Kernel, [u32; 3]) {
+    let rows = width.is_multiple_of(4);
+    let threads = if rows { across / 2 } else { across };
+    let groups = [threads.div_ceil(32), down, planes].map(|count| count as u32);
+    (Kernel::new(SHADER, entries[usize::from(rows)]), groups)
 }
 
 impl Pool {
@@ -60,15 +81,17 @@ impl Pool {
     /// `y` (`[N, C, PH, PW]`) of `x` (`[N, C, H, W]`).
     pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
         let [n, c, height, width] = x.shape.nchw("pool", "x")?;
-        let [pooled_height, pooled_width] = self.output_size([height, width])?;
-        let y = rec.transient("pool", [n, c, pooled_height, pooled_width]);
-        let entry = if self.kind == Kind::Max { "max_forward" } else { "average_forward" };
+        let pooled = self.output_size([height, width])?;
+        let y = rec.transient("pool", [n, c, pooled[0], pooled[1]]);
+        let (kernel, groups) = kernel(self.kind.entries()[0], width, pooled, n * c);
         rec.dispatch(
-            Dispatch::new(Kernel::new(SHADER, entry), "pool")
+            Dispatch::new(kernel, "pool")
                 .bind("x", x)
+                .bind("x_rows", x)
                 .bind("y", y)
+                .bind("y_rows", y)
                 .params(&self.params([height, width])?)
-                .groups([pooled_width.div_ceil(32) as u32, pooled_height as u32, (n * c) as u32])
+                .groups(groups)
                 .flops(x.shape.count() as u64),
         )?;
         Ok(y)
@@ -83,14 +106,18 @@ impl Pool {
             return Err(Error::argument("pool gradient", "dy", expected, dy.shape));
         }
         let dx = rec.transient("pool gradient", x.shape);
-        let entry = if self.kind == Kind::Max { "max_backward" } else { "average_backward" };
+        let windows = [height.div_ceil(2), width.div_ceil(2)];
+        let (kernel, groups) = kernel(self.kind.entries()[1], width, windows, n * c);
         rec.dispatch(
-            Dispatch::new(Kernel::new(SHADER, entry), "pool gradient")
+            Dispatch::new(kernel, "pool gradient")
                 .bind("x", x)
+                .bind("x_rows", x)
                 .bind("dy", dy)
+                .bind("dy_rows", dy)
                 .bind("dx", dx)
+                .bind("dx_rows", dx)
                 .params(&self.params([height, width])?)
-                .groups([width.div_ceil(32) as u32, height as u32, (n * c) as u32])
+                .groups(groups)
                 .flops(x.shape.count() as u64),
         )?;
         Ok(dx)
