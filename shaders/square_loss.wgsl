@@ -1,6 +1,7 @@
 // square_loss: L = w Σ (x−target)²      dx = 2w (x−target)
 // x, target, dx: f32, any shape   partial: f32[⌈elements/4096⌉], added up by vector.wgsl:sum
-// dispatch of forward: a workgroup for 4096 elements; of backward: one for 64; both folded into rows
+// dispatch of forward: a workgroup for 4096 elements; of backward: one for 256; both folded into rows
+#import lib/index.wgsl
 #import lib/reduce.wgsl
 
 struct Params {
@@ -8,10 +9,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> target_values: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> target_values: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> x_elements: array<f32>; // x and target, as forward reads them: no further than they go
+@group(0) @binding(6) var<storage, read> target_elements: array<f32>;
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn forward(
@@ -21,9 +24,9 @@ fn forward(
 ) {
     let group = workgroup.y * workgroups.x + workgroup.x;
     var sum = 0.0;
-    let end = min((group + 1u) * 4096u, arrayLength(&x));
+    let end = min((group + 1u) * 4096u, arrayLength(&x_elements));
     for (var at = group * 4096u + lane; at < end; at += REDUCE_SIZE) {
-        let difference = x[at] - target_values[at];
+        let difference = x_elements[at] - target_elements[at];
         sum += difference * difference;
     }
     sum = workgroup_sum(lane, sum);
@@ -38,7 +41,7 @@ fn backward(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&dx)) {
         dx[at] = 2.0 * params.weight * (x[at] - target_values[at]);
     }

@@ -2,7 +2,7 @@
 //   L = w Σ (x[i+1,j]−x[i,j])² + (x[i,j+1]−x[i,j])²
 //   dx[i,j] = 2w · Σ over its up to four neighbours of (x[i,j] − neighbour)
 // x, dx: f32[N,C,H,W]   partial: f32[workgroups], added up by vector.wgsl:sum
-// dispatch [⌈W/64⌉, H, N·C]
+// dispatch [⌈W/64⌉, ⌈H/16⌉, N·C] of forward, [⌈W/64⌉, H, N·C] of backward
 #import lib/reduce.wgsl
 
 struct Params {
@@ -23,15 +23,20 @@ fn forward(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (id.z * params.height + id.y) * params.width + id.x;
     var sum = 0.0;
-    if (id.x < params.width && id.y + 1u < params.height) {
-        let difference = x[at + params.width] - x[at];
-        sum += difference * difference;
-    }
-    if (id.x + 1u < params.width) {
-        let difference = x[at + 1u] - x[at];
-        sum += difference * difference;
+    if (id.x < params.width) {
+        for (var i = 16u * id.y; i < min(16u * id.y + 16u, params.height); i++) {
+            let at = (id.z * params.height + i) * params.width + id.x;
+            let value = x[at];
+            if (i + 1u < params.height) {
+                let difference = x[at + params.width] - value;
+                sum += difference * difference;
+            }
+            if (id.x + 1u < params.width) {
+                let difference = x[at + 1u] - value;
+                sum += difference * difference;
+            }
+        }
     }
     sum = workgroup_sum(lane, sum);
     if (lane == 0u) {

@@ -1,7 +1,7 @@
 //! Weighted sum of squared differences. Maths: shaders/square_loss.wgsl.
 
 use super::vector::{self, PART};
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "square_loss.wgsl";
@@ -52,8 +52,8 @@ pub fn forward(
     let partial = rec.transient("loss parts", [count.div_ceil(PART)]);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "forward"), "square loss")
-            .bind("x", x)
-            .bind("target_values", target)
+            .bind("x_elements", x)
+            .bind("target_elements", target)
             .bind("partial", partial)
             .uniform(weight.0)
             .groups(linear_groups(count, PART))
@@ -72,7 +72,7 @@ pub fn backward(rec: &mut Recorder, x: Tensor, target: Tensor, weight: Weight) -
             .bind("target_values", target)
             .bind("dx", dx)
             .uniform(weight.0)
-            .groups(linear_groups(count, 64))
+            .groups(map_groups(count))
             .flops(2 * count as u64),
     )?;
     Ok(dx)

@@ -19,7 +19,7 @@ pub fn kernels() -> Vec<Kernel> {
 /// `losses[slot] = weight · Σ` of squared differences of neighbours in `x` (`[N, C, H, W]`).
 pub fn forward(rec: &mut Recorder, x: Tensor, weight: f32, losses: Tensor, slot: usize) -> Result<()> {
     let [n, c, height, width] = x.shape.nchw("total_variation", "x")?;
-    let groups = [width.div_ceil(64), height, n * c];
+    let groups = [width.div_ceil(64), height.div_ceil(16), n * c];
     let partial = rec.transient("total variation parts", [groups.iter().product()]);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "forward"), "total variation")
