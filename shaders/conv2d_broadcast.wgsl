@@ -69,12 +69,6 @@ fn meet(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<functio
         meet_row(sum, w, pixels, l, 2u);
         meet_row(sum, w, pixels, l, 3u);
     }
-    if (HEIGHT > 4u) {
-        meet_row(sum, w, pixels, l, 4u);
-        meet_row(sum, w, pixels, l, 5u);
-        meet_row(sum, w, pixels, l, 6u);
-        meet_row(sum, w, pixels, l, 7u);
-    }
 }
 
 fn line(channel_at: u32, row: u32, across: u32) -> Line {

@@ -232,16 +232,16 @@ fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
     let began = Instant::now();
     let compiled = context.make(|device| {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
-        let module = if context.checked() {
-            device.create_shader_module(descriptor)
-        } else {
-            // SAFETY: every index of our kernels is kept in range by their own guards; the same tests run with the
-            // checks on, where an access out of range would give another result.
-            #[allow(unsafe_code)]
-            unsafe {
-                device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            }
+        // Counters that end a loop without an end would hide from the driver how often each runs: nothing would be unrolled,
+        // and arrays that loops index would take minutes to compile. All our loops count to a bound.
+        let checks = match context.checked() {
+            true => wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() },
+            false => wgpu::ShaderRuntimeChecks::unchecked(),
         };
+        // SAFETY: every loop of our kernels ends, and every index is kept in range by their own guards; the same tests run
+        // with the checks on, where an access out of range would give another result.
+        #[allow(unsafe_code)]
+        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
         let entries: Vec<_> = interface
             .bindings
             .iter()

@@ -114,9 +114,10 @@ pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
 /// Input channels that a turn of a 1×1 kernel of the broadcast class takes where their number allows.
 const DEPTH: u32 = 4;
 
-/// Rows that a lane of the broadcast class makes of a tile of so many channels.
-fn height(tile: usize) -> usize {
-    32 / tile
+/// Rows that a lane of the broadcast class makes of a tile of so many channels: more than 4, or any under a single row of
+/// taps, gain little and take a driver long to compile.
+fn height(tile: usize, rows: usize) -> usize {
+    if rows == 1 { 1 } else { (32 / tile).min(4) }
 }
 
 /// Taps that a row of them takes up among the packed weights: the broadcast class loads 32 weights at once.
@@ -179,7 +180,7 @@ fn broadcast_kernel(
 ) -> Kernel {
     shaped(Kernel::new("conv2d_broadcast.wgsl", "forward"), taps, stride)
         .set("TILE", tile)
-        .set("HEIGHT", height(tile as usize) as u32)
+        .set("HEIGHT", height(tile as usize, taps[0] as usize) as u32)
         .set("DEPTH", depth)
         .set("OFFSET", offset)
         .set("BIAS", bias)
@@ -301,7 +302,7 @@ impl Problem {
                     let kernel = if by_row { by_rows(kernel) } else { kernel };
                     (
                         kernel,
-                        (rows.size.div_ceil(height(pack)) * columns.size.div_ceil(4)).div_ceil(8),
+                        (rows.size.div_ceil(height(pack, rows.taps)) * columns.size.div_ceil(4)).div_ceil(8),
                         m.div_ceil(pack),
                     )
                 }
