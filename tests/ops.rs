@@ -18,6 +18,8 @@ mod conv_transpose2d;
 mod errors;
 #[path = "ops/gram.rs"]
 mod gram;
+#[path = "ops/half.rs"]
+mod half;
 #[path = "ops/lbfgs.rs"]
 mod lbfgs;
 #[path = "ops/losses.rs"]

@@ -1,7 +1,7 @@
 //! Proves, without a device, that every kernel in every variant parses, validates and translates to SPIR-V, MSL and HLSL;
 //! that the parameter blocks are laid out alike in Rust and in WGSL; and that wrong names are errors that say so.
 
-use impasto::gpu::{Access, Binding, Interface, Kernel, expand, interface_of, shader_names, shader_source};
+use impasto::gpu::{Access, Binding, Interface, Kernel, expand, interface_of, module_of, shader_names, shader_source};
 use impasto::ops::{self, Layout};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -9,15 +9,15 @@ use naga::{Module, ShaderStage, TypeInner};
 
 fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
     let text = expand(kernel).unwrap();
-    let module =
-        naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
+    let module = module_of(kernel).unwrap_or_else(|e| panic!("{kernel}: {e}"));
     let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     let info = info.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
     (module, info)
 }
 
-/// One kernel for each combination of file and constants: its entry points share the text.
+/// One kernel for each combination of file and constants, as its entry points share the text; and each again with every
+/// array of f32 stored as f16.
 fn texts() -> Vec<Kernel> {
     let mut distinct: Vec<Kernel> = Vec::new();
     for kernel in ops::kernels() {
@@ -25,7 +25,25 @@ fn texts() -> Vec<Kernel> {
             distinct.push(kernel);
         }
     }
-    distinct
+    let half = |kernel: &Kernel| Kernel { halves: arrays_of_f32(kernel), ..kernel.clone() };
+    let halves: Vec<_> = distinct.iter().map(half).filter(|kernel| !kernel.halves.is_empty()).collect();
+    distinct.into_iter().chain(halves).collect()
+}
+
+/// Names of the storage variables that a kernel's file has as arrays of f32 or of vectors of it.
+fn arrays_of_f32(kernel: &Kernel) -> Vec<&'static str> {
+    let module = module_of(kernel).unwrap();
+    let is_f32 = |ty| match module.types[ty].inner {
+        TypeInner::Array { base, .. } => match module.types[base].inner {
+            TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar == naga::Scalar::F32,
+            _ => false,
+        },
+        _ => false,
+    };
+    let stored = module.global_variables.iter().filter(|(_, variable)| {
+        matches!(variable.space, naga::AddressSpace::Storage { .. }) && is_f32(variable.ty)
+    });
+    stored.map(|(_, variable)| -> &'static str { variable.name.clone().unwrap().leak() }).collect()
 }
 
 #[test]

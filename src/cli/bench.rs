@@ -10,7 +10,7 @@ use impasto::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{DeviceArgs, print_line, profile};
+use super::{PainterArgs, print_line, profile};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: PainterArgs,
 }
 
 /// Width of the column of names.

@@ -10,7 +10,7 @@ use impasto::train::curve;
 use impasto::{Error, Result};
 
 use super::table::print_table;
-use super::{DeviceArgs, print_line};
+use super::{PainterArgs, print_line};
 use contest::{Contest, Method, Plan};
 use logs::Training;
 use page::Page;
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "training_logs")]
     names: Vec<String>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: PainterArgs,
 }
 
 /// An error about an argument of this command.

@@ -18,7 +18,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use impasto::gpu::{Context, ContextOptions};
+use impasto::gpu::{Context, ContextOptions, Precision};
 use impasto::{Error, Result};
 
 /// Neural style transfer on any GPU.
@@ -81,7 +81,29 @@ struct DeviceArgs {
 
 impl DeviceArgs {
     fn open(&self) -> Result<Context> {
-        Context::new(&ContextOptions { device: self.device.clone(), checked: self.checked, class: None })
+        self.open_with(Precision::F32)
+    }
+
+    fn open_with(&self, precision: Precision) -> Result<Context> {
+        let (device, checked) = (self.device.clone(), self.checked);
+        Context::new(&ContextOptions { device, checked, precision, ..Default::default() })
+    }
+}
+
+/// The same for commands that only use trained nets.
+#[derive(clap::Args)]
+struct PainterArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// How weights and activations are stored: f16 takes half the memory and is computed with as f32, as are gradients,
+    /// statistics and losses
+    #[arg(long, value_name = "P", value_parser = ["f32", "f16"], default_value = "f32")]
+    precision: String,
+}
+
+impl PainterArgs {
+    fn open(&self) -> Result<Context> {
+        self.device.open_with(self.precision.parse()?)
     }
 }
 

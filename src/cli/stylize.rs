@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use impasto::methods::color::KeepColor;
 use impasto::{Error, Result};
 
-use super::DeviceArgs;
+use super::PainterArgs;
 
 /// Declares a command-line choice and what each name stands for.
 macro_rules! choice {
@@ -85,7 +85,7 @@ pub struct Args {
     #[command(flatten)]
     gatys: Option<gatys::GatysArgs>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: PainterArgs,
 }
 
 /// How any style is painted.

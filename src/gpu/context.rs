@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use half::f16;
+
 use super::kernel::{Kernel, Pipeline};
+use super::{Precision, Shape};
 use crate::{Error, Result, io::atomic};
 
 /// Which family of kernels a context uses; every operation has one for each.
@@ -28,6 +31,9 @@ pub struct ContextOptions {
     pub checked: bool,
     /// The family of kernels; default: [`KernelClass::Broadcast`] on software adapters that can, else tiled.
     pub class: Option<KernelClass>,
+    /// How the nets' weights and activations are stored; gradients, statistics, losses and pictures are f32 always.
+    /// [`Precision::F16`] takes half the memory and needs an adapter that has it. Nets can be trained in f32 alone.
+    pub precision: Precision,
 }
 
 /// An adapter as `impasto devices` lists it.
@@ -51,6 +57,7 @@ struct Inner {
     info: wgpu::AdapterInfo,
     class: KernelClass,
     checked: bool,
+    precision: Precision,
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     cache: Option<(wgpu::PipelineCache, PathBuf)>,
     made: AtomicU64,
@@ -184,16 +191,26 @@ impl Context {
             None if can_broadcast && info.device_type == wgpu::DeviceType::Cpu => KernelClass::Broadcast,
             None => KernelClass::Tiled,
         };
+        let precision = options.precision;
+        if precision == Precision::F16 && !device.features().contains(wgpu::Features::SHADER_F16) {
+            let got = format!("f16, which {} cannot store", info.name);
+            return Err(Error::argument("device", "precision", "f32", got));
+        }
         let cache = open_pipeline_cache(&device, &info);
         tracing::info!(adapter = info.name, backend = %info.backend, driver = info.driver_info, ?class, "device opened");
         let checked = options.checked;
         let (pipelines, made) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Context(Arc::new(Inner { device, queue, info, class, checked, pipelines, cache, made, lost })))
+        Ok(Context(Arc::new(Inner { device, queue, info, class, checked, precision, pipelines, cache, made, lost })))
     }
 
     /// The family of kernels in use.
     pub fn class(&self) -> KernelClass {
         self.0.class
+    }
+
+    /// How the nets' weights and activations are stored.
+    pub fn precision(&self) -> Precision {
+        self.0.precision
     }
 
     /// The adapter's name, for tables and logs.
@@ -304,7 +321,7 @@ impl Context {
         waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
     }
 
-    /// A zeroed buffer for `bytes` of f32 values.
+    /// A zeroed buffer of so many bytes.
     pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
         self.check_tensor(name, bytes)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -325,16 +342,23 @@ impl Context {
         })
     }
 
-    /// A buffer through which [`Context::read_buffer`] reads `bytes`.
-    pub(super) fn create_staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
+    /// A buffer through which [`Context::read_buffer`] reads a tensor.
+    pub(super) fn create_staging(&self, shape: Shape, precision: Precision) -> Result<wgpu::Buffer> {
+        let bytes = shape.bytes(precision).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let label = Some("read-back");
         let descriptor = wgpu::BufferDescriptor { label, size: bytes, usage, mapped_at_creation: false };
         self.make(|device| device.create_buffer(&descriptor))
     }
 
-    /// Copies as much of a buffer as `staging` holds to the host and waits for it.
-    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer, staging: &wgpu::Buffer) -> Result<Vec<f32>> {
+    /// Copies a tensor of that shape to the host through `staging` and waits for it.
+    pub(super) fn read_buffer(
+        &self,
+        buffer: &wgpu::Buffer,
+        staging: &wgpu::Buffer,
+        shape: Shape,
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
         let bytes = staging.size();
         self.scoped(|| {
             let mut encoder = self.0.device.create_command_encoder(&Default::default());
@@ -344,8 +368,11 @@ impl Context {
         })?;
         self.wait(None)?;
         let view = staging.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
-        let mut values = vec![0f32; bytes as usize / 4];
-        bytemuck::cast_slice_mut::<f32, u8>(&mut values).copy_from_slice(&view);
+        let bytes = &view[..shape.bytes(precision) as usize];
+        let values = match precision {
+            Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
+            Precision::F16 => bytes.chunks_exact(2).map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
+        };
         drop(view);
         staging.unmap();
         Ok(values)

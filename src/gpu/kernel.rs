@@ -9,7 +9,7 @@ use std::time::Instant;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use rayon::prelude::*;
 
-use super::{Context, shaders};
+use super::{Context, precision, shaders};
 use crate::{Error, Result};
 
 /// A value for a top-level `const`.
@@ -60,12 +60,15 @@ pub struct Kernel {
     pub entry: &'static str,
     /// Constants by name; those left out keep the default written in the file.
     pub constants: Vec<(&'static str, Value)>,
+    /// WGSL variables whose elements are stored as f16 where the file says f32; the recorder fills them in from the
+    /// tensors that a dispatch binds.
+    pub halves: Vec<&'static str>,
 }
 
 impl Kernel {
     /// The entry point `entry` of `shader` with every constant at its default.
     pub fn new(shader: &'static str, entry: &'static str) -> Self {
-        Kernel { shader, entry, constants: Vec::new() }
+        Kernel { shader, entry, constants: Vec::new(), halves: Vec::new() }
     }
 
     /// Sets the top-level `const` called `name`.
@@ -84,6 +87,9 @@ impl fmt::Display for Kernel {
         write!(f, "{}:{}", self.shader.trim_end_matches(".wgsl"), self.entry)?;
         for (name, value) in &self.constants {
             write!(f, " {name}={value}")?;
+        }
+        for name in &self.halves {
+            write!(f, " {name}: f16")?;
         }
         Ok(())
     }
@@ -115,6 +121,8 @@ pub struct Binding {
     pub size: u32,
     /// Names and byte offsets of a parameter block's members; empty for storage.
     pub members: Vec<(String, u32)>,
+    /// Whether the kernel asks for its `arrayLength`.
+    pub measured: bool,
 }
 
 /// What naga says of an entry point.
@@ -173,17 +181,27 @@ struct Source {
     interfaces: Vec<Interface>,
 }
 
+/// The kernel's file as naga reads it, with its constants and halves.
+pub fn module_of(kernel: &Kernel) -> Result<naga::Module> {
+    let text = expand(kernel)?;
+    let mut module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
+    if !kernel.halves.is_empty() {
+        precision::store_as_half(&mut module, &kernel.halves).map_err(|reason| kernel.error(reason))?;
+    }
+    Ok(module)
+}
+
 /// The kernel's source, parsed and validated once a process: for recording and compiling, in every context.
 fn source_of(kernel: &Kernel) -> Result<&'static Source> {
-    type Key = (&'static str, Vec<(&'static str, Value)>);
+    type Key = (&'static str, Vec<(&'static str, Value)>, Vec<&'static str>);
     static KNOWN: LazyLock<Mutex<HashMap<Key, &'static Source>>> = LazyLock::new(Mutex::default);
     let lock = || KNOWN.lock().unwrap_or_else(|e| e.into_inner());
-    let key = (kernel.shader, kernel.constants.clone());
+    let key = (kernel.shader, kernel.constants.clone(), kernel.halves.clone());
     if let Some(&known) = lock().get(&key) {
         return Ok(known);
     }
     let text = expand(kernel)?;
-    let module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
+    let module = module_of(kernel)?;
     let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
@@ -213,7 +231,8 @@ fn reflect(module: &naga::Module, info: &ModuleInfo, entry: usize) -> Interface 
             other => (other.size(module.to_ctx()), Vec::new()),
         };
         let name = variable.name.clone().unwrap_or_default();
-        Some(Binding { name, index: binding.binding, access, size, members })
+        let measured = usage.contains(GlobalUse::QUERY);
+        Some(Binding { name, index: binding.binding, access, size, members, measured })
     });
     Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[entry].workgroup_size }
 }

@@ -3,6 +3,7 @@
 mod context;
 mod kernel;
 mod memory;
+mod precision;
 mod profile;
 mod program;
 mod recorder;
@@ -10,8 +11,9 @@ mod shaders;
 mod tensor;
 
 pub use context::{Adapter, Context, ContextOptions, KernelClass, adapters};
-pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of};
+pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of, module_of};
 pub use memory::Memory;
+pub use precision::Precision;
 pub use profile::{Kind, Profile, Timing};
 pub use program::Program;
 pub use recorder::{Dispatch, Recorder, Uniform, linear_groups, map_groups};

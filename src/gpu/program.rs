@@ -8,7 +8,7 @@ use bytemuck::Pod;
 
 use super::kernel::{self, Access, Pipeline};
 use super::recorder::Place;
-use super::{Context, KernelClass, Memory, Recorder, Uniform};
+use super::{Context, KernelClass, Memory, Recorder, Tensor, Uniform};
 use crate::{Error, Result};
 
 pub(super) struct Step {
@@ -19,8 +19,8 @@ pub(super) struct Step {
     pub kernel: String,
     pub flops: u64,
     pub bytes: u64,
-    /// Name, buffer and element count of each tensor that the step writes.
-    pub outputs: Vec<(String, wgpu::Buffer, usize)>,
+    /// Name, buffer and what is in it of each tensor that the step writes.
+    pub outputs: Vec<(String, wgpu::Buffer, Tensor)>,
 }
 
 /// A list of dispatches with all they need. Replaying allocates nothing, compiles nothing and waits for nothing.
@@ -80,11 +80,12 @@ impl Program {
                     };
                     let buffer = buffer_of(tensor.id)?;
                     if binding.access != Access::Read {
-                        outputs.push((recorder.name(*tensor), buffer.clone(), tensor.shape.count()));
+                        outputs.push((recorder.name(*tensor), buffer.clone(), *tensor));
                     }
                     // Exactly the tensor's bytes, so that `arrayLength` is its element count in a shared buffer too; of
                     // `vec4`s as many as hold them, the last with padding that is nobody's.
-                    let bytes = tensor.shape.bytes().next_multiple_of(u64::from(binding.size));
+                    // A binding is whole words, too.
+                    let bytes = tensor.bytes().next_multiple_of(u64::from(binding.size).max(4));
                     let size = wgpu::BufferSize::new(bytes);
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
                 };
@@ -178,7 +179,7 @@ impl Program {
     /// Fills every shared buffer with NaN, so that a kernel that reads what nobody wrote shows.
     pub fn poison(&self) {
         for buffer in &self.transients {
-            let values = vec![f32::NAN; buffer.size() as usize / 4];
+            let values = vec![0x7fff_7fff_u32; buffer.size() as usize / 4]; // as one number or as two
             self.context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&values));
         }
     }
@@ -191,8 +192,9 @@ impl Program {
                 self.encode_range(&mut encoder, index..index + 1);
                 self.context.queue().submit([encoder.finish()])
             })?;
-            for (name, buffer, count) in &step.outputs {
-                let values = self.context.read_buffer(buffer, &self.context.create_staging(*count as u64 * 4)?)?;
+            for (name, buffer, Tensor { shape, precision, .. }) in &step.outputs {
+                let staging = self.context.create_staging(*shape, *precision)?;
+                let values = self.context.read_buffer(buffer, &staging, *shape, *precision)?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     return Ok(Some(format!("{} ({}), output {name}[{at}] = {}", step.label, step.kernel, values[at])));
                 }

@@ -8,7 +8,7 @@ use bytemuck::{NoUninit, Pod};
 
 use super::kernel::{Access, Kernel, interface_of};
 use super::memory::{self, Life, Memory, Plan};
-use super::{Context, DeviceTensor, KernelClass, Program, Shape, Tensor};
+use super::{Context, DeviceTensor, KernelClass, Precision, Program, Shape, Tensor};
 use crate::{Error, Result};
 
 /// A parameter block that can be rewritten between runs: a learning rate, a loss weight.
@@ -104,7 +104,7 @@ pub struct Recorder {
     pub(super) number: u64,
     pub(super) context: Context,
     pub(super) places: Vec<Place>,
-    shapes: Vec<Shape>,
+    tensors: Vec<Tensor>,
     written: Vec<bool>,
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) blocks: Vec<Vec<u8>>,
@@ -119,7 +119,7 @@ impl Recorder {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             context: context.clone(),
             places: Vec::new(),
-            shapes: Vec::new(),
+            tensors: Vec::new(),
             written: Vec::new(),
             dispatches: Vec::new(),
             blocks: Vec::new(),
@@ -137,11 +137,12 @@ impl Recorder {
         self.context.class()
     }
 
-    fn add(&mut self, shape: Shape, place: Place, written: bool) -> Tensor {
+    fn add(&mut self, precision: Precision, shape: Shape, place: Place, written: bool) -> Tensor {
+        let tensor = Tensor { id: self.places.len() as u32, shape, precision };
         self.places.push(place);
-        self.shapes.push(shape);
+        self.tensors.push(tensor);
         self.written.push(written);
-        Tensor { id: self.places.len() as u32 - 1, shape }
+        tensor
     }
 
     /// A tensor that lives on the device before and after the program. The same one gives the same symbol.
@@ -149,14 +150,19 @@ impl Recorder {
         if let Some(&known) = self.pins.get(&tensor.id()) {
             return known;
         }
-        let symbol = self.add(tensor.shape(), Place::Pinned(tensor.clone()), true);
+        let symbol = self.add(tensor.precision(), tensor.shape(), Place::Pinned(tensor.clone()), true);
         self.pins.insert(tensor.id(), symbol);
         symbol
     }
 
-    /// A tensor that lives from its first write to its last use; `name` is for messages.
+    /// An f32 tensor that lives from its first write to its last use; `name` is for messages.
     pub fn transient(&mut self, name: &str, shape: impl Into<Shape>) -> Tensor {
-        self.add(shape.into(), Place::Transient { name: name.into() }, false)
+        self.transient_stored(Precision::F32, name, shape)
+    }
+
+    /// The same, stored like that.
+    pub fn transient_stored(&mut self, precision: Precision, name: &str, shape: impl Into<Shape>) -> Tensor {
+        self.add(precision, shape.into(), Place::Transient { name: name.into() }, false)
     }
 
     /// A parameter block that [`Program::set`] rewrites between runs.
@@ -167,6 +173,11 @@ impl Recorder {
 
     /// Takes down one run of a kernel. Names, parameter size, read-before-write and aliasing are checked here.
     pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
+        let interface = interface_of(&dispatch.kernel)?;
+        let is_bound = |name: &str| interface.bindings.iter().any(|binding| binding.name == name);
+        dispatch.tensors.retain(|(name, _)| is_bound(name));
+        let half = |(name, tensor): &(&'static str, Tensor)| (tensor.precision == Precision::F16).then_some(*name);
+        dispatch.kernel.halves = dispatch.tensors.iter().filter_map(half).collect();
         let interface = interface_of(&dispatch.kernel)?;
         let refuse = |argument: &str, expected: &str, got: String| {
             Err(Error::argument(dispatch.label.clone(), argument, expected, got))
@@ -183,6 +194,9 @@ impl Recorder {
             let Some(&(_, tensor)) = dispatch.tensors.iter().find(|(name, _)| *name == binding.name) else {
                 return refuse(&binding.name, "bound to a tensor", "nothing".into());
             };
+            if binding.measured && binding.size == 2 && !tensor.shape.count().is_multiple_of(2) {
+                return refuse(&binding.name, "an even number of elements as f16", tensor.shape.to_string());
+            }
             let reads = matches!(binding.access, Access::Read | Access::ReadWrite);
             if reads && !self.written[tensor.id as usize] {
                 return refuse(&binding.name, "written before it is read", self.name(tensor));
@@ -191,7 +205,7 @@ impl Recorder {
         }
         for &(id, access) in accesses.iter().filter(|(_, access)| *access != Access::Read) {
             if accesses.iter().filter(|(other, _)| *other == id).count() > 1 {
-                let name = self.name(Tensor { id, shape: self.shapes[id as usize] });
+                let name = self.name(self.tensors[id as usize]);
                 return refuse("bindings", "distinct where one is written", format!("{name} twice ({access:?})"));
             }
         }
@@ -208,10 +222,8 @@ impl Recorder {
             if access != Access::Read {
                 self.written[id as usize] = true;
             }
-            dispatch.bytes += self.shapes[id as usize].bytes();
+            dispatch.bytes += self.tensors[id as usize].bytes();
         }
-        let names: Vec<_> = interface.bindings.iter().map(|b| b.name.as_str()).collect();
-        dispatch.tensors.retain(|(name, _)| names.contains(name));
         if dispatch.params.is_none() && !dispatch.block.is_empty() {
             self.blocks.push(std::mem::take(&mut dispatch.block));
             dispatch.params = Some(self.blocks.len() - 1);
@@ -231,7 +243,7 @@ impl Recorder {
         let mut lives: Vec<Option<Life>> = vec![None; self.places.len()];
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             for (_, tensor) in &dispatch.tensors {
-                let bytes = tensor.shape.buffer_bytes();
+                let bytes = tensor.buffer_bytes();
                 self.context.check_tensor(&self.name(*tensor), bytes)?;
                 if let Place::Transient { .. } = self.places[tensor.id as usize] {
                     lives[tensor.id as usize].get_or_insert(Life { first: index, last: index, bytes }).last = index;
@@ -244,7 +256,7 @@ impl Recorder {
     /// What [`finish`](Recorder::finish) will allocate; nothing is allocated yet.
     pub fn memory(&self) -> Result<Memory> {
         let pinned = self.places.iter().filter_map(|place| match place {
-            Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().buffer_bytes())),
+            Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().buffer_bytes(tensor.precision()))),
             Place::Transient { .. } => None,
         });
         let blocks = self.block_offsets().1;

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::Context;
+use super::{Context, Precision};
+use half::f16;
+
 use crate::{Error, Result};
 
 /// Up to four dimensions, outermost first; pictures and activations are `[N, C, H, W]`.
@@ -36,14 +38,14 @@ impl Shape {
         self.dims().iter().product()
     }
 
-    /// Size in bytes as f32.
-    pub fn bytes(&self) -> u64 {
-        self.count() as u64 * 4
+    /// Size in bytes, stored like that.
+    pub fn bytes(&self, precision: Precision) -> u64 {
+        self.count() as u64 * precision.bytes()
     }
 
     /// Size in bytes of a buffer for it: whole `vec4`s, so that a kernel can take four elements at a time of any tensor.
-    pub(super) fn buffer_bytes(&self) -> u64 {
-        self.bytes().next_multiple_of(16)
+    pub(super) fn buffer_bytes(&self, precision: Precision) -> u64 {
+        self.bytes(precision).next_multiple_of(4 * precision.bytes())
     }
 
     /// The four dimensions of an `[N, C, H, W]` tensor; `op` and `argument` name it in the error.
@@ -73,15 +75,29 @@ impl fmt::Debug for Shape {
     }
 }
 
-/// A symbolic f32 tensor of one [`Recorder`](super::Recorder): a shape and a number, no memory yet.
+/// A symbolic tensor of one [`Recorder`](super::Recorder): a shape and a number, no memory yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor {
     pub(super) id: u32,
     /// Its shape.
     pub shape: Shape,
+    /// How it is stored.
+    pub precision: Precision,
 }
 
-/// An f32 tensor that outlives programs: a weight, an optimiser's state, an input or an output.
+impl Tensor {
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.shape.bytes(self.precision)
+    }
+
+    /// Size of a buffer for it.
+    pub(super) fn buffer_bytes(&self) -> u64 {
+        self.shape.buffer_bytes(self.precision)
+    }
+}
+
+/// A tensor that outlives programs: a weight, an optimiser's state, an input or an output.
 ///
 /// Its memory is made at the first use, so that a program's peak is known before. Clones share it.
 #[derive(Clone)]
@@ -92,20 +108,32 @@ struct Inner {
     id: u64,
     name: String,
     shape: Shape,
+    precision: Precision,
     buffer: OnceLock<wgpu::Buffer>,
     /// What it is read through, from the first time on.
     staging: Mutex<Option<wgpu::Buffer>>,
 }
 
 impl DeviceTensor {
-    /// A tensor of zeros called `name`, without memory until it is used.
+    /// An f32 tensor of zeros called `name`, without memory until it is used.
     pub fn new(context: &Context, name: impl Into<String>, shape: impl Into<Shape>) -> Self {
+        Self::stored(context, Precision::F32, name, shape)
+    }
+
+    /// The same, stored like that.
+    pub fn stored(
+        context: &Context,
+        precision: Precision,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         DeviceTensor(Arc::new(Inner {
             context: context.clone(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
             shape: shape.into(),
+            precision,
             buffer: OnceLock::new(),
             staging: Mutex::default(),
         }))
@@ -133,6 +161,11 @@ impl DeviceTensor {
         self.0.shape
     }
 
+    /// How it is stored.
+    pub fn precision(&self) -> Precision {
+        self.0.precision
+    }
+
     /// The same tensor has the same number, whoever holds it.
     pub(super) fn id(&self) -> u64 {
         self.0.id
@@ -149,7 +182,15 @@ impl DeviceTensor {
             ));
         }
         let context = &self.0.context;
-        context.queue().write_buffer(self.buffer()?, 0, bytemuck::cast_slice(values));
+        let buffer = self.buffer()?;
+        match self.0.precision {
+            Precision::F32 => context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(values)),
+            Precision::F16 => {
+                let mut halves: Vec<_> = values.iter().copied().map(f16::from_f32).collect();
+                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // what is written is whole words
+                context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&halves));
+            }
+        }
         Ok(())
     }
 
@@ -158,8 +199,8 @@ impl DeviceTensor {
         let context = &self.0.context;
         let buffer = self.buffer()?;
         let mut kept = self.0.staging.lock().unwrap_or_else(|e| e.into_inner());
-        let staging = kept.take().map_or_else(|| context.create_staging(self.0.shape.bytes()), Ok)?;
-        let values = context.read_buffer(buffer, &staging)?;
+        let staging = kept.take().map_or_else(|| context.create_staging(self.0.shape, self.0.precision), Ok)?;
+        let values = context.read_buffer(buffer, &staging, self.0.shape, self.0.precision)?;
         *kept = Some(staging);
         Ok(values)
     }
@@ -170,7 +211,7 @@ impl DeviceTensor {
         if let Some(buffer) = self.0.buffer.get() {
             return Ok(buffer);
         }
-        let buffer = self.0.context.create_buffer(&self.0.name, self.0.shape.buffer_bytes())?;
+        let buffer = self.0.context.create_buffer(&self.0.name, self.0.shape.buffer_bytes(self.0.precision))?;
         Ok(self.0.buffer.get_or_init(|| buffer))
     }
 }

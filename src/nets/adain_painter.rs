@@ -217,7 +217,7 @@ fn record(
     let content = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
     let [_, channels, height, width] = content.shape.nchw("AdaIN", "content")?;
     let mask = |name: &str| DeviceTensor::new(context, name, [height, width]);
-    let target = rec.transient("target", content.shape);
+    let target = rec.transient_stored(content.precision, "target", content.shape);
     vector::fill(&mut rec, target, 0.0)?;
     let rest = mask("share of the photo");
     let share = rec.pin(&rest);

@@ -160,7 +160,7 @@ impl ImageTransformNet {
             return Err(Error::argument("image transform net", "picture", expected, format!("{width}x{height}")));
         }
         let paper = self.weights.form == Form::Paper;
-        let mut x = picture;
+        let mut x = vector::stored(rec, picture, self.context.precision())?;
         if paper {
             let at = Placement { before: MARGIN, size: [height, width].map(|side| side + 2 * MARGIN), scale: 1 };
             x = pad::forward(rec, x, None, Border::Reflect, at)?;

@@ -216,6 +216,7 @@ impl Vgg19 {
             return Err(Error::argument("vgg19", "picture", expected, format!("{width} x {height}")));
         }
         let mut acts = Activations { size: [height, width], outputs: Vec::new(), inputs: Vec::new() };
+        let picture = vector::stored(rec, picture, self.context.precision())?;
         let mut x = self.input.forward(rec, picture)?;
         for (tap, layer) in Tap::all().zip(&self.layers).take(deepest.position() + 1) {
             if tap.begins_block() {

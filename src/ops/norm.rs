@@ -154,7 +154,7 @@ impl Norm {
     /// `y` with statistics known before: the running ones of a net that is trained.
     pub fn apply(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Tensor> {
         let Sizes { params, four, groups, .. } = self.check(rec, "norm", x, statistics, affine)?;
-        let y = rec.transient("normalised", x.shape);
+        let y = rec.transient_stored(x.precision, "normalised", x.shape);
         rec.dispatch(
             Dispatch::new(pass("normalise", four).set("RELU", self.relu), "norm")
                 .bind("x", x)
@@ -212,7 +212,7 @@ impl Norm {
                 .groups(linear_groups(channels.count(), 64))
                 .flops(2 * parts as u64),
         )?;
-        let dx = rec.transient("norm gradient", x.shape);
+        let dx = rec.transient_stored(dy.precision, "norm gradient", x.shape);
         rec.dispatch(over_planes("input_gradient", "norm gradient").bind("means_of_domain", means).bind("dx", dx))?;
         Ok(dx)
     }

@@ -63,7 +63,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Bord
     if let Some(mask) = mask.filter(|mask| mask.shape != x.shape) {
         return Err(Error::argument("pad", "mask", format!("shaped as x, {}", x.shape), mask.shape));
     }
-    let y = rec.transient("padded", [n, c, at.size[0], at.size[1]]);
+    let y = rec.transient_stored(x.precision, "padded", [n, c, at.size[0], at.size[1]]);
     let (entry, across) = match at.size[1] % 4 {
         0 => ("forward_rows", at.size[1] / 4),
         _ => ("forward", at.size[1]),
@@ -95,7 +95,7 @@ pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, s
         let expected = format!("{:?}, at least {end:?}", at.size);
         return Err(Error::argument("pad gradient", "dy", expected, dy.shape));
     }
-    let dx = rec.transient("dx", [n, c, size[0], size[1]]);
+    let dx = rec.transient_stored(dy.precision, "dx", [n, c, size[0], size[1]]);
     rec.dispatch(
         Dispatch::new(kernel("backward", border, at.scale, false), "pad gradient")
             .bind("dy", dy)

@@ -82,7 +82,7 @@ impl Pool {
     pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
         let [n, c, height, width] = x.shape.nchw("pool", "x")?;
         let pooled = self.output_size([height, width])?;
-        let y = rec.transient("pool", [n, c, pooled[0], pooled[1]]);
+        let y = rec.transient_stored(x.precision, "pool", [n, c, pooled[0], pooled[1]]);
         let (kernel, groups) = kernel(self.kind.entries()[0], width, pooled, n * c);
         rec.dispatch(
             Dispatch::new(kernel, "pool")
@@ -105,7 +105,7 @@ impl Pool {
             let expected = format!("[{n}, {c}, {pooled_height}, {pooled_width}]");
             return Err(Error::argument("pool gradient", "dy", expected, dy.shape));
         }
-        let dx = rec.transient("pool gradient", x.shape);
+        let dx = rec.transient_stored(dy.precision, "pool gradient", x.shape);
         let windows = [height.div_ceil(2), width.div_ceil(2)];
         let (kernel, groups) = kernel(self.kind.entries()[1], width, windows, n * c);
         rec.dispatch(

@@ -12,7 +12,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 /// `max(x, 0)`, any shape.
 pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
-    let y = rec.transient("relu", x.shape);
+    let y = rec.transient_stored(x.precision, "relu", x.shape);
     let groups = map_groups(x.shape.count());
     rec.dispatch(Dispatch::new(Kernel::new(SHADER, "forward"), "relu").bind("x", x).bind("y", y).groups(groups))?;
     Ok(y)
@@ -23,7 +23,7 @@ pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
     if y.shape != dy.shape {
         return Err(Error::argument("relu gradient", "dy", format!("shaped as y, {}", y.shape), dy.shape));
     }
-    let dx = rec.transient("relu gradient", y.shape);
+    let dx = rec.transient_stored(dy.precision, "relu gradient", y.shape);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "backward"), "relu gradient")
             .bind("output", y)

@@ -12,7 +12,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 /// `(tanh(x) + 1)/2`, any shape.
 pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
-    let y = rec.transient("tanh", x.shape);
+    let y = rec.transient_stored(x.precision, "tanh", x.shape);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "forward"), "tanh")
             .bind("x", x)
@@ -28,7 +28,7 @@ pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
     if y.shape != dy.shape {
         return Err(Error::argument("tanh gradient", "dy", format!("shaped as y, {}", y.shape), dy.shape));
     }
-    let dx = rec.transient("tanh gradient", y.shape);
+    let dx = rec.transient_stored(dy.precision, "tanh gradient", y.shape);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "backward"), "tanh gradient")
             .bind("output", y)

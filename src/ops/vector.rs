@@ -1,6 +1,6 @@
 //! Long vectors: sums, scaled sums, inner products, norms, clamping. Maths: shaders/vector.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups, map_groups};
+use crate::gpu::{Dispatch, Kernel, Precision, Recorder, Tensor, Uniform, linear_groups, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "vector.wgsl";
@@ -56,7 +56,7 @@ pub(crate) fn affine_with(rec: &mut Recorder, factors: Uniform<Params>, x: Tenso
 
 /// `x + y` as a new tensor: where two gradients meet.
 pub fn add(rec: &mut Recorder, x: Tensor, y: Tensor) -> Result<Tensor> {
-    let z = rec.transient("sum", x.shape);
+    let z = rec.transient_stored(x.precision.max(y.precision), "sum", x.shape);
     affine(rec, 1.0, x, 1.0, y, z)?;
     Ok(z)
 }
@@ -64,6 +64,16 @@ pub fn add(rec: &mut Recorder, x: Tensor, y: Tensor) -> Result<Tensor> {
 /// Copies `x` to `z`.
 pub fn copy(rec: &mut Recorder, x: Tensor, z: Tensor) -> Result<()> {
     affine(rec, 1.0, x, 0.0, x, z)
+}
+
+/// `x` stored like that: itself if it is.
+pub fn stored(rec: &mut Recorder, x: Tensor, precision: Precision) -> Result<Tensor> {
+    if x.precision == precision {
+        return Ok(x);
+    }
+    let z = rec.transient_stored(precision, "stored anew", x.shape);
+    copy(rec, x, z)?;
+    Ok(z)
 }
 
 fn in_place(rec: &mut Recorder, entry: &'static str, z: Tensor, x: Option<Tensor>, params: Params) -> Result<()> {

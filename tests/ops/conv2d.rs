@@ -1,10 +1,11 @@
 //! Convolution and its gradients to the input, the weights and the bias.
 
+use impasto::gpu::Precision;
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
 use impasto::ops::vector;
 
-use crate::harness::{SUM, check};
+use crate::harness::{HALF, SUM, check, has_half, rounded};
 use crate::reference::Array;
 use crate::reference::conv2d as reference;
 
@@ -22,9 +23,12 @@ struct Case {
     size: [usize; 2],
     bias: bool,
     own_weights: bool,
+    /// How input, weights and output are stored; gradients are f32.
+    precision: Precision,
 }
 
-const CASE: Case = Case { images: 1, size: [7, 11], bias: true, own_weights: false };
+const CASE: Case =
+    Case { images: 1, size: [7, 11], bias: true, own_weights: false, precision: Precision::F32 };
 
 /// A convolution with all the trimmings.
 const CONV: Conv2d = Conv2d {
@@ -53,8 +57,9 @@ fn check_conv(conv: Conv2d, case: Case) {
     let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
     let Case { images: n, size: [height, width], .. } = case;
     let weight_sets = if case.own_weights { n } else { 1 };
-    let x = Array::random(&[n, c, height, width], 91);
-    let w = Array::random(&[weight_sets * m, c, k, k], 92);
+    let [x, w] = [Array::random(&[n, c, height, width], 91), Array::random(&[weight_sets * m, c, k, k], 92)];
+    let half = case.precision == Precision::F16;
+    let [x, w] = if half { [x, w].map(rounded) } else { [x, w] };
     let b = if case.bias { Array::random(&[m], 93) } else { Array::zeros(&[m]) };
 
     let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
@@ -68,10 +73,13 @@ fn check_conv(conv: Conv2d, case: Case) {
     };
     let dx = join((0..n).map(gradient).collect());
 
-    check(&format!("{conv:?} {case:?}"), &[&x, &w, &b, &dy, &y], &[&y, &dx], SUM, |rec, inputs| {
+    let tolerance = if half { HALF } else { SUM };
+    check(&format!("{conv:?} {case:?}"), &[&x, &w, &b, &dy, &y], &[&y, &dx], tolerance, |rec, inputs| {
         let &[x, w, b, dy, y] = inputs else { unreachable!() };
-        let [forward, backward] =
-            conv.packed_count(rec.class()).map(|count| rec.transient("packed", [weight_sets * count]));
+        let [x, y] = [vector::stored(rec, x, case.precision)?, vector::stored(rec, y, case.precision)?];
+        let [forward, backward] = conv
+            .packed_count(rec.class())
+            .map(|count| rec.transient_stored(case.precision, "packed", [weight_sets * count]));
         conv.pack(rec, w, false, forward)?;
         conv.pack(rec, w, true, backward)?;
         let result = conv.forward(rec, x, forward, case.bias.then_some(b))?;
@@ -182,6 +190,21 @@ fn tiles_of_four_match_the_oracle() {
     for (padding, size) in [(PADDINGS[1].0, [8, 16]), (PADDINGS[2].0, [11, 21])] {
         check_conv(Conv2d { channels_in: 128, channels_out: 132, padding, ..CONV }, Case { size, ..CASE });
     }
+}
+
+/// Stored as f16: direct sums, tiles of four, phases, rows of any length; the gradient stays f32.
+#[test]
+fn halves_match_the_oracle() {
+    if !has_half() {
+        return;
+    }
+    let half = Case { precision: Precision::F16, ..CASE };
+    for size in [[7, 11], [16, 32]] {
+        check_conv(CONV, Case { size, images: 2, ..half });
+        check_conv(Conv2d { channels_in: 20, channels_out: 36, ..CONV }, Case { size, ..half });
+    }
+    check_conv(Conv2d { stride: 2, ..CONV }, half);
+    check_conv(Conv2d { kernel: 1, channels_in: 12, ..CONV }, half);
 }
 
 /// Every image of a batch with weights of its own, as the gradient of a Gram matrix needs it.

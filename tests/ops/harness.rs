@@ -14,6 +14,9 @@ pub const EXACT: f64 = 1e-7;
 /// sum itself does.
 pub const SUM: f64 = 1e-5;
 
+/// One rounding to f16, of which 11 bits are left.
+pub const HALF: f64 = 4.9e-4 + SUM;
+
 /// A context of each class with unchecked shaders, then with checked ones. A class that the adapter has not is left out.
 static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
     let mut contexts = Vec::new();
@@ -37,6 +40,20 @@ fn every_context() -> &'static [(String, Context)] {
 pub fn contexts() -> impl Iterator<Item = &'static Context> {
     let every = every_context();
     every[..every.len() / 2].iter().map(|(_, context)| context)
+}
+
+/// Whether the adapter can store f16; if not, says that a test is skipped.
+pub fn has_half() -> bool {
+    let has = contexts().all(Context::has_half);
+    if !has {
+        eprintln!("skipped: this adapter cannot store f16");
+    }
+    has
+}
+
+/// The array as f16 can hold it.
+pub fn rounded(array: Array) -> Array {
+    array.map(|value| half::f16::from_f64(value).to_f64())
 }
 
 /// An operation takes down its dispatches on the inputs and gives the tensors that hold its results.

@@ -3,7 +3,7 @@
 use bytemuck::Zeroable;
 
 use super::{Border, STEPS};
-use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor};
+use crate::gpu::{Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor};
 use crate::ops::pad::{self, Placement};
 use crate::ops::vector;
 use crate::{Error, Result};
@@ -118,6 +118,11 @@ const DEPTH: u32 = 4;
 /// taps, gain little and take a driver long to compile.
 fn height(tile: usize, rows: usize) -> usize {
     if rows == 1 { 1 } else { (32 / tile).min(4) }
+}
+
+/// How an output is stored: what is made of f16 alone is f16 again, so activations are and gradients are not.
+pub(super) fn precision(x: Tensor, packed: Tensor) -> Precision {
+    x.precision.max(packed.precision)
 }
 
 /// Taps that a row of them takes up among the packed weights: the broadcast class loads 32 weights at once.
@@ -258,7 +263,7 @@ impl Problem {
         let n = x.shape.nchw(label, "x")?[0];
         let pack = pack_width(rec.class(), m);
         let [output_height, output_width] = self.output;
-        let y = rec.transient(label, [n, m, output_height, output_width]);
+        let y = rec.transient_stored(precision(x, packed), label, [n, m, output_height, output_width]);
         let made: usize = self.phases.iter().map(|[rows, columns]| rows.size * columns.size).sum();
         if made < output_height * output_width {
             vector::fill(rec, y, 0.0)?; // where the stride passes over an element, no tap meets it

@@ -1,6 +1,6 @@
 //! Convolutions 3×3 of stride 1 in a quarter of the products. Maths: shaders/winograd.wgsl.
 
-use super::problem::{Axis, Problem, pack_width, pitch};
+use super::problem::{Axis, Problem, pack_width, pitch, precision};
 use crate::Result;
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::ops::pad::Border;
@@ -136,7 +136,7 @@ impl Winograd<'_> {
         let Problem { channels: [c, m], border, scale, output: [height, width], relu, .. } = *self.problem;
         let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
         let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
-        let y = rec.transient(label, [self.images, m, height, width]);
+        let y = rec.transient_stored(precision(x, packed), label, [self.images, m, height, width]);
         let [input, output] = [
             if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
             if width % 4 == 0 { "output_rows" } else { "output" },
