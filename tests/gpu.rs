@@ -3,7 +3,7 @@
 //! and what cannot work is an error with the way out.
 
 use impasto::gpu::{
-    Context, ContextOptions, DeviceTensor, Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups,
+    Context, ContextOptions, DeviceTensor, Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor, linear_groups,
 };
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
@@ -241,6 +241,39 @@ fn the_first_dispatch_that_makes_a_nan_is_named() {
     x.write(&values).unwrap();
     let found = program.find_non_finite().unwrap().expect("a NaN");
     assert!(found.starts_with("affine") && found.contains("scaled[77] = NaN"), "{found}");
+}
+
+#[test]
+fn numbers_beyond_f16_are_named_as_such() {
+    let context = open(None);
+    if !context.has_half() {
+        let options = ContextOptions { precision: Precision::F16, ..Default::default() };
+        let error = Context::new(&options).err().unwrap().to_string();
+        assert!(error.contains("precision") && error.contains(context.name()), "{error}");
+        return;
+    }
+    let mut rec = Recorder::new(&context);
+    let (x, from) = pinned(&mut rec, "x", [200]);
+    let half = vector::stored(&mut rec, from, Precision::F16).unwrap();
+    vector::stored(&mut rec, half, Precision::F32).unwrap();
+    let program = rec.finish().unwrap();
+    let mut values = vec![65_504.0; 200];
+    x.write(&values).unwrap();
+    assert_eq!(program.find_non_finite().unwrap(), None);
+    values[11] = -66_000.0;
+    x.write(&values).unwrap();
+    let found = program.find_non_finite().unwrap().expect("an infinity");
+    assert!(found.contains("[11] = -inf") && found.contains("f16") && found.contains("f32"), "{found}");
+}
+
+/// What is written as f16 is rounded to the nearest; an odd number of elements ends in the middle of a word.
+#[test]
+fn halves_keep_what_f16_can_hold() {
+    let context = open(None);
+    let tensor = DeviceTensor::stored(&context, Precision::F16, "t", [5]);
+    tensor.write(&[1.0, -2.5, 1.0 + 1.0 / 2048.0, 1.0 + 1.0 / 1024.0, 6e-8]).unwrap();
+    assert_eq!(tensor.read().unwrap(), [1.0, -2.5, 1.0, 1.0 + 1.0 / 1024.0, 5.9604645e-8]);
+    assert_eq!(tensor.precision(), Precision::F16);
 }
 
 #[test]

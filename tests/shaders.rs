@@ -40,9 +40,10 @@ fn arrays_of_f32(kernel: &Kernel) -> Vec<&'static str> {
         },
         _ => false,
     };
-    let stored = module.global_variables.iter().filter(|(_, variable)| {
-        matches!(variable.space, naga::AddressSpace::Storage { .. }) && is_f32(variable.ty)
-    });
+    let stored = module
+        .global_variables
+        .iter()
+        .filter(|(_, variable)| matches!(variable.space, naga::AddressSpace::Storage { .. }) && is_f32(variable.ty));
     stored.map(|(_, variable)| -> &'static str { variable.name.clone().unwrap().leak() }).collect()
 }
 

@@ -3,6 +3,7 @@
 mod adain;
 mod encoder;
 mod feed_forward;
+mod precision;
 
 pub use feed_forward::{measured_by, warn_of_other_style};
 
@@ -19,7 +20,8 @@ Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
-  impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/")]
+  impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/
+  impasto eval precision --photos photos/ --style painting.jpg")]
 pub enum Command {
     /// How well a compact encoder stands in for the real VGG-19
     Encoder(Box<encoder::Args>),
@@ -27,6 +29,8 @@ pub enum Command {
     FeedForward(Box<feed_forward::Args>),
     /// How well an encoder and its decoder paint in any style, beside another pair
     Adain(Box<adain::Args>),
+    /// How far pictures are from those of f32 where nets are stored as f16
+    Precision(Box<precision::Args>),
 }
 
 pub fn run(command: Command) -> Result<()> {
@@ -34,6 +38,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Encoder(args) => encoder::run(&args),
         Command::FeedForward(args) => feed_forward::run(&args),
         Command::Adain(args) => adain::run(&args),
+        Command::Precision(args) => precision::run(&args),
     }
 }
 

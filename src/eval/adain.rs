@@ -7,6 +7,7 @@
 //! ```
 //! These are the losses of arXiv:1703.06868 (equations 12 and 13), worked out on the host in f64.
 
+use super::signal_to_noise;
 use crate::gpu::{DeviceTensor, Program};
 use crate::io::Picture;
 use crate::nets::{AdainPainter, Tap, Vgg19};
@@ -104,12 +105,6 @@ impl Sight {
 pub fn reconstruction(painter: &mut AdainPainter, photo: &Picture) -> Result<f64> {
     let style = painter.style(photo)?;
     Ok(signal_to_noise(&painter.paint(photo, &[style.into()])?, photo))
-}
-
-/// In dB, of a range of 0..1.
-fn signal_to_noise(picture: &Picture, original: &Picture) -> f64 {
-    let squares = picture.rgb.iter().zip(&original.rgb).map(|(a, b)| f64::from(a - b).powi(2));
-    -10.0 * (squares.sum::<f64>() / original.rgb.len() as f64).log10()
 }
 
 #[cfg(test)]

@@ -207,10 +207,9 @@ fn operands(expression: &mut Expression) -> Result<Vec<&mut Handle<Expression>>,
         Expression::Binary { left, right, .. } => vec![left, right],
         Expression::Select { condition, accept, reject } => vec![condition, accept, reject],
         Expression::Relational { argument, .. } => vec![argument],
-        Expression::Math { arg, arg1, arg2, arg3, .. } => [Some(arg), arg1.as_mut(), arg2.as_mut(), arg3.as_mut()]
-            .into_iter()
-            .flatten()
-            .collect(),
+        Expression::Math { arg, arg1, arg2, arg3, .. } => {
+            [Some(arg), arg1.as_mut(), arg2.as_mut(), arg3.as_mut()].into_iter().flatten().collect()
+        }
         Expression::ArrayLength(array) => vec![array],
         other => return Err(format!("no kernel with {other:?} can store f16 yet")),
     })

@@ -8,7 +8,7 @@ use bytemuck::Pod;
 
 use super::kernel::{self, Access, Pipeline};
 use super::recorder::Place;
-use super::{Context, KernelClass, Memory, Recorder, Tensor, Uniform};
+use super::{Context, KernelClass, Memory, Precision, Recorder, Tensor, Uniform};
 use crate::{Error, Result};
 
 pub(super) struct Step {
@@ -196,7 +196,12 @@ impl Program {
                 let staging = self.context.create_staging(*shape, *precision)?;
                 let values = self.context.read_buffer(buffer, &staging, *shape, *precision)?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                    return Ok(Some(format!("{} ({}), output {name}[{at}] = {}", step.label, step.kernel, values[at])));
+                    let end = match precision {
+                        Precision::F16 => ", as f16, which ends at 65504 (f32 does not)",
+                        Precision::F32 => "",
+                    };
+                    let place = format!("{} ({}), output {name}[{at}]", step.label, step.kernel);
+                    return Ok(Some(format!("{place} = {}{end}", values[at])));
                 }
             }
         }

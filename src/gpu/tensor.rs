@@ -121,12 +121,7 @@ impl DeviceTensor {
     }
 
     /// The same, stored like that.
-    pub fn stored(
-        context: &Context,
-        precision: Precision,
-        name: impl Into<String>,
-        shape: impl Into<Shape>,
-    ) -> Self {
+    pub fn stored(context: &Context, precision: Precision, name: impl Into<String>, shape: impl Into<Shape>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         DeviceTensor(Arc::new(Inner {
             context: context.clone(),

@@ -110,11 +110,9 @@ impl ConvLayer {
         let weight = DeviceTensor::from_values(context, &weight_name, conv.weight_shape(), weights)?;
         let bias = DeviceTensor::from_values(context, format!("{name}.bias"), [bias.len()], bias)?;
         let [forward, backward] = conv.packed_count(context.class());
-        let packed = [
-            (format!("{weight_name}, packed"), forward),
-            (format!("{weight_name}, flipped and packed"), backward),
-        ]
-        .map(|(name, count)| DeviceTensor::stored(context, context.precision(), name, [count]));
+        let packed =
+            [(format!("{weight_name}, packed"), forward), (format!("{weight_name}, flipped and packed"), backward)]
+                .map(|(name, count)| DeviceTensor::stored(context, context.precision(), name, [count]));
         let [weight, trained_bias] = [&weight, &bias].map(|tensor| Parameter::new(context, tensor.clone()));
         let layer = ConvLayer { conv, packed, bias, trained: Some((weight, Some(trained_bias))) };
         layer.repack(rec)?;

@@ -63,6 +63,40 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     assert_eq!(held_out["pictures"], 6);
 }
 
+/// Halves take less memory and paint nearly the same picture; a net that does not know what it wants is refused.
+#[test]
+fn pictures_of_halves_are_measured() {
+    let studio = Studio::new();
+    save_photos(&studio, 3);
+    let done = studio.run("eval precision --photos photos --style style.png --size 48 --limit 2 --steps 4 --json");
+    if done.stderr.contains("cannot store") {
+        eprintln!("skipped: this adapter cannot store f16");
+        return;
+    }
+    let told = done.json();
+    let methods = told["methods"].as_array().unwrap();
+    let names: Vec<_> = methods.iter().map(|line| line["method"].as_str().unwrap()).collect();
+    assert_eq!((names, &told["photos"]), (vec!["mosaic-batch", "wave", "AdaIN", "Gatys"], &2.into()));
+    for line in methods {
+        let [middle, least] = [0, 1].map(|at| line["psnr"][at].as_f64().unwrap());
+        assert!(middle > 25.0 && least > 20.0 && middle < 120.0, "{line}");
+        let [f32, f16] = [0, 1].map(|at| line["peak_bytes"][at].as_f64().unwrap());
+        assert!(f16 < 0.95 * f32 && f16 > 0.3 * f32, "{line}");
+    }
+    // Early on the loss falls steeply, and a step a little longer or shorter tells.
+    let ratio = methods[3]["loss_ratio"].as_f64().unwrap();
+    assert!((0.7..1.4).contains(&ratio) && ratio != 1.0, "{ratio}");
+    assert!(methods[..3].iter().all(|line| line["loss_ratio"].is_null()));
+    let table = studio.succeed("eval precision --photos photos --style style.png --size 48 --limit 1 --steps 1").stdout;
+    assert!(table.contains("wave ") && table.contains("Gatys "), "{table}");
+
+    studio.succeed("stylize content.png --style style.png -o whole.png");
+    studio.succeed("stylize content.png --style style.png --precision f16 -o half.png");
+    assert!(crate::studio::difference(&studio.picture("whole.png"), &studio.picture("half.png")) < 2.0);
+    let wrong = studio.run("stylize content.png --style style.png --precision f8 -o none.png");
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("f32, f16"), "{}", wrong.stderr);
+}
+
 #[test]
 fn pairs_are_painted_and_a_net_removes_all_that_it_removes_itself() {
     let studio = gallery();

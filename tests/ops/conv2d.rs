@@ -27,8 +27,7 @@ struct Case {
     precision: Precision,
 }
 
-const CASE: Case =
-    Case { images: 1, size: [7, 11], bias: true, own_weights: false, precision: Precision::F32 };
+const CASE: Case = Case { images: 1, size: [7, 11], bias: true, own_weights: false, precision: Precision::F32 };
 
 /// A convolution with all the trimmings.
 const CONV: Conv2d = Conv2d {

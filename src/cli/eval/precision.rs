@@ -1,0 +1,165 @@
+//! `impasto eval precision`
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use impasto::eval::signal_to_noise;
+use impasto::gpu::{Context, Precision};
+use impasto::io::Picture;
+use impasto::methods::gatys;
+use impasto::nets::adain_painter::AdainPainter;
+use impasto::nets::image_transform_net::{ImageTransformNet, Painter};
+use impasto::ops::pool::Kind;
+use impasto::{Error, Result};
+
+use super::{Photos, median};
+use crate::cli::models;
+use crate::cli::progress::bar;
+use crate::cli::weights::{load_decoder, load_vgg};
+use crate::cli::{DeviceArgs, print_line};
+
+/// Arguments of `impasto eval precision`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  impasto eval precision --photos photos/ --style painting.jpg
+  impasto eval precision --photos photos/ --style painting.jpg --model scream --vgg vgg19.safetensors --json
+
+Each photo is painted by each method with weights and activations stored as f32, then as f16. PSNR is that of the second
+picture as a copy of the first, in dB: above 48 it differs by less than one of 255 steps on average. Gatys' method follows its own
+path once it differs at all; there the losses of both pictures say more.")]
+pub struct Args {
+    #[command(flatten)]
+    photos: Photos,
+    /// The picture whose style AdaIN and Gatys' method take
+    #[arg(long, value_name = "PICTURE")]
+    style: PathBuf,
+    /// A trained net: a name that `impasto models` lists, or a file; may be given again
+    #[arg(long, value_name = "NAME|FILE", default_values = ["mosaic-batch", "wave"])]
+    model: Vec<String>,
+    /// VGG-19 for Gatys' method: a file or `compact`
+    #[arg(long, value_name = "FILE", default_value = "compact")]
+    vgg: String,
+    /// At most N pictures of each folder
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+    /// Evaluations of Gatys' method
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    steps: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What a method made of a photo.
+struct Painted {
+    picture: Picture,
+    peak_bytes: u64,
+    /// The loss, of a method that has one.
+    loss: Option<f64>,
+}
+
+/// How far f16 is from f32, over all photos.
+#[derive(serde::Serialize)]
+struct Line {
+    method: String,
+    /// In dB: the median, and the least of all.
+    psnr: [f64; 2],
+    /// In steps of 8 bits, of all pixels.
+    largest_difference: f64,
+    /// Planned, of f32 and of f16.
+    peak_bytes: [u64; 2],
+    /// Median of the loss with f16 over that with f32.
+    loss_ratio: Option<f64>,
+}
+
+impl Line {
+    /// From each photo, as f32 and as f16 have it.
+    fn of(method: &str, pairs: &[[Painted; 2]]) -> Self {
+        let psnr: Vec<f64> = pairs.iter().map(|[f32, f16]| signal_to_noise(&f16.picture, &f32.picture)).collect();
+        let differences = pairs.iter().flat_map(|[f32, f16]| f32.picture.rgb.iter().zip(&f16.picture.rgb));
+        let losses: Option<Vec<f64>> = pairs.iter().map(|[f32, f16]| Some(f16.loss? / f32.loss?)).collect();
+        Line {
+            method: method.into(),
+            psnr: [median(psnr.clone()), psnr.iter().copied().fold(f64::INFINITY, f64::min)],
+            largest_difference: differences.map(|(a, b)| f64::from((a - b).abs()) * 255.0).fold(0.0, f64::max),
+            peak_bytes: [0, 1].map(|which| pairs.iter().map(|pair| pair[which].peak_bytes).max().unwrap_or(0)),
+            loss_ratio: losses.map(median),
+        }
+    }
+
+    fn text(&self) -> String {
+        let [f32, f16] = self.peak_bytes.map(|bytes| bytes as f64 / 1e6);
+        let loss = self.loss_ratio.map_or("-".into(), |ratio| format!("{ratio:.4}"));
+        let [middle, least] = self.psnr;
+        format!(
+            "{:20} {middle:9.1} {least:9.1} {:11.2} {f32:9.1} {f16:9.1} {loss:>9}",
+            self.method, self.largest_difference
+        )
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let files = args.photos.files(&args.photos.photos, Some(args.limit))?;
+    if files.is_empty() {
+        return Err(Error::argument("eval", "photos", "at least one picture", "none"));
+    }
+    let photos = files.iter().map(|path| args.photos.middle(path)).collect::<Result<Vec<_>>>()?;
+    let style = Picture::load(&args.style)?;
+    let contexts = [args.device.open()?, args.device.open_with(Precision::F16)?];
+    let progress = bar((2 * photos.len() * (args.model.len() + 2)) as u64).with_message("pictures");
+    // What a painter made in each context makes of every photo.
+    let both = |method: &str, paint: &dyn Fn(&Context) -> Result<Vec<Painted>>| -> Result<Line> {
+        let [f32, f16] = [paint(&contexts[0])?, paint(&contexts[1])?];
+        Ok(Line::of(method, &f32.into_iter().zip(f16).map(|(f32, f16)| [f32, f16]).collect::<Vec<_>>()))
+    };
+    let each = |paint: &mut dyn FnMut(&Picture) -> Result<Painted>| -> Result<Vec<Painted>> {
+        photos.iter().map(|photo| paint(photo).inspect(|_| progress.inc(1))).collect()
+    };
+    let mut lines = Vec::new();
+    for model in &args.model {
+        let weights = models::find(model)?;
+        lines.push(both(model, &|context| {
+            let mut painter = Painter::new(ImageTransformNet::new(context, weights.clone())?);
+            each(&mut |photo| {
+                let peak_bytes = painter.plan(photo.width, photo.height)?.peak_bytes();
+                Ok(Painted { picture: painter.paint(photo)?, peak_bytes, loss: None })
+            })
+        })?);
+    }
+    lines.push(both("AdaIN", &|context| {
+        let encoder = load_vgg(context, Some("compact"), Kind::Max)?;
+        let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, "compact")?)?;
+        let region = painter.style(&style.fit(args.photos.size))?.into();
+        each(&mut |photo| {
+            let peak_bytes = painter.plan(photo.width, photo.height, 1)?.peak_bytes();
+            Ok(Painted { picture: painter.paint(photo, std::slice::from_ref(&region))?, peak_bytes, loss: None })
+        })
+    })?);
+    lines.push(both("Gatys", &|context| {
+        let vgg = load_vgg(context, Some(&args.vgg), Kind::Max)?;
+        let default = gatys::Settings::default();
+        let settings = gatys::Settings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
+        each(&mut |photo| {
+            let done =
+                gatys::stylize(&vgg, photo, &[(style.clone(), 1.0)], &settings, |_| Ok(ControlFlow::Continue(())))?;
+            Ok(Painted { picture: done.picture, peak_bytes: done.peak_bytes, loss: Some(done.loss[1]) })
+        })
+    })?);
+    progress.finish_and_clear();
+    let size = args.photos.size;
+    if args.json {
+        return print_line(serde_json::json!({
+            "size": size, "photos": photos.len(), "steps": args.steps, "methods": lines, "device": contexts[0].name(),
+        }));
+    }
+    let count = photos.len();
+    print_line(format_args!(
+        "{count} photos at {size} x {size} px, f16 against f32; Gatys with {} evaluations",
+        args.steps
+    ))?;
+    print_line("                       PSNR dB     least  difference    f32 MB    f16 MB      loss")?;
+    lines.iter().try_for_each(|line| print_line(line.text()))
+}
