@@ -4,7 +4,9 @@
 # make check  formatting, lints and documentation
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
-.PHONY: setup demo test bench check bench-peers
+# make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
+
+.PHONY: setup demo test bench check bench-peers bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -50,6 +52,18 @@ BURN ?= $(shell $(RUN) devices 2>/dev/null | grep -q GPU, && echo tuned)
 bench-peers: setup
 	cargo run --release --quiet --manifest-path benches/peers/Cargo.toml --features "$(BURN)" -- \
 	  --python "$(PYTHON)" --json out/peers.json $(PEERS)
+
+# Side of the pictures, and pictures of the second run over single layers.
+SIZE ?= 512
+BATCH ?= 8
+
+bench-all: setup
+	@mkdir -p out
+	./target/release/impasto bench --roof
+	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --plot out/roofline.png | tee out/bench.txt
+	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --batch $(BATCH) --only "at $(BATCH) x" | tee out/bench-batch.txt
+	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --precision f16 | tee out/bench-f16.txt
+	@$(MAKE) --no-print-directory bench-peers
 
 check:
 	cargo fmt --check

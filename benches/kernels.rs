@@ -14,7 +14,7 @@ fn kernels(criterion: &mut Criterion) {
     println!("{}, {}", context.name(), context.driver());
     let mut group = criterion.benchmark_group("256²");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
-    for mut workload in bench::all(&context, 256).expect("recording the workloads") {
+    for mut workload in bench::all(&context, 256, 1).expect("recording the workloads") {
         if let Err(error @ Error::TooLarge { .. }) = workload.run() {
             println!("{} skipped: {error}", workload.name);
             continue;

@@ -13,6 +13,7 @@
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
 #import lib/conv2d_input.wgsl
+#import lib/index.wgsl
 const BIAS: bool = true;
 const RELU: bool = true;
 const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
@@ -151,7 +152,7 @@ fn pack(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at >= pack_params.count * pack_params.images) {
         return;
     }

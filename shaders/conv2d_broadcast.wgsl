@@ -9,6 +9,7 @@
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl with PACK = TILE and PITCH   bias: f32[M]   y: f32[N,M,YH,YW]
 // dispatch [⌈quads/8⌉, ⌈M/TILE⌉, N], quads = ⌈H/HEIGHT⌉·⌈W/4⌉; needs subgroups of 8 lanes or more
 #import lib/conv2d.wgsl
+#import lib/spread.wgsl
 const TILE: u32 = 32u; // 4, 8, 16 or 32
 const HEIGHT: u32 = 1u;
 const DEPTH: u32 = 1u; // a divisor of C
@@ -26,20 +27,6 @@ const SLIDING: bool = STRIDE == 1u && ROWS > 1u; // of HEIGHT rows, each but the
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y_rows: array<vec4<f32>>; // y, if W is a multiple of 4 and s = 1
-
-// What each of 8 lanes has loaded.
-fn spread(w: vec4<f32>) -> array<vec4<f32>, 8> {
-    return array<vec4<f32>, 8>(
-        subgroupBroadcast(w, 0u),
-        subgroupBroadcast(w, 1u),
-        subgroupBroadcast(w, 2u),
-        subgroupBroadcast(w, 3u),
-        subgroupBroadcast(w, 4u),
-        subgroupBroadcast(w, 5u),
-        subgroupBroadcast(w, 6u),
-        subgroupBroadcast(w, 7u),
-    );
-}
 
 alias Sums = array<array<array<vec4<f32>, 4>, FOURS>, HEIGHT>;
 alias Weights = array<array<array<vec4<f32>, 8>, LOADS>, DEPTH>;
@@ -104,7 +91,7 @@ fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
         let u = turn % ROWS;
         let c = turn / ROWS * DEPTH;
         let channel_at = first_plane + c * plane;
-        if (SLIDING) {
+        if (SLIDING) { // several rows of taps, so DEPTH is 1
             if (u == 0u) {
                 for (var h = 1u; h < HEIGHT; h++) {
                     lines[h][0] = line(channel_at, first_row + h - 1u, across);

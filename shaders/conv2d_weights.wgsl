@@ -7,6 +7,7 @@
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
 #import lib/conv2d_input.wgsl
+#import lib/index.wgsl
 #import lib/reduce.wgsl
 const TILE: u32 = 64u; // output channels and weights of one of them that a workgroup makes, 4 × 4 a thread
 const DEPTH: u32 = 16u; // pixels staged at a time
@@ -114,7 +115,7 @@ fn finish(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (workgroup.y * workgroups.x + workgroup.x) * 64u + lane;
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at >= arrayLength(&gradient)) {
         return;
     }

@@ -2,6 +2,7 @@
 // A workgroup makes 32 × 32 products over a run of pixels: a lane holds the columns j, j+8, j+16 and j+24 of 32 rows i. It
 // loads four pixels at a time, those of its columns and of every eighth row, and the rows are handed round.
 // features: f32[N,C,P]   partial: f32[splits,N,CP,CP]   CP: C up to a multiple of 32
+#import lib/spread.wgsl
 const FOURS: bool = true; // P is a multiple of 4
 
 struct Params {
@@ -35,20 +36,10 @@ fn four(n: u32, channel: u32, pixel: u32) -> vec4<f32> {
 
 // Adds the products of the lane's columns with the eight rows that the lanes have loaded.
 fn meet(sum: ptr<function, array<array<f32, 4>, 32>>, columns: ptr<function, array<vec4<f32>, 4>>, row: vec4<f32>, first: u32) {
-    let rows = array<vec4<f32>, 8>(
-        subgroupBroadcast(row, 0u),
-        subgroupBroadcast(row, 1u),
-        subgroupBroadcast(row, 2u),
-        subgroupBroadcast(row, 3u),
-        subgroupBroadcast(row, 4u),
-        subgroupBroadcast(row, 5u),
-        subgroupBroadcast(row, 6u),
-        subgroupBroadcast(row, 7u),
-    );
-    var spread = rows;
+    var rows = spread(row);
     for (var i = 0u; i < 8u; i++) {
         for (var g = 0u; g < 4u; g++) {
-            (*sum)[first + i][g] += dot(spread[i], (*columns)[g]);
+            (*sum)[first + i][g] += dot(rows[i], (*columns)[g]);
         }
     }
 }

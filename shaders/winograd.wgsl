@@ -14,6 +14,7 @@
 // p: f32[36,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]
 // dispatch [⌈band/LANES⌉, C or slice, 1]
 #import lib/border.wgsl
+#import lib/index.wgsl
 const LANES: u32 = 8u;
 const PACK: u32 = 32u; // channels packed side by side
 const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
@@ -301,9 +302,9 @@ struct WeightsParams {
 fn weights(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
+    @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = (workgroup.y * workgroups.x + workgroup.x) * 64u + thread;
+    let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at >= weights_params.pairs) {
         return;
     }

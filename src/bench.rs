@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::gpu::{Context, DeviceTensor, Program, Recorder};
+use crate::gpu::{Context, DeviceTensor, Precision, Program, Recorder};
 use crate::io::Picture;
 use crate::methods::gatys::{PictureLoss, Settings};
 use crate::nets::adain_painter::{adapt, deepest};
@@ -18,9 +18,9 @@ use crate::nets::image_transform_net::{self, Form};
 use crate::nets::vgg19::Weights;
 use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
 use crate::ops::conv2d::{Conv2d, Padding};
-use crate::ops::norm::Over;
+use crate::ops::norm::{Affine, Norm, Over};
 use crate::ops::pad::Border;
-use crate::ops::pool::Kind;
+use crate::ops::pool::{Kind, Pool};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{gram, mean_std, vector};
 use crate::optim::{Lbfgs, LbfgsOptions, Objective};
@@ -35,6 +35,8 @@ pub struct Workload {
     pub name: String,
     /// Floating-point operations of one run, as the mathematics needs them.
     pub flops: u64,
+    /// Operations that its kernels carry out, known of programs that have run.
+    pub performed: Option<u64>,
     /// Bytes of the tensors that its dispatches touch, each counted once a dispatch.
     pub bytes: u64,
     work: Box<dyn Work>,
@@ -100,7 +102,7 @@ pub struct Measured {
 
 impl Workload {
     fn new(name: String, [flops, bytes]: [u64; 2], work: impl Work + 'static) -> Self {
-        Workload { name, flops, bytes, work: Box::new(work) }
+        Workload { name, flops, performed: None, bytes, work: Box::new(work) }
     }
 
     fn of(name: String, program: Program) -> Self {
@@ -121,7 +123,9 @@ impl Workload {
     /// One run, waited for.
     pub fn run(&mut self) -> Result<()> {
         self.work.run()?;
-        self.bytes = self.work.program().map_or(self.bytes, |program| program.bytes());
+        if let Some(program) = self.work.program() {
+            (self.bytes, self.performed) = (program.bytes(), Some(program.performed()));
+        }
         Ok(())
     }
 
@@ -140,10 +144,21 @@ impl Workload {
 }
 
 fn random_tensor(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
+    random_stored(context, Precision::F32, name, dims)
+}
+
+/// An activation or a weight: stored as the context's nets store them.
+fn random_activation(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
+    random_stored(context, context.precision(), name, dims)
+}
+
+fn random_stored(context: &Context, precision: Precision, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
     let mut random = Random::new(dims.iter().product::<usize>() as u64);
     let shape = crate::gpu::Shape::new(dims);
     let values: Vec<f32> = (0..shape.count()).map(|_| 2.0 * random.uniform() - 1.0).collect();
-    DeviceTensor::from_values(context, name, shape, &values)
+    let tensor = DeviceTensor::stored(context, precision, name, shape);
+    tensor.write(&values)?;
+    Ok(tensor)
 }
 
 /// VGG-19's convolutions to relu4_1, each shape once, on a picture of `size`²: channels in and out, and side.
@@ -160,29 +175,37 @@ fn shapes(size: usize) -> [(usize, usize, usize); 8] {
     ]
 }
 
-/// Forward pass and data gradient of every convolution shape of VGG-19 on a picture of `size`².
-pub fn convolutions(context: &Context, size: usize) -> Result<Vec<Workload>> {
+/// "8 x " of a batch, nothing of a single picture.
+fn times(batch: usize) -> String {
+    if batch == 1 { String::new() } else { format!("{batch} x ") }
+}
+
+/// Forward pass and data gradient of every convolution shape of VGG-19 on `batch` pictures of `size`².
+pub fn convolutions(context: &Context, size: usize, batch: usize) -> Result<Vec<Workload>> {
     let mut all = Vec::new();
     for (channels_in, channels_out, side) in shapes(size) {
         let padding = Padding::Same(Border::Zero);
         let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
-        let x = random_tensor(context, "x", &[1, channels_in, side, side])?;
-        let dy = random_tensor(context, "dy", &[1, channels_out, side, side])?;
-        let y = random_tensor(context, "y", &[1, channels_out, side, side])?;
+        let x = random_activation(context, "x", &[batch, channels_in, side, side])?;
+        let dy = random_tensor(context, "dy", &[batch, channels_out, side, side])?;
+        let y = random_activation(context, "y", &[batch, channels_out, side, side])?;
         let bias = random_tensor(context, "bias", &[channels_out])?;
         let [count, gradient_count] = conv.packed_count(context.class());
 
         let mut rec = Recorder::new(context);
-        let packed = random_tensor(context, "weights", &[count])?;
+        let packed = random_activation(context, "weights", &[count])?;
         let (x, packed, bias) = (rec.pin(&x), rec.pin(&packed), rec.pin(&bias));
         conv.forward(&mut rec, x, packed, Some(bias))?;
-        all.push(Workload::of(format!("conv {channels_in}->{channels_out} at {side}²"), rec.finish()?));
+        all.push(Workload::of(format!("conv {channels_in}->{channels_out} at {}{side}²", times(batch)), rec.finish()?));
 
         let mut rec = Recorder::new(context);
-        let packed = random_tensor(context, "weights", &[gradient_count])?;
+        let packed = random_activation(context, "weights", &[gradient_count])?;
         let (dy, y, packed) = (rec.pin(&dy), rec.pin(&y), rec.pin(&packed));
         conv.backward(&mut rec, dy, Some(y), packed, [side, side])?;
-        all.push(Workload::of(format!("conv gradient {channels_in}->{channels_out} at {side}²"), rec.finish()?));
+        all.push(Workload::of(
+            format!("conv gradient {channels_in}->{channels_out} at {}{side}²", times(batch)),
+            rec.finish()?,
+        ));
     }
     Ok(all)
 }
@@ -201,12 +224,50 @@ pub fn parameter_gradients(context: &Context, size: usize) -> Result<Workload> {
     Ok(Workload::of(format!("conv parameter gradients 64->64 at 2 x {size}²"), rec.finish()?))
 }
 
+/// What only moves data, as far as arithmetic goes: norm and pool with their gradients, on 64 channels of `batch` pictures of
+/// `size`².
+pub fn planes(context: &Context, size: usize, batch: usize) -> Result<Vec<Workload>> {
+    let dims = [batch, 64, size, size];
+    let (x, dy) = (random_activation(context, "x", &dims)?, random_tensor(context, "dy", &dims)?);
+    let pooled = random_tensor(context, "dy", &[batch, 64, size / 2, size / 2])?;
+    let channels = |name| random_tensor(context, name, &[64]);
+    let (affine, gradients) = ([channels("gamma")?, channels("beta")?], [channels("dgamma")?, channels("dbeta")?]);
+    let norm = Norm { over: Over::Instance, relu: true };
+    let pool = Pool { kind: Kind::Max, ceil: false };
+    let forward = |rec: &mut Recorder| {
+        let x = rec.pin(&x);
+        let [gamma, beta] = affine.each_ref().map(|tensor| rec.pin(tensor));
+        let affine = Affine { gamma, beta };
+        Ok::<_, Error>((x, affine, norm.forward(rec, x, affine)?.1))
+    };
+    let name = |what: &str| format!("{what} 64 at {}{size}²", times(batch));
+    let mut all = Vec::new();
+    let mut rec = Recorder::new(context);
+    forward(&mut rec)?;
+    all.push(Workload::of(name("norm"), rec.finish()?));
+    let mut rec = Recorder::new(context);
+    let (x_of_norm, affine_of_norm, statistics) = forward(&mut rec)?;
+    let [gamma, beta] = gradients.each_ref().map(|tensor| rec.pin(tensor));
+    let dy = rec.pin(&dy);
+    norm.backward(&mut rec, x_of_norm, statistics, affine_of_norm, dy, Affine { gamma, beta })?;
+    all.push(Workload::of(name("norm and its gradient"), rec.finish()?));
+    let mut rec = Recorder::new(context);
+    let x_of_pool = rec.pin(&x);
+    pool.forward(&mut rec, x_of_pool)?;
+    all.push(Workload::of(name("pool"), rec.finish()?));
+    let mut rec = Recorder::new(context);
+    let (x_of_pool, dy) = (rec.pin(&x), rec.pin(&pooled));
+    pool.backward(&mut rec, x_of_pool, dy)?;
+    all.push(Workload::of(name("pool gradient"), rec.finish()?));
+    Ok(all)
+}
+
 /// Gram matrices, forward and gradient, of the four style taps' features for a picture of `size`².
 pub fn grams(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let mut all = Vec::new();
     for block in 0..4 {
         let (channels, side) = (64 << block, size >> block);
-        let features = random_tensor(context, "features", &[1, channels, side, side])?;
+        let features = random_activation(context, "features", &[1, channels, side, side])?;
         let dgram = random_tensor(context, "dgram", &[1, channels, channels])?;
         let mut rec = Recorder::new(context);
         let symbol = rec.pin(&features);
@@ -395,9 +456,11 @@ pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
     ])
 }
 
-/// Everything at `size`²; the nets that paint in one pass at twice and four times that too.
-pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
-    let mut all = convolutions(context, size)?;
+/// Everything at `size`², single layers on `batch` pictures; the nets that paint in one pass at twice and four times that
+/// too. What is trained is left out where nets are stored as f16.
+pub fn all(context: &Context, size: usize, batch: usize) -> Result<Vec<Workload>> {
+    let mut all = convolutions(context, size, batch)?;
+    all.extend(planes(context, size, batch)?);
     all.push(parameter_gradients(context, size / 4)?);
     all.extend(grams(context, size)?);
     all.push(lbfgs(context, size)?);
@@ -406,6 +469,8 @@ pub fn all(context: &Context, size: usize) -> Result<Vec<Workload>> {
         all.extend(feed_forward(context, scale * size.max(64))?);
         all.extend(adain(context, scale * size.max(64))?);
     }
-    all.extend(training(context, (size / 2).max(32))?);
+    if context.precision() == Precision::F32 {
+        all.extend(training(context, (size / 2).max(32))?);
+    }
     Ok(all)
 }

@@ -20,13 +20,16 @@ Examples:
   impasto bench --roof
   impasto bench --only gram --seconds 5
   impasto bench --only adain --size 256
+  impasto bench --only conv --size 512 --batch 8
+  impasto bench --precision f16
   impasto bench --only 'conv 64->64' --profile time.json
   impasto bench --plot roofline.png
   impasto bench --size 512 --device radeon --json
 
 GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
 Each is also a share of a roof: what small kernels that do nothing else reach on this adapter, multiply-adds of f32 (FMA) and a
-copy of a tensor larger than caches. Work that is far from both waits for something else, or has room to be made faster. A share
+copy of a tensor larger than caches; `done` counts the operations that the kernels carry out, a quarter where a convolution is cut
+into tiles. Work that is far from both waits for something else, or has room to be made faster. A share
 of the copy above 100 % says that tensors came from a cache.
 A net that paints in one pass is measured at --size, twice and four times that; AdaIN with the style's statistics at hand, and
 with a new style, whose picture is as large as the photo.
@@ -35,6 +38,9 @@ pub struct Args {
     /// Side of the picture in pixels
     #[arg(long, value_name = "N", default_value_t = 256)]
     size: usize,
+    /// Pictures that single layers are measured on (convolutions, norms, pools)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
     /// Only what has this in its name, such as `gram` or `64->64`
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -42,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
     /// Only the roofs: f32 (and f16) multiply-adds, copying, and what a dispatch and a submission cost
-    #[arg(long, conflicts_with_all = ["size", "only", "seconds", "profile", "plot"])]
+    #[arg(long, conflicts_with_all = ["size", "batch", "only", "seconds", "profile", "plot"])]
     roof: bool,
     /// Print time, GFLOP/s and GB/s of every dispatch of one more run of each, and write them as a trace for
     /// chrome://tracing or Perfetto
@@ -69,6 +75,8 @@ struct Row {
     gflop_per_second: f64,
     gigabyte_per_second: f64,
     share_of_fma: f64,
+    /// The same of the operations that kernels carry out.
+    share_performed: Option<f64>,
     share_of_copy: f64,
 }
 
@@ -82,6 +90,7 @@ impl Row {
             gflop_per_second: flops * 1e-9,
             gigabyte_per_second: bytes * 1e-9,
             share_of_fma: flops / roof.fma_flops,
+            share_performed: workload.performed.map(|flops| flops as f64 / measured.median / roof.fma_flops),
             share_of_copy: bytes / roof.copy_bytes,
         }
     }
@@ -89,7 +98,7 @@ impl Row {
     fn json(&self) -> Value {
         json!({
             "name": self.name, "median_seconds": self.measured.median, "best_seconds": self.measured.best,
-            "gflop": self.gflop, "gflop_per_second": self.gflop_per_second, "share_of_fma": self.share_of_fma,
+            "gflop": self.gflop, "gflop_per_second": self.gflop_per_second, "share_of_fma": self.share_of_fma, "share_of_fma_performed": self.share_performed,
             "gigabyte_per_second": self.gigabyte_per_second, "share_of_copy": self.share_of_copy,
         })
     }
@@ -102,14 +111,20 @@ impl Row {
     fn line(&self) -> String {
         let [median, best] = [self.measured.median, self.measured.best].map(|seconds| seconds * 1e3);
         let [fma, copy] = [self.share_of_fma, self.share_of_copy].map(|share| share * 100.0);
+        let performed = self.share_performed.map_or("-".into(), |share| format!("{:.1}", share * 100.0));
         let (name, gflops, gigabytes) = (&self.name, self.gflop_per_second, self.gigabyte_per_second);
-        format!("{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {gigabytes:>8.1} {copy:>9.1}")
+        format!(
+            "{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {performed:>6} {gigabytes:>8.1} {copy:>9.1}"
+        )
     }
 }
 
 fn headings() -> String {
     let [median, best, gflops] = ["median ms", "best ms", "GFLOP/s"];
-    format!("{:<NAME$} {median:>10} {best:>10} {gflops:>10} {:>8} {:>8} {:>9}", "", "% of FMA", "GB/s", "% of copy")
+    format!(
+        "{:<NAME$} {median:>10} {best:>10} {gflops:>10} {:>8} {:>6} {:>8} {:>9}",
+        "", "% of FMA", "done", "GB/s", "% of copy"
+    )
 }
 
 /// What is measured of the adapter itself: a name, a figure, its unit.
@@ -147,15 +162,17 @@ fn check_outputs(args: &Args) -> Result<()> {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if args.size < 16 {
-        return Err(Error::argument("bench", "--size", "at least 16", args.size));
+    for (option, least, value) in [("--size", 16, args.size), ("--batch", 1, args.batch)] {
+        if value < least {
+            return Err(Error::argument("bench", option, format!("at least {least}"), value));
+        }
     }
     check_outputs(args)?;
     let context = args.device.open()?;
     if args.roof {
         return print_roof(args, &context, &Roof::measure(&context)?);
     }
-    let mut workloads = bench::all(&context, args.size)?;
+    let mut workloads = bench::all(&context, args.size, args.batch)?;
     workloads.retain(|workload| args.only.as_ref().is_none_or(|text| workload.name.contains(text)));
     if let (true, Some(text)) = (workloads.is_empty(), &args.only) {
         return Err(Error::argument("bench", "--only", "part of a name, such as `gram` or `64->64`", text));
@@ -201,7 +218,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     if let Some(path) = &args.plot {
-        roofline::draw(path, &format!("{}, f32, {}²", context.name(), args.size), &roof, &points)?;
+        roofline::draw(path, &format!("{}, {}, {}²", context.name(), context.precision(), args.size), &roof, &points)?;
     }
     if args.json {
         let (device, driver) = (context.name(), context.driver());

@@ -18,6 +18,7 @@ pub(super) struct Step {
     pub label: String,
     pub kernel: String,
     pub flops: u64,
+    pub performed: u64,
     pub bytes: u64,
     /// Name, buffer and what is in it of each tensor that the step writes.
     pub outputs: Vec<(String, wgpu::Buffer, Tensor)>,
@@ -101,6 +102,7 @@ impl Program {
                 label: dispatch.label.clone(),
                 kernel: dispatch.kernel.to_string(),
                 flops: dispatch.flops,
+                performed: dispatch.performed.unwrap_or(dispatch.flops),
                 bytes: dispatch.bytes,
                 outputs,
             });
@@ -115,9 +117,14 @@ impl Program {
         &self.memory
     }
 
-    /// Floating-point operations of one run.
+    /// Floating-point operations that the mathematics of one run needs.
     pub fn flops(&self) -> u64 {
         self.steps.iter().map(|step| step.flops).sum()
+    }
+
+    /// Floating-point operations that the kernels of one run carry out: fewer where a convolution is cut into tiles.
+    pub fn performed(&self) -> u64 {
+        self.steps.iter().map(|step| step.performed).sum()
     }
 
     /// Bytes of the tensors that one run touches, each counted once a dispatch.

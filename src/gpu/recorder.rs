@@ -37,6 +37,7 @@ pub struct Dispatch {
     pub(super) params: Option<usize>,
     pub(super) groups: [u32; 3],
     pub(super) flops: u64,
+    pub(super) performed: Option<u64>,
     pub(super) bytes: u64,
     block: Vec<u8>,
 }
@@ -58,7 +59,7 @@ impl Dispatch {
     /// A run of `kernel`, called `label` in profiles and messages.
     pub fn new(kernel: Kernel, label: impl Into<String>) -> Self {
         let (label, tensors, block) = (label.into(), Vec::new(), Vec::new());
-        Dispatch { kernel, label, tensors, params: None, groups: [1; 3], flops: 0, bytes: 0, block }
+        Dispatch { kernel, label, tensors, params: None, groups: [1; 3], flops: 0, performed: None, bytes: 0, block }
     }
 
     /// Binds a tensor to the WGSL variable `name`.
@@ -85,9 +86,15 @@ impl Dispatch {
         self
     }
 
-    /// Floating-point operations of this run, for profiles and for bounding submissions.
+    /// Floating-point operations that the mathematics of this run needs, for profiles and for bounding submissions.
     pub fn flops(mut self, flops: u64) -> Self {
         self.flops = flops;
+        self
+    }
+
+    /// Floating-point operations that the kernel carries out, where they are not those that the mathematics needs.
+    pub fn performed(mut self, flops: u64) -> Self {
+        self.performed = Some(flops);
         self
     }
 }

@@ -25,6 +25,7 @@ shaders![
     "lib/norm.wgsl",
     "lib/one.wgsl",
     "lib/reduce.wgsl",
+    "lib/spread.wgsl",
     "mean_std.wgsl",
     "norm.wgsl",
     "norm_four.wgsl",

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use burn::tensor::{Device, DeviceKind, wgpu::WgpuBackend};
 use clap::Parser;
-use impasto::gpu::{Adapter, Context, ContextOptions, adapters};
+use impasto::gpu::{Adapter, Context, ContextOptions, Precision, adapters};
 
 use burn_peer::Burn;
 use ours::Ours;
@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
     /// Peers, all by default
-    #[arg(long, value_delimiter = ',', value_parser = ["burn", "torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["impasto-f16", "burn", "torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"])]
     peer: Vec<String>,
     /// Times that it is every peer's turn
     #[arg(long, default_value_t = 7)]
@@ -238,13 +238,23 @@ fn main() -> Result<()> {
     if found != adapter.name {
         bail!("burn opened {found}, not {}: choose another --device", adapter.name);
     }
-    let context = Context::from_host(setup.device.clone(), setup.queue.clone(), &ContextOptions::default())?;
+    let guest = |precision| {
+        let options = ContextOptions { precision, ..Default::default() };
+        Context::from_host(setup.device.clone(), setup.queue.clone(), &options)
+    };
+    let context = guest(Precision::F32)?;
     eprintln!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver);
 
     let folder = tempfile::tempdir()?;
     let mut ours = Ours::new(context);
     let mut peers: Vec<Box<dyn Peer>> = Vec::new();
     let mut absent = Vec::new();
+    if arguments.wants("impasto-f16") {
+        match guest(Precision::F16) {
+            Ok(context) => peers.push(Box::new(Ours::new(context))),
+            Err(error) => absent.push(("impasto-f16".to_string(), error.to_string())),
+        }
+    }
     if arguments.wants("burn") && cfg!(feature = "tuned") && adapter.kind == "software" {
         let reason =
             "its SPIR-V crashes Mesa's software driver; build without the feature tuned (make bench-peers BURN=)";

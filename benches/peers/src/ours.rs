@@ -1,7 +1,7 @@
 //! Impasto's side: each work recorded once with the library's public functions, then replayed.
 
 use anyhow::Result;
-use impasto::gpu::{Context, DeviceTensor, Program, Recorder, Tensor};
+use impasto::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
 use impasto::nets::image_transform_net::Form;
 use impasto::nets::{
     AdainDecoder, Convention, ImageTransformNet, Tap, Vgg19, adain_decoder, image_transform_net, vgg19,
@@ -133,7 +133,11 @@ impl Ours {
 
 impl Peer for Ours {
     fn name(&self) -> String {
-        "impasto".into()
+        if self.is_half() { "impasto-f16" } else { "impasto" }.into()
+    }
+
+    fn is_half(&self) -> bool {
+        self.context.precision() == Precision::F16
     }
 
     fn version(&self) -> String {
@@ -142,6 +146,9 @@ impl Peer for Ours {
 
     fn prepare(&mut self, work: Work, material: &Material) -> Result<Ready> {
         self.job = None;
+        if work.kind == Kind::JohnsonTraining && self.is_half() {
+            return Ok(Ready::Skipped("it trains in f32".into()));
+        }
         if work.kind == Kind::JohnsonTraining {
             return Ok(Ready::Outputs(self.training(material)?));
         }

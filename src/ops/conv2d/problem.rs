@@ -312,6 +312,7 @@ impl Problem {
                     )
                 }
             };
+            let performed = 2 * (c * m * taps * n * pixels) as u64;
             let size = format!("{}x{} at {}x{}", rows.taps, columns.taps, columns.size, rows.size);
             rec.dispatch(
                 Dispatch::new(kernel, format!("{label} {c}->{m} {size}"))
@@ -323,7 +324,8 @@ impl Problem {
                     .bind("y_rows", y)
                     .params(&params)
                     .groups([across as u32, down as u32, n as u32])
-                    .flops(self.flops.unwrap_or(2 * (c * m * taps * n * pixels) as u64)),
+                    .flops(self.flops.unwrap_or(performed))
+                    .performed(performed),
             )?;
         }
         Ok(y)

@@ -25,6 +25,9 @@ crate::ops::params! {
 /// Elements of a tile and of what becomes of it.
 const ELEMENTS: usize = 36;
 
+/// Floating-point operations on a tile's channel: twelve columns to be transformed on the way in, ten on the way out.
+const TRANSFORM: [usize; 2] = [12 * 20, 10 * 17];
+
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
@@ -174,7 +177,8 @@ impl Winograd<'_> {
                         .bind("mask_rows", mask.unwrap_or(x))
                         .bind("v", v)
                         .params(&params)
-                        .groups(groups(c)),
+                        .groups(groups(c))
+                        .performed((TRANSFORM[0] * 4 * band * c) as u64),
                 )?;
                 let made = band.min(quads - first) * slice;
                 let flops = self.problem.work(self.images) * made as u64 / (quads * m) as u64;
@@ -186,7 +190,8 @@ impl Winograd<'_> {
                         .bind("y", y)
                         .bind("y_rows", y)
                         .params(&params)
-                        .groups(groups(slice)),
+                        .groups(groups(slice))
+                        .performed((TRANSFORM[1] * 4 * band * slice) as u64),
                 )?;
             }
         }
