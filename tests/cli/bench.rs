@@ -79,6 +79,23 @@ fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
     assert!(seconds.iter().all(|seconds| *seconds > 0.0), "{measured}");
 }
 
+/// Where tiles save products, fewer operations are carried out than the mathematics needs; a batch needs as often as many.
+#[test]
+fn what_is_carried_out_is_told_beside_what_is_needed() {
+    let studio = Studio::new();
+    let of = |options: &str| {
+        let measured = studio.succeed(&format!("bench --seconds 0 --json {options}")).json();
+        let workload = measured["workloads"][0].clone();
+        let share = number(&workload, "share_of_fma_performed") / number(&workload, "share_of_fma");
+        (workload["name"].as_str().unwrap().to_string(), number(&workload, "gflop"), share)
+    };
+    let (name, gflop, share) = of("--size 64 --only 256->512");
+    assert_eq!((name.as_str(), share > 0.99), ("conv 256->512 at 8²", true), "as it is written");
+    let (name, batch, share) = of("--size 128 --batch 2 --only 256->512");
+    assert!(name == "conv 256->512 at 2 x 16²" && batch == 8.0 * gflop, "{name}: {gflop}, {batch}");
+    assert!((0.25..0.4).contains(&share), "in tiles: {share} of them");
+}
+
 #[test]
 fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
     let studio = Studio::new();
@@ -86,8 +103,8 @@ fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
     let printed = studio.succeed(bench).stdout;
     let dispatches = studio.trace("trace.json");
     let processes = 1 + dispatches.last().unwrap()["pid"].as_u64().unwrap();
-    // Eight convolutions, the parameters of one, four Gram matrices, VGG-19.
-    assert_eq!(processes, 8 + 1 + 4 + 1);
+    // Eight convolutions, a norm, a pool, the parameters of a convolution, four Gram matrices, VGG-19.
+    assert_eq!(processes, 8 + 1 + 1 + 1 + 4 + 1);
     for process in 0..processes {
         let first = dispatches.iter().find(|one| one["pid"] == process).unwrap();
         assert_eq!(first["ts"], 0.0, "{first}");
