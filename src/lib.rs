@@ -19,6 +19,7 @@ pub mod optim;
 mod plot;
 pub mod random;
 pub mod train;
+pub mod tune;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -26,5 +26,7 @@ mod studio;
 mod stylize;
 #[path = "cli/train.rs"]
 mod train;
+#[path = "cli/tune.rs"]
+mod tune;
 #[path = "cli/weights.rs"]
 mod weights;

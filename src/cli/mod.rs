@@ -13,12 +13,13 @@ mod styles;
 mod stylize;
 mod table;
 mod train;
+mod tune;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use impasto::gpu::{Context, ContextOptions, Precision};
+use impasto::gpu::{Context, ContextOptions};
 use impasto::{Error, Result};
 
 /// Neural style transfer on any GPU.
@@ -66,6 +67,8 @@ enum Command {
     Weights(weights::Command),
     /// Measure this device: convolutions, Gram matrices, one iteration of each method
     Bench(bench::Args),
+    /// Find the fastest way to run convolutions on this device, for later runs
+    Tune(tune::Args),
 }
 
 /// Which device, for every command that needs one.
@@ -81,16 +84,15 @@ struct DeviceArgs {
 
 impl DeviceArgs {
     fn open(&self) -> Result<Context> {
-        self.open_with(Precision::F32)
+        Context::new(&self.options())
     }
 
-    fn open_with(&self, precision: Precision) -> Result<Context> {
-        let (device, checked) = (self.device.clone(), self.checked);
-        Context::new(&ContextOptions { device, checked, precision, ..Default::default() })
+    fn options(&self) -> ContextOptions {
+        ContextOptions { device: self.device.clone(), checked: self.checked, ..Default::default() }
     }
 }
 
-/// The same for commands that only use trained nets.
+/// The same for commands that only use trained nets, as fast as this adapter was found to do it.
 #[derive(clap::Args)]
 struct PainterArgs {
     #[command(flatten)]
@@ -103,7 +105,7 @@ struct PainterArgs {
 
 impl PainterArgs {
     fn open(&self) -> Result<Context> {
-        self.device.open_with(self.precision.parse()?)
+        Context::new(&ContextOptions { precision: self.precision.parse()?, tuned: true, ..self.device.options() })
     }
 }
 
@@ -128,6 +130,7 @@ pub fn run() -> Result<()> {
         Command::Devices(args) => devices::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use half::f16;
 
 use super::kernel::{Kernel, Pipeline};
+use super::tuning::{self, Tuning};
 use super::{Precision, Shape};
 use crate::{Error, Result, io::atomic};
 
@@ -34,6 +35,9 @@ pub struct ContextOptions {
     /// How the nets' weights and activations are stored; gradients, statistics, losses and pictures are f32 always.
     /// [`Precision::F16`] takes half the memory and needs an adapter that has it. Nets can be trained in f32 alone.
     pub precision: Precision,
+    /// Run convolutions as `impasto tune` found to be fastest on this adapter, if it was asked; else by the rules. Results
+    /// differ in their last digits between the two.
+    pub tuned: bool,
 }
 
 /// An adapter as `impasto devices` lists it.
@@ -67,7 +71,10 @@ struct Inner {
 
 /// An open device with its queue, its compiled kernels and its errors. Clones share everything.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context {
+    inner: Arc<Inner>,
+    tuning: Tuning,
+}
 
 fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
     match info.device_type {
@@ -200,78 +207,102 @@ impl Context {
         tracing::info!(adapter = info.name, backend = %info.backend, driver = info.driver_info, ?class, "device opened");
         let checked = options.checked;
         let (pipelines, made) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Context(Arc::new(Inner { device, queue, info, class, checked, precision, pipelines, cache, made, lost })))
+        let kept = if options.tuned { tuning::file(&info, class).and_then(|path| tuning::load(&path)) } else { None };
+        let tuning = kept.unwrap_or(Tuning::rules(class));
+        let inner = Inner { device, queue, info, class, checked, precision, pipelines, cache, made, lost };
+        Ok(Context { inner: Arc::new(inner), tuning })
     }
 
     /// The family of kernels in use.
     pub fn class(&self) -> KernelClass {
-        self.0.class
+        self.inner.class
     }
 
     /// How the nets' weights and activations are stored.
     pub fn precision(&self) -> Precision {
-        self.0.precision
+        self.inner.precision
+    }
+
+    /// What decides how convolutions are run.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// The same device, its convolutions run otherwise.
+    pub fn with_tuning(&self, tuning: Tuning) -> Self {
+        Context { inner: self.inner.clone(), tuning }
+    }
+
+    /// Keeps a tuning for contexts that are opened as [`tuned`](ContextOptions::tuned) on this adapter; `None` forgets the one
+    /// that is kept. Gives the file.
+    pub fn keep_tuning(&self, tuning: Option<Tuning>) -> Result<PathBuf> {
+        let path = tuning::file(&self.inner.info, self.class()).ok_or_else(|| {
+            let reason = "the home directory is not known; set HOME";
+            Error::file("find", std::path::Path::new("the user's data directory"), reason)
+        })?;
+        tuning::store(&path, tuning)?;
+        Ok(path)
     }
 
     /// The adapter's name, for tables and logs.
     pub fn name(&self) -> &str {
-        &self.0.info.name
+        &self.inner.info.name
     }
 
     /// Driver name and version.
     pub fn driver(&self) -> String {
-        format!("{} {}", self.0.info.driver, self.0.info.driver_info).trim().to_string()
+        format!("{} {}", self.inner.info.driver, self.inner.info.driver_info).trim().to_string()
     }
 
     /// Whether this is a software adapter.
     pub fn is_software(&self) -> bool {
-        self.0.info.device_type == wgpu::DeviceType::Cpu
+        self.inner.info.device_type == wgpu::DeviceType::Cpu
     }
 
     /// Whether kernels can compute with half-precision numbers.
     pub fn has_half(&self) -> bool {
-        self.0.device.features().contains(wgpu::Features::SHADER_F16)
+        self.inner.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// The largest tensor in bytes that a kernel can bind.
     pub fn max_tensor_bytes(&self) -> u64 {
-        let limits = self.0.device.limits();
+        let limits = self.inner.device.limits();
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
     }
 
     /// Bytes that the driver's allocator has handed out, where the backend can tell.
     pub fn allocated_bytes(&self) -> Option<u64> {
-        Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
+        Some(self.inner.device.generate_allocator_report()?.total_allocated_bytes)
     }
 
     /// How many buffers, bind groups and pipelines have been made so far: replaying a program makes none.
     pub fn objects_made(&self) -> u64 {
-        self.0.made.load(Ordering::Relaxed)
+        self.inner.made.load(Ordering::Relaxed)
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {
-        &self.0.device
+        &self.inner.device
     }
 
     pub(crate) fn queue(&self) -> &wgpu::Queue {
-        &self.0.queue
+        &self.inner.queue
     }
 
     pub(super) fn checked(&self) -> bool {
-        self.0.checked
+        self.inner.checked
     }
 
     pub(super) fn pipelines(&self) -> &Mutex<HashMap<Kernel, Arc<Pipeline>>> {
-        &self.0.pipelines
+        &self.inner.pipelines
     }
 
     pub(super) fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
-        self.0.cache.as_ref().map(|(cache, _)| cache)
+        self.inner.cache.as_ref().map(|(cache, _)| cache)
     }
 
     /// Writes the driver's compiled pipelines to disk. A cache that cannot be kept costs time, never the work.
     pub(super) fn save_pipeline_cache(&self) {
-        let Some((cache, path)) = &self.0.cache else { return };
+        let Some((cache, path)) = &self.inner.cache else { return };
         let Some(data) = cache.get_data() else { return };
         // Some drivers always give the same, and a write waits for the disk.
         if std::fs::read(path).is_ok_and(|known| known == data) {
@@ -286,7 +317,7 @@ impl Context {
 
     /// Runs wgpu calls and gives their first error as ours.
     pub(crate) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
-        let device = &self.0.device;
+        let device = &self.inner.device;
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -302,12 +333,12 @@ impl Context {
 
     /// Makes an object of the device; every one is made here, and counted.
     pub(super) fn make<T>(&self, object: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
-        self.0.made.fetch_add(1, Ordering::Relaxed);
-        self.scoped(|| object(&self.0.device))
+        self.inner.made.fetch_add(1, Ordering::Relaxed);
+        self.scoped(|| object(&self.inner.device))
     }
 
     pub(super) fn check_lost(&self) -> Result<()> {
-        match self.0.lost.lock().unwrap_or_else(|e| e.into_inner()).as_ref() {
+        match self.inner.lost.lock().unwrap_or_else(|e| e.into_inner()).as_ref() {
             Some(message) => Err(Error::DeviceLost(message.clone())),
             None => Ok(()),
         }
@@ -316,7 +347,7 @@ impl Context {
     /// Waits until a submission (or all of them) has run.
     pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let timeout = Some(Duration::from_secs(600));
-        let waited = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout });
+        let waited = self.inner.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout });
         self.check_lost()?;
         waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
     }
@@ -361,9 +392,9 @@ impl Context {
     ) -> Result<Vec<f32>> {
         let bytes = staging.size();
         self.scoped(|| {
-            let mut encoder = self.0.device.create_command_encoder(&Default::default());
+            let mut encoder = self.inner.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, Some(bytes));
-            self.0.queue.submit([encoder.finish()]);
+            self.inner.queue.submit([encoder.finish()]);
             staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
         })?;
         self.wait(None)?;
@@ -384,7 +415,7 @@ pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", (bytes as f64 / (1 << 20) as f64).ceil())
 }
 
-/// The driver's pipeline cache, filled from the user's cache directory where the backend has one.
+/// The driver's pipeline cache, filled from the user's data directory where the backend has one.
 fn open_pipeline_cache(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<(wgpu::PipelineCache, PathBuf)> {
     if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
         return None;

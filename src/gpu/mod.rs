@@ -9,6 +9,7 @@ mod program;
 mod recorder;
 mod shaders;
 mod tensor;
+mod tuning;
 
 pub use context::{Adapter, Context, ContextOptions, KernelClass, adapters};
 pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of, module_of};
@@ -19,6 +20,7 @@ pub use program::Program;
 pub use recorder::{Dispatch, Recorder, Uniform, linear_groups, map_groups};
 pub use shaders::{names as shader_names, source as shader_source};
 pub use tensor::{DeviceTensor, Shape, Tensor};
+pub use tuning::Tuning;
 
 /// The wgpu that this library was built with: a host must hand in a device of the same version.
 pub use wgpu;

@@ -47,7 +47,12 @@ pub fn source(name: &str) -> Option<&'static str> {
     SOURCES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
+/// All files, libraries too.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|(name, _)| *name)
+}
+
 /// All kernel files, libraries apart.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    SOURCES.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("lib/"))
+    all().filter(|name| !name.starts_with("lib/"))
 }

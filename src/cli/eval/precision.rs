@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use impasto::eval::signal_to_noise;
-use impasto::gpu::{Context, Precision};
+use impasto::gpu::{Context, ContextOptions, Precision};
 use impasto::io::Picture;
 use impasto::methods::gatys;
 use impasto::nets::adain_painter::AdainPainter;
@@ -108,7 +108,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let photos = files.iter().map(|path| args.photos.middle(path)).collect::<Result<Vec<_>>>()?;
     let style = Picture::load(&args.style)?;
-    let contexts = [args.device.open()?, args.device.open_with(Precision::F16)?];
+    let contexts =
+        [args.device.open()?, Context::new(&ContextOptions { precision: Precision::F16, ..args.device.options() })?];
     let progress = bar((2 * photos.len() * (args.model.len() + 2)) as u64).with_message("pictures");
     // What a painter made in each context makes of every photo.
     let both = |method: &str, paint: &dyn Fn(&Context) -> Result<Vec<Painted>>| -> Result<Line> {

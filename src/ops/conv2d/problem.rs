@@ -81,14 +81,14 @@ const TILE_PACKS: [u32; 5] = [64, 64, 64, 32, 8];
 
 impl Tile {
     /// The rule: as many channels as there are, and enough workgroups to fill a GPU.
-    fn choose(channels: usize, pixels: usize) -> &'static Tile {
+    fn choose(channels: usize, pixels: usize, least: usize) -> &'static Tile {
         let groups = |tile: &Tile| channels.div_ceil(tile.0[0] as usize) * pixels.div_ceil(tile.0[1] as usize);
         match channels {
             0..=8 => &TILES[4],
             9..=32 => &TILES[3],
-            _ if groups(&TILES[1]) < 128 => &TILES[2],
+            _ if groups(&TILES[1]) < least => &TILES[2],
             33..=64 => &TILES[1],
-            _ if groups(&TILES[0]) < 128 => &TILES[1],
+            _ if groups(&TILES[0]) < least => &TILES[1],
             _ => &TILES[0],
         }
     }
@@ -230,7 +230,7 @@ impl Problem {
             return Err(Error::argument(label, "bias", format!("[{m}]"), bias.shape));
         }
         let own_weights = if packed.shape.count() == an_image { 0 } else { an_image };
-        match self.winograd(rec.class(), n) {
+        match self.winograd(rec.class(), rec.context().tuning(), n) {
             Some(winograd) if own_weights == 0 => winograd.record(rec, label, x, mask, packed, bias),
             _ => self.record_directly(rec, label, x, mask, (packed, own_weights), bias),
         }
@@ -292,7 +292,7 @@ impl Problem {
             let shape = [rows.taps, columns.taps].map(|taps| taps as u32);
             let (kernel, across, down) = match rec.class() {
                 KernelClass::Tiled => {
-                    let tile = Tile::choose(m, pixels * n);
+                    let tile = Tile::choose(m, pixels * n, rec.context().tuning().workgroups);
                     let options = [bias.is_some(), self.relu, mask.is_some()];
                     let kernel = tiled_kernel(tile, pack as u32, shape, [stride, scale], self.border, options);
                     let [tile_m, tile_n, _] = tile.0.map(|side| side as usize);

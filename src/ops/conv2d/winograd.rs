@@ -2,7 +2,7 @@
 
 use super::problem::{Axis, Problem, pack_width, pitch, precision};
 use crate::Result;
-use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
+use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, Tuning, linear_groups};
 use crate::ops::pad::Border;
 
 const SHADER: &str = "winograd.wgsl";
@@ -80,17 +80,15 @@ impl Problem {
     ///
     /// Each transform costs as much for a channel as the products with some 20 of the others, and quads beyond the picture's
     /// edge are wasted: so both numbers of channels must be large, and the picture not too small.
-    pub fn winograd(&self, class: KernelClass, images: usize) -> Option<Winograd<'_>> {
+    pub fn winograd(&self, class: KernelClass, tuning: Tuning, images: usize) -> Option<Winograd<'_>> {
         let [[rows, columns]] = &self.phases[..] else { return None };
         if [rows.taps, columns.taps, self.stride] != [3, 3, 1] || rows.before != columns.before {
             return None;
         }
-        let least = match class {
-            KernelClass::Tiled => [128, 128],
-            KernelClass::Broadcast => [16, 17],
-        };
         let [c, m] = self.channels;
-        if c < least[0] || m < least[1] || !c.is_multiple_of(4) {
+        // Four channels of the input are packed and transformed at a time, and whole packs of 32 or 64 of the output.
+        let whole = c.is_multiple_of(4) && pack_width(class, m) >= 32;
+        if c < tuning.tiles_from[0] || m < tuning.tiles_from[1] || !whole {
             return None;
         }
         let tiles = [self.output[0].div_ceil(4), self.output[1].div_ceil(16)];
@@ -101,23 +99,19 @@ impl Problem {
 }
 
 impl Winograd<'_> {
-    /// Quads of a band: what a cache of 4 MB or, on a GPU, 64 MB holds of their elements, in whole workgroups of the product.
-    fn band(&self, class: KernelClass) -> usize {
-        let bytes = match class {
-            KernelClass::Tiled => 64 << 20,
-            KernelClass::Broadcast => 4 << 20,
-        };
+    /// Quads of a band: what a cache holds of their elements, in whole workgroups of the product.
+    fn band(&self, tuning: Tuning) -> usize {
         let [c, m] = self.problem.channels;
         let all = (self.images * self.tiles[0] * self.tiles[1]).next_multiple_of(8);
-        let most = (bytes / (ELEMENTS * (c + m) * 16) / 8).max(1) * 8;
+        let most = ((tuning.band_mib << 20) / (ELEMENTS * (c + m) * 16) / 8).max(1) * 8;
         // As many bands as that takes, of equal size.
         all.div_ceil(all.div_ceil(most)).next_multiple_of(8)
     }
 
-    /// Output channels of a slice: what 10 MB of transformed weights are enough for, in whole packs.
-    fn slice(&self, pack: usize) -> usize {
+    /// Output channels of a slice, in whole packs.
+    fn slice(&self, tuning: Tuning, pack: usize) -> usize {
         let [c, m] = self.problem.channels;
-        let most = ((10 << 20) / (ELEMENTS * c * 4)).max(1);
+        let most = ((tuning.slice_mib << 20) / (ELEMENTS * c * 4)).max(1);
         let even = m.div_ceil(m.div_ceil(most));
         // No last slice so narrow that it would be packed otherwise.
         let fits = |slice: &usize| *slice >= m || (*slice >= even && !(1..=pack / 2).contains(&(m % slice)));
@@ -135,7 +129,7 @@ impl Winograd<'_> {
         packed: Tensor,
         bias: Option<Tensor>,
     ) -> Result<Tensor> {
-        let class = rec.class();
+        let (class, tuning) = (rec.class(), rec.context().tuning());
         let Problem { channels: [c, m], border, scale, output: [height, width], relu, .. } = *self.problem;
         let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
         let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
@@ -144,7 +138,7 @@ impl Winograd<'_> {
             if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
             if width % 4 == 0 { "output_rows" } else { "output" },
         ];
-        let (band, slice) = (self.band(class), self.slice(pack_width(class, m)));
+        let (band, slice) = (self.band(tuning), self.slice(tuning, pack_width(class, m)));
         let quads = self.images * self.tiles[0] * self.tiles[1];
         for first_channel in (0..m).step_by(slice) {
             let slice = slice.min(m - first_channel);
@@ -262,10 +256,13 @@ mod tests {
             upsample: false,
             relu: true,
         };
-        let forward = conv.problem(size).winograd(class, images).is_some();
-        assert!(conv.gradient(size, 1).winograd(class, images).is_some() == forward || channels[0] != channels[1]);
-        assert!(Conv2d { stride: 2, ..conv }.problem(size).winograd(class, images).is_none());
-        assert!(Conv2d { kernel: 9, ..conv }.problem(size).winograd(class, images).is_none());
+        let forward = conv.problem(size).winograd(class, Tuning::rules(class), images).is_some();
+        assert!(
+            conv.gradient(size, 1).winograd(class, Tuning::rules(class), images).is_some() == forward
+                || channels[0] != channels[1]
+        );
+        assert!(Conv2d { stride: 2, ..conv }.problem(size).winograd(class, Tuning::rules(class), images).is_none());
+        assert!(Conv2d { kernel: 9, ..conv }.problem(size).winograd(class, Tuning::rules(class), images).is_none());
         forward
     }
 

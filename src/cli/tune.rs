@@ -1,0 +1,89 @@
+//! `impasto tune`
+
+use impasto::gpu::Tuning;
+use impasto::tune::{self, GAIN, TOLERANCE};
+use impasto::{Error, Result};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::{DeviceArgs, print_line};
+
+/// What to look for.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  impasto tune
+  impasto tune --device radeon --seconds 10
+  impasto tune --reset
+
+Runs VGG-19 with its gradient, a feed-forward net and a decoder (random weights) as the rules have it, then with one choice changed
+at a time: from how many channels convolutions are cut into tiles, how large their bands and slices are, when larger tiles of work
+are taken. A change is kept if its results are those of the rules, up to rounding, and all of the work takes 5 % less time with it.
+What is found is kept for this adapter, driver and version of the kernels; stylize, compare and bench use it from then on.
+Nothing else should use the machine meanwhile.")]
+pub struct Args {
+    /// Side of the pictures in pixels, a multiple of 8: what is fastest depends on it a little
+    #[arg(long, value_name = "PX", default_value_t = 256)]
+    size: usize,
+    /// Least seconds spent on each candidate
+    #[arg(long, value_name = "S", default_value_t = 3.0)]
+    seconds: f64,
+    /// Go back to the rules
+    #[arg(long, conflicts_with_all = ["size", "seconds"])]
+    reset: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    if args.size < 32 || !args.size.is_multiple_of(8) {
+        return Err(Error::argument("tune", "--size", "a multiple of 8 from 32 up", args.size));
+    }
+    if !(args.seconds >= 0.0 && args.seconds.is_finite()) {
+        return Err(Error::argument("tune", "--seconds", "0 or more", args.seconds));
+    }
+    let context = args.device.open()?;
+    let rules = Tuning::rules(context.class());
+    if args.reset {
+        let file = context.keep_tuning(None)?;
+        return match args.json {
+            true => print_line(json!({ "device": context.name(), "tuning": rules, "file": null })),
+            false => print_line(format_args!("back to the rules: {} is gone", file.display())),
+        };
+    }
+    let candidates = Tuning::choices(context.class()).len() as u64;
+    if !args.json {
+        print_line(format_args!("{}, {}", context.name(), context.driver()))?;
+        print_line(format_args!("{:<44} {:>9} {:>11}", "", "time", "difference"))?;
+    }
+    let bar = ProgressBar::new(candidates).with_message("candidates");
+    let mut trials = Vec::new();
+    let tuning = tune::search(&context, args.size, args.seconds, |trial| {
+        bar.inc(1);
+        let verdict = match (trial.time, trial.kept) {
+            (None, _) => format!("{:>9} {:>11.1e}  wrong: over {TOLERANCE:.0e}", "-", trial.error),
+            (Some(time), false) => format!("{:>8.1}% {:>11.1e}", 100.0 * time, trial.error),
+            (Some(time), true) => format!("{:>8.1}% {:>11.1e}  kept", 100.0 * time, trial.error),
+        };
+        if !args.json {
+            bar.suspend(|| println!("{:<44} {verdict}", trial.name));
+        }
+        trials.push(trial.clone());
+    })?;
+    bar.finish_and_clear();
+    let file = context.keep_tuning((tuning != rules).then_some(tuning))?;
+    if args.json {
+        let file = (tuning != rules).then_some(file);
+        let (device, driver) = (context.name(), context.driver());
+        return print_line(
+            json!({ "device": device, "driver": driver, "tuning": tuning, "trials": trials, "file": file }),
+        );
+    }
+    match tuning == rules {
+        true => print_line(format_args!("nothing takes {:.0} % less time than the rules: they stay", 100.0 * GAIN)),
+        false => print_line(format_args!("kept in {}; `impasto tune --reset` forgets it", file.display())),
+    }
+}

@@ -1,0 +1,152 @@
+//! What decides how a convolution is run beside its shape: rules for each class of kernels, or what was found to be faster on
+//! one adapter and kept in the user's data directory.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{KernelClass, shaders};
+use crate::io::atomic;
+use crate::{Error, Result};
+
+/// Thresholds and sizes; why they are what they are: ARCHITECTURE.md, "How a convolution is chosen".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuning {
+    /// Fewest channels, of input and of output, from which 3×3 convolutions of stride 1 are cut into tiles of four.
+    pub tiles_from: [usize; 2],
+    /// MiB of transformed inputs and outputs that a band of tiles may take.
+    pub band_mib: usize,
+    /// MiB of transformed weights that a slice of the output channels may take.
+    pub slice_mib: usize,
+    /// Workgroups that the tiled class wants before it takes a larger tile.
+    pub workgroups: usize,
+}
+
+impl Tuning {
+    /// The rules for a class.
+    pub fn rules(class: KernelClass) -> Self {
+        match class {
+            KernelClass::Tiled => Tuning { tiles_from: [128, 128], band_mib: 64, slice_mib: 10, workgroups: 128 },
+            KernelClass::Broadcast => Tuning { tiles_from: [16, 17], band_mib: 4, slice_mib: 10, workgroups: 128 },
+        }
+    }
+
+    /// Other choices than those of the rules, each with a word for it: what it makes of a tuning.
+    pub fn choices(class: KernelClass) -> Vec<(String, impl Fn(Tuning) -> Tuning)> {
+        let Tuning { tiles_from: from, band_mib: band, slice_mib: slice, workgroups } = Tuning::rules(class);
+        let mut all = Vec::new();
+        // The transforms take four channels of the input at a time.
+        let froms = [from.map(|c| c / 4), from.map(|c| c / 2), from.map(|c| c * 2), from.map(|c| c * 4)];
+        for [c, m] in froms.into_iter().filter(|from| from[0] >= 4) {
+            let changed = Tuning { tiles_from: [c, m], ..Tuning::rules(class) };
+            all.push((format!("tiles of four from {c} and {m} channels"), changed));
+        }
+        for band_mib in [band / 2, band * 2, band * 4] {
+            all.push((format!("bands of {band_mib} MiB"), Tuning { band_mib, ..Tuning::rules(class) }));
+        }
+        for slice_mib in [slice / 2, slice * 2] {
+            all.push((format!("slices of {slice_mib} MiB"), Tuning { slice_mib, ..Tuning::rules(class) }));
+        }
+        // Only the tiled class has larger tiles and smaller ones.
+        for least in
+            [workgroups / 2, workgroups * 2, workgroups * 4].into_iter().filter(|_| class == KernelClass::Tiled)
+        {
+            let changed = Tuning { workgroups: least, ..Tuning::rules(class) };
+            all.push((format!("larger tiles from {least} workgroups"), changed));
+        }
+        let rules = Tuning::rules(class);
+        let on_top = |changed: Tuning| {
+            move |tuning: Tuning| Tuning {
+                tiles_from: if changed.tiles_from == rules.tiles_from { tuning.tiles_from } else { changed.tiles_from },
+                band_mib: if changed.band_mib == rules.band_mib { tuning.band_mib } else { changed.band_mib },
+                slice_mib: if changed.slice_mib == rules.slice_mib { tuning.slice_mib } else { changed.slice_mib },
+                workgroups: if changed.workgroups == rules.workgroups { tuning.workgroups } else { changed.workgroups },
+            }
+        };
+        all.into_iter().map(|(name, changed)| (name, on_top(changed))).collect()
+    }
+}
+
+/// Where the tuning of an adapter is kept: a file of its own for each adapter, driver, class and set of kernels. `None` where
+/// no data directory is known.
+pub(super) fn file(info: &wgpu::AdapterInfo, class: KernelClass) -> Option<PathBuf> {
+    let mut hash = Sha256::new();
+    let (name, driver) = (&info.name, format!("{} {}", info.driver, info.driver_info));
+    hash.update(format!("{name}\n{driver}\n{:?}\n{class:?}\n", info.backend));
+    for name in shaders::all() {
+        hash.update(shaders::source(name).unwrap_or_default());
+    }
+    let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let directories = directories::ProjectDirs::from("", "", "impasto")?;
+    Some(directories.data_dir().join(format!("tuning-{key}.json")))
+}
+
+/// What the file holds, if there is one that makes sense; anything else costs time, never the work.
+pub(super) fn load(path: &std::path::Path) -> Option<Tuning> {
+    let text = std::fs::read(path).ok()?;
+    match serde_json::from_slice::<Tuning>(&text) {
+        Ok(tuning) if tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0 => Some(tuning),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!("{}: {error}; `impasto tune` writes it anew", path.display());
+            None
+        }
+    }
+}
+
+/// Writes it, or forgets what was kept.
+pub(super) fn store(path: &std::path::Path, tuning: Option<Tuning>) -> Result<()> {
+    let Some(tuning) = tuning else {
+        return match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
+            _ => Ok(()),
+        };
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    }
+    atomic::write(path, |file| Ok(serde_json::to_writer_pretty(file, &tuning)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_change_one_thing_each() {
+        for class in [KernelClass::Tiled, KernelClass::Broadcast] {
+            let fields = |tuning: Tuning| {
+                let Tuning { tiles_from: [c, m], band_mib, slice_mib, workgroups } = tuning;
+                [[c, m], [band_mib; 2], [slice_mib; 2], [workgroups; 2]]
+            };
+            let start = Tuning { tiles_from: [1000, 1001], band_mib: 1002, slice_mib: 1003, workgroups: 1004 };
+            let choices = Tuning::choices(class);
+            assert!(choices.len() > 6);
+            let changed: Vec<_> = choices.iter().map(|(_, change)| change(start)).collect();
+            for (index, ((name, _), one)) in choices.iter().zip(&changed).enumerate() {
+                let differ = fields(*one).into_iter().zip(fields(start)).filter(|(a, b)| a != b).count();
+                assert_eq!(differ, 1, "{name}");
+                assert!(changed[..index].iter().all(|known| known != one) && *one != Tuning::rules(class), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_is_broken_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/tuning.json");
+        let tuning = Tuning { band_mib: 7, ..Tuning::rules(KernelClass::Broadcast) };
+        assert_eq!(load(&path), None);
+        store(&path, Some(tuning)).unwrap();
+        assert_eq!(load(&path), Some(tuning));
+        for broken in ["", "{}", "{\"tiles_from\":[0,0],\"band_mib\":1,\"slice_mib\":1,\"workgroups\":1}"] {
+            std::fs::write(&path, broken).unwrap();
+            assert_eq!(load(&path), None, "{broken}");
+        }
+        store(&path, None).unwrap();
+        store(&path, None).unwrap();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,174 @@
+//! The search for the fastest way to run convolutions on one adapter.
+
+use std::time::Instant;
+
+use crate::Result;
+use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor, Tuning};
+use crate::nets::image_transform_net::{self, Form};
+use crate::nets::vgg19::Weights;
+use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
+use crate::ops::norm::Over;
+use crate::ops::pool::Kind;
+use crate::ops::vector;
+use crate::random::Random;
+
+/// What a candidate must take off the time to be kept.
+pub const GAIN: f64 = 0.05;
+
+/// How far a candidate's results may be from those of the rules: the norm of the difference over the norm. Rounding tips a few
+/// ReLUs over, and each takes its gradient with it.
+pub const TOLERANCE: f64 = 1e-3;
+
+/// Runs of each program that a median is taken of, at least.
+const LEAST_RUNS: usize = 3;
+
+/// A candidate as it was measured.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Trial {
+    /// What is changed.
+    pub name: String,
+    /// Its time over that of the best before it: the geometric mean over all programs. `None` where its results are wrong.
+    pub time: Option<f64>,
+    /// How far its results are from those of the rules.
+    pub error: f64,
+    /// Whether it is the best from here on.
+    pub kept: bool,
+}
+
+/// Nets of random weights that stand for all work: VGG-19 with its gradient, a feed-forward net and a decoder.
+struct Works {
+    vgg: Vgg19,
+    net: ImageTransformNet,
+    decoder: AdainDecoder,
+    picture: DeviceTensor,
+    features: DeviceTensor,
+    dy: DeviceTensor,
+}
+
+/// A program and what comes out of it.
+struct Work {
+    program: Program,
+    result: DeviceTensor,
+}
+
+fn random(context: &Context, name: &str, shape: [usize; 4]) -> Result<DeviceTensor> {
+    let mut random = Random::new(shape.iter().product::<usize>() as u64);
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.uniform()).collect();
+    DeviceTensor::from_values(context, name, shape, &values)
+}
+
+fn deepest() -> Tap {
+    Tap::style().last().expect("four taps")
+}
+
+impl Works {
+    fn new(context: &Context, size: usize) -> Result<Self> {
+        let (vgg, compact) = (Weights::random(1.0, 1), Weights::random(0.25, 1));
+        let net = image_transform_net::Weights::random(Form::Resize, Over::Instance, 1.0, 1);
+        let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(&compact, 1)?)?;
+        let side = size / 8;
+        Ok(Works {
+            features: random(context, "features", [1, decoder.channels(), side, side])?,
+            dy: random(context, "gradient", [1, 512, side, side])?,
+            picture: random(context, "picture", [1, 3, size, size])?,
+            vgg: Vgg19::new(context, &vgg, Kind::Max)?,
+            net: ImageTransformNet::new(context, net)?,
+            decoder,
+        })
+    }
+
+    /// All of it, run as `context` says.
+    fn record(&self, context: &Context) -> Result<Vec<Work>> {
+        let work = |record: &dyn Fn(&mut Recorder) -> Result<Tensor>| {
+            let mut rec = Recorder::new(context);
+            let symbol = record(&mut rec)?;
+            let result = DeviceTensor::new(context, "result", symbol.shape);
+            let into = rec.pin(&result);
+            vector::copy(&mut rec, symbol, into)?;
+            Ok(Work { program: rec.finish()?, result })
+        };
+        Ok(vec![
+            work(&|rec| {
+                let (x, dy) = (rec.pin(&self.picture), rec.pin(&self.dy));
+                let activations = self.vgg.forward(rec, x, deepest())?;
+                self.vgg.backward(rec, &activations, &[(deepest(), dy)])
+            })?,
+            work(&|rec| {
+                let x = rec.pin(&self.picture);
+                Ok(self.net.forward(rec, x)?.picture)
+            })?,
+            work(&|rec| {
+                let x = rec.pin(&self.features);
+                let [_, _, height, width] = x.shape.nchw("tune", "features")?;
+                Ok(self.decoder.forward(rec, x, [8 * height, 8 * width])?.picture)
+            })?,
+        ])
+    }
+}
+
+/// What came out of each program's last run.
+fn results(works: &[Work]) -> Result<Vec<Vec<f32>>> {
+    works.iter().map(|work| work.result.read()).collect()
+}
+
+/// The norm of the difference over the norm, of the program where it is worst; infinite where something is no number.
+fn difference(results: &[Vec<f32>], reference: &[Vec<f32>]) -> f64 {
+    let of = |(result, reference): (&Vec<f32>, &Vec<f32>)| {
+        let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
+        let apart = squares(&mut result.iter().zip(reference).map(|(a, b)| a - b));
+        let ratio = (apart / squares(&mut reference.iter().copied())).sqrt();
+        if ratio.is_finite() { ratio } else { f64::INFINITY }
+    };
+    results.iter().zip(reference).map(of).fold(0.0, f64::max)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The time of `works` over that of `best`, run in turn for some `seconds`.
+fn compare(works: &[Work], best: &[Work], seconds: f64) -> Result<f64> {
+    let began = Instant::now();
+    let mut times = vec![[Vec::new(), Vec::new()]; works.len()];
+    while times[0][0].len() < LEAST_RUNS || began.elapsed().as_secs_f64() < seconds {
+        for ((work, best), times) in works.iter().zip(best).zip(&mut times) {
+            for (times, work) in times.iter_mut().zip([work, best]) {
+                let start = Instant::now();
+                work.program.run()?;
+                times.push(start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    let count = times.len() as f64;
+    let ratios = times.into_iter().map(|[works, best]| (median(works) / median(best)).ln());
+    Ok((ratios.sum::<f64>() / count).exp())
+}
+
+/// Looks for the fastest tuning on pictures of `size`² (a multiple of 8), `seconds` a candidate, from the rules on: one choice
+/// changed at a time, each held against the best so far in turn with it, after its results were held against those of the
+/// rules. `on_trial` hears of each.
+///
+/// # Errors
+/// A size that the device has no room for; device errors.
+pub fn search(context: &Context, size: usize, seconds: f64, mut on_trial: impl FnMut(&Trial)) -> Result<Tuning> {
+    let class = context.class();
+    let mut tuning = Tuning::rules(class);
+    let works = Works::new(context, size)?;
+    let mut best = works.record(&context.with_tuning(tuning))?;
+    best.iter().try_for_each(|work| work.program.run())?;
+    let reference = results(&best)?;
+    for (name, change) in Tuning::choices(class) {
+        let candidate = change(tuning);
+        let trial = works.record(&context.with_tuning(candidate))?;
+        trial.iter().try_for_each(|work| work.program.run())?;
+        let error = difference(&results(&trial)?, &reference);
+        let time = if error <= TOLERANCE { Some(compare(&trial, &best, seconds)?) } else { None };
+        let kept = time.is_some_and(|time| time < 1.0 - GAIN);
+        on_trial(&Trial { name, time, error, kept });
+        if kept {
+            (tuning, best) = (candidate, trial);
+        }
+    }
+    Ok(tuning)
+}
