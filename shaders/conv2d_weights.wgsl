@@ -18,6 +18,7 @@ const ROW: u32 = TILE + 2u; // padded against bank conflicts
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(4) var<storage, read> parts: array<f32>; // partial, as finish reads it
 @group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(6) var<storage, read> dy_rows: array<vec4<f32>>; // dy, if the pixels of a plane come in fours
 
 var<workgroup> tile_dy: array<f32, DEPTH * ROW>;
 var<workgroup> tile_x: array<f32, DEPTH * ROW>;
@@ -103,6 +104,27 @@ fn bias(
         sum += dy_at(workgroup.z, workgroup.x, pixel);
     }
     sum = workgroup_sum(lane, sum);
+    if (lane == 0u) {
+        partial[(workgroup.z * workgroups.y + workgroup.y) * params.channels_out + workgroup.x] = sum;
+    }
+}
+
+// The same where pixels come in fours, as do those of a run.
+@compute @workgroup_size(REDUCE_SIZE)
+fn bias_rows(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let pixels = params.height * params.width;
+    let first = (workgroup.z * params.channels_out + workgroup.x) * pixels;
+    let begin = workgroup.y * params.run;
+    let end = (first + min(begin + params.run, pixels)) / 4u;
+    var fours = vec4<f32>(0.0);
+    for (var at = (first + begin) / 4u + lane; at < end; at += REDUCE_SIZE) {
+        fours += dy_rows[at];
+    }
+    let sum = workgroup_sum(lane, (fours.x + fours.y) + (fours.z + fours.w));
     if (lane == 0u) {
         partial[(workgroup.z * workgroups.y + workgroup.y) * params.channels_out + workgroup.x] = sum;
     }

@@ -224,7 +224,7 @@ pub fn parameter_gradients(context: &Context, size: usize) -> Result<Workload> {
     Ok(Workload::of(format!("conv parameter gradients 64->64 at 2 x {size}²"), rec.finish()?))
 }
 
-/// What only moves data, as far as arithmetic goes: norm and pool with their gradients, on 64 channels of `batch` pictures of
+/// What only moves data, as far as arithmetic goes: norm, means and deviations, and pool with their gradients, on 64 channels of `batch` pictures of
 /// `size`².
 pub fn planes(context: &Context, size: usize, batch: usize) -> Result<Vec<Workload>> {
     let dims = [batch, 64, size, size];
@@ -251,6 +251,11 @@ pub fn planes(context: &Context, size: usize, batch: usize) -> Result<Vec<Worklo
     let dy = rec.pin(&dy);
     norm.backward(&mut rec, x_of_norm, statistics, affine_of_norm, dy, Affine { gamma, beta })?;
     all.push(Workload::of(name("norm and its gradient"), rec.finish()?));
+    let mut rec = Recorder::new(context);
+    let symbol = rec.pin(&x);
+    let statistics = mean_std::forward(&mut rec, symbol, loss::EPSILON)?;
+    mean_std::backward(&mut rec, symbol, statistics, statistics.0, statistics.1)?;
+    all.push(Workload::of(name("means, deviations and their gradient"), rec.finish()?));
     let mut rec = Recorder::new(context);
     let x_of_pool = rec.pin(&x);
     pool.forward(&mut rec, x_of_pool)?;

@@ -65,7 +65,7 @@ pub struct Args {
 }
 
 /// Width of the column of names.
-const NAME: usize = 41;
+const NAME: usize = 50;
 
 /// A workload as measured, beside the roofs.
 struct Row {

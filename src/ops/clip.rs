@@ -1,6 +1,7 @@
 //! The norm of all gradients together and the factor that keeps it within a limit. Maths: shaders/clip.wgsl.
 
 use super::vector;
+use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use crate::{Error, Result};
 
@@ -13,7 +14,7 @@ super::params! {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    vec![Kernel::new(SHADER, "finish")]
+    reducing_all(Kernel::new(SHADER, "finish")).to_vec()
 }
 
 /// `out` (`[2]`): the norm of all `gradients` (of any shapes) as one vector, and min(1, limit/norm); NaN where the norm is
@@ -31,7 +32,7 @@ pub fn norm(rec: &mut Recorder, gradients: &[Tensor], limit: f32, squares: Tenso
         vector::dot(rec, gradient, gradient, squares, slot)?;
     }
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "finish"), "clip")
+        Dispatch::new(reducing(Kernel::new(SHADER, "finish"), rec.class()), "clip")
             .bind("squares", squares)
             .bind("out", out)
             .params(&Params { limit }),

@@ -1,6 +1,7 @@
 //! The two passes over L-BFGS's history. Maths: shaders/lbfgs.wgsl.
 
 use super::vector::PART;
+use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups};
 use crate::{Error, Result};
 
@@ -18,7 +19,8 @@ super::params! {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    ["inner", "finish", "combine", "store"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+    let sums = ["inner", "finish"].map(|entry| reducing_all(Kernel::new(SHADER, entry))).concat();
+    sums.into_iter().chain(["combine", "store"].map(|entry| Kernel::new(SHADER, entry))).collect()
 }
 
 fn params(history: Tensor, x: Tensor) -> Result<Params> {
@@ -39,7 +41,7 @@ pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -
     }
     let partial = rec.transient("inner product parts", [params.rows as usize, params.parts as usize]);
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "inner"), "lbfgs inner")
+        Dispatch::new(reducing(Kernel::new(SHADER, "inner"), rec.class()), "lbfgs inner")
             .bind("history", history)
             .bind("x", x)
             .bind("partial", partial)
@@ -48,7 +50,7 @@ pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -
             .flops(2 * history.shape.count() as u64),
     )?;
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "finish"), "lbfgs inner finish")
+        Dispatch::new(reducing(Kernel::new(SHADER, "finish"), rec.class()), "lbfgs inner finish")
             .bind("partials", partial)
             .bind("products", products)
             .params(&params)

@@ -1,9 +1,13 @@
 //! Mean and standard deviation of every channel. Maths: shaders/mean_std.wgsl.
 
+use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use crate::{Error, Result};
 
-const SHADER: &str = "mean_std.wgsl";
+/// A pass over planes of so many pixels, by number or by fours.
+fn pass(entry: &'static str, pixels: usize) -> Kernel {
+    Kernel::new(if pixels.is_multiple_of(4) { "mean_std_four.wgsl" } else { "mean_std.wgsl" }, entry)
+}
 
 super::params! {
     /// Pixels of a plane, and ε.
@@ -12,7 +16,8 @@ super::params! {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+    let passes = ["forward", "backward"].into_iter().flat_map(|entry| [1, 4].map(|pixels| pass(entry, pixels)));
+    passes.flat_map(reducing_all).collect()
 }
 
 /// `(mean, std)`, both `[N, C]`, of `x` (`[N, C, H, W]`); the variance is biased, `epsilon` is added under the root.
@@ -21,7 +26,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor, epsilon: f32) -> Result<(Tensor, T
     let mean = rec.transient("mean", [n, c]);
     let std = rec.transient("std", [n, c]);
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "forward"), "mean and std")
+        Dispatch::new(reducing(pass("forward", height * width), rec.class()), "mean and std")
             .bind("x", x)
             .bind("mean", mean)
             .bind("deviation", std)
@@ -48,7 +53,7 @@ pub fn backward(
     }
     let dx = rec.transient("mean and std gradient", x.shape);
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "backward"), "mean and std gradient")
+        Dispatch::new(reducing(pass("backward", height * width), rec.class()), "mean and std gradient")
             .bind("x", x)
             .bind("mean_of_x", statistics.0)
             .bind("std_of_x", statistics.1)

@@ -20,7 +20,24 @@ pub mod tanh;
 pub mod total_variation;
 pub mod vector;
 
-use crate::gpu::Kernel;
+use crate::gpu::{Kernel, KernelClass};
+
+/// Sets the constant of shaders/lib/reduce.wgsl. On a software adapter a workgroup of many subgroups changes between them at
+/// every barrier, which costs more than the sums; one of a single subgroup has nothing to change to.
+pub(crate) fn reducing(kernel: Kernel, class: KernelClass) -> Kernel {
+    kernel.set(
+        "REDUCE_SIZE",
+        match class {
+            KernelClass::Tiled => 64u32,
+            KernelClass::Broadcast => 8,
+        },
+    )
+}
+
+/// The variants of a kernel that [`reducing`] makes.
+pub(crate) fn reducing_all(kernel: Kernel) -> [Kernel; 2] {
+    [KernelClass::Tiled, KernelClass::Broadcast].map(|class| reducing(kernel.clone(), class))
+}
 
 /// Every kernel in every variant that an operation can ask for: what the tests validate and translate.
 pub fn kernels() -> Vec<Kernel> {
@@ -63,6 +80,7 @@ pub fn layouts() -> Vec<Layout> {
         lbfgs::Params::layout(),
         lbfgs::StoreParams::layout(),
         mean_std::Params::layout(),
+        mean_std::Params::layout_of(Kernel::new("mean_std_four.wgsl", "forward")),
         norm::Params::layout(),
         norm::Params::layout_of(Kernel::new("norm_four.wgsl", "moments")),
         norm::TrackParams::layout(),

@@ -1,5 +1,6 @@
 //! Instance and batch normalisation, and adaptive instance normalisation (AdaIN). Maths: shaders/norm.wgsl.
 
+use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Shape, Tensor, linear_groups};
 use crate::{Error, Result};
 
@@ -68,9 +69,10 @@ fn pass(entry: &'static str, four: bool) -> Kernel {
 pub fn kernels() -> Vec<Kernel> {
     let mut all = ["statistics", "parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
     for four in [false, true] {
-        all.push(pass("moments", four));
-        for entry in ["normalise", "gradient_parts", "input_gradient"] {
-            all.extend([false, true].map(|relu| pass(entry, four).set("RELU", relu)));
+        all.extend(reducing_all(pass("moments", four)));
+        for relu in [false, true] {
+            all.extend(reducing_all(pass("gradient_parts", four).set("RELU", relu)));
+            all.extend(["normalise", "input_gradient"].map(|entry| pass(entry, four).set("RELU", relu)));
         }
     }
     all
@@ -130,7 +132,7 @@ impl Norm {
         let Sizes { params, four, groups, parts, statistics } = self.sizes(rec, "norm", x)?;
         let partial = rec.transient("moments of runs", [parts, 2]);
         rec.dispatch(
-            Dispatch::new(pass("moments", four), "norm moments")
+            Dispatch::new(reducing(pass("moments", four), rec.class()), "norm moments")
                 .bind("x", x)
                 .bind("partial", partial)
                 .params(&params)
@@ -187,8 +189,8 @@ impl Norm {
             return Err(Error::argument(OP, "dy", format!("shaped as x, {}", x.shape), dy.shape));
         }
         check_pair(OP, [("dgamma", gradients.gamma), ("dbeta", gradients.beta)], channels)?;
-        let over_planes = |entry, label: &str| {
-            Dispatch::new(pass(entry, four).set("RELU", self.relu), label)
+        let over_planes = |kernel: Kernel, label: &str| {
+            Dispatch::new(kernel, label)
                 .bind("x", x)
                 .bind("dy", dy)
                 .bind("mean_of_x", statistics.mean)
@@ -200,7 +202,9 @@ impl Norm {
                 .flops(8 * x.shape.count() as u64)
         };
         let partial = rec.transient("gradients of runs", [parts, 2]);
-        rec.dispatch(over_planes("gradient_parts", "norm gradient parts").bind("partial", partial))?;
+        let kernel = |entry| pass(entry, four).set("RELU", self.relu);
+        let parts_kernel = reducing(kernel("gradient_parts"), rec.class());
+        rec.dispatch(over_planes(parts_kernel, "norm gradient parts").bind("partial", partial))?;
         let means = rec.transient("mean gradients", [statistics.mean.shape.count(), 2]);
         rec.dispatch(
             Dispatch::new(Kernel::new(SHADER, "parameter_gradients"), "norm parameter gradients")
@@ -213,7 +217,8 @@ impl Norm {
                 .flops(2 * parts as u64),
         )?;
         let dx = rec.transient_stored(dy.precision, "norm gradient", x.shape);
-        rec.dispatch(over_planes("input_gradient", "norm gradient").bind("means_of_domain", means).bind("dx", dx))?;
+        let dispatch = over_planes(kernel("input_gradient"), "norm gradient");
+        rec.dispatch(dispatch.bind("means_of_domain", means).bind("dx", dx))?;
         Ok(dx)
     }
 

@@ -1,6 +1,7 @@
 //! Weighted sum of squared differences. Maths: shaders/square_loss.wgsl.
 
 use super::vector::{self, PART};
+use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, linear_groups, map_groups};
 use crate::{Error, Result};
 
@@ -29,7 +30,8 @@ impl Weight {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
+    let sums = reducing_all(Kernel::new(SHADER, "forward"));
+    sums.into_iter().chain([Kernel::new(SHADER, "backward")]).collect()
 }
 
 fn check(x: Tensor, target: Tensor) -> Result<usize> {
@@ -51,7 +53,7 @@ pub fn forward(
     let count = check(x, target)?;
     let partial = rec.transient("loss parts", [count.div_ceil(PART)]);
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "forward"), "square loss")
+        Dispatch::new(reducing(Kernel::new(SHADER, "forward"), rec.class()), "square loss")
             .bind("x_elements", x)
             .bind("target_elements", target)
             .bind("partial", partial)

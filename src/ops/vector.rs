@@ -1,6 +1,7 @@
 //! Long vectors: sums, scaled sums, inner products, norms, clamping. Maths: shaders/vector.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Precision, Recorder, Tensor, Uniform, linear_groups, map_groups};
+use super::{reducing, reducing_all};
+use crate::gpu::{Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor, Uniform, linear_groups, map_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "vector.wgsl";
@@ -15,18 +16,10 @@ super::params! {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let entries = [
-        "affine",
-        "axpy",
-        "clamp_range",
-        "fill",
-        "dot_parts",
-        "absolute_sum_parts",
-        "absolute_max_parts",
-        "sum",
-        "maximum",
-    ];
-    entries.map(|entry| Kernel::new(SHADER, entry)).to_vec()
+    let entries = ["affine", "axpy", "clamp_range", "fill", "absolute_max_parts", "maximum"];
+    let sums = ["dot_parts", "absolute_sum_parts", "sum"];
+    let sums = sums.into_iter().flat_map(|entry| reducing_all(Kernel::new(SHADER, entry)));
+    entries.map(|entry| Kernel::new(SHADER, entry)).into_iter().chain(sums).collect()
 }
 
 fn same_count(op: &str, x: Tensor, y: Tensor) -> Result<()> {
@@ -105,12 +98,18 @@ pub(crate) fn sum(rec: &mut Recorder, partial: Tensor, out: Tensor, slot: usize)
     finish(rec, "sum", partial, out, slot)
 }
 
+/// A sum goes up a tree; a maximum needs none, whoever finds it.
+fn reduction(entry: &'static str, class: KernelClass) -> Kernel {
+    let kernel = Kernel::new(SHADER, entry);
+    if matches!(entry, "absolute_max_parts" | "maximum") { kernel } else { reducing(kernel, class) }
+}
+
 fn finish(rec: &mut Recorder, entry: &'static str, partial: Tensor, out: Tensor, slot: usize) -> Result<()> {
     if slot >= out.shape.count() {
         return Err(Error::argument(entry, "slot", format!("below {}", out.shape.count()), slot));
     }
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, entry), entry).bind("parts", partial).bind("out", out).params(&Params {
+        Dispatch::new(reduction(entry, rec.class()), entry).bind("parts", partial).bind("out", out).params(&Params {
             a: 0.0,
             b: 0.0,
             slot: slot as u32,
@@ -128,12 +127,13 @@ fn reduce(
 ) -> Result<()> {
     let count = x.shape.count();
     let partial = rec.transient("partial", [count.div_ceil(PART)]);
-    let mut dispatch = Dispatch::new(Kernel::new(SHADER, parts), parts).bind("x_elements", x).bind("partial", partial);
+    let mut dispatch =
+        Dispatch::new(reduction(parts, rec.class()), parts).bind("x_elements", x).bind("partial", partial);
     if let Some(y) = y {
         same_count(parts, x, y)?;
         dispatch = dispatch.bind("y_elements", y);
     }
-    // The maximum needs no tree, so one thread takes a part.
+    // Of a maximum, one thread takes a part.
     let threads = if parts == "absolute_max_parts" { 64 * PART } else { PART };
     rec.dispatch(dispatch.groups(linear_groups(count, threads)).flops(2 * count as u64))?;
     finish(rec, end, partial, out, slot)

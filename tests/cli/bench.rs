@@ -103,8 +103,8 @@ fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
     let printed = studio.succeed(bench).stdout;
     let dispatches = studio.trace("trace.json");
     let processes = 1 + dispatches.last().unwrap()["pid"].as_u64().unwrap();
-    // Eight convolutions, a norm, a pool, the parameters of a convolution, four Gram matrices, VGG-19.
-    assert_eq!(processes, 8 + 1 + 1 + 1 + 4 + 1);
+    // Eight convolutions, a norm, means and deviations, a pool, the parameters of a convolution, four Gram matrices, VGG-19.
+    assert_eq!(processes, 8 + 1 + 1 + 1 + 1 + 4 + 1);
     for process in 0..processes {
         let first = dispatches.iter().find(|one| one["pid"] == process).unwrap();
         assert_eq!(first["ts"], 0.0, "{first}");

@@ -3,7 +3,7 @@
 use super::problem::{Params, shaped};
 use super::{Border, Conv2d, STEPS, check_mask};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
-use crate::ops::relu;
+use crate::ops::{reducing, reducing_all, relu};
 use crate::{Error, Result};
 
 const TILED: &str = "conv2d_weights.wgsl";
@@ -26,7 +26,8 @@ fn groups(kernel: usize) -> [usize; 2] {
 
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
-    let mut all = ["bias", "finish"].map(|entry| Kernel::new(TILED, entry)).to_vec();
+    let mut all = ["bias", "bias_rows"].map(|entry| reducing_all(Kernel::new(TILED, entry))).concat();
+    all.push(Kernel::new(TILED, "finish"));
     for kernel in [1, 3, 9] {
         all.extend(
             [1, 2].into_iter().flat_map(|stride| [false, true].map(|fours| broadcast_kernel(kernel, stride, fours))),
@@ -124,11 +125,15 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
     if dbias.shape != [m].into() {
         return Err(Error::argument(op, "dbias", format!("[{m}]"), dbias.shape));
     }
-    let [runs, run] = split(height * width, m * n, 1024);
+    let pixels = height * width;
+    let [_, run] = split(pixels, m * n, 1024);
+    let run = run.next_multiple_of(4);
+    let (runs, entry) = (pixels.div_ceil(run), if pixels.is_multiple_of(4) { "bias_rows" } else { "bias" });
     let partial = rec.transient("bias gradients of runs", [n * runs, m]);
     rec.dispatch(
-        Dispatch::new(Kernel::new(TILED, "bias"), "conv2d bias gradient")
+        Dispatch::new(reducing(Kernel::new(TILED, entry), rec.class()), "conv2d bias gradient")
             .bind("dy", dy)
+            .bind("dy_rows", dy)
             .bind("partial", partial)
             .params(&Params { run: run as u32, ..Params::new([m, m], [height, width], [0, 0], dy)? })
             .groups([m as u32, runs as u32, n as u32])

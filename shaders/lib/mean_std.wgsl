@@ -1,0 +1,56 @@
+// The passes of mean_std.wgsl over planes. An element is a number, or four.
+struct Params {
+    pixels: u32,
+    epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<element>;
+@group(0) @binding(2) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(3) var<storage, read_write> deviation: array<f32>;
+@group(0) @binding(4) var<storage, read> mean_of_x: array<f32>; // mean and deviation, as the gradient reads them
+@group(0) @binding(5) var<storage, read> std_of_x: array<f32>;
+@group(0) @binding(6) var<storage, read> dmean: array<f32>;
+@group(0) @binding(7) var<storage, read> dstd: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dx: array<element>;
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let plane = workgroup.y * workgroups.x + workgroup.x;
+    let begin = plane * params.pixels / WIDTH;
+    let end = begin + params.pixels / WIDTH;
+    var sum = element(0.0);
+    for (var at = begin + lane; at < end; at += REDUCE_SIZE) {
+        sum += x[at];
+    }
+    let average = workgroup_sum(lane, sum_of(sum)) / f32(params.pixels);
+    var squares = element(0.0);
+    for (var at = begin + lane; at < end; at += REDUCE_SIZE) {
+        let difference = x[at] - average;
+        squares += difference * difference;
+    }
+    let variance = workgroup_sum(lane, sum_of(squares)) / f32(params.pixels);
+    if (lane == 0u) {
+        mean[plane] = average;
+        deviation[plane] = sqrt(variance + params.epsilon);
+    }
+}
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let plane = workgroup.y * workgroups.x + workgroup.x;
+    let constant = dmean[plane] / f32(params.pixels);
+    let slope = dstd[plane] / (std_of_x[plane] * f32(params.pixels));
+    let begin = plane * params.pixels / WIDTH;
+    for (var at = begin + lane; at < begin + params.pixels / WIDTH; at += REDUCE_SIZE) {
+        dx[at] = constant + slope * (x[at] - mean_of_x[plane]);
+    }
+}
