@@ -224,8 +224,8 @@ pub fn parameter_gradients(context: &Context, size: usize) -> Result<Workload> {
     Ok(Workload::of(format!("conv parameter gradients 64->64 at 2 x {size}²"), rec.finish()?))
 }
 
-/// What only moves data, as far as arithmetic goes: norm, means and deviations, and pool with their gradients, on 64 channels of `batch` pictures of
-/// `size`².
+/// What only moves data, as far as arithmetic goes: norm, means and deviations, and pool with their gradients, on 64
+/// channels of `batch` pictures of `size`².
 pub fn planes(context: &Context, size: usize, batch: usize) -> Result<Vec<Workload>> {
     let dims = [batch, 64, size, size];
     let (x, dy) = (random_activation(context, "x", &dims)?, random_tensor(context, "dy", &dims)?);
@@ -339,8 +339,8 @@ impl Work for Evaluation {
     }
 }
 
-/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², with the gradient to the picture too, one Gatys iteration on it, and what it costs the
-/// processor to encode that.
+/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², with the gradient to the picture too, one Gatys
+/// iteration on it, and what it costs the processor to encode that.
 pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let vgg = Vgg19::new(context, &Weights::random(1.0, 1), Kind::Max)?;
     let mut random = Random::new(3);

@@ -98,7 +98,8 @@ impl Row {
     fn json(&self) -> Value {
         json!({
             "name": self.name, "median_seconds": self.measured.median, "best_seconds": self.measured.best,
-            "gflop": self.gflop, "gflop_per_second": self.gflop_per_second, "share_of_fma": self.share_of_fma, "share_of_fma_performed": self.share_performed,
+            "gflop": self.gflop, "gflop_per_second": self.gflop_per_second, "share_of_fma": self.share_of_fma,
+            "share_of_fma_performed": self.share_performed,
             "gigabyte_per_second": self.gigabyte_per_second, "share_of_copy": self.share_of_copy,
         })
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Checkpoint, Lesson, Settings};
-use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder};
+use crate::gpu::{Context, DeviceTensor, Memory, Precision, Program, Recorder};
 use crate::io::HostTensor;
 use crate::optim::{AdamOptions, Parameter, ParameterAdam};
 use crate::{Error, Result};
@@ -79,6 +79,9 @@ pub(crate) struct Training {
 
 impl Training {
     pub(crate) fn new(context: &Context, lesson: &dyn Lesson, settings: Settings, micro: usize) -> Result<Self> {
+        if context.precision() != Precision::F32 {
+            return Err(Error::argument("train", "precision", "f32: steps are smaller than f16 can tell", "f16"));
+        }
         let (rec, pictures, losses) = record_pass(context, lesson, settings.batch, micro)?;
         let pass = Pass { program: rec.finish()?, pictures, losses };
         let parameters = lesson.parameters();

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use impasto::gpu::{DeviceTensor, Recorder, Tensor};
+use impasto::gpu::{Context, ContextOptions, DeviceTensor, Precision, Recorder, Tensor};
 use impasto::io::Picture;
 use impasto::loss;
 use impasto::ops::square_loss::Weight;
@@ -129,4 +129,17 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         assert_eq!((resumed.unwrap_err().to_string(), again), (message, 0));
         assert!(latest(kept.path()) == (last, checkpoint));
     }
+}
+
+/// Nets are stored as f16 to be used, not to be trained.
+#[test]
+fn f16_is_refused() {
+    if !context().has_half() {
+        eprintln!("skipped: this adapter cannot store f16");
+        return;
+    }
+    let options = ContextOptions { precision: Precision::F16, ..ContextOptions::default() };
+    let half = Context::new(&options).unwrap();
+    let error = impasto::bench::training(&half, 32).err().expect("an error").to_string();
+    assert!(error.contains("precision") && error.contains("f32"), "{error}");
 }
