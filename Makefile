@@ -63,6 +63,8 @@ bench-all: setup
 	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --plot out/roofline.png | tee out/bench.txt
 	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --batch $(BATCH) --only "at $(BATCH) x" | tee out/bench-batch.txt
 	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --precision f16 | tee out/bench-f16.txt
+	if ./target/release/impasto devices | grep -q f16-matrix; then ./target/release/impasto bench --size $(SIZE) --seconds 0.5 \
+	  --precision f16-matrix | tee out/bench-f16-matrix.txt; fi
 	@$(MAKE) --no-print-directory bench-peers
 
 check:

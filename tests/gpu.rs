@@ -266,6 +266,25 @@ fn numbers_beyond_f16_are_named_as_such() {
     assert!(found.contains("[11] = -inf") && found.contains("f16") && found.contains("f32"), "{found}");
 }
 
+/// Matrices want f16, tiled kernels and a device of the context's own; each is said.
+#[test]
+fn matrices_are_refused_where_they_cannot_be() {
+    let wanted = ContextOptions::default().in_precision("f16-matrix").unwrap();
+    assert!(wanted.matrices && wanted.precision == Precision::F16);
+    let refused = |options: ContextOptions| Context::new(&options).err().unwrap().to_string();
+    assert!(refused(ContextOptions { precision: Precision::F32, ..wanted.clone() }).contains("precision f16"));
+    let broadcast = ContextOptions { class: Some(KernelClass::Broadcast), ..wanted.clone() };
+    assert!(refused(broadcast).contains("tiled"));
+    match Context::new(&wanted) {
+        Ok(context) => {
+            assert_eq!((context.class(), context.precision_name()), (KernelClass::Tiled, "f16-matrix"));
+            assert!([8, 16].contains(&context.matrices().unwrap().side));
+        }
+        Err(error) => assert!(error.to_string().contains("has no cooperative matrices"), "{error}"),
+    }
+    assert!(ContextOptions::default().in_precision("f8").unwrap_err().to_string().contains("f32, f16, f16-matrix"));
+}
+
 /// What is written as f16 is rounded to the nearest; an odd number of elements ends in the middle of a word.
 #[test]
 fn halves_keep_what_f16_can_hold() {
@@ -306,6 +325,9 @@ fn a_host_lends_its_device_and_its_encoder() {
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let context = Context::from_host(device.clone(), queue.clone(), &Default::default()).unwrap();
     assert_eq!(context.class(), KernelClass::Tiled, "without subgroups there is only one class");
+    let matrices = ContextOptions::default().in_precision("f16-matrix").unwrap();
+    let error = Context::from_host(device.clone(), queue.clone(), &matrices).err().unwrap().to_string();
+    assert!(error.contains("matrices") && error.contains("host"), "{error}");
     let mut results = Vec::new();
     for channels in [3, 16, 64, 80] {
         let mut rec = Recorder::new(&context);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::Result;
-use crate::gpu::{Context, DeviceTensor, Program, Recorder};
+use crate::gpu::{Context, DeviceTensor, Matrices, Program, Recorder};
 use crate::ops::roof::{self, CHAINS, Precision, THREADS};
 
 /// A run is long enough, in seconds, when a submission's own cost is little beside it. It should be no longer: the shortest of
@@ -26,6 +26,8 @@ pub struct Roof {
     pub fma_flops: f64,
     /// The same in f16, where kernels can have such numbers.
     pub half_fma_flops: Option<f64>,
+    /// Those of cooperative matrices of f16 that add up in f32, where the context has any.
+    pub matrix_fma_flops: Option<f64>,
     /// Bytes a second of a copy from one tensor to another, read and written ones together; tensors are larger than caches.
     pub copy_bytes: f64,
     /// Seconds that one more dispatch adds to a long program, however little it does.
@@ -41,6 +43,7 @@ impl Roof {
         Ok(Roof {
             fma_flops: fma_flops(context, Precision::Single)?,
             half_fma_flops: half,
+            matrix_fma_flops: context.matrices().map(|matrices| matrix_fma_flops(context, matrices)).transpose()?,
             copy_bytes: copy_bytes(context)?,
             dispatch_seconds: dispatch_seconds(context)?,
             submission_seconds: submission_seconds(context)?,
@@ -103,6 +106,18 @@ fn fma_flops(context: &Context, precision: Precision) -> Result<f64> {
         best = best.max((2 * roof::ROUND * GROUPS * THREADS) as f64 * f64::from(chains) / seconds);
     }
     Ok(best)
+}
+
+fn matrix_fma_flops(context: &Context, matrices: Matrices) -> Result<f64> {
+    let side = matrices.side as usize;
+    // As many subgroups as have the threads of the others' groups, but no more than a small device writes quickly.
+    let subgroups = (GROUPS * THREADS / matrices.lanes as usize).min(1 << 13);
+    let out = DeviceTensor::new(context, "sums", [subgroups * 4 * side * side]);
+    let seconds = seconds_each(context, |rec, rounds| {
+        let out = rec.pin(&out);
+        roof::multiply_add_matrices(rec, rounds, out)
+    })?;
+    Ok((2 * roof::ROUND * subgroups * 4 * side.pow(3)) as f64 / seconds)
 }
 
 fn copy_bytes(context: &Context) -> Result<f64> {

@@ -159,6 +159,7 @@ mod tests {
     const ROOF: Roof = Roof {
         fma_flops: 150e9,
         half_fma_flops: None,
+        matrix_fma_flops: None,
         copy_bytes: 5e9,
         dispatch_seconds: 1e-5,
         submission_seconds: 1e-4,

@@ -22,6 +22,7 @@ Examples:
   impasto bench --only adain --size 256
   impasto bench --only conv --size 512 --batch 8
   impasto bench --precision f16
+  impasto bench --precision f16-matrix --only conv
   impasto bench --only 'conv 64->64' --profile time.json
   impasto bench --plot roofline.png
   impasto bench --size 512 --device radeon --json
@@ -47,7 +48,8 @@ pub struct Args {
     /// Least seconds spent on each measurement
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// Only the roofs: f32 (and f16) multiply-adds, copying, and what a dispatch and a submission cost
+    /// Only the roofs: multiply-adds of f32, of f16 and on cooperative matrices where the adapter has them, copying, and what a
+    /// dispatch and a submission cost
     #[arg(long, conflicts_with_all = ["size", "batch", "only", "seconds", "profile", "plot"])]
     roof: bool,
     /// Print time, GFLOP/s and GB/s of every dispatch of one more run of each, and write them as a trace for
@@ -133,6 +135,7 @@ fn figures(roof: &Roof) -> Vec<(&'static str, f64, &'static str)> {
     let half = roof.half_fma_flops.map(|flops| ("f16 FMA", flops * 1e-9, "GFLOP/s"));
     let mut all = vec![("f32 FMA", roof.fma_flops * 1e-9, "GFLOP/s")];
     all.extend(half);
+    all.extend(roof.matrix_fma_flops.map(|flops| ("f16 matrices", flops * 1e-9, "GFLOP/s")));
     all.extend([
         ("copy", roof.copy_bytes * 1e-9, "GB/s"),
         ("a dispatch", roof.dispatch_seconds * 1e6, "µs"),
@@ -145,6 +148,7 @@ fn roof_json(roof: &Roof) -> Value {
     json!({
         "fma_gflop_per_second": roof.fma_flops * 1e-9,
         "half_fma_gflop_per_second": roof.half_fma_flops.map(|flops| flops * 1e-9),
+        "matrix_fma_gflop_per_second": roof.matrix_fma_flops.map(|flops| flops * 1e-9),
         "copy_gigabyte_per_second": roof.copy_bytes * 1e-9,
         "dispatch_seconds": roof.dispatch_seconds, "submission_seconds": roof.submission_seconds,
     })
@@ -169,10 +173,11 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     check_outputs(args)?;
-    let context = args.device.open()?;
     if args.roof {
+        let context = args.device.open_whole()?;
         return print_roof(args, &context, &Roof::measure(&context)?);
     }
+    let context = args.device.open()?;
     let mut workloads = bench::all(&context, args.size, args.batch)?;
     workloads.retain(|workload| args.only.as_ref().is_none_or(|text| workload.name.contains(text)));
     if let (true, Some(text)) = (workloads.is_empty(), &args.only) {
@@ -219,7 +224,12 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     if let Some(path) = &args.plot {
-        roofline::draw(path, &format!("{}, {}, {}²", context.name(), context.precision(), args.size), &roof, &points)?;
+        roofline::draw(
+            path,
+            &format!("{}, {}, {}²", context.name(), context.precision_name(), args.size),
+            &roof,
+            &points,
+        )?;
     }
     if args.json {
         let (device, driver) = (context.name(), context.driver());

@@ -13,7 +13,8 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg --device 1 -o out.png
   IMPASTO_DEVICE=llvmpipe impasto bench
 
-Numbers and names are what --device and $IMPASTO_DEVICE take; a part of a name is enough.")]
+Numbers and names are what --device and $IMPASTO_DEVICE take; a part of a name is enough. f32, f16 and f16-matrix
+are what --precision takes there.")]
 pub struct Args {
     /// Print JSON
     #[arg(long)]
@@ -30,8 +31,9 @@ pub fn run(args: &Args) -> Result<()> {
         Context::new(&ContextOptions::default())?;
     }
     for adapter in adapters {
-        let gpu::Adapter { index, name, kind, backend, driver } = adapter;
-        print_line(format_args!("{index}  {name}  ({kind}, {backend}, {driver})"))?;
+        let gpu::Adapter { index, name, kind, backend, driver, precisions } = adapter;
+        let precisions = precisions.join(", ");
+        print_line(format_args!("{index}  {name}  ({kind}, {backend}, {driver}; {precisions})"))?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use impasto::gpu::{Context, ContextOptions};
+use impasto::gpu::{Context, ContextOptions, PRECISIONS};
 use impasto::{Error, Result};
 
 /// Neural style transfer on any GPU.
@@ -98,14 +98,20 @@ struct PainterArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// How weights and activations are stored: f16 takes half the memory and is computed with as f32, as are gradients,
-    /// statistics and losses
-    #[arg(long, value_name = "P", value_parser = ["f32", "f16"], default_value = "f32")]
+    /// statistics and losses; f16-matrix multiplies them on the adapter's cooperative matrices (an experiment)
+    #[arg(long, value_name = "P", value_parser = PRECISIONS, default_value = "f32")]
     precision: String,
 }
 
 impl PainterArgs {
     fn open(&self) -> Result<Context> {
-        Context::new(&ContextOptions { precision: self.precision.parse()?, tuned: true, ..self.device.options() })
+        Context::new(&ContextOptions { tuned: true, ..self.device.options().in_precision(&self.precision)? })
+    }
+
+    /// The adapter with all that it has.
+    fn open_whole(&self) -> Result<Context> {
+        let whole = Context::new(&self.device.options().in_precision("f16-matrix")?);
+        if whole.is_ok() { whole } else { self.open() }
     }
 }
 

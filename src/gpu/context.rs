@@ -35,9 +35,27 @@ pub struct ContextOptions {
     /// How the nets' weights and activations are stored; gradients, statistics, losses and pictures are f32 always.
     /// [`Precision::F16`] takes half the memory and needs an adapter that has it. Nets can be trained in f32 alone.
     pub precision: Precision,
+    /// Let convolutions of f16 run on the adapter's cooperative matrices ([`Context::matrices`]), which add up in f32. Needs
+    /// [`Precision::F16`], tiled kernels and a device that the context opens itself. What wgpu has for it is an experiment.
+    pub matrices: bool,
     /// Run convolutions as `impasto tune` found to be fastest on this adapter, if it was asked; else by the rules. Results
     /// differ in their last digits between the two.
     pub tuned: bool,
+}
+
+/// What a user calls the ways to store and to multiply numbers: f32, f16 with f32 arithmetic, and f16 with products on cooperative
+/// matrices.
+pub const PRECISIONS: [&str; 3] = ["f32", "f16", "f16-matrix"];
+
+impl ContextOptions {
+    /// The same with one of [`PRECISIONS`].
+    pub fn in_precision(self, name: &str) -> Result<Self> {
+        match PRECISIONS.iter().position(|known| *known == name) {
+            Some(0) => Ok(ContextOptions { precision: Precision::F32, matrices: false, ..self }),
+            Some(which) => Ok(ContextOptions { precision: Precision::F16, matrices: which == 2, ..self }),
+            None => Err(Error::argument("device", "precision", PRECISIONS.join(", "), name)),
+        }
+    }
 }
 
 /// An adapter as `impasto devices` lists it.
@@ -53,6 +71,43 @@ pub struct Adapter {
     pub backend: String,
     /// Driver and version.
     pub driver: String,
+    /// Those of [`PRECISIONS`] that it has.
+    pub precisions: Vec<&'static str>,
+}
+
+/// An adapter's cooperative matrices: square ones, whose elements are f16 in products and f32 in sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// Rows and columns: 8 or 16.
+    pub side: u32,
+    /// Lanes of a subgroup, which works on a matrix together, at most: 8, 32 or 64.
+    pub lanes: u32,
+}
+
+impl Matrices {
+    /// The largest that kernels are written for.
+    fn of(adapter: &wgpu::Adapter) -> Option<Self> {
+        let needed =
+            wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let lanes = adapter.get_info().subgroup_max_size;
+        let limits = adapter.limits();
+        // A workgroup of theirs is larger than WebGPU promises.
+        let fits = limits.max_compute_workgroup_storage_size >= 32 << 10
+            && limits.max_compute_invocations_per_workgroup >= 16 * lanes;
+        if !adapter.features().contains(needed) || !matches!(lanes, 8 | 32 | 64) || !fits {
+            return None;
+        }
+        let of_kind = |kind: &wgpu::CooperativeMatrixProperties| {
+            let types = [kind.ab_type, kind.cr_type];
+            let is_square = kind.m_size == kind.n_size && kind.n_size == kind.k_size;
+            let is_known = types == [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
+            // The smallest subgroups have threads for the smaller ones alone.
+            let is_wide = lanes > 8 || kind.n_size == 8;
+            (is_square && is_known && is_wide).then_some(kind.n_size)
+        };
+        let side = adapter.cooperative_matrix_properties().iter().filter_map(of_kind).max()?;
+        Some(Matrices { side, lanes })
+    }
 }
 
 struct Inner {
@@ -62,6 +117,7 @@ struct Inner {
     class: KernelClass,
     checked: bool,
     precision: Precision,
+    matrices: Option<Matrices>,
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     cache: Option<(wgpu::PipelineCache, PathBuf)>,
     made: AtomicU64,
@@ -109,6 +165,11 @@ pub fn adapters() -> Vec<Adapter> {
             backend: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
             name: info.name,
+            precisions: {
+                let has =
+                    [true, adapter.features().contains(wgpu::Features::SHADER_F16), Matrices::of(adapter).is_some()];
+                PRECISIONS.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
+            },
         }
     };
     found_adapters().iter().enumerate().map(describe).collect()
@@ -138,6 +199,19 @@ fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::A
     }
 }
 
+/// The adapter's matrices; the error says what keeps them from being used.
+fn wanted_matrices(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Matrices> {
+    if options.precision != Precision::F16 || options.class == Some(KernelClass::Broadcast) {
+        let got = format!("{}, {:?}", options.precision, options.class);
+        return Err(Error::argument("context", "matrices", "precision f16 and tiled kernels", got));
+    }
+    Matrices::of(adapter).ok_or_else(|| {
+        let name = adapter.get_info().name;
+        let got = format!("f16-matrix, but {name} has no cooperative matrices of f16 that add up in f32");
+        Error::argument("device", "precision", "f32 or f16", got)
+    })
+}
+
 impl Context {
     /// Opens an adapter without a window. Features are asked for only where present, limits are the adapter's own.
     pub fn new(options: &ContextOptions) -> Result<Self> {
@@ -148,9 +222,22 @@ impl Context {
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
             | wgpu::Features::SHADER_F16
             | wgpu::Features::PIPELINE_CACHE;
+        let matrices = if options.matrices { Some(wanted_matrices(&adapter, options)?) } else { None };
+        let mut required_features = adapter.features() & wanted;
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if matrices.is_some() {
+            required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: whoever sets `ContextOptions::matrices` asks for what wgpu calls an experiment; our kernels use it as wgpu
+            // documents it, with matrices that the adapter lists, in uniform control flow and within their buffers.
+            #[allow(unsafe_code)]
+            {
+                experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+            }
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("impasto"),
-            required_features: adapter.features() & wanted,
+            required_features,
+            experimental_features,
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -167,14 +254,18 @@ impl Context {
                 *seen.lock().unwrap_or_else(|e| e.into_inner()) = Some(message);
             }
         });
-        Self::assemble(adapter.get_info(), device, queue, options, lost)
+        Self::assemble(adapter.get_info(), device, queue, options, matrices, lost)
     }
 
     /// Takes a host's own device and queue, whose features and limits are used as they are.
     ///
     /// The device's error and device-lost callbacks stay the host's: errors of our own commands are caught in error scopes.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue, options: &ContextOptions) -> Result<Self> {
-        Self::assemble(device.adapter_info(), device, queue, options, Arc::default())
+        if options.matrices {
+            let expected = "a device that the context opens itself, which knows the adapter's matrices";
+            return Err(Error::argument("context", "matrices", expected, "a host's"));
+        }
+        Self::assemble(device.adapter_info(), device, queue, options, None, Arc::default())
     }
 
     fn assemble(
@@ -182,6 +273,7 @@ impl Context {
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: &ContextOptions,
+        matrices: Option<Matrices>,
         lost: Arc<Mutex<Option<String>>>,
     ) -> Result<Self> {
         let can_broadcast = device.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8;
@@ -195,6 +287,7 @@ impl Context {
                 ));
             }
             Some(class) => class,
+            None if matrices.is_some() => KernelClass::Tiled,
             None if can_broadcast && info.device_type == wgpu::DeviceType::Cpu => KernelClass::Broadcast,
             None => KernelClass::Tiled,
         };
@@ -209,7 +302,7 @@ impl Context {
         let (pipelines, made) = (Mutex::default(), AtomicU64::new(0));
         let kept = if options.tuned { tuning::file(&info, class).and_then(|path| tuning::load(&path)) } else { None };
         let tuning = kept.unwrap_or(Tuning::rules(class));
-        let inner = Inner { device, queue, info, class, checked, precision, pipelines, cache, made, lost };
+        let inner = Inner { device, queue, info, class, checked, precision, matrices, pipelines, cache, made, lost };
         Ok(Context { inner: Arc::new(inner), tuning })
     }
 
@@ -221,6 +314,20 @@ impl Context {
     /// How the nets' weights and activations are stored.
     pub fn precision(&self) -> Precision {
         self.inner.precision
+    }
+
+    /// Which of [`PRECISIONS`] it was opened in.
+    pub fn precision_name(&self) -> &'static str {
+        match (self.precision(), self.matrices()) {
+            (Precision::F32, _) => PRECISIONS[0],
+            (Precision::F16, None) => PRECISIONS[1],
+            (Precision::F16, Some(_)) => PRECISIONS[2],
+        }
+    }
+
+    /// The cooperative matrices that convolutions of f16 run on, if they were asked for.
+    pub fn matrices(&self) -> Option<Matrices> {
+        self.inner.matrices
     }
 
     /// What decides how convolutions are run.

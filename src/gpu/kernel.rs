@@ -191,6 +191,12 @@ pub fn module_of(kernel: &Kernel) -> Result<naga::Module> {
     Ok(module)
 }
 
+/// What kernels may use of WGSL and its extensions.
+pub const CAPABILITIES: Capabilities = Capabilities::SUBGROUP
+    .union(Capabilities::SUBGROUP_BARRIER)
+    .union(Capabilities::SHADER_FLOAT16)
+    .union(Capabilities::COOPERATIVE_MATRIX);
+
 /// The kernel's source, parsed and validated once a process: for recording and compiling, in every context.
 fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     type Key = (&'static str, Vec<(&'static str, Value)>, Vec<&'static str>);
@@ -202,8 +208,7 @@ fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     }
     let text = expand(kernel)?;
     let module = module_of(kernel)?;
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
-    let info = Validator::new(ValidationFlags::all(), capabilities)
+    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
         .validate(&module)
         .map_err(|e| kernel.error(e.emit_to_string(&text)))?;
     let interfaces = (0..module.entry_points.len()).map(|entry| reflect(&module, &info, entry)).collect();

@@ -11,8 +11,8 @@ mod shaders;
 mod tensor;
 mod tuning;
 
-pub use context::{Adapter, Context, ContextOptions, KernelClass, adapters};
-pub use kernel::{Access, Binding, Interface, Kernel, Value, expand, interface_of, module_of};
+pub use context::{Adapter, Context, ContextOptions, KernelClass, Matrices, PRECISIONS, adapters};
+pub use kernel::{Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of};
 pub use memory::Memory;
 pub use precision::Precision;
 pub use profile::{Kind, Profile, Timing};

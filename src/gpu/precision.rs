@@ -2,12 +2,9 @@
 //! loads and stores are made to convert, in what naga has read, so that no kernel has to know.
 
 use std::fmt;
-use std::str::FromStr;
 
 use naga::{Arena, Block, Expression, Function, GlobalVariable, Handle, Module, Range, Scalar, Span, Statement};
 use naga::{Type, TypeInner};
-
-use crate::Error;
 
 /// How the elements of a tensor are stored; kernels compute in f32 whatever it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,15 +32,6 @@ impl fmt::Display for Precision {
             Precision::F16 => "f16",
             Precision::F32 => "f32",
         })
-    }
-}
-
-impl FromStr for Precision {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let known = [Precision::F32, Precision::F16].into_iter().find(|precision| precision.to_string() == name);
-        known.ok_or_else(|| Error::argument("device", "precision", "f32 or f16", name))
     }
 }
 
@@ -169,6 +157,9 @@ fn convert_block(
                     operands.push(lane);
                 }
             }
+            Statement::CooperativeStore { target, data } => {
+                operands.extend([target, &mut data.pointer, &mut data.stride]);
+            }
             Statement::Break | Statement::Continue | Statement::ControlBarrier(_) => {}
             other => return Err(format!("no kernel with {other:?} can store f16 yet")),
         }
@@ -211,6 +202,8 @@ fn operands(expression: &mut Expression) -> Result<Vec<&mut Handle<Expression>>,
             [Some(arg), arg1.as_mut(), arg2.as_mut(), arg3.as_mut()].into_iter().flatten().collect()
         }
         Expression::ArrayLength(array) => vec![array],
+        Expression::CooperativeLoad { data, .. } => vec![&mut data.pointer, &mut data.stride],
+        Expression::CooperativeMultiplyAdd { a, b, c } => vec![a, b, c],
         other => return Err(format!("no kernel with {other:?} can store f16 yet")),
     })
 }

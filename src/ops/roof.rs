@@ -1,7 +1,7 @@
 //! What a device reaches where nothing else is asked of it: the roofs that other kernels are held against. Maths:
 //! shaders/roof.wgsl.
 
-use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
+use crate::gpu::{Dispatch, Kernel, Matrices, Recorder, Tensor, linear_groups};
 use crate::{Error, Result};
 
 const SHADER: &str = "roof.wgsl";
@@ -32,6 +32,11 @@ super::params! {
     Params for "roof.wgsl": "multiply_add", "params" { scale: f32, offset: f32, rounds: u32 }
 }
 
+super::params! {
+    /// How many multiply-adds of matrices.
+    MatrixParams for "roof_matrix_8.wgsl": "multiply_add", "params" { rounds: u32 }
+}
+
 fn chained(precision: Precision, chains: u32) -> Kernel {
     let shader = match precision {
         Precision::Single => SHADER,
@@ -46,6 +51,8 @@ pub fn kernels() -> Vec<Kernel> {
     for precision in [Precision::Single, Precision::Half] {
         all.extend(CHAINS.map(|chains| chained(precision, chains)));
     }
+    let of = |side| [8, 32, 64].map(|lanes| matrix_kernel(Matrices { side, lanes }));
+    all.extend([8, 16].into_iter().flat_map(of));
     all
 }
 
@@ -70,6 +77,33 @@ pub fn multiply_add(rec: &mut Recorder, precision: Precision, chains: u32, round
             .params(&Params { scale, offset, rounds })
             .groups([(threads / THREADS) as u32, 1, 1])
             .flops((2 * ROUND * threads) as u64 * u64::from(chains) * u64::from(rounds)),
+    )
+}
+
+fn matrix_kernel(matrices: Matrices) -> Kernel {
+    let shader = if matrices.side == 8 { "roof_matrix_8.wgsl" } else { "roof_matrix_16.wgsl" };
+    Kernel::new(shader, "multiply_add").set("LANES", matrices.lanes)
+}
+
+/// `rounds` of multiply-adds of cooperative matrices in each of four chains a subgroup, and four matrices of `out` for each
+/// subgroup: `S = A·B + S` over and over, so that every element becomes `rounds / 8`. Only where
+/// [`Context::matrices`](crate::gpu::Context::matrices).
+pub fn multiply_add_matrices(rec: &mut Recorder, rounds: u32, out: Tensor) -> Result<()> {
+    let Some(matrices) = rec.context().matrices() else {
+        return Err(Error::argument("multiply_add", "matrices", "a context that has some", "none"));
+    };
+    let side = matrices.side as usize;
+    let sums = 4 * side * side;
+    if out.shape.count() == 0 || !out.shape.count().is_multiple_of(sums) {
+        return Err(Error::argument("multiply_add", "out", format!("a multiple of {sums} elements"), out.shape));
+    }
+    let subgroups = out.shape.count() / sums;
+    rec.dispatch(
+        Dispatch::new(matrix_kernel(matrices), "multiply-adds of matrices")
+            .bind("out", out)
+            .params(&MatrixParams { rounds })
+            .groups([subgroups as u32, 1, 1])
+            .flops((2 * ROUND * sums * side * subgroups) as u64 * u64::from(rounds)),
     )
 }
 

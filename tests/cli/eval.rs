@@ -74,10 +74,16 @@ fn pictures_of_halves_are_measured() {
         return;
     }
     let told = done.json();
-    let methods = told["methods"].as_array().unwrap();
-    let names: Vec<_> = methods.iter().map(|line| line["method"].as_str().unwrap()).collect();
-    assert_eq!((names, &told["photos"]), (vec!["mosaic-batch", "wave", "AdaIN", "Gatys"], &2.into()));
-    for line in methods {
+    let lines = told["methods"].as_array().unwrap();
+    let has = &studio.succeed("devices --json").json()[0]["precisions"];
+    let others = &has.as_array().unwrap()[1..];
+    let names: Vec<_> =
+        lines.iter().map(|line| [&line["method"], &line["precision"]].map(|name| name.as_str())).collect();
+    let all =
+        ["mosaic-batch", "wave", "AdaIN", "Gatys"].map(|name| others.iter().map(move |p| [Some(name), p.as_str()]));
+    assert_eq!((names, &told["photos"]), (all.into_iter().flatten().collect(), &2.into()));
+    let methods: Vec<_> = lines.iter().filter(|line| line["precision"] == "f16").collect();
+    for line in lines {
         let [middle, least] = [0, 1].map(|at| line["psnr"][at].as_f64().unwrap());
         assert!(middle > 25.0 && least > 20.0 && middle < 120.0, "{line}");
         let [f32, f16] = [0, 1].map(|at| line["peak_bytes"][at].as_f64().unwrap());
@@ -93,8 +99,15 @@ fn pictures_of_halves_are_measured() {
     studio.succeed("stylize content.png --style style.png -o whole.png");
     studio.succeed("stylize content.png --style style.png --precision f16 -o half.png");
     assert!(crate::studio::difference(&studio.picture("whole.png"), &studio.picture("half.png")) < 2.0);
+    let on_matrices = "stylize content.png --style style.png --precision f16-matrix -o matrix.png";
+    if others.contains(&"f16-matrix".into()) {
+        studio.succeed(on_matrices);
+        assert!(crate::studio::difference(&studio.picture("whole.png"), &studio.picture("matrix.png")) < 2.0);
+    } else {
+        studio.refused(studio.command(on_matrices), 1, &["precision", "f16-matrix", "no cooperative matrices"]);
+    }
     let wrong = studio.run("stylize content.png --style style.png --precision f8 -o none.png");
-    assert!(wrong.code == Some(2) && wrong.stderr.contains("f32, f16"), "{}", wrong.stderr);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("f32, f16, f16-matrix"), "{}", wrong.stderr);
 }
 
 #[test]

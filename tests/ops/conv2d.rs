@@ -206,6 +206,29 @@ fn halves_match_the_oracle() {
     check_conv(Conv2d { kernel: 1, channels_in: 12, ..CONV }, half);
 }
 
+/// Stored as f16 with as many channels as cooperative matrices are used for, where the adapter has them: every kernel, stride
+/// and border, enlargement, whole tiles and parts of them, weights of an image's own.
+#[test]
+fn halves_of_many_channels_match_the_oracle() {
+    if !has_half() {
+        return;
+    }
+    let half = Case { precision: Precision::F16, images: 2, ..CASE };
+    let conv = Conv2d { channels_in: 16, channels_out: 34, ..CONV };
+    for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
+        let [relu, bias] = [1, 2].map(|bit| index & bit != 0);
+        for stride in [1, 2] {
+            check_conv(Conv2d { stride, padding, relu, ..conv }, Case { bias, ..half });
+        }
+        check_conv(Conv2d { padding, relu, upsample: true, ..conv }, Case { size: [4, 5], bias, ..half });
+    }
+    check_conv(Conv2d { kernel: 9, channels_in: 19, ..conv }, Case { images: 1, size: [10, 9], ..half });
+    check_conv(Conv2d { kernel: 1, channels_in: 70, channels_out: 130, ..conv }, half);
+    check_conv(Conv2d { kernel: 1, relu: false, channels_out: 64, ..conv }, Case { own_weights: true, ..half });
+    // Enough channels and pixels for the larger tile, and a part of another.
+    check_conv(Conv2d { kernel: 1, channels_out: 136, ..conv }, Case { size: [66, 65], ..half });
+}
+
 /// Every image of a batch with weights of its own, as the gradient of a Gram matrix needs it.
 #[test]
 fn images_can_have_their_own_weights() {

@@ -2,7 +2,7 @@
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Recorder, Shape, Tensor};
+use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Precision, Recorder, Shape, Tensor};
 use impasto::{Error, Result, ops};
 
 use crate::reference::{Array, compare, vector};
@@ -17,7 +17,8 @@ pub const SUM: f64 = 1e-5;
 /// One rounding to f16, of which 11 bits are left.
 pub const HALF: f64 = 4.9e-4 + SUM;
 
-/// A context of each class with unchecked shaders, then with checked ones. A class that the adapter has not is left out.
+/// A context of each class and one with cooperative matrices, with unchecked shaders, then with checked ones. What the adapter
+/// has not is left out.
 static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
     let mut contexts = Vec::new();
     for checked in [false, true] {
@@ -27,6 +28,12 @@ static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
                 Err(Error::Argument { .. }) if class == KernelClass::Broadcast => {}
                 Err(error) => return Err(error),
             }
+        }
+        let matrices = ContextOptions { precision: Precision::F16, matrices: true, checked, ..Default::default() };
+        match Context::new(&matrices) {
+            Ok(context) => contexts.push((format!("{:?}, checked: {checked}", context.matrices().unwrap()), context)),
+            Err(Error::Argument { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(contexts)

@@ -1,7 +1,7 @@
 //! The kernels whose times are the roofs: they do all that they are counted for.
 
 use impasto::Error;
-use impasto::gpu::Recorder;
+use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::ops::roof::{self, CHAINS, Precision, ROUND};
 
 use crate::harness::{EXACT, SUM, check, contexts};
@@ -39,6 +39,28 @@ fn chains_stay_where_numbers_are_ordinary() {
         roof::multiply_add(rec, Precision::Single, 12, 5000, out)?;
         Ok(vec![out])
     });
+}
+
+/// Every element of every chain's sum, where the adapter has cooperative matrices.
+#[test]
+fn matrices_add_up() {
+    let mut with_matrices = contexts().filter_map(|context| context.matrices().map(|matrices| (context, matrices)));
+    let Some((context, matrices)) = with_matrices.next() else {
+        let mut rec = Recorder::new(contexts().next().unwrap());
+        let out = rec.transient("out", [1024]);
+        let error = roof::multiply_add_matrices(&mut rec, 1, out).unwrap_err().to_string();
+        assert!(error.contains("matrices"), "{error}");
+        return;
+    };
+    let sums = 4 * (matrices.side * matrices.side) as usize;
+    for rounds in [1, 24] {
+        let out = DeviceTensor::new(context, "out", [3 * sums]);
+        let mut rec = Recorder::new(context);
+        let symbol = rec.pin(&out);
+        roof::multiply_add_matrices(&mut rec, rounds, symbol).unwrap();
+        rec.finish().unwrap().run().unwrap();
+        assert_eq!(out.read().unwrap(), vec![rounds as f32 / 8.0; 3 * sums]);
+    }
 }
 
 #[test]

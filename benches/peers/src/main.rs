@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
     /// Peers, all by default
-    #[arg(long, value_delimiter = ',', value_parser = ["impasto-f16", "burn", "torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["impasto-f16", "impasto-f16-matrix", "burn", "torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"])]
     peer: Vec<String>,
     /// Times that it is every peer's turn
     #[arg(long, default_value_t = 7)]
@@ -253,6 +253,14 @@ fn main() -> Result<()> {
         match guest(Precision::F16) {
             Ok(context) => peers.push(Box::new(Ours::new(context))),
             Err(error) => absent.push(("impasto-f16".to_string(), error.to_string())),
+        }
+    }
+    if arguments.wants("impasto-f16-matrix") {
+        // On a device of its own: burn's is opened without what wgpu calls an experiment.
+        let options = ContextOptions { device: Some(adapter.name.clone()), ..Default::default() };
+        match options.in_precision("f16-matrix").and_then(|options| Context::new(&options)) {
+            Ok(context) => peers.push(Box::new(Ours::new(context))),
+            Err(error) => absent.push(("impasto-f16-matrix".to_string(), error.to_string())),
         }
     }
     if arguments.wants("burn") && cfg!(feature = "tuned") && adapter.kind == "software" {

@@ -133,7 +133,10 @@ impl Ours {
 
 impl Peer for Ours {
     fn name(&self) -> String {
-        if self.is_half() { "impasto-f16" } else { "impasto" }.into()
+        match self.context.precision_name() {
+            "f32" => "impasto".into(),
+            other => format!("impasto-{other}"),
+        }
     }
 
     fn is_half(&self) -> bool {

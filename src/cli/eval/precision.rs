@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use impasto::eval::signal_to_noise;
-use impasto::gpu::{Context, ContextOptions, Precision};
+use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys;
 use impasto::nets::adain_painter::AdainPainter;
@@ -25,9 +25,10 @@ Examples:
   impasto eval precision --photos photos/ --style painting.jpg
   impasto eval precision --photos photos/ --style painting.jpg --model scream --vgg vgg19.safetensors --json
 
-Each photo is painted by each method with weights and activations stored as f32, then as f16. PSNR is that of the second
-picture as a copy of the first, in dB: above 48 it differs by less than one of 255 steps on average. Gatys' method follows its own
-path once it differs at all; there the losses of both pictures say more.")]
+Each photo is painted by each method with weights and activations stored as f32, then as f16, then with products of f16 on
+cooperative matrices, where the adapter has them. PSNR is that of a picture as a copy of the first, in dB: above 48 it
+differs by less than one of 255 steps on average. Gatys' method follows its own path once it differs at all; there the
+losses of both pictures say more.")]
 pub struct Args {
     #[command(flatten)]
     photos: Photos,
@@ -61,42 +62,46 @@ struct Painted {
     loss: Option<f64>,
 }
 
-/// How far f16 is from f32, over all photos.
+/// How far a precision is from f32, over all photos.
 #[derive(serde::Serialize)]
 struct Line {
     method: String,
+    precision: &'static str,
     /// In dB: the median, and the least of all.
     psnr: [f64; 2],
     /// In steps of 8 bits, of all pixels.
     largest_difference: f64,
-    /// Planned, of f32 and of f16.
+    /// Planned, of f32 and of that precision.
     peak_bytes: [u64; 2],
-    /// Median of the loss with f16 over that with f32.
+    /// Median of the loss over that with f32.
     loss_ratio: Option<f64>,
 }
 
 impl Line {
-    /// From each photo, as f32 and as f16 have it.
-    fn of(method: &str, pairs: &[[Painted; 2]]) -> Self {
-        let psnr: Vec<f64> = pairs.iter().map(|[f32, f16]| signal_to_noise(&f16.picture, &f32.picture)).collect();
-        let differences = pairs.iter().flat_map(|[f32, f16]| f32.picture.rgb.iter().zip(&f16.picture.rgb));
-        let losses: Option<Vec<f64>> = pairs.iter().map(|[f32, f16]| Some(f16.loss? / f32.loss?)).collect();
+    /// From each photo, as f32 and as that precision have it.
+    fn of(method: &str, precision: &'static str, wholes: &[Painted], others: &[Painted]) -> Self {
+        let pairs = || wholes.iter().zip(others);
+        let psnr: Vec<f64> = pairs().map(|(whole, other)| signal_to_noise(&other.picture, &whole.picture)).collect();
+        let differences = pairs().flat_map(|(whole, other)| whole.picture.rgb.iter().zip(&other.picture.rgb));
+        let losses: Option<Vec<f64>> = pairs().map(|(whole, other)| Some(other.loss? / whole.loss?)).collect();
+        let peak = |painted: &[Painted]| painted.iter().map(|one| one.peak_bytes).max().unwrap_or(0);
         Line {
             method: method.into(),
+            precision,
             psnr: [median(psnr.clone()), psnr.iter().copied().fold(f64::INFINITY, f64::min)],
             largest_difference: differences.map(|(a, b)| f64::from((a - b).abs()) * 255.0).fold(0.0, f64::max),
-            peak_bytes: [0, 1].map(|which| pairs.iter().map(|pair| pair[which].peak_bytes).max().unwrap_or(0)),
+            peak_bytes: [peak(wholes), peak(others)],
             loss_ratio: losses.map(median),
         }
     }
 
     fn text(&self) -> String {
-        let [f32, f16] = self.peak_bytes.map(|bytes| bytes as f64 / 1e6);
+        let [whole, other] = self.peak_bytes.map(|bytes| bytes as f64 / 1e6);
         let loss = self.loss_ratio.map_or("-".into(), |ratio| format!("{ratio:.4}"));
         let [middle, least] = self.psnr;
         format!(
-            "{:20} {middle:9.1} {least:9.1} {:11.2} {f32:9.1} {f16:9.1} {loss:>9}",
-            self.method, self.largest_difference
+            "{:20} {:12} {middle:9.1} {least:9.1} {:11.2} {whole:9.1} {other:9.1} {loss:>9}",
+            self.method, self.precision, self.largest_difference
         )
     }
 }
@@ -108,13 +113,18 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let photos = files.iter().map(|path| args.photos.middle(path)).collect::<Result<Vec<_>>>()?;
     let style = Picture::load(&args.style)?;
-    let contexts =
-        [args.device.open()?, Context::new(&ContextOptions { precision: Precision::F16, ..args.device.options() })?];
-    let progress = bar((2 * photos.len() * (args.model.len() + 2)) as u64).with_message("pictures");
-    // What a painter made in each context makes of every photo.
-    let both = |method: &str, paint: &dyn Fn(&Context) -> Result<Vec<Painted>>| -> Result<Line> {
-        let [f32, f16] = [paint(&contexts[0])?, paint(&contexts[1])?];
-        Ok(Line::of(method, &f32.into_iter().zip(f16).map(|(f32, f16)| [f32, f16]).collect::<Vec<_>>()))
+    let open = |precision: &str| Context::new(&args.device.options().in_precision(precision)?);
+    let mut contexts = vec![open("f32")?, open("f16")?];
+    match open("f16-matrix") {
+        Ok(context) => contexts.push(context),
+        Err(error) => tracing::info!("{error}"),
+    }
+    let progress = bar((contexts.len() * photos.len() * (args.model.len() + 2)) as u64).with_message("pictures");
+    // What a painter made in each context makes of every photo, beside the first's.
+    let all = |method: &str, paint: &dyn Fn(&Context) -> Result<Vec<Painted>>| -> Result<Vec<Line>> {
+        let whole = paint(&contexts[0])?;
+        let others = contexts[1..].iter();
+        others.map(|context| Ok(Line::of(method, context.precision_name(), &whole, &paint(context)?))).collect()
     };
     let each = |paint: &mut dyn FnMut(&Picture) -> Result<Painted>| -> Result<Vec<Painted>> {
         photos.iter().map(|photo| paint(photo).inspect(|_| progress.inc(1))).collect()
@@ -122,7 +132,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut lines = Vec::new();
     for model in &args.model {
         let weights = models::find(model)?;
-        lines.push(both(model, &|context| {
+        lines.extend(all(model, &|context| {
             let mut painter = Painter::new(ImageTransformNet::new(context, weights.clone())?);
             each(&mut |photo| {
                 let peak_bytes = painter.plan(photo.width, photo.height)?.peak_bytes();
@@ -130,7 +140,7 @@ pub fn run(args: &Args) -> Result<()> {
             })
         })?);
     }
-    lines.push(both("AdaIN", &|context| {
+    lines.extend(all("AdaIN", &|context| {
         let encoder = load_vgg(context, Some("compact"), Kind::Max)?;
         let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, "compact")?)?;
         let region = painter.style(&style.fit(args.photos.size))?.into();
@@ -139,7 +149,7 @@ pub fn run(args: &Args) -> Result<()> {
             Ok(Painted { picture: painter.paint(photo, std::slice::from_ref(&region))?, peak_bytes, loss: None })
         })
     })?);
-    lines.push(both("Gatys", &|context| {
+    lines.extend(all("Gatys", &|context| {
         let vgg = load_vgg(context, Some(&args.vgg), Kind::Max)?;
         let default = gatys::Settings::default();
         let settings = gatys::Settings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
@@ -158,9 +168,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let count = photos.len();
     print_line(format_args!(
-        "{count} photos at {size} x {size} px, f16 against f32; Gatys with {} evaluations",
+        "{count} photos at {size} x {size} px, against f32; Gatys with {} evaluations",
         args.steps
     ))?;
-    print_line("                       PSNR dB     least  difference    f32 MB    f16 MB      loss")?;
+    let headings = ["PSNR dB", "least", "f32 MB", "MB", "loss"].map(|heading| format!("{heading:>9}"));
+    let [psnr, least, whole, other, loss] = headings;
+    print_line(format_args!("{:33} {psnr} {least}  difference {whole} {other} {loss}", ""))?;
     lines.iter().try_for_each(|line| print_line(line.text()))
 }

@@ -3,7 +3,7 @@
 use bytemuck::Zeroable;
 
 use super::{Border, STEPS};
-use crate::gpu::{Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor};
+use crate::gpu::{Dispatch, Kernel, KernelClass, Matrices, Precision, Recorder, Tensor};
 use crate::ops::pad::{self, Placement};
 use crate::ops::vector;
 use crate::{Error, Result};
@@ -99,6 +99,27 @@ impl Tile {
     }
 }
 
+/// Channels that a workgroup makes on cooperative matrices; both divide the packing of more than 32 channels, or are divided by it.
+const MATRIX_TILES: [u32; 2] = [128, 64];
+
+/// Pixels that it makes, for each row of a matrix.
+const MATRIX_ACROSS: u32 = 8;
+
+/// A sum on cooperative matrices.
+fn matrix_kernel(
+    matrices: Matrices,
+    channels: u32,
+    taps: [u32; 2],
+    [stride, scale]: [u32; 2],
+    border: Border,
+    [bias, relu]: [bool; 2],
+) -> Kernel {
+    let shader = if matrices.side == 8 { "conv2d_matrix_8.wgsl" } else { "conv2d_matrix_16.wgsl" };
+    let kernel = border.apply(shaped(Kernel::new(shader, "forward"), taps, stride), scale);
+    let down = channels / (2 * matrices.side);
+    kernel.set("DOWN", down).set("LANES", matrices.lanes).set("BIAS", bias).set("RELU", relu)
+}
+
 /// Channels packed side by side; decided by the number of channels alone, so that a new picture size repacks nothing.
 pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
     match (class, channels_out) {
@@ -133,6 +154,14 @@ pub(super) fn pitch(class: KernelClass, channels_out: usize, columns: usize) -> 
     }
 }
 
+/// The matrices that adapters have.
+const MATRICES: [Matrices; 4] = [
+    Matrices { side: 8, lanes: 8 },
+    Matrices { side: 8, lanes: 32 },
+    Matrices { side: 16, lanes: 32 },
+    Matrices { side: 16, lanes: 64 },
+];
+
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
     let plain = [[false, false, false], [false, true, false], [true, false, false], [true, true, false]];
@@ -153,6 +182,13 @@ pub(super) fn kernels() -> Vec<Kernel> {
             for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
                 let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, [bias, relu, masked]);
                 all.extend(borders.iter().map(tiled));
+            }
+            for matrices in MATRICES.into_iter().filter(|_| !masked) {
+                for channels in MATRIX_TILES {
+                    let options = [bias, relu];
+                    let on = |&border| matrix_kernel(matrices, channels, taps, [stride, scale], border, options);
+                    all.extend(borders.iter().map(on));
+                }
             }
         }
     };
@@ -230,10 +266,22 @@ impl Problem {
             return Err(Error::argument(label, "bias", format!("[{m}]"), bias.shape));
         }
         let own_weights = if packed.shape.count() == an_image { 0 } else { an_image };
-        match self.winograd(rec.class(), rec.context().tuning(), n) {
+        let tiles = match self.matrices(rec, x, mask, packed) {
+            Some(_) => None,
+            None => self.winograd(rec.class(), rec.context().tuning(), n),
+        };
+        match tiles {
             Some(winograd) if own_weights == 0 => winograd.record(rec, label, x, mask, packed, bias),
             _ => self.record_directly(rec, label, x, mask, (packed, own_weights), bias),
         }
+    }
+
+    /// The cooperative matrices that the sums run on: those of f16 with many channels do, where the context has any.
+    fn matrices(&self, rec: &Recorder, x: Tensor, mask: Option<Tensor>, packed: Tensor) -> Option<Matrices> {
+        let [c, m] = self.channels;
+        let matrices = rec.context().matrices()?;
+        let is_half = precision(x, packed) == Precision::F16 && mask.is_none();
+        (is_half && c >= matrices.side as usize && m > 32).then_some(matrices)
     }
 
     /// Floating-point operations of the sums for so many images.
@@ -290,15 +338,25 @@ impl Problem {
             }
             let [stride, scale] = [self.stride, self.scale].map(|step| step as u32);
             let shape = [rows.taps, columns.taps].map(|taps| taps as u32);
-            let (kernel, across, down) = match rec.class() {
-                KernelClass::Tiled => {
+            let (kernel, across, down) = match (self.matrices(rec, x, mask, packed), rec.class()) {
+                (Some(matrices), _) => {
+                    let across = pixels.div_ceil((MATRIX_ACROSS * matrices.side) as usize);
+                    let groups = |channels: u32| m.div_ceil(channels as usize) * across * n;
+                    let [large, small] = MATRIX_TILES;
+                    let is_enough = m > small as usize && groups(large) >= rec.context().tuning().workgroups;
+                    let channels = if is_enough { large } else { small };
+                    let options = [bias.is_some(), self.relu];
+                    let kernel = matrix_kernel(matrices, channels, shape, [stride, scale], self.border, options);
+                    (kernel, across, m.div_ceil(channels as usize))
+                }
+                (None, KernelClass::Tiled) => {
                     let tile = Tile::choose(m, pixels * n, rec.context().tuning().workgroups);
                     let options = [bias.is_some(), self.relu, mask.is_some()];
                     let kernel = tiled_kernel(tile, pack as u32, shape, [stride, scale], self.border, options);
                     let [tile_m, tile_n, _] = tile.0.map(|side| side as usize);
                     (kernel, pixels.div_ceil(tile_n), m.div_ceil(tile_m))
                 }
-                KernelClass::Broadcast => {
+                (None, KernelClass::Broadcast) => {
                     let depth = if shape == [1, 1] && c.is_multiple_of(DEPTH as usize) { DEPTH } else { 1 };
                     let offset = -before[1] as u32;
                     let options = [bias.is_some(), self.relu];

@@ -1,0 +1,7 @@
+// conv2d_matrix_16: the sums of conv2d.wgsl on cooperative matrices of 16 × 16 elements (lib/conv2d_matrix.wgsl).
+enable f16;
+enable wgpu_cooperative_matrix;
+#import lib/border.wgsl
+#import lib/conv2d.wgsl
+#import lib/matrix_16.wgsl
+#import lib/conv2d_matrix.wgsl

@@ -1,0 +1,7 @@
+// conv2d_matrix_8: the sums of conv2d.wgsl on cooperative matrices of 8 × 8 elements (lib/conv2d_matrix.wgsl).
+enable f16;
+enable wgpu_cooperative_matrix;
+#import lib/border.wgsl
+#import lib/conv2d.wgsl
+#import lib/matrix_8.wgsl
+#import lib/conv2d_matrix.wgsl

@@ -1,0 +1,145 @@
+// The sums of conv2d.wgsl on cooperative matrices: x and weights rounded to f16, their products added up in f32. Each subgroup
+// makes 2 × 4 matrices of sums, a workgroup DOWN × 2 times as many: TILE_M channels of TILE_N pixels. TILE_K channels of one
+// tap are staged at a time: where a tap of a pixel lies in x is found once for all channels.
+// The eight sums have names, for an array of them that a loop indexes need not stay in registers.
+// x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl:pack   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
+// dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
+const BIAS: bool = true;
+const RELU: bool = true;
+const PACK: u32 = 64u; // channels packed side by side
+const LANES: u32 = 32u; // of a subgroup, at most; surplus ones, of fewer lanes, repeat what the last has to do
+const DOWN: u32 = 4u; // subgroups along the channels; there are two along the pixels
+const SUBGROUPS: u32 = DOWN * 2u;
+const THREADS: u32 = SUBGROUPS * LANES; // a multiple of TILE_N
+const AREA: u32 = SIDE * SIDE;
+const TILE_M: u32 = DOWN * 2u * SIDE;
+const TILE_N: u32 = 2u * 4u * SIDE;
+const TILE_K: u32 = 32u;
+const ROW_M: u32 = TILE_M + 8u; // padded against bank conflicts
+const ROW_N: u32 = TILE_N + 8u;
+
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+var<workgroup> tile_w: array<f16, TILE_K * ROW_M>;
+var<workgroup> tile_x: array<f16, TILE_K * ROW_N>;
+var<workgroup> made: array<f32, SUBGROUPS * AREA>; // a matrix of each subgroup on its way to y
+
+@compute @workgroup_size(THREADS)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_id) subgroup_id: u32,
+) {
+    let n = workgroup.z;
+    let first_m = workgroup.y * TILE_M;
+    let first_pixel = workgroup.x * TILE_N;
+    let first_weight = n * params.weights_stride + params.weights_first;
+    let packed_channels = (params.channels_out + PACK - 1u) / PACK * PACK;
+    let plane = params.input_height * params.input_width;
+
+    // This thread always loads the same pixel's inputs.
+    let load_n = thread % TILE_N;
+    let load_pixel = first_pixel + load_n;
+    let load_i = load_pixel / params.width;
+    let load_j = load_pixel % params.width;
+
+    let subgroup = min(subgroup_id, SUBGROUPS - 1u);
+    let from_m = subgroup / 2u * 2u * SIDE;
+    let from_n = subgroup % 2u * 4u * SIDE;
+    var s00: Sum;
+    var s01: Sum;
+    var s02: Sum;
+    var s03: Sum;
+    var s10: Sum;
+    var s11: Sum;
+    var s12: Sum;
+    var s13: Sum;
+    for (var tap = 0u; tap < ROWS * COLUMNS; tap++) {
+        let row = border_source(i32(load_i * STRIDE + tap / COLUMNS) - params.before_row, i32(params.input_height));
+        let column = border_source(i32(load_j * STRIDE + tap % COLUMNS) - params.before_column, i32(params.input_width));
+        let is_there = load_pixel < params.height * params.width && row >= 0 && column >= 0;
+        let at = select(0u, u32(row) * params.input_width + u32(column), is_there);
+        for (var first_c = 0u; first_c < params.channels_in; first_c += TILE_K) {
+            for (var kk = thread / TILE_N; kk < TILE_K; kk += THREADS / TILE_N) {
+                let c = first_c + kk;
+                var value = 0.0;
+                if (is_there && c < params.channels_in) {
+                    value = x[(n * params.channels_in + c) * plane + at];
+                }
+                tile_x[kk * ROW_N + load_n] = f16(value);
+            }
+            for (var e = thread; e < TILE_K * TILE_M; e += THREADS) {
+                let c = first_c + e / TILE_M;
+                let m = first_m + e % TILE_M;
+                var value = 0.0;
+                if (c < params.channels_in && m < packed_channels) {
+                    let k = (m / PACK * params.channels_in + c) * ROWS * COLUMNS + tap;
+                    value = weights[first_weight + k * PACK + m % PACK];
+                }
+                tile_w[e / TILE_M * ROW_M + e % TILE_M] = f16(value);
+            }
+            workgroupBarrier();
+            for (var kk = 0u; kk < TILE_K; kk += SIDE) {
+                let w0 = coopLoad<Left>(&tile_w[kk * ROW_M + from_m], ROW_M);
+                let w1 = coopLoad<Left>(&tile_w[kk * ROW_M + from_m + SIDE], ROW_M);
+                let x0 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n], ROW_N);
+                let x1 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + SIDE], ROW_N);
+                let x2 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + 2u * SIDE], ROW_N);
+                let x3 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + 3u * SIDE], ROW_N);
+                s00 = coopMultiplyAdd(w0, x0, s00);
+                s01 = coopMultiplyAdd(w0, x1, s01);
+                s02 = coopMultiplyAdd(w0, x2, s02);
+                s03 = coopMultiplyAdd(w0, x3, s03);
+                s10 = coopMultiplyAdd(w1, x0, s10);
+                s11 = coopMultiplyAdd(w1, x1, s11);
+                s12 = coopMultiplyAdd(w1, x2, s12);
+                s13 = coopMultiplyAdd(w1, x3, s13);
+            }
+            workgroupBarrier();
+        }
+    }
+    let mine = subgroup * AREA;
+    let first = vec3(n, first_m, first_pixel);
+    coopStoreT(s00, &made[mine], SIDE);
+    write(first, thread, 0u, 0u);
+    coopStoreT(s01, &made[mine], SIDE);
+    write(first, thread, 0u, 1u);
+    coopStoreT(s02, &made[mine], SIDE);
+    write(first, thread, 0u, 2u);
+    coopStoreT(s03, &made[mine], SIDE);
+    write(first, thread, 0u, 3u);
+    coopStoreT(s10, &made[mine], SIDE);
+    write(first, thread, 1u, 0u);
+    coopStoreT(s11, &made[mine], SIDE);
+    write(first, thread, 1u, 1u);
+    coopStoreT(s12, &made[mine], SIDE);
+    write(first, thread, 1u, 2u);
+    coopStoreT(s13, &made[mine], SIDE);
+    write(first, thread, 1u, 3u);
+}
+
+// Every subgroup's matrix (down, across) to y, once all are there, and until none is needed.
+fn write(first: vec3<u32>, thread: u32, down: u32, across: u32) {
+    workgroupBarrier();
+    for (var e = thread; e < SUBGROUPS * AREA; e += THREADS) {
+        let subgroup = e / AREA;
+        let m = first.y + (subgroup / 2u * 2u + down) * SIDE + e % AREA / SIDE;
+        let pixel = first.z + (subgroup % 2u * 4u + across) * SIDE + e % SIDE;
+        if (m < params.channels_out && pixel < params.height * params.width) {
+            var value = made[e];
+            if (BIAS) {
+                value += bias[m];
+            }
+            if (RELU) {
+                value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
+            }
+            let row = params.first_row + params.step * (pixel / params.width);
+            let column = params.first_column + params.step * (pixel % params.width);
+            y[((first.x * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
+        }
+    }
+    workgroupBarrier();
+}
