@@ -360,7 +360,7 @@ pub fn gatys(context: &Context, size: usize) -> Result<Vec<Workload>> {
     let activations = vgg.forward(&mut rec, x, deepest)?;
     let features = activations.at(deepest)?;
     let dy = rec.pin(&random_tensor(context, "dy", features.shape.dims())?);
-    vgg.backward(&mut rec, &activations, &[(deepest, dy)])?;
+    vgg.backward(&mut rec, &activations, vec![(deepest, Box::new(move |_| Ok(dy)))])?;
     let gradient = Workload::of(format!("VGG-19 and its gradient at {size}²"), rec.finish()?);
     let loss = PictureLoss::new(&vgg, &content, &[(style, 1.0)], &Settings::default())?;
     loss.picture().write(&noise()?.rgb)?;

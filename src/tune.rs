@@ -92,7 +92,7 @@ impl Works {
             work(TOLERANCES[1], &|rec| {
                 let (x, dy) = (rec.pin(&self.picture), rec.pin(&self.dy));
                 let activations = self.vgg.forward(rec, x, deepest())?;
-                self.vgg.backward(rec, &activations, &[(deepest(), dy)])
+                self.vgg.backward(rec, &activations, vec![(deepest(), Box::new(move |_| Ok(dy)))])
             })?,
             work(TOLERANCES[0], &|rec| {
                 let x = rec.pin(&self.picture);

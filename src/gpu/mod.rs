@@ -17,7 +17,7 @@ pub use memory::Memory;
 pub use precision::Precision;
 pub use profile::{Kind, Profile, Timing};
 pub use program::Program;
-pub use recorder::{Dispatch, Recorder, Uniform, linear_groups, map_groups};
+pub use recorder::{Dispatch, Later, Recorder, Uniform, linear_groups, map_groups};
 pub use shaders::{names as shader_names, source as shader_source};
 pub use tensor::{DeviceTensor, Shape, Tensor};
 pub use tuning::Tuning;

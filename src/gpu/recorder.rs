@@ -118,6 +118,9 @@ pub struct Recorder {
     pins: HashMap<u64, Tensor>,
 }
 
+/// Records a tensor when its turn comes, so that it takes up memory no earlier than it must.
+pub type Later<'a> = Box<dyn FnOnce(&mut Recorder) -> Result<Tensor> + 'a>;
+
 impl Recorder {
     /// An empty recording for `context`.
     pub fn new(context: &Context) -> Self {

@@ -1,7 +1,7 @@
 //! Style: the mean and the deviation of every channel.
 
 use crate::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Later, Recorder, Tensor};
 use crate::ops::mean_std;
 use crate::ops::square_loss::{self, Weight};
 
@@ -10,7 +10,7 @@ pub const EPSILON: f32 = 1e-5;
 
 /// `losses[slots[0]] = weight · Σ (μ − μₜ)²` and `losses[slots[1]] = weight · Σ (σ − σₜ)²` over the channels of `features`
 /// (`[N, C, H, W]`), `target` being μₜ and σₜ, `[N, C]` each (arXiv:1703.06868, equation 13); gives the gradient to
-/// `features`.
+/// `features`, to be recorded where it is needed.
 pub fn mean_std_style(
     rec: &mut Recorder,
     features: Tensor,
@@ -18,11 +18,11 @@ pub fn mean_std_style(
     weight: Weight,
     losses: Tensor,
     slots: [usize; 2],
-) -> Result<Tensor> {
+) -> Result<Later<'static>> {
     let (mean, std) = mean_std::forward(rec, features, EPSILON)?;
     square_loss::forward(rec, mean, target.0, weight, losses, slots[0])?;
     square_loss::forward(rec, std, target.1, weight, losses, slots[1])?;
     let dmean = square_loss::backward(rec, mean, target.0, weight)?;
     let dstd = square_loss::backward(rec, std, target.1, weight)?;
-    mean_std::backward(rec, features, (mean, std), dmean, dstd)
+    Ok(Box::new(move |rec| mean_std::backward(rec, features, (mean, std), dmean, dstd)))
 }

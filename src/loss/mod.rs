@@ -1,4 +1,5 @@
-//! Losses on features: each writes its value into a slot and gives the gradient to the features.
+//! Losses on features: each writes its value into a slot and gives the gradient to the features, to be
+//! recorded later: gradients at shallow taps are large, and the walk back through the net comes to them last.
 
 mod content;
 mod gram_style;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{ConvLayer, NewLayer, packed};
-use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::gpu::{Context, DeviceTensor, Later, Recorder, Tensor};
 use crate::io::WeightFile;
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
@@ -252,8 +252,9 @@ impl Vgg19 {
         Ok((rec, results))
     }
 
-    /// Records the gradient to the picture, from gradients at some of the taps that `activations` hold.
-    pub fn backward(&self, rec: &mut Recorder, acts: &Activations, gradients: &[(Tap, Tensor)]) -> Result<Tensor> {
+    /// Records the gradient to the picture, from gradients at some of the taps that `acts` hold. Each of them is recorded as
+    /// the walk comes to its tap.
+    pub fn backward(&self, rec: &mut Recorder, acts: &Activations, gradients: Vec<(Tap, Later<'_>)>) -> Result<Tensor> {
         match self.descend(rec, acts, gradients, false)? {
             Some(dx) => self.input.backward(rec, dx, None, acts.size),
             None => Err(Error::argument("vgg19 gradient", "gradients", "at least one tap of the forward pass", "none")),
@@ -265,7 +266,7 @@ impl Vgg19 {
         &self,
         rec: &mut Recorder,
         acts: &Activations,
-        gradients: &[(Tap, Tensor)],
+        gradients: Vec<(Tap, Later<'_>)>,
     ) -> Result<()> {
         self.descend(rec, acts, gradients, true).map(drop)
     }
@@ -275,12 +276,15 @@ impl Vgg19 {
         &self,
         rec: &mut Recorder,
         acts: &Activations,
-        gradients: &[(Tap, Tensor)],
+        mut gradients: Vec<(Tap, Later<'_>)>,
         parameters: bool,
     ) -> Result<Option<Tensor>> {
         let mut running: Option<Tensor> = None;
         for (position, tap) in Tap::all().enumerate().take(acts.outputs.len()).collect::<Vec<_>>().into_iter().rev() {
-            for &(_, gradient) in gradients.iter().filter(|(at, _)| *at == tap) {
+            let (here, above): (Vec<_>, _) = gradients.into_iter().partition(|(at, _)| *at == tap);
+            gradients = above;
+            for (_, gradient) in here {
+                let gradient = gradient(rec)?;
                 running = Some(match running {
                     None => gradient,
                     Some(sum) => vector::add(rec, sum, gradient)?,

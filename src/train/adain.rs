@@ -185,7 +185,7 @@ impl Lesson for Adain {
             let features = activations.at(tap)?;
             gradients.push((tap, loss::mean_std_style(rec, features, target, weight, losses, slots)?));
         }
-        let mut dy = self.encoder.backward(rec, &activations, &gradients)?;
+        let mut dy = self.encoder.backward(rec, &activations, gradients)?;
         let mut slots = 1 + 2 * targets.len()..;
         if self.settings.tv_weight > 0.0 {
             let weight = mean(y, self.settings.tv_weight);

@@ -11,7 +11,7 @@ mod start;
 
 use start::Start;
 
-use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor};
+use crate::gpu::{Context, DeviceTensor, Later, Program, Recorder, Tensor};
 use crate::io::{HostTensor, Picture};
 use crate::loss;
 use crate::nets::vgg19::{Activations, Weights, scaled_channels};
@@ -244,15 +244,19 @@ impl Encoder {
     }
 
     /// The gradients of lifts and student, from those of the lifted features.
-    fn descend(&self, rec: &mut Recorder, narrow: &Activations, dlifted: &[Tensor]) -> Result<()> {
+    fn descend(&self, rec: &mut Recorder, narrow: &Activations, dlifted: Vec<Later>) -> Result<()> {
         let mut gradients = Vec::new();
-        for (((tap, _), lift), &dlifted) in self.settings.taps.iter().zip(&self.lifts).zip(dlifted) {
+        for (((tap, _), lift), dlifted) in self.settings.taps.iter().zip(&self.lifts).zip(dlifted) {
             let features = narrow.at(*tap)?;
-            lift.backward_parameters(rec, features, dlifted, None)?;
             let [_, _, height, width] = features.shape.nchw("encoder", "features")?;
-            gradients.push((*tap, lift.backward(rec, dlifted, None, [height, width])?));
+            let gradient: Later = Box::new(move |rec| {
+                let dlifted = dlifted(rec)?;
+                lift.backward_parameters(rec, features, dlifted, None)?;
+                lift.backward(rec, dlifted, None, [height, width])
+            });
+            gradients.push((*tap, gradient));
         }
-        self.student.backward_parameters(rec, narrow, &gradients)
+        self.student.backward_parameters(rec, narrow, gradients)
     }
 
     /// The passes of a step on a batch on their own, for measuring: the teacher's forward pass, and the student's forward
@@ -268,8 +272,9 @@ impl Encoder {
         let x = rec.pin(&pictures);
         let (narrow, lifted) = self.lifted(&mut rec, x)?;
         let given = lifted.iter().map(|tensor| DeviceTensor::new(&self.context, "gradient", tensor.shape));
-        let given: Vec<_> = given.map(|tensor| rec.pin(&tensor)).collect();
-        self.descend(&mut rec, &narrow, &given)?;
+        let given = given.map(|tensor| rec.pin(&tensor)).map(|dlifted| -> Later { Box::new(move |_| Ok(dlifted)) });
+        let given = given.collect();
+        self.descend(&mut rec, &narrow, given)?;
         Ok([teacher, rec.finish()?])
     }
 }
@@ -326,9 +331,13 @@ impl Lesson for Encoder {
             let weight = Weight::new(rec, mean(statistics.0.shape.count(), weight));
             let slots = [3 * index + 1, 3 * index + 2];
             let dstatistics = loss::mean_std_style(rec, lifted, statistics, weight, losses, slots)?;
-            gradients.push(vector::add(rec, dfeatures, dstatistics)?);
+            let gradient: Later = Box::new(move |rec| {
+                let (dfeatures, dstatistics) = (dfeatures(rec)?, dstatistics(rec)?);
+                vector::add(rec, dfeatures, dstatistics)
+            });
+            gradients.push(gradient);
         }
-        self.descend(rec, &narrow, &gradients)
+        self.descend(rec, &narrow, gradients)
     }
 
     fn refresh(&self, rec: &mut Recorder) -> Result<()> {

@@ -202,7 +202,6 @@ impl Lesson for FeedForward {
         let roughness = share * self.loss.tv / y.shape.count() as f32;
         let slot = self.loss.content.len() + self.loss.style.len();
         total_variation::forward(rec, y, roughness, losses, slot)?;
-        let smoothing = total_variation::backward(rec, y, roughness)?;
         let targets = match self.loss.content.iter().map(|(tap, _)| *tap).max() {
             Some(deepest) => Some(self.vgg.forward(rec, photos, deepest)?),
             None => None,
@@ -229,7 +228,8 @@ impl Lesson for FeedForward {
             let slot = self.loss.content.len() + index;
             gradients.push((*tap, loss::gram_style(rec, features, target, weight, losses, slot)?));
         }
-        let dy = self.vgg.backward(rec, &activations, &gradients)?;
+        let dy = self.vgg.backward(rec, &activations, gradients)?;
+        let smoothing = total_variation::backward(rec, y, roughness)?;
         let dy = vector::add(rec, dy, smoothing)?;
         self.net.backward_parameters(rec, &painted, dy)
     }

@@ -55,7 +55,7 @@ impl Lesson for Fragile {
         let target = rec.transient("target", pictures[0].shape);
         vector::affine(rec, self.gain, pictures[0], 0.0, pictures[0], target)?;
         let weight = Weight::new(rec, share);
-        let dvalue = loss::content(rec, value, target, weight, losses, 0)?;
+        let dvalue = loss::content(rec, value, target, weight, losses, 0)?(rec)?;
         vector::axpy(rec, self.slope, dvalue, gradient)
     }
 

@@ -108,7 +108,7 @@ impl Ours {
             let x = features.at(*tap)?;
             gradients.push((*tap, loss::gram_style(&mut rec, x, target, weight, slots, 1 + index)?));
         }
-        let dpicture = vgg.backward(&mut rec, &features, &gradients)?;
+        let dpicture = vgg.backward(&mut rec, &features, gradients)?;
         net.backward_parameters(&mut rec, &painted, dpicture)?;
         let pass = rec.finish()?;
 
@@ -167,7 +167,7 @@ impl Peer for Ours {
                 let vgg = self.vgg(material)?;
                 let dy = self.pin(&mut rec, material, "dy")?;
                 let activations = vgg.forward(&mut rec, x, deepest())?;
-                let dx = vgg.backward(&mut rec, &activations, &[(deepest(), dy)])?;
+                let dx = vgg.backward(&mut rec, &activations, vec![(deepest(), Box::new(move |_| Ok(dy)))])?;
                 self.once(rec, "gradient", dx)?
             }
             Kind::Johnson => {

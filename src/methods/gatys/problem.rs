@@ -1,7 +1,7 @@
 //! The loss of a picture against a content and a style, with its gradient to the pixels, as one program.
 
 use super::{Normalization, Settings};
-use crate::gpu::{DeviceTensor, Memory, Profile, Program, Recorder, Tensor};
+use crate::gpu::{DeviceTensor, Later, Memory, Profile, Program, Recorder, Tensor};
 use crate::io::Picture;
 use crate::loss;
 use crate::nets::{Tap, Vgg19};
@@ -142,14 +142,14 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
 
     let roughness = settings.tv_weight / picture.shape().count() as f32;
     total_variation::forward(&mut rec, x, roughness, losses, wanted.len())?;
-    let smoothing = total_variation::backward(&mut rec, x, roughness)?;
     let Some(deepest) = wanted.iter().map(|(_, tap, _)| *tap).max() else {
+        let smoothing = total_variation::backward(&mut rec, x, roughness)?;
         vector::copy(&mut rec, smoothing, into)?;
         return Ok(Recorded { recorder: rec, picture, gradient, slots, terms: Vec::new() });
     };
     let activations = vgg.forward(&mut rec, x, deepest)?;
     let mut terms = Vec::new();
-    let mut gradients: Vec<(Tap, Tensor)> = Vec::new();
+    let mut gradients = Vec::new();
     for (slot, (kind, tap, _)) in wanted.into_iter().enumerate() {
         let features = activations.at(tap)?;
         let channels = vgg.channels(tap)?;
@@ -162,13 +162,14 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
         gradients.push((tap, record(&mut rec, features, symbol, weight, losses, slot)?));
         terms.push(Term { kind, tap, target, weight });
     }
-    let dx = vgg.backward(&mut rec, &activations, &gradients)?;
+    let dx = vgg.backward(&mut rec, &activations, gradients)?;
+    let smoothing = total_variation::backward(&mut rec, x, roughness)?;
     vector::affine(&mut rec, 1.0, dx, 1.0, smoothing, into)?;
     Ok(Recorded { recorder: rec, picture, gradient, slots, terms })
 }
 
 /// A loss on features: records its value and gives its gradient.
-type LossFn = fn(&mut Recorder, Tensor, Tensor, Weight, Tensor, usize) -> Result<Tensor>;
+type LossFn = fn(&mut Recorder, Tensor, Tensor, Weight, Tensor, usize) -> Result<Later<'static>>;
 
 impl PictureLoss {
     /// What a picture of `[width, height]` will take on the device; an error if it cannot be done. Allocates nothing.
