@@ -7,7 +7,7 @@
 // which is a sum of stride 1 over dy (masked by the ReLU) with s = S and flipped weights.
 // (Reflection, replication and enlargement are followed by their adjoint, shaders/pad.wgsl.)
 // A workgroup makes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers; TILE_K rows of
-// both factors are staged in workgroup memory at a time.
+// both factors are staged in workgroup memory at a time; where a side is thin, `direct` does without.
 // x, mask: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 #import lib/border.wgsl
@@ -102,20 +102,75 @@ fn forward(
     }
     for (var b = 0u; b < THREAD_N; b++) {
         let pixel = first_pixel + thread_n + b * ACROSS;
+        for (var a = 0u; a < THREAD_M; a++) {
+            write(n, first_m + thread_m + a, pixel, sum[a * THREAD_N + b]);
+        }
+    }
+}
+
+fn write(n: u32, m: u32, pixel: u32, sum: f32) {
+    if (m < params.channels_out && pixel < params.height * params.width) {
         let row = params.first_row + params.step * (pixel / params.width);
         let column = params.first_column + params.step * (pixel % params.width);
-        for (var a = 0u; a < THREAD_M; a++) {
-            let m = first_m + thread_m + a;
-            if (m < params.channels_out && pixel < pixels) {
-                var value = sum[a * THREAD_N + b];
-                if (BIAS) {
-                    value += bias[m];
-                }
-                if (RELU) {
-                    value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
-                }
-                y[((n * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
+        var value = sum;
+        if (BIAS) {
+            value += bias[m];
+        }
+        if (RELU) {
+            value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
+        }
+        y[((n * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
+    }
+}
+
+// The same for few channels of the input or of the output, where staging costs more than it spares: every thread loads what its
+// pixels see, tap by tap, and all of them the same weights. TILE_M = THREAD_M.
+@compute @workgroup_size(THREADS)
+fn direct(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let n = workgroup.z;
+    let first_m = workgroup.y * TILE_M;
+    let first_pixel = workgroup.x * TILE_N + thread;
+    let plane = params.input_height * params.input_width;
+    let depth = params.channels_in * TAPS;
+    let first_weight =
+        n * params.weights_stride + params.weights_first + first_m / PACK * depth * PACK + first_m % PACK;
+
+    var sum: array<f32, THREAD_M * THREAD_N>;
+    for (var s = 0u; s < THREAD_M * THREAD_N; s++) {
+        sum[s] = 0.0;
+    }
+    for (var tap = 0u; tap < TAPS; tap++) {
+        var at: array<i32, THREAD_N>;
+        for (var b = 0u; b < THREAD_N; b++) {
+            let pixel = min(first_pixel + b * ACROSS, params.height * params.width - 1u);
+            at[b] = input_at(tap, pixel / params.width, pixel % params.width);
+        }
+        for (var c = 0u; c < params.channels_in; c++) {
+            var w: array<f32, THREAD_M>;
+            for (var a = 0u; a < THREAD_M; a++) {
+                w[a] = weights[first_weight + (c * TAPS + tap) * PACK + a];
             }
+            for (var b = 0u; b < THREAD_N; b++) {
+                let index = (n * params.channels_in + c) * plane + u32(at[b]);
+                var value = 0.0;
+                if (at[b] >= 0) {
+                    value = x[index];
+                    if (MASKED && !(mask[index] > 0.0)) {
+                        value = 0.0;
+                    }
+                }
+                for (var a = 0u; a < THREAD_M; a++) {
+                    sum[a * THREAD_N + b] += w[a] * value;
+                }
+            }
+        }
+    }
+    for (var b = 0u; b < THREAD_N; b++) {
+        for (var a = 0u; a < THREAD_M; a++) {
+            write(n, first_m + a, first_pixel + b * ACROSS, sum[a * THREAD_N + b]);
         }
     }
 }

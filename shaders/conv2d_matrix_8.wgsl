@@ -3,5 +3,6 @@ enable f16;
 enable wgpu_cooperative_matrix;
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
+#import lib/conv2d_input.wgsl
 #import lib/matrix_8.wgsl
 #import lib/conv2d_matrix.wgsl

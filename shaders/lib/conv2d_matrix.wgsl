@@ -57,17 +57,15 @@ fn forward(
     var s11: Sum;
     var s12: Sum;
     var s13: Sum;
-    for (var tap = 0u; tap < ROWS * COLUMNS; tap++) {
-        let row = border_source(i32(load_i * STRIDE + tap / COLUMNS) - params.before_row, i32(params.input_height));
-        let column = border_source(i32(load_j * STRIDE + tap % COLUMNS) - params.before_column, i32(params.input_width));
-        let is_there = load_pixel < params.height * params.width && row >= 0 && column >= 0;
-        let at = select(0u, u32(row) * params.input_width + u32(column), is_there);
+    for (var tap = 0u; tap < TAPS; tap++) {
+        let at = input_at(tap, load_i, load_j);
+        let is_there = load_pixel < params.height * params.width && at >= 0;
         for (var first_c = 0u; first_c < params.channels_in; first_c += TILE_K) {
             for (var kk = thread / TILE_N; kk < TILE_K; kk += THREADS / TILE_N) {
                 let c = first_c + kk;
                 var value = 0.0;
                 if (is_there && c < params.channels_in) {
-                    value = x[(n * params.channels_in + c) * plane + at];
+                    value = x[(n * params.channels_in + c) * plane + u32(at)];
                 }
                 tile_x[kk * ROW_N + load_n] = f16(value);
             }
@@ -76,7 +74,7 @@ fn forward(
                 let m = first_m + e % TILE_M;
                 var value = 0.0;
                 if (c < params.channels_in && m < packed_channels) {
-                    let k = (m / PACK * params.channels_in + c) * ROWS * COLUMNS + tap;
+                    let k = (m / PACK * params.channels_in + c) * TAPS + tap;
                     value = weights[first_weight + k * PACK + m % PACK];
                 }
                 tile_w[e / TILE_M * ROW_M + e % TILE_M] = f16(value);

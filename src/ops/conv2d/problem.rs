@@ -65,26 +65,33 @@ pub(super) struct Axis {
     pub size: usize,
 }
 
-/// A tile of the tiled class: [M, N, K] and a thread's [M, N].
+/// A tile of the tiled class: [M, N, K] and a thread's [M, N]. Without a K nothing is staged.
 struct Tile([u32; 3], [u32; 2]);
 
-const TILES: [Tile; 5] = [
+const TILES: [Tile; 7] = [
     Tile([128, 128, 8], [8, 8]),
     Tile([64, 128, 16], [8, 4]),
     Tile([64, 32, 32], [4, 4]),
     Tile([32, 256, 8], [8, 4]),
-    Tile([8, 256, 8], [4, 2]),
+    Tile([16, 256, 0], [16, 4]),
+    Tile([8, 256, 0], [8, 4]),
+    Tile([4, 256, 0], [4, 4]),
 ];
 
-/// The packing that each tile is used with.
-const TILE_PACKS: [u32; 5] = [64, 64, 64, 32, 8];
+/// The packings that each tile is used with.
+const TILE_PACKS: [&[u32]; 7] = [&[64], &[64], &[64], &[32], &[32, 64], &[8], &[8]];
+
+/// Channels of the input from which the direct kernel is not used: it has each thread load what its neighbours load, too.
+const STAGED_FROM: usize = 5;
 
 impl Tile {
     /// The rule: as many channels as there are, and enough workgroups to fill a GPU.
-    fn choose(channels: usize, pixels: usize, least: usize) -> &'static Tile {
+    fn choose([channels_in, channels]: [usize; 2], pixels: usize, least: usize) -> &'static Tile {
         let groups = |tile: &Tile| channels.div_ceil(tile.0[0] as usize) * pixels.div_ceil(tile.0[1] as usize);
         match channels {
-            0..=8 => &TILES[4],
+            0..=4 => &TILES[6],
+            5..=8 => &TILES[5],
+            _ if channels_in < STAGED_FROM => &TILES[4],
             9..=32 => &TILES[3],
             _ if groups(&TILES[1]) < least => &TILES[2],
             33..=64 => &TILES[1],
@@ -95,7 +102,8 @@ impl Tile {
 
     fn apply(&self, kernel: Kernel) -> Kernel {
         let Tile([m, n, k], [thread_m, thread_n]) = *self;
-        kernel.set("TILE_M", m).set("TILE_N", n).set("TILE_K", k).set("THREAD_M", thread_m).set("THREAD_N", thread_n)
+        let kernel = kernel.set("TILE_M", m).set("TILE_N", n).set("THREAD_M", thread_m).set("THREAD_N", thread_n);
+        if k == 0 { kernel } else { kernel.set("TILE_K", k) }
     }
 }
 
@@ -179,9 +187,11 @@ pub(super) fn kernels() -> Vec<Kernel> {
                     all.extend([4, 8, 16, 32].map(|tile| by_rows(kernel(tile))));
                 }
             }
-            for (tile, pack) in TILES.iter().zip(TILE_PACKS) {
-                let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, [bias, relu, masked]);
-                all.extend(borders.iter().map(tiled));
+            for (tile, packs) in TILES.iter().zip(TILE_PACKS) {
+                for &pack in packs {
+                    let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, [bias, relu, masked]);
+                    all.extend(borders.iter().map(tiled));
+                }
             }
             for matrices in MATRICES.into_iter().filter(|_| !masked) {
                 for channels in MATRIX_TILES {
@@ -241,7 +251,8 @@ fn tiled_kernel(
     border: Border,
     [bias, relu, masked]: [bool; 3],
 ) -> Kernel {
-    let kernel = shaped(Kernel::new("conv2d.wgsl", "forward"), taps, stride);
+    let entry = if tile.0[2] == 0 { "direct" } else { "forward" };
+    let kernel = shaped(Kernel::new("conv2d.wgsl", entry), taps, stride);
     tile.apply(border.apply(kernel, scale)).set("PACK", pack).set("BIAS", bias).set("RELU", relu).set("MASKED", masked)
 }
 
@@ -350,7 +361,7 @@ impl Problem {
                     (kernel, across, m.div_ceil(channels as usize))
                 }
                 (None, KernelClass::Tiled) => {
-                    let tile = Tile::choose(m, pixels * n, rec.context().tuning().workgroups);
+                    let tile = Tile::choose(self.channels, pixels * n, rec.context().tuning().workgroups);
                     let options = [bias.is_some(), self.relu, mask.is_some()];
                     let kernel = tiled_kernel(tile, pack as u32, shape, [stride, scale], self.border, options);
                     let [tile_m, tile_n, _] = tile.0.map(|side| side as usize);
