@@ -244,17 +244,15 @@ impl Encoder {
     }
 
     /// The gradients of lifts and student, from those of the lifted features.
-    fn descend(&self, rec: &mut Recorder, narrow: &Activations, dlifted: Vec<Later>) -> Result<()> {
+    fn descend(&self, rec: &mut Recorder, narrow: &Activations, dlifted: &[Tensor]) -> Result<()> {
         let mut gradients = Vec::new();
-        for (((tap, _), lift), dlifted) in self.settings.taps.iter().zip(&self.lifts).zip(dlifted) {
+        for (((tap, _), lift), &dlifted) in self.settings.taps.iter().zip(&self.lifts).zip(dlifted) {
             let features = narrow.at(*tap)?;
+            lift.backward_parameters(rec, features, dlifted, None)?;
             let [_, _, height, width] = features.shape.nchw("encoder", "features")?;
-            let gradient: Later = Box::new(move |rec| {
-                let dlifted = dlifted(rec)?;
-                lift.backward_parameters(rec, features, dlifted, None)?;
-                lift.backward(rec, dlifted, None, [height, width])
-            });
-            gradients.push((*tap, gradient));
+            // The narrow net's gradients are small, what they are made of is not: none of it waits.
+            let gradient = lift.backward(rec, dlifted, None, [height, width])?;
+            gradients.push((*tap, Box::new(move |_: &mut _| Ok(gradient)) as Later));
         }
         self.student.backward_parameters(rec, narrow, gradients)
     }
@@ -272,9 +270,8 @@ impl Encoder {
         let x = rec.pin(&pictures);
         let (narrow, lifted) = self.lifted(&mut rec, x)?;
         let given = lifted.iter().map(|tensor| DeviceTensor::new(&self.context, "gradient", tensor.shape));
-        let given = given.map(|tensor| rec.pin(&tensor)).map(|dlifted| -> Later { Box::new(move |_| Ok(dlifted)) });
-        let given = given.collect();
-        self.descend(&mut rec, &narrow, given)?;
+        let given: Vec<_> = given.map(|tensor| rec.pin(&tensor)).collect();
+        self.descend(&mut rec, &narrow, &given)?;
         Ok([teacher, rec.finish()?])
     }
 }
@@ -325,19 +322,15 @@ impl Lesson for Encoder {
             let target = exact.at(*tap)?;
             let mean = |count: usize, weight: f32| share * weight / count as f32;
             let weight = Weight::new(rec, mean(lifted.shape.count(), *tap_weight));
-            let dfeatures = loss::content(rec, lifted, target, weight, losses, 3 * index)?;
+            let dfeatures = loss::content(rec, lifted, target, weight, losses, 3 * index)?(rec)?;
             let statistics = mean_std::forward(rec, target, loss::EPSILON)?;
             let weight = tap_weight * self.settings.statistics_weight;
             let weight = Weight::new(rec, mean(statistics.0.shape.count(), weight));
             let slots = [3 * index + 1, 3 * index + 2];
-            let dstatistics = loss::mean_std_style(rec, lifted, statistics, weight, losses, slots)?;
-            let gradient: Later = Box::new(move |rec| {
-                let (dfeatures, dstatistics) = (dfeatures(rec)?, dstatistics(rec)?);
-                vector::add(rec, dfeatures, dstatistics)
-            });
-            gradients.push(gradient);
+            let dstatistics = loss::mean_std_style(rec, lifted, statistics, weight, losses, slots)?(rec)?;
+            gradients.push(vector::add(rec, dfeatures, dstatistics)?);
         }
-        self.descend(rec, &narrow, gradients)
+        self.descend(rec, &narrow, &gradients)
     }
 
     fn refresh(&self, rec: &mut Recorder) -> Result<()> {

@@ -28,6 +28,10 @@ const ELEMENTS: usize = 36;
 /// Floating-point operations on a tile's channel: twelve columns to be transformed on the way in, ten on the way out.
 const TRANSFORM: [usize; 2] = [12 * 20, 10 * 17];
 
+/// KiB of both transforms that a single band may take, and of transformed weights that go with it: more, and they would be
+/// what takes most memory in training on small pictures.
+const SINGLE_KIB: [usize; 2] = [6144, 2048];
+
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
@@ -99,19 +103,27 @@ impl Problem {
 }
 
 impl Winograd<'_> {
-    /// Quads of a band: what a cache holds of their elements, in whole workgroups of the product.
-    fn band(&self, tuning: Tuning) -> usize {
+    /// Quads of a band and output channels of a slice.
+    ///
+    /// A small picture is a single band, whose transformed inputs serve every slice: so slices can be thin, and little memory
+    /// is taken where activations take little. Otherwise each slice transforms the inputs anew, and slices are thick.
+    fn cut(&self, tuning: Tuning, pack: usize) -> [usize; 2] {
         let [c, m] = self.problem.channels;
         let all = (self.images * self.tiles[0] * self.tiles[1]).next_multiple_of(8);
+        // No more of them than of the input's, lest the products take more than what they are made of.
+        let thin = self.slice(SINGLE_KIB[1], pack).min(c.next_multiple_of(pack));
+        if ELEMENTS * (c + thin) * all * 16 <= SINGLE_KIB[0] << 10 {
+            return [all, thin];
+        }
+        // What a cache holds of both transforms, in whole workgroups of the product; as many as that takes, of equal size.
         let most = ((tuning.band_mib << 20) / (ELEMENTS * (c + m) * 16) / 8).max(1) * 8;
-        // As many bands as that takes, of equal size.
-        all.div_ceil(all.div_ceil(most)).next_multiple_of(8)
+        [all.div_ceil(all.div_ceil(most)).next_multiple_of(8), self.slice(tuning.slice_mib << 10, pack)]
     }
 
-    /// Output channels of a slice, in whole packs.
-    fn slice(&self, tuning: Tuning, pack: usize) -> usize {
+    /// Output channels whose transformed weights take so many KiB at most, in whole packs.
+    fn slice(&self, kib: usize, pack: usize) -> usize {
         let [c, m] = self.problem.channels;
-        let most = ((tuning.slice_mib << 20) / (ELEMENTS * c * 4)).max(1);
+        let most = ((kib << 10) / (ELEMENTS * c * 4)).max(1);
         let even = m.div_ceil(m.div_ceil(most));
         // No last slice so narrow that it would be packed otherwise.
         let fits = |slice: &usize| *slice >= m || (*slice >= even && !(1..=pack / 2).contains(&(m % slice)));
@@ -138,8 +150,9 @@ impl Winograd<'_> {
             if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
             if width % 4 == 0 { "output_rows" } else { "output" },
         ];
-        let (band, slice) = (self.band(tuning), self.slice(tuning, pack_width(class, m)));
+        let [band, slice] = self.cut(tuning, pack_width(class, m));
         let quads = self.images * self.tiles[0] * self.tiles[1];
+        let mut single = None;
         for first_channel in (0..m).step_by(slice) {
             let slice = slice.min(m - first_channel);
             let u = self.weights(rec, packed, first_channel, slice)?;
@@ -161,19 +174,26 @@ impl Winograd<'_> {
                     slice: slice as u32,
                 };
                 let groups = |channels: usize| [band.div_ceil(lanes(class)) as u32, channels as u32, 1];
-                let v = rec.transient("transformed inputs", [ELEMENTS, c, 1, 4 * band]);
-                let kernel = input_kernel(class, input, border, scale as u32, mask.is_some());
-                rec.dispatch(
-                    Dispatch::new(kernel, format!("{name}, inputs"))
-                        .bind("x", x)
-                        .bind("x_rows", x)
-                        .bind("mask", mask.unwrap_or(x))
-                        .bind("mask_rows", mask.unwrap_or(x))
-                        .bind("v", v)
-                        .params(&params)
-                        .groups(groups(c))
-                        .performed((TRANSFORM[0] * 4 * band * c) as u64),
-                )?;
+                let v = match single {
+                    Some(v) => v,
+                    None => {
+                        let v = rec.transient("transformed inputs", [ELEMENTS, c, 1, 4 * band]);
+                        let kernel = input_kernel(class, input, border, scale as u32, mask.is_some());
+                        rec.dispatch(
+                            Dispatch::new(kernel, format!("{name}, inputs"))
+                                .bind("x", x)
+                                .bind("x_rows", x)
+                                .bind("mask", mask.unwrap_or(x))
+                                .bind("mask_rows", mask.unwrap_or(x))
+                                .bind("v", v)
+                                .params(&params)
+                                .groups(groups(c))
+                                .performed((TRANSFORM[0] * 4 * band * c) as u64),
+                        )?;
+                        v
+                    }
+                };
+                single = (quads <= band).then_some(v);
                 let made = band.min(quads - first) * slice;
                 let flops = self.problem.work(self.images) * made as u64 / (quads * m) as u64;
                 let p = self.products(rec, &name, v, u, slice, flops)?;
