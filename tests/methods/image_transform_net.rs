@@ -65,7 +65,9 @@ fn ten_steps_of_training_agree_with_pytorch() {
             let pass = rec.finish().unwrap();
 
             let parameters = net.parameters();
-            let mut adam = ParameterAdam::new(context, &parameters, AdamOptions::default()).unwrap();
+            let epsilon = file.metadata["epsilon"].parse().unwrap();
+            let options = AdamOptions { epsilon, ..AdamOptions::default() };
+            let mut adam = ParameterAdam::new(context, &parameters, options).unwrap();
             let mut rec = Recorder::new(context);
             adam.record(&mut rec).unwrap();
             net.repack(&mut rec).unwrap();
@@ -84,7 +86,7 @@ fn ten_steps_of_training_agree_with_pytorch() {
                 update.run().unwrap();
             }
             let expected = array(&file, &format!("{case}.losses"));
-            compare(&got, &expected, 1e-3).unwrap_or_else(|e| panic!("{what}, losses: {e}"));
+            compare(&got, &expected, 1e-4).unwrap_or_else(|e| panic!("{what}, losses: {e}"));
             if norm == Over::Batch {
                 check_running(&file, case, context, &net, &x, &what);
             }
@@ -103,7 +105,7 @@ fn check_gradients(file: &WeightFile, case: &str, net: &ImageTransformNet, what:
             assert!(parameter.name.ends_with(".bias") && rounding < 1e-5, "{what}, {name}: {rounding}");
             continue;
         }
-        compare(&got, &array(file, &name), 1e-3).unwrap_or_else(|e| panic!("{what}, {name}: {e}"));
+        compare(&got, &array(file, &name), 1e-4).unwrap_or_else(|e| panic!("{what}, {name}: {e}"));
         checked += 1;
     }
     // All weights and scales, and the biases that matter.
@@ -119,13 +121,9 @@ fn check_running(
     x: &DeviceTensor,
     what: &str,
 ) {
-    // With reflection all round, the shifts at the end of residual blocks are taken away by the norms that follow: Adam moves
-    // them by rounding alone, and the means behind them with them.
-    let loose =
-        |name: &str| case == "resize.bn" && name.ends_with("_mean") && !["bn1", "bn2", "bn3"].contains(&&name[..3]);
-    for (name, tensor) in net.state().into_iter().filter(|(name, _)| !loose(name)) {
+    for (name, tensor) in net.state() {
         let expected = array(file, &format!("{case}.running.{name}"));
-        compare(&tensor.read().unwrap(), &expected, 1e-3).unwrap_or_else(|e| panic!("{what}, {name}: {e}"));
+        compare(&tensor.read().unwrap(), &expected, 1e-4).unwrap_or_else(|e| panic!("{what}, {name}: {e}"));
     }
     let mut start = weights(file, case);
     for (name, tensor) in &mut start.tensors {
