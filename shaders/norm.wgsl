@@ -6,6 +6,7 @@
 //   dx = γ/√(v+ε) · (dz − Σ dz/M − x̂·Σ dz·x̂/M)                                   (over the domain)
 // Planes are cut into runs of `run` pixels; the passes over them are in lib/norm.wgsl. Domain d is made of the planes d, d + domains, …, and of the same parts.
 // x, y, dx, dy: f32[N,C,H,W]   mean (μ), variance (v): f32[domains]   gamma, beta, dgamma, dbeta: f32[C], or f32[N,C]
+// moments: vec4[N,C,parts], each (elements, their mean, Σ (x−mean)², 0), of runs or of what the convolution before made at once
 // partial: vec2[runs,N,C]   means: vec2[domains]
 #import lib/index.wgsl
 #import lib/norm.wgsl
@@ -26,38 +27,40 @@ struct TrackParams {
 @group(0) @binding(17) var<uniform> track_params: TrackParams;
 @group(0) @binding(18) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(19) var<storage, read_write> running_variance: array<f32>;
+@group(0) @binding(21) var<storage, read> moments_made: array<vec4<f32>>; // moments, as statistics reads them
 
-// Pixels of the run that part was made of.
-fn length_of(part: u32) -> f32 {
-    return f32(min(params.run, params.pixels - part / params.planes * params.run));
+// Part i of those of a domain, which are `each` in each of its planes.
+fn part_of(domain: u32, each: u32, i: u32) -> vec4<f32> {
+    return moments_made[(i / each * arrayLength(&mean) + domain) * each + i % each];
 }
 
-// mean and variance of a domain from those of its runs (Chan, Golub and LeVeque, 1979).
-// dispatch: ⌈domains/64⌉ workgroups, folded into rows
-@compute @workgroup_size(64)
+// mean and variance of a domain from those of its parts (Chan, Golub and LeVeque, 1979).      dispatch [C, 1, domains/C]
+@compute @workgroup_size(REDUCE_SIZE)
 fn statistics(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let domain = linear_index(workgroup, workgroups, lane, 64u);
-    let domains = arrayLength(&mean);
-    if (domain >= domains) {
-        return;
-    }
-    let origin = parts[domain].x;
+    let domain = workgroup.z * workgroups.x + workgroup.x;
+    let each = arrayLength(&moments_made) / params.planes;
+    let all = arrayLength(&moments_made) / arrayLength(&mean);
+    let origin = part_of(domain, each, 0u).y;
     var sum = 0.0;
-    for (var part = domain; part < arrayLength(&parts); part += domains) {
-        sum += length_of(part) * (parts[part].x - origin);
+    for (var i = lane; i < all; i += REDUCE_SIZE) {
+        let part = part_of(domain, each, i);
+        sum += part.x * (part.y - origin);
     }
-    let average = origin + sum / f32(params.count);
+    let average = origin + workgroup_sum(lane, sum) / f32(params.count);
     var squares = 0.0;
-    for (var part = domain; part < arrayLength(&parts); part += domains) {
-        let difference = parts[part].x - average;
-        squares += parts[part].y + length_of(part) * difference * difference;
+    for (var i = lane; i < all; i += REDUCE_SIZE) {
+        let part = part_of(domain, each, i);
+        squares += part.z + part.x * (part.y - average) * (part.y - average);
     }
-    mean[domain] = average;
-    variance[domain] = squares / f32(params.count);
+    let total = workgroup_sum(lane, squares);
+    if (lane == 0u) {
+        mean[domain] = average;
+        variance[domain] = total / f32(params.count);
+    }
 }
 
 // means of every domain that shares a factor, dgamma and dbeta.      dispatch: ⌈factors/64⌉ workgroups, folded into rows

@@ -11,7 +11,7 @@
 // Tiles are taken four side by side, a quad, one in each component of a vec4. Bands of quads keep v and p small, slices of
 // the output channels u.
 // x, mask: f32[N,C,XH,XW]   u: f32[36], then as the packed weights of a 1×1 convolution   v: f32[36,C,1,4·band]
-// p: f32[36,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]
+// p: f32[36,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]   moments: vec4[N,M,quads of an image], as norm.wgsl takes them
 // dispatch [⌈band/LANES⌉, C or slice, 1]
 #import lib/border.wgsl
 #import lib/index.wgsl
@@ -49,6 +49,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
 @group(0) @binding(8) var<storage, read_write> y: array<f32>;
 @group(0) @binding(9) var<storage, read_write> y_rows: array<vec4<f32>>; // y, if its width is a multiple of 4
+@group(0) @binding(13) var<storage, read_write> moments: array<vec4<f32>>;
 
 alias Six = array<vec4<f32>, 6>;
 
@@ -262,8 +263,57 @@ fn output(
 }
 
 // The same where the rows of y are whole vec4s.
+fn write_rows(place: Place, m: u32, result: array<array<vec4<f32>, 4>, 4>) {
+    let plane = (place.image * params.channels_out + params.first_channel + m) * params.height;
+    let across = params.width / 4u;
+    for (var r = 0u; r < 4u; r++) {
+        let at = (plane + place.row + r) * across + place.column / 4u;
+        for (var t = 0u; t < 4u; t++) {
+            if (place.row + r < params.height && place.column / 4u + t < across) {
+                y_rows[at + t] = vec4<f32>(result[r][0][t], result[r][1][t], result[r][2][t], result[r][3][t]);
+            }
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn output_rows(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quad = workgroup.x * LANES + lane;
+    if (quad < params.band && params.first + quad < params.quads) {
+        write_rows(place_of(quad), workgroup.y, finish_output(workgroup.y, quad));
+    }
+}
+
+// Moments of the quad's values that lie inside y, whole tiles in so many rows. Measured from the first: where all are equal,
+// nothing is rounded.
+fn moments_of(rows: array<array<vec4<f32>, 4>, 4>, inside: u32, tiles: vec4<bool>) -> vec4<f32> {
+    let origin = rows[0][0].x;
+    let height = min(inside, 4u);
+    var sums = vec4<f32>(0.0);
+    for (var r = 0u; r < height; r++) {
+        for (var k = 0u; k < 4u; k++) {
+            sums += rows[r][k] - origin;
+        }
+    }
+    sums = select(vec4<f32>(0.0), sums, tiles);
+    let count = 4.0 * f32(height) * dot(select(vec4<f32>(0.0), vec4<f32>(1.0), tiles), vec4<f32>(1.0));
+    let average = origin + ((sums.x + sums.y) + (sums.z + sums.w)) / count;
+    var squares = vec4<f32>(0.0);
+    for (var r = 0u; r < height; r++) {
+        for (var k = 0u; k < 4u; k++) {
+            squares += (rows[r][k] - average) * (rows[r][k] - average);
+        }
+    }
+    squares = select(vec4<f32>(0.0), squares, tiles);
+    return vec4<f32>(count, average, (squares.x + squares.y) + (squares.z + squares.w), 0.0);
+}
+
+// The same again before a norm: also the quad's moments.
+@compute @workgroup_size(LANES)
+fn output_measured(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
@@ -273,17 +323,13 @@ fn output_rows(
         return;
     }
     let place = place_of(quad);
-    let plane = (place.image * params.channels_out + params.first_channel + m) * params.height;
-    let across = params.width / 4u;
     let result = finish_output(m, quad);
-    for (var r = 0u; r < 4u; r++) {
-        let at = (plane + place.row + r) * across + place.column / 4u;
-        for (var t = 0u; t < 4u; t++) {
-            if (place.row + r < params.height && place.column / 4u + t < across) {
-                y_rows[at + t] = vec4<f32>(result[r][0][t], result[r][1][t], result[r][2][t], result[r][3][t]);
-            }
-        }
-    }
+    write_rows(place, m, result);
+    let plane = place.image * params.channels_out + params.first_channel + m;
+    let an_image = params.tiles_down * params.quads_across;
+    let columns = vec4<u32>(place.column) + vec4<u32>(0u, 4u, 8u, 12u);
+    moments[plane * an_image + (params.first + quad) % an_image] =
+        moments_of(result, params.height - place.row, columns < vec4<u32>(params.width));
 }
 
 // u of weights that are packed for a 3×3 convolution. A thread makes four output channels of an input channel.

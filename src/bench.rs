@@ -238,7 +238,7 @@ pub fn planes(context: &Context, size: usize, batch: usize) -> Result<Vec<Worklo
         let x = rec.pin(&x);
         let [gamma, beta] = affine.each_ref().map(|tensor| rec.pin(tensor));
         let affine = Affine { gamma, beta };
-        Ok::<_, Error>((x, affine, norm.forward(rec, x, affine)?.1))
+        Ok::<_, Error>((x, affine, norm.forward(rec, x, None, affine)?.1))
     };
     let name = |what: &str| format!("{what} 64 at {}{size}²", times(batch));
     let mut all = Vec::new();

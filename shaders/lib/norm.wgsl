@@ -20,6 +20,7 @@ struct Params {
 @group(0) @binding(11) var<storage, read> dy: array<element>;
 @group(0) @binding(13) var<storage, read> means_of_domain: array<vec2<f32>>; // means, as input_gradient reads them
 @group(0) @binding(16) var<storage, read_write> dx: array<element>;
+@group(0) @binding(20) var<storage, read_write> moments: array<vec4<f32>>;
 
 // The run of pixels that a workgroup works on.      dispatch [C, runs of a plane, N]
 struct Run {
@@ -71,9 +72,9 @@ fn gradient_at(plane: Plane, at: u32) -> Gradient {
     return gradient;
 }
 
-// partial = (mean, Σ (x−mean)²) of a run. Measured from its first element: where all are equal, nothing is rounded.
+// moments of a run. Measured from its first element: where all are equal, nothing is rounded.
 @compute @workgroup_size(REDUCE_SIZE)
-fn moments(
+fn measure(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
@@ -84,7 +85,8 @@ fn moments(
     for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
         sum += x[at] - origin;
     }
-    let average = origin + workgroup_sum(lane, sum_of(sum)) / f32((run.end - run.begin) * WIDTH);
+    let count = f32((run.end - run.begin) * WIDTH);
+    let average = origin + workgroup_sum(lane, sum_of(sum)) / count;
     var squares = element(0.0);
     for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
         let difference = x[at] - average;
@@ -92,7 +94,7 @@ fn moments(
     }
     let total = workgroup_sum(lane, sum_of(squares));
     if (lane == 0u) {
-        partial[run.part] = vec2<f32>(average, total);
+        moments[run.plane * workgroups.y + workgroup.y] = vec4<f32>(count, average, total, 0.0);
     }
 }
 

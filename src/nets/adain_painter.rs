@@ -22,7 +22,7 @@ pub fn deepest() -> Tap {
 /// AdaIN of `content` (`[N, C, h, w]`) to the means and deviations of a style, `[N, C]` or `[C]`.
 pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Tensor; 2]) -> Result<Tensor> {
     let affine = Affine { gamma: deviation, beta: mean };
-    Ok(Norm { over: Over::Instance, relu: false }.forward(rec, content, affine)?.0)
+    Ok(Norm { over: Over::Instance, relu: false }.forward(rec, content, None, affine)?.0)
 }
 
 /// All that AdaIN knows of a style: the mean and the deviation of each channel at relu4_1.

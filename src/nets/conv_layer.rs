@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::gpu::{DeviceTensor, KernelClass, Recorder, Tensor};
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d};
+use crate::ops::norm::Moments;
 use crate::optim::Parameter;
 
 /// A convolution of either kind.
@@ -146,6 +147,13 @@ impl ConvLayer {
     pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
         let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
         either!(&self.conv, conv => conv.forward(rec, x, packed, Some(bias)))
+    }
+
+    /// The same before a norm: with the moments of `y`, where they come on the way.
+    pub fn forward_measured(&self, rec: &mut Recorder, x: Tensor) -> Result<(Tensor, Option<Moments>)> {
+        let Convolution::Plain(conv) = &self.conv else { return Ok((self.forward(rec, x)?, None)) };
+        let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
+        conv.forward_measured(rec, x, packed, Some(bias))
     }
 
     /// The gradient to an input of `size` `[H, W]`, from `dy` and, if there is a ReLU, the output `y`.

@@ -44,9 +44,12 @@ struct Kept {
 
 impl Unit {
     fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<(Tensor, Kept)> {
-        let z = self.conv.forward(rec, x)?;
-        let Some(norm) = &self.norm else { return Ok((z, Kept { x, z, statistics: None })) };
-        let (y, statistics) = norm.forward(rec, z)?;
+        let Some(norm) = &self.norm else {
+            let z = self.conv.forward(rec, x)?;
+            return Ok((z, Kept { x, z, statistics: None }));
+        };
+        let (z, moments) = self.conv.forward_measured(rec, x)?;
+        let (y, statistics) = norm.forward(rec, z, moments)?;
         Ok((y, Kept { x, z, statistics: Some(statistics) }))
     }
 

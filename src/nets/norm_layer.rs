@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
-use crate::ops::norm::{self, Affine, Norm, Over, Statistics};
+use crate::ops::norm::{self, Affine, Moments, Norm, Over, Statistics};
 use crate::optim::Parameter;
 
 /// How far running statistics move toward those of a batch.
@@ -51,10 +51,10 @@ impl NormLayer {
         Affine { gamma: rec.pin(&self.gamma), beta: rec.pin(&self.beta) }
     }
 
-    /// `y` of `x` (`[N, C, H, W]`), and what its gradient needs. Running statistics move.
-    pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<(Tensor, Statistics)> {
+    /// `y` of `x` (`[N, C, H, W]`) with its moments, if they are known, and what its gradient needs. Running statistics move.
+    pub fn forward(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<(Tensor, Statistics)> {
         let affine = self.affine(rec);
-        let (y, statistics) = self.norm.forward(rec, x, affine)?;
+        let (y, statistics) = self.norm.forward(rec, x, moments, affine)?;
         if let Some([mean, variance]) = &self.running {
             let [n, _, height, width] = x.shape.nchw("norm", "x")?;
             let running = Statistics { mean: rec.pin(mean), variance: rec.pin(variance) };

@@ -10,6 +10,7 @@ pub use transposed::ConvTranspose2d;
 pub(crate) use winograd::{Params as WinogradParams, WeightsParams as WinogradWeights};
 
 use self::problem::{Axis, Problem, pack_width, pitch};
+use super::norm::Moments;
 use super::pad::{self, Border, Placement};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -97,6 +98,7 @@ impl Conv2d {
             step: 1,
             phases: vec![output.map(axis)],
             relu: self.relu,
+            measured: false,
             flops: None,
         }
     }
@@ -118,6 +120,7 @@ impl Conv2d {
             step: self.stride,
             phases: self.phases().map(|[p, q]| [axis(p, size[0]), axis(q, size[1])]).collect(),
             relu: false,
+            measured: false,
             flops: None,
         }
     }
@@ -222,12 +225,35 @@ impl Conv2d {
 
     /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`), with packed weights and `bias` (`[M]`).
     pub fn forward(&self, rec: &mut Recorder, x: Tensor, packed: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
+        Ok(self.record(rec, x, packed, bias, false)?.0)
+    }
+
+    /// The same before a norm: with the moments of `y` for [`Norm::forward`](super::norm::Norm::forward), where the kernel
+    /// can measure on the way.
+    pub fn forward_measured(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        packed: Tensor,
+        bias: Option<Tensor>,
+    ) -> Result<(Tensor, Option<Moments>)> {
+        self.record(rec, x, packed, bias, true)
+    }
+
+    fn record(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        packed: Tensor,
+        bias: Option<Tensor>,
+        measured: bool,
+    ) -> Result<(Tensor, Option<Moments>)> {
         let [_, c, height, width] = x.shape.nchw("conv2d", "x")?;
         if c != self.channels_in {
             return Err(Error::argument("conv2d", "x", format!("of {} channels", self.channels_in), x.shape));
         }
-        let output = self.output_size([height, width])?;
-        self.problem(output).record(rec, "conv2d", x, None, packed, bias)
+        let problem = self.problem(self.output_size([height, width])?);
+        Problem { measured, ..problem }.record(rec, "conv2d", x, None, packed, bias)
     }
 
     /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If the
@@ -250,7 +276,7 @@ impl Conv2d {
         // enlargement to what it repeats.
         let folded = if self.border() == Border::Zero { 0 } else { self.before() };
         let grown = size.map(|side| side * self.scale() + 2 * folded);
-        let dx = self.gradient(grown, self.before() - folded).record(rec, "conv2d gradient", dy, y, packed, None)?;
+        let dx = self.gradient(grown, self.before() - folded).record(rec, "conv2d gradient", dy, y, packed, None)?.0;
         if grown == size {
             return Ok(dx);
         }

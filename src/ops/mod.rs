@@ -84,7 +84,7 @@ pub fn layouts() -> Vec<Layout> {
         mean_std::Params::layout(),
         mean_std::Params::layout_of(Kernel::new("mean_std_four.wgsl", "forward")),
         norm::Params::layout(),
-        norm::Params::layout_of(Kernel::new("norm_four.wgsl", "moments")),
+        norm::Params::layout_of(Kernel::new("norm_four.wgsl", "measure")),
         norm::TrackParams::layout(),
         pad::Params::layout(),
         pool::Params::layout(),

@@ -14,7 +14,7 @@ const LEAST_RUN: usize = 1024;
 
 super::params! {
     /// Pixels of a plane, planes, the run that a workgroup works on, elements that share a mean, and ε.
-    Params for "norm.wgsl": "moments", "params" { pixels: u32, planes: u32, run: u32, count: u32, epsilon: f32 }
+    Params for "norm.wgsl": "measure", "params" { pixels: u32, planes: u32, run: u32, count: u32, epsilon: f32 }
 }
 
 super::params! {
@@ -50,6 +50,11 @@ pub struct Statistics {
     pub variance: Tensor,
 }
 
+/// What parts of planes contribute to their statistics, `[N, C, parts, 4]`: each its number of elements, their mean and the
+/// sum of their squared differences from it, and a 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments(pub Tensor);
+
 /// The factor and the offset of every channel, both `[C]`, or their gradients. With [`Over::Instance`] they may be `[N, C]`,
 /// an image's own: deviations and means of style pictures make it AdaIN (arXiv:1703.06868, equation 8).
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +72,10 @@ fn pass(entry: &'static str, four: bool) -> Kernel {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let mut all = ["statistics", "parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
+    let mut all = ["parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
+    all.extend(reducing_all(pass("statistics", false)));
     for four in [false, true] {
-        all.extend(reducing_all(pass("moments", four)));
+        all.extend(reducing_all(pass("measure", four)));
         for relu in [false, true] {
             all.extend(reducing_all(pass("gradient_parts", four).set("RELU", relu)));
             all.extend(["normalise", "input_gradient"].map(|entry| pass(entry, four).set("RELU", relu)));
@@ -127,27 +133,46 @@ impl Norm {
         Ok(Sizes { params, four: pixels.is_multiple_of(4), groups, parts: runs * planes, statistics })
     }
 
-    /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it.
-    pub fn forward(&self, rec: &mut Recorder, x: Tensor, affine: Affine) -> Result<(Tensor, Statistics)> {
-        let Sizes { params, four, groups, parts, statistics } = self.sizes(rec, "norm", x)?;
-        let partial = rec.transient("moments of runs", [parts, 2]);
+    /// The moments of `x` (`[N, C, H, W]`), run by run.
+    fn measure(&self, rec: &mut Recorder, x: Tensor) -> Result<Moments> {
+        let Sizes { params, four, groups, parts, .. } = self.sizes(rec, "norm", x)?;
+        let [n, c, ..] = x.shape.nchw("norm", "x")?;
+        let moments = Moments(rec.transient("moments of runs", [n, c, parts / (n * c), 4]));
         rec.dispatch(
-            Dispatch::new(reducing(pass("moments", four), rec.class()), "norm moments")
+            Dispatch::new(reducing(pass("measure", four), rec.class()), "norm moments")
                 .bind("x", x)
-                .bind("partial", partial)
+                .bind("moments", moments.0)
                 .params(&params)
                 .groups(groups)
                 .flops(5 * x.shape.count() as u64),
         )?;
+        Ok(moments)
+    }
+
+    /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it. `moments` are those of `x`, if they are known.
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        moments: Option<Moments>,
+        affine: Affine,
+    ) -> Result<(Tensor, Statistics)> {
+        let moments = moments.map_or_else(|| self.measure(rec, x), Ok)?;
+        let Sizes { params, statistics, .. } = self.sizes(rec, "norm", x)?;
+        let [n, c, ..] = x.shape.nchw("norm", "x")?;
+        let moments = match moments.0.shape.nchw("norm", "moments")? {
+            [images, channels, _, 4] if [images, channels] == [n, c] => moments.0,
+            _ => return Err(Error::argument("norm", "moments", format!("[{n}, {c}, parts, 4]"), moments.0.shape)),
+        };
         let [mean, variance] = ["mean", "variance"].map(|name| rec.transient(name, statistics));
         rec.dispatch(
-            Dispatch::new(Kernel::new(SHADER, "statistics"), "norm statistics")
-                .bind("parts", partial)
+            Dispatch::new(reducing(pass("statistics", false), rec.class()), "norm statistics")
+                .bind("moments_made", moments)
                 .bind("mean", mean)
                 .bind("variance", variance)
                 .params(&params)
-                .groups(linear_groups(statistics.count(), 64))
-                .flops(8 * parts as u64),
+                .groups([c as u32, 1, (statistics.count() / c) as u32])
+                .flops(2 * moments.shape.count() as u64),
         )?;
         let statistics = Statistics { mean, variance };
         Ok((self.apply(rec, x, statistics, affine)?, statistics))

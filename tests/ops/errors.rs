@@ -236,7 +236,7 @@ fn normalisations() {
         };
         let (x, dy) = (filled(rec, [2, 3, 4, 5]), filled(rec, dy));
         let (affine, gradients) = (pair(rec, affine), pair(rec, gradients));
-        let (_, statistics) = Norm { over: Over::Batch, relu: true }.forward(rec, x, affine)?;
+        let (_, statistics) = Norm { over: Over::Batch, relu: true }.forward(rec, x, None, affine)?;
         Norm { over, relu: true }.backward(rec, x, statistics, affine, dy, gradients)
     };
     refused("norm", "gamma", |rec| record(rec, Over::Batch, ([2, 3], right.1, right.2)));

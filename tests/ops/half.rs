@@ -39,7 +39,7 @@ fn activations_are_rounded_once() {
             let results = vec![
                 pools[0].forward(rec, x)?,
                 pools[1].forward(rec, x)?,
-                Norm { over: Over::Instance, relu: true }.forward(rec, x, affine)?.0,
+                Norm { over: Over::Instance, relu: true }.forward(rec, x, None, affine)?.0,
                 relu::forward(rec, x)?,
                 tanh::forward(rec, x)?,
                 vector::add(rec, x, x)?,

@@ -1,9 +1,12 @@
 //! Instance and batch normalisation.
 
+use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::norm::{self, Affine, EPSILON, Norm, Over, Statistics};
+use impasto::ops::pad::Border;
 use impasto::ops::vector;
 
 use crate::harness::{EXACT, SUM, check};
+use crate::reference::conv2d as conv_reference;
 use crate::reference::norm as reference;
 use crate::reference::{Array, indices};
 
@@ -56,7 +59,7 @@ impl Problem {
         check(&format!("{layer:?} {:?}", x.shape), &inputs, &expected, SUM, |rec, inputs| {
             let [x, gamma, beta, dy, dgamma, dbeta] = *inputs else { unreachable!() };
             let affine = Affine { gamma, beta };
-            let (y, statistics) = layer.forward(rec, x, affine)?;
+            let (y, statistics) = layer.forward(rec, x, None, affine)?;
             let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
             Ok(vec![y, statistics.mean, statistics.variance, dx, dgamma, dbeta])
         });
@@ -72,6 +75,46 @@ fn matches_the_oracle() {
     for shape in [single, fours].concat() {
         let problem = Problem::new(Array::random(&shape, 135));
         layers().for_each(|(layer, spec)| problem.check(layer, spec));
+    }
+}
+
+/// Moments that a convolution in tiles measures on its way: all rows of tiles whole, and not.
+#[test]
+fn a_convolution_measures_for_its_norm() {
+    for (over, size) in [(Over::Instance, [16, 16]), (Over::Instance, [13, 20]), (Over::Batch, [9, 36])] {
+        let conv = Conv2d {
+            channels_in: 128,
+            channels_out: 132,
+            kernel: 3,
+            stride: 1,
+            padding: Padding::Same(Border::Reflect),
+            upsample: false,
+            relu: false,
+        };
+        let [c, m] = [conv.channels_in, conv.channels_out];
+        let x = Array::random(&[2, c, size[0], size[1]], 170);
+        let [w, bias] = [Array::random(&[m, c, 3, 3], 171), Array::random(&[m], 172)];
+        let [gamma, beta] = [173, 174].map(|seed| Array::random(&[m], seed));
+        let twin = conv_reference::Conv2d {
+            stride: 1,
+            padding: conv_reference::Padding::Reflect,
+            upsample: false,
+            relu: false,
+        };
+        let z = conv_reference::forward(twin, &x, &w, &bias);
+        let (layer, spec) = layers().find(|(layer, _)| layer.over == over && layer.relu).unwrap();
+        let [mean, variance] = shaped(over, reference::statistics(spec, &z));
+        let y = reference::forward(spec, &z, &gamma, &beta);
+        let what = format!("{conv:?}, {layer:?} {size:?}");
+        check(&what, &[&x, &w, &bias, &gamma, &beta], &[&y, &mean, &variance], SUM, |rec, inputs| {
+            let [x, w, bias, gamma, beta] = *inputs else { unreachable!() };
+            let packed = rec.transient("packed", [conv.packed_count(rec.class())[0]]);
+            conv.pack(rec, w, false, packed)?;
+            let (z, moments) = conv.forward_measured(rec, x, packed, Some(bias))?;
+            assert!(moments.is_some(), "{what}: not measured");
+            let (y, statistics) = layer.forward(rec, z, moments, Affine { gamma, beta })?;
+            Ok(vec![y, statistics.mean, statistics.variance])
+        });
     }
 }
 
@@ -92,7 +135,7 @@ fn every_image_with_its_own_affine() {
             check(&label, &inputs.each_ref(), &expected.each_ref(), SUM, |rec, inputs| {
                 let [x, gamma, beta, dy, dgamma, dbeta] = *inputs else { unreachable!() };
                 let affine = Affine { gamma, beta };
-                let (y, statistics) = layer.forward(rec, x, affine)?;
+                let (y, statistics) = layer.forward(rec, x, None, affine)?;
                 let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
                 Ok(vec![y, dx, dgamma, dbeta])
             });
@@ -123,7 +166,7 @@ fn constants_give_beta() {
             let label = format!("{layer:?} of constants {shape:?}");
             check(&label, &[&x, &gamma, &beta], &[&y], EXACT, |rec, inputs| {
                 let affine = Affine { gamma: inputs[1], beta: inputs[2] };
-                Ok(vec![layer.forward(rec, inputs[0], affine)?.0])
+                Ok(vec![layer.forward(rec, inputs[0], None, affine)?.0])
             });
             // Gradients of zero show beside something else.
             let [dx, _, _] = reference::backward(spec, &x, &gamma, &beta, &dy);
@@ -131,7 +174,7 @@ fn constants_give_beta() {
             check(&label, &[&x, &gamma, &beta, &dy, &earlier[0]], &[&dx, &earlier[0]], SUM, |rec, inputs| {
                 let [x, gamma, beta, dy, dgamma] = *inputs else { unreachable!() };
                 let affine = Affine { gamma, beta };
-                let (_, statistics) = layer.forward(rec, x, affine)?;
+                let (_, statistics) = layer.forward(rec, x, None, affine)?;
                 let dbeta = rec.transient("dbeta", beta.shape);
                 vector::fill(rec, dbeta, 0.0)?;
                 let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
@@ -160,7 +203,7 @@ fn running_statistics() {
                 let [x, gamma, beta, mean, variance] = *inputs else { unreachable!() };
                 let (affine, running) = (Affine { gamma, beta }, Statistics { mean, variance });
                 let applied = layer.apply(rec, x, running, affine)?;
-                let (_, statistics) = layer.forward(rec, x, affine)?;
+                let (_, statistics) = layer.forward(rec, x, None, affine)?;
                 norm::track(rec, statistics, n * 3 * width, 0.1, running)?;
                 Ok(vec![applied, mean, variance])
             });

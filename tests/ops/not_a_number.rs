@@ -48,7 +48,7 @@ fn normalisation(rec: &mut Recorder, x: Tensor, over: Over, gradient: bool) -> R
     let gradients = Affine { gamma: filled([2].into(), 0.0)?, beta: filled([2].into(), 0.0)? };
     let ones = filled(SHAPE.into(), 1.0)?;
     let (x, dy) = if gradient { (ones, x) } else { (x, ones) };
-    let (y, statistics) = norm.forward(rec, x, affine)?;
+    let (y, statistics) = norm.forward(rec, x, None, affine)?;
     if gradient { norm.backward(rec, x, statistics, affine, dy, gradients) } else { Ok(y) }
 }
 

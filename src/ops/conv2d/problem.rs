@@ -4,6 +4,7 @@ use bytemuck::Zeroable;
 
 use super::{Border, STEPS};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Matrices, Precision, Recorder, Tensor};
+use crate::ops::norm::Moments;
 use crate::ops::pad::{self, Placement};
 use crate::ops::vector;
 use crate::{Error, Result};
@@ -50,6 +51,8 @@ pub(super) struct Problem {
     /// Rows and columns of each, in the order of their packed weights.
     pub phases: Vec<[Axis; 2]>,
     pub relu: bool,
+    /// Whether a norm follows, which needs the output's moments.
+    pub measured: bool,
     /// Floating-point operations to report, of a sum that stands in for one that needs more of them.
     pub flops: Option<u64>,
 }
@@ -257,7 +260,8 @@ fn tiled_kernel(
 }
 
 impl Problem {
-    /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`.
+    /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`; where it
+    /// is to be measured, and the kernel can do that on the way, its moments.
     pub fn record(
         &self,
         rec: &mut Recorder,
@@ -266,7 +270,7 @@ impl Problem {
         mask: Option<Tensor>,
         packed: Tensor,
         bias: Option<Tensor>,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, Option<Moments>)> {
         let [_, m] = self.channels;
         let an_image = self.phases.iter().map(|phase| self.packed_count(rec.class(), phase)).sum::<usize>();
         let n = x.shape.nchw(label, "x")?[0];
@@ -283,7 +287,7 @@ impl Problem {
         };
         match tiles {
             Some(winograd) if own_weights == 0 => winograd.record(rec, label, x, mask, packed, bias),
-            _ => self.record_directly(rec, label, x, mask, (packed, own_weights), bias),
+            _ => Ok((self.record_directly(rec, label, x, mask, (packed, own_weights), bias)?, None)),
         }
     }
 

@@ -68,7 +68,7 @@ impl ConvTranspose2d {
         const OP: &str = "transposed conv2d";
         let [_, height, width] = self.check_input(OP, x)?;
         let problem = self.convolution().gradient(self.output_size([height, width])?, 1);
-        Problem { relu: self.relu, ..problem }.record(rec, OP, x, None, packed, bias)
+        Ok(Problem { relu: self.relu, ..problem }.record(rec, OP, x, None, packed, bias)?.0)
     }
 
     /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If there
@@ -84,7 +84,7 @@ impl ConvTranspose2d {
         const OP: &str = "transposed conv2d gradient";
         let [images, _, _, _] = dy.shape.nchw(OP, "dy")?;
         self.check_gradient(OP, dy, y, [images, size[0], size[1]])?;
-        self.convolution().problem(size).record(rec, OP, dy, y, packed, None)
+        Ok(self.convolution().problem(size).record(rec, OP, dy, y, packed, None)?.0)
     }
 
     /// Adds to `dweights` (`[C, M, 3, 3]`) and `dbias` (`[M]`) their gradients, from the input `x` (`[N, C, H, W]`), `dy`

@@ -3,6 +3,7 @@
 use super::problem::{Axis, Problem, pack_width, pitch, precision};
 use crate::Result;
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, Tuning, linear_groups};
+use crate::ops::norm::Moments;
 use crate::ops::pad::Border;
 
 const SHADER: &str = "winograd.wgsl";
@@ -45,6 +46,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
             let options = [[false, false], [false, true], [true, false], [true, true]];
             all.extend(options.map(|options| output_kernel(class, entry, options)));
         }
+        all.extend([false, true].map(|bias| output_kernel(class, "output_measured", [bias, false])));
     }
     all.extend([32, 64].map(weights_kernel));
     all
@@ -111,19 +113,24 @@ impl Winograd<'_> {
         let [c, m] = self.problem.channels;
         let all = (self.images * self.tiles[0] * self.tiles[1]).next_multiple_of(8);
         // No more of them than of the input's, lest the products take more than what they are made of.
-        let thin = self.slice(SINGLE_KIB[1], pack).min(c.next_multiple_of(pack));
+        let thin = self.slice(c.min(self.channels_within(SINGLE_KIB[1])), pack);
         if ELEMENTS * (c + thin) * all * 16 <= SINGLE_KIB[0] << 10 {
             return [all, thin];
         }
         // What a cache holds of both transforms, in whole workgroups of the product; as many as that takes, of equal size.
         let most = ((tuning.band_mib << 20) / (ELEMENTS * (c + m) * 16) / 8).max(1) * 8;
-        [all.div_ceil(all.div_ceil(most)).next_multiple_of(8), self.slice(tuning.slice_mib << 10, pack)]
+        let thick = self.slice(self.channels_within(tuning.slice_mib << 10), pack);
+        [all.div_ceil(all.div_ceil(most)).next_multiple_of(8), thick]
     }
 
-    /// Output channels whose transformed weights take so many KiB at most, in whole packs.
-    fn slice(&self, kib: usize, pack: usize) -> usize {
-        let [c, m] = self.problem.channels;
-        let most = ((kib << 10) / (ELEMENTS * c * 4)).max(1);
+    /// Output channels whose transformed weights take so many KiB at most.
+    fn channels_within(&self, kib: usize) -> usize {
+        ((kib << 10) / (ELEMENTS * self.problem.channels[0] * 4)).max(1)
+    }
+
+    /// Output channels of slices of equal size and some so many, in whole packs.
+    fn slice(&self, most: usize, pack: usize) -> usize {
+        let [_, m] = self.problem.channels;
         let even = m.div_ceil(m.div_ceil(most));
         // No last slice so narrow that it would be packed otherwise.
         let fits = |slice: &usize| *slice >= m || (*slice >= even && !(1..=pack / 2).contains(&(m % slice)));
@@ -131,7 +138,7 @@ impl Winograd<'_> {
         whole.unwrap_or(m)
     }
 
-    /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`.
+    /// What [`Problem::record`] records.
     pub fn record(
         &self,
         rec: &mut Recorder,
@@ -140,18 +147,27 @@ impl Winograd<'_> {
         mask: Option<Tensor>,
         packed: Tensor,
         bias: Option<Tensor>,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, Option<Moments>)> {
         let (class, tuning) = (rec.class(), rec.context().tuning());
-        let Problem { channels: [c, m], border, scale, output: [height, width], relu, .. } = *self.problem;
+        let Problem { channels: [c, m], border, scale, output: [height, width], relu, measured, .. } = *self.problem;
         let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
         let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
         let y = rec.transient_stored(precision(x, packed), label, [self.images, m, height, width]);
         let [input, output] = [
             if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
-            if width % 4 == 0 { "output_rows" } else { "output" },
+            if width % 4 != 0 {
+                "output"
+            } else if measured && !relu {
+                "output_measured"
+            } else {
+                "output_rows"
+            },
         ];
         let [band, slice] = self.cut(tuning, pack_width(class, m));
-        let quads = self.images * self.tiles[0] * self.tiles[1];
+        let an_image = self.tiles[0] * self.tiles[1];
+        let quads = self.images * an_image;
+        let moments = (output == "output_measured")
+            .then(|| Moments(rec.transient("moments of quads", [self.images, m, an_image, 4])));
         let mut single = None;
         for first_channel in (0..m).step_by(slice) {
             let slice = slice.min(m - first_channel);
@@ -203,13 +219,14 @@ impl Winograd<'_> {
                         .bind("bias", bias.unwrap_or(packed))
                         .bind("y", y)
                         .bind("y_rows", y)
+                        .bind("moments", moments.map_or(y, |moments| moments.0))
                         .params(&params)
                         .groups(groups(slice))
                         .performed((TRANSFORM[1] * 4 * band * slice) as u64),
                 )?;
             }
         }
-        Ok(y)
+        Ok((y, moments))
     }
 
     /// The products of transformed inputs and weights: a 1×1 convolution, with the elements as images.
@@ -233,9 +250,10 @@ impl Winograd<'_> {
             step: 1,
             phases: vec![[axis(height), axis(width)]],
             relu: false,
+            measured: false,
             flops: Some(flops),
         };
-        product.record(rec, &format!("{name}, products"), v, None, u, None)
+        Ok(product.record(rec, &format!("{name}, products"), v, None, u, None)?.0)
     }
 
     /// Transformed weights of a slice. They are made in every run: kept, they would take four times the memory of those they
