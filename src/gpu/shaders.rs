@@ -33,6 +33,7 @@ shaders![
     "lib/one.wgsl",
     "lib/reduce.wgsl",
     "lib/spread.wgsl",
+    "lib/winograd.wgsl",
     "mean_std.wgsl",
     "mean_std_four.wgsl",
     "norm.wgsl",
@@ -49,7 +50,8 @@ shaders![
     "tanh.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",
-    "winograd.wgsl",
+    "winograd_2.wgsl",
+    "winograd_4.wgsl",
 ];
 
 /// The text of a kernel file, by its name under `shaders/`.

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
-    /// Fewest channels, of input and of output, from which 3×3 convolutions of stride 1 are cut into tiles of four.
+    /// Fewest channels, of input and of output, from which 3×3 convolutions of stride 1 are cut into tiles.
     pub tiles_from: [usize; 2],
     /// MiB of transformed inputs and outputs that a band of tiles may take.
     pub band_mib: usize,
@@ -41,7 +41,7 @@ impl Tuning {
         let froms = [from.map(|c| c / 4), from.map(|c| c / 2), from.map(|c| c * 2), from.map(|c| c * 4)];
         for [c, m] in froms.into_iter().filter(|from| from[0] >= 4) {
             let changed = Tuning { tiles_from: [c, m], ..Tuning::rules(class) };
-            all.push((format!("tiles of four from {c} and {m} channels"), changed));
+            all.push((format!("tiles from {c} and {m} channels"), changed));
         }
         for band_mib in [band / 2, band * 2, band * 4] {
             all.push((format!("bands of {band_mib} MiB"), Tuning { band_mib, ..Tuning::rules(class) }));

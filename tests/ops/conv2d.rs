@@ -173,11 +173,20 @@ fn large_tiles_match_the_oracle() {
     large(65, 1, 3, 2);
 }
 
-/// Convolutions in tiles (Winograd): every border, enlarged inputs; rows that are whole quads and rows that are not; one
-/// band of tiles and some.
+/// Convolutions in tiles (Winograd), large and small: every border, enlarged inputs; rows that are whole quads and rows that
+/// are not; one band of tiles and some.
 #[test]
-fn tiles_of_four_match_the_oracle() {
+fn tiles_match_the_oracle() {
     for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
+        for size in [[16, 16], [15, 13], [20, 20]].map(|size| size.map(|side| side + 2 * usize::from(index == 0))) {
+            let [relu, bias] = [1, 2].map(|bit| (index + size[0]) & bit != 0);
+            check_conv(
+                Conv2d { channels_in: 20, channels_out: 36, padding, relu, ..CONV },
+                Case { size, bias, ..CASE },
+            );
+        }
+        let conv = Conv2d { channels_in: 16, channels_out: 33, padding, upsample: true, ..CONV };
+        check_conv(conv, Case { size: [8, 9], ..CASE });
         for size in [[16, 16], [13, 20], [17, 23], [9, 34]] {
             let [relu, bias] = [1, 2].map(|bit| (index + size[0]) & bit != 0);
             let conv = Conv2d { channels_in: 20, channels_out: 36, padding, relu, ..CONV };
@@ -187,19 +196,19 @@ fn tiles_of_four_match_the_oracle() {
         check_conv(conv, Case { size: [9, 11], images: 2, ..CASE });
     }
     check_conv(Conv2d { channels_in: 16, channels_out: 20, ..CONV }, Case { images: 4, size: [57, 63], ..CASE });
-    for (padding, size) in [(PADDINGS[1].0, [8, 16]), (PADDINGS[2].0, [11, 21])] {
+    for (padding, size) in [(PADDINGS[1].0, [8, 32]), (PADDINGS[2].0, [19, 29]), (PADDINGS[3].0, [14, 15])] {
         check_conv(Conv2d { channels_in: 128, channels_out: 132, padding, ..CONV }, Case { size, ..CASE });
     }
 }
 
-/// Stored as f16: direct sums, tiles of four, phases, rows of any length; the gradient stays f32.
+/// Stored as f16: direct sums, tiles, phases, rows of any length; the gradient stays f32.
 #[test]
 fn halves_match_the_oracle() {
     if !has_half() {
         return;
     }
     let half = Case { precision: Precision::F16, ..CASE };
-    for size in [[7, 11], [16, 32]] {
+    for size in [[7, 11], [16, 16], [16, 32]] {
         check_conv(CONV, Case { size, images: 2, ..half });
         check_conv(Conv2d { channels_in: 20, channels_out: 36, ..CONV }, Case { size, ..half });
     }

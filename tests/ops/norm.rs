@@ -81,7 +81,9 @@ fn matches_the_oracle() {
 /// Moments that a convolution in tiles measures on its way: all rows of tiles whole, and not.
 #[test]
 fn a_convolution_measures_for_its_norm() {
-    for (over, size) in [(Over::Instance, [16, 16]), (Over::Instance, [13, 20]), (Over::Batch, [9, 36])] {
+    for (over, size) in
+        [(Over::Instance, [16, 16]), (Over::Instance, [13, 20]), (Over::Instance, [7, 16]), (Over::Batch, [9, 36])]
+    {
         let conv = Conv2d {
             channels_in: 128,
             channels_out: 132,

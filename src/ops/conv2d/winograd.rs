@@ -1,4 +1,4 @@
-//! Convolutions 3×3 of stride 1 in a quarter of the products. Maths: shaders/winograd.wgsl.
+//! Convolutions 3×3 of stride 1 in tiles. Maths: shaders/lib/winograd.wgsl.
 
 use super::problem::{Axis, Problem, pack_width, pitch, precision};
 use crate::Result;
@@ -6,11 +6,9 @@ use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, Tuning, linear
 use crate::ops::norm::Moments;
 use crate::ops::pad::Border;
 
-const SHADER: &str = "winograd.wgsl";
-
 crate::ops::params! {
     /// Sizes of a band.
-    Params for "winograd.wgsl": "output", "params" {
+    Params for "winograd_4.wgsl": "output", "params" {
         channels_in: u32, channels_out: u32, height: u32, width: u32, input_height: u32, input_width: u32, before: i32,
         tiles_down: u32, quads_across: u32, quads: u32, first: u32, band: u32, first_channel: u32, slice: u32,
     }
@@ -18,16 +16,27 @@ crate::ops::params! {
 
 crate::ops::params! {
     /// Sizes of packed weights.
-    WeightsParams for "winograd.wgsl": "weights", "weights_params" {
+    WeightsParams for "winograd_4.wgsl": "weights", "weights_params" {
         first: u32, pitch: u32, pairs: u32,
     }
 }
 
-/// Elements of a tile and of what becomes of it.
-const ELEMENTS: usize = 36;
+/// A tile of the output, by its side.
+struct Tile {
+    side: usize,
+    shader: &'static str,
+    /// Floating-point operations on a tile's channel: columns transformed on the way in, and on the way out.
+    transform: [usize; 2],
+}
 
-/// Floating-point operations on a tile's channel: twelve columns to be transformed on the way in, ten on the way out.
-const TRANSFORM: [usize; 2] = [12 * 20, 10 * 17];
+/// Large ones need fewer products, small ones waste fewer at a picture's edges.
+const TILES: [Tile; 2] = [
+    Tile { side: 4, shader: "winograd_4.wgsl", transform: [12 * 20, 10 * 17] },
+    Tile { side: 2, shader: "winograd_2.wgsl", transform: [8 * 4, 6 * 4] },
+];
+
+/// Products an output from which on direct sums, of nine, take less time: transforms are to be paid, too.
+const WORTH: f64 = 5.5;
 
 /// KiB of both transforms that a single band may take, and of transformed weights that go with it: more, and they would be
 /// what takes most memory in training on small pictures.
@@ -36,19 +45,25 @@ const SINGLE_KIB: [usize; 2] = [6144, 2048];
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
-    for class in [KernelClass::Tiled, KernelClass::Broadcast] {
-        for border in Border::ALL {
-            all.extend([1, 2].map(|scale| input_kernel(class, "input", border, scale, false)));
-            all.push(input_kernel(class, "input_rows", border, 1, false));
+    for tile in &TILES {
+        for class in [KernelClass::Tiled, KernelClass::Broadcast] {
+            for border in Border::ALL {
+                all.extend([1, 2].map(|scale| tile.input_kernel(class, "input", border, scale, false)));
+            }
+            all.push(tile.input_kernel(class, "input", Border::Zero, 1, true));
+            for entry in ["output", "output_rows"] {
+                let options = [[false, false], [false, true], [true, false], [true, true]];
+                all.extend(options.map(|options| tile.output_kernel(class, entry, options)));
+            }
+            all.extend([false, true].map(|bias| tile.output_kernel(class, "output_measured", [bias, false])));
         }
-        all.extend(["input", "input_rows"].map(|entry| input_kernel(class, entry, Border::Zero, 1, true)));
-        for entry in ["output", "output_rows"] {
-            let options = [[false, false], [false, true], [true, false], [true, true]];
-            all.extend(options.map(|options| output_kernel(class, entry, options)));
-        }
-        all.extend([false, true].map(|bias| output_kernel(class, "output_measured", [bias, false])));
+        all.extend([32, 64].map(|pack| tile.weights_kernel(pack)));
     }
-    all.extend([32, 64].map(weights_kernel));
+    let [four, _] = &TILES;
+    for class in [KernelClass::Tiled, KernelClass::Broadcast] {
+        all.extend(Border::ALL.map(|border| four.input_kernel(class, "input_rows", border, 1, false)));
+        all.push(four.input_kernel(class, "input_rows", Border::Zero, 1, true));
+    }
     all
 }
 
@@ -60,21 +75,37 @@ fn lanes(class: KernelClass) -> usize {
     }
 }
 
-fn input_kernel(class: KernelClass, entry: &'static str, border: Border, scale: u32, masked: bool) -> Kernel {
-    border.apply(Kernel::new(SHADER, entry), scale).set("LANES", lanes(class) as u32).set("MASKED", masked)
-}
+impl Tile {
+    /// Elements of what a tile is transformed from.
+    const fn elements(&self) -> usize {
+        (self.side + 2) * (self.side + 2)
+    }
 
-fn output_kernel(class: KernelClass, entry: &'static str, [bias, relu]: [bool; 2]) -> Kernel {
-    Kernel::new(SHADER, entry).set("LANES", lanes(class) as u32).set("BIAS", bias).set("RELU", relu)
-}
+    fn input_kernel(
+        &self,
+        class: KernelClass,
+        entry: &'static str,
+        border: Border,
+        scale: u32,
+        masked: bool,
+    ) -> Kernel {
+        let kernel = border.apply(Kernel::new(self.shader, entry), scale);
+        kernel.set("LANES", lanes(class) as u32).set("MASKED", masked)
+    }
 
-fn weights_kernel(pack: u32) -> Kernel {
-    Kernel::new(SHADER, "weights").set("PACK", pack)
+    fn output_kernel(&self, class: KernelClass, entry: &'static str, [bias, relu]: [bool; 2]) -> Kernel {
+        Kernel::new(self.shader, entry).set("LANES", lanes(class) as u32).set("BIAS", bias).set("RELU", relu)
+    }
+
+    fn weights_kernel(&self, pack: u32) -> Kernel {
+        Kernel::new(self.shader, "weights").set("PACK", pack)
+    }
 }
 
 /// A convolution cut into tiles.
 pub(super) struct Winograd<'p> {
     problem: &'p Problem,
+    tile: &'static Tile,
     rows: &'p Axis,
     /// Rows of tiles of an image, and quads of tiles in one of them.
     tiles: [usize; 2],
@@ -85,7 +116,8 @@ impl Problem {
     /// The same in tiles, where that pays for so many images.
     ///
     /// Each transform costs as much for a channel as the products with some 20 of the others, and quads beyond the picture's
-    /// edge are wasted: so both numbers of channels must be large, and the picture not too small.
+    /// edge are wasted: so both numbers of channels must be large, and the picture not too small. The smaller it is, the
+    /// sooner small tiles waste less than large ones.
     pub fn winograd(&self, class: KernelClass, tuning: Tuning, images: usize) -> Option<Winograd<'_>> {
         let [[rows, columns]] = &self.phases[..] else { return None };
         if [rows.taps, columns.taps, self.stride] != [3, 3, 1] || rows.before != columns.before {
@@ -97,10 +129,15 @@ impl Problem {
         if c < tuning.tiles_from[0] || m < tuning.tiles_from[1] || !whole {
             return None;
         }
-        let tiles = [self.output[0].div_ceil(4), self.output[1].div_ceil(16)];
-        let quads = (images * tiles[0] * tiles[1]).next_multiple_of(lanes(class).min(8));
-        let fits = 16 * quads <= images * self.output[0] * self.output[1];
-        fits.then_some(Winograd { problem: self, rows, tiles, images })
+        let outputs = (images * self.output[0] * self.output[1]) as f64;
+        let cut = |tile: &'static Tile| {
+            let tiles = [self.output[0].div_ceil(tile.side), self.output[1].div_ceil(4 * tile.side)];
+            let quads = (images * tiles[0] * tiles[1]).next_multiple_of(lanes(class).min(8));
+            let products = (4 * quads * tile.elements()) as f64 / outputs;
+            (products, Winograd { problem: self, tile, rows, tiles, images })
+        };
+        let least = TILES.iter().map(cut).min_by(|(a, _), (b, _)| a.total_cmp(b));
+        least.filter(|(products, _)| *products <= WORTH).map(|(_, winograd)| winograd)
     }
 }
 
@@ -114,18 +151,18 @@ impl Winograd<'_> {
         let all = (self.images * self.tiles[0] * self.tiles[1]).next_multiple_of(8);
         // No more of them than of the input's, lest the products take more than what they are made of.
         let thin = self.slice(c.min(self.channels_within(SINGLE_KIB[1])), pack);
-        if ELEMENTS * (c + thin) * all * 16 <= SINGLE_KIB[0] << 10 {
+        if self.tile.elements() * (c + thin) * all * 16 <= SINGLE_KIB[0] << 10 {
             return [all, thin];
         }
         // What a cache holds of both transforms, in whole workgroups of the product; as many as that takes, of equal size.
-        let most = ((tuning.band_mib << 20) / (ELEMENTS * (c + m) * 16) / 8).max(1) * 8;
+        let most = ((tuning.band_mib << 20) / (self.tile.elements() * (c + m) * 16) / 8).max(1) * 8;
         let thick = self.slice(self.channels_within(tuning.slice_mib << 10), pack);
         [all.div_ceil(all.div_ceil(most)).next_multiple_of(8), thick]
     }
 
     /// Output channels whose transformed weights take so many KiB at most.
     fn channels_within(&self, kib: usize) -> usize {
-        ((kib << 10) / (ELEMENTS * self.problem.channels[0] * 4)).max(1)
+        ((kib << 10) / (self.tile.elements() * self.problem.channels[0] * 4)).max(1)
     }
 
     /// Output channels of slices of equal size and some so many, in whole packs.
@@ -154,7 +191,11 @@ impl Winograd<'_> {
         let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
         let y = rec.transient_stored(precision(x, packed), label, [self.images, m, height, width]);
         let [input, output] = [
-            if input_width % 4 == 0 && self.rows.before == 1 && scale == 1 { "input_rows" } else { "input" },
+            if self.tile.side == 4 && input_width % 4 == 0 && self.rows.before == 1 && scale == 1 {
+                "input_rows"
+            } else {
+                "input"
+            },
             if width % 4 != 0 {
                 "output"
             } else if measured && !relu {
@@ -193,8 +234,8 @@ impl Winograd<'_> {
                 let v = match single {
                     Some(v) => v,
                     None => {
-                        let v = rec.transient("transformed inputs", [ELEMENTS, c, 1, 4 * band]);
-                        let kernel = input_kernel(class, input, border, scale as u32, mask.is_some());
+                        let v = rec.transient("transformed inputs", [self.tile.elements(), c, 1, 4 * band]);
+                        let kernel = self.tile.input_kernel(class, input, border, scale as u32, mask.is_some());
                         rec.dispatch(
                             Dispatch::new(kernel, format!("{name}, inputs"))
                                 .bind("x", x)
@@ -204,7 +245,7 @@ impl Winograd<'_> {
                                 .bind("v", v)
                                 .params(&params)
                                 .groups(groups(c))
-                                .performed((TRANSFORM[0] * 4 * band * c) as u64),
+                                .performed((self.tile.transform[0] * 4 * band * c) as u64),
                         )?;
                         v
                     }
@@ -214,15 +255,18 @@ impl Winograd<'_> {
                 let flops = self.problem.work(self.images) * made as u64 / (quads * m) as u64;
                 let p = self.products(rec, &name, v, u, slice, flops)?;
                 rec.dispatch(
-                    Dispatch::new(output_kernel(class, output, [bias.is_some(), relu]), format!("{name}, outputs"))
-                        .bind("p", p)
-                        .bind("bias", bias.unwrap_or(packed))
-                        .bind("y", y)
-                        .bind("y_rows", y)
-                        .bind("moments", moments.map_or(y, |moments| moments.0))
-                        .params(&params)
-                        .groups(groups(slice))
-                        .performed((TRANSFORM[1] * 4 * band * slice) as u64),
+                    Dispatch::new(
+                        self.tile.output_kernel(class, output, [bias.is_some(), relu]),
+                        format!("{name}, outputs"),
+                    )
+                    .bind("p", p)
+                    .bind("bias", bias.unwrap_or(packed))
+                    .bind("y", y)
+                    .bind("y_rows", y)
+                    .bind("moments", moments.map_or(y, |moments| moments.0))
+                    .params(&params)
+                    .groups(groups(slice))
+                    .performed((self.tile.transform[1] * 4 * band * slice) as u64),
                 )?;
             }
         }
@@ -262,10 +306,10 @@ impl Winograd<'_> {
         let [c, m] = self.problem.channels;
         let pack = pack_width(rec.class(), m);
         let pairs = slice.next_multiple_of(pack) * c / 4;
-        let u = rec.transient("transformed weights", [ELEMENTS, 4 * pairs]);
+        let u = rec.transient("transformed weights", [self.tile.elements(), 4 * pairs]);
         let pitch = pitch(rec.class(), m, 3);
         rec.dispatch(
-            Dispatch::new(weights_kernel(pack as u32), format!("weights of 3x3 {c}->{m}"))
+            Dispatch::new(self.tile.weights_kernel(pack as u32), format!("weights of 3x3 {c}->{m}"))
                 .bind("packed", packed)
                 .bind("u", u)
                 .params(&WeightsParams {
@@ -284,7 +328,8 @@ mod tests {
     use super::*;
     use crate::ops::conv2d::{Conv2d, Padding};
 
-    fn pays(class: KernelClass, channels: [usize; 2], size: [usize; 2], images: usize) -> bool {
+    /// The side of the tiles.
+    fn tile(class: KernelClass, channels: [usize; 2], size: [usize; 2], images: usize) -> Option<usize> {
         let conv = Conv2d {
             channels_in: channels[0],
             channels_out: channels[1],
@@ -294,13 +339,11 @@ mod tests {
             upsample: false,
             relu: true,
         };
-        let forward = conv.problem(size).winograd(class, Tuning::rules(class), images).is_some();
-        assert!(
-            conv.gradient(size, 1).winograd(class, Tuning::rules(class), images).is_some() == forward
-                || channels[0] != channels[1]
-        );
-        assert!(Conv2d { stride: 2, ..conv }.problem(size).winograd(class, Tuning::rules(class), images).is_none());
-        assert!(Conv2d { kernel: 9, ..conv }.problem(size).winograd(class, Tuning::rules(class), images).is_none());
+        let tile = |problem: Problem| Some(problem.winograd(class, Tuning::rules(class), images)?.tile.side);
+        let forward = tile(conv.problem(size));
+        assert!(tile(conv.gradient(size, 1)) == forward || channels[0] != channels[1]);
+        assert_eq!(tile(Conv2d { stride: 2, ..conv }.problem(size)), None);
+        assert_eq!(tile(Conv2d { kernel: 9, ..conv }.problem(size)), None);
         forward
     }
 
@@ -308,13 +351,15 @@ mod tests {
     fn many_channels_and_pixels_are_cut_into_tiles() {
         use KernelClass::{Broadcast, Tiled};
         for (class, channels) in [(Tiled, [128, 128]), (Broadcast, [64, 64]), (Broadcast, [16, 32])] {
-            assert!(pays(class, channels, [64, 64], 1));
-            assert!(pays(class, channels, [8, 8], 8));
-            assert!(!pays(class, channels, [8, 8], 1));
+            assert_eq!(tile(class, channels, [64, 64], 1), Some(4));
+            assert_eq!(tile(class, channels, [16, 16], 2), Some(4));
+            assert_eq!(tile(class, channels, [16, 16], 1), Some(2));
+            assert_eq!(tile(class, channels, [8, 8], 8), Some(2));
+            assert_eq!(tile(class, channels, [8, 8], 1), None);
         }
         for (class, channels) in [(Tiled, [64, 64]), (Broadcast, [3, 64]), (Broadcast, [64, 3]), (Broadcast, [66, 64])]
         {
-            assert!(!pays(class, channels, [64, 64], 1));
+            assert_eq!(tile(class, channels, [64, 64], 1), None);
         }
     }
 }
