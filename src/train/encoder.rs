@@ -235,26 +235,27 @@ impl Encoder {
         Ok(weights)
     }
 
-    /// The student on `pictures`, and its features at every tap, lifted.
-    fn lifted(&self, rec: &mut Recorder, pictures: Tensor) -> Result<(Activations, Vec<Tensor>)> {
-        let narrow = self.student.forward(rec, pictures, self.settings.deepest()?)?;
-        let taps = self.settings.taps.iter().zip(&self.lifts);
-        let lifted = taps.map(|((tap, _), lift)| lift.forward(rec, narrow.at(*tap)?)).collect::<Result<_>>()?;
-        Ok((narrow, lifted))
+    /// The student's features at a tap, lifted to the teacher's channels.
+    fn lifted(&self, rec: &mut Recorder, narrow: &Activations, index: usize) -> Result<Tensor> {
+        self.lifts[index].forward(rec, narrow.at(self.settings.taps[index].0)?)
     }
 
-    /// The gradients of lifts and student, from those of the lifted features.
-    fn descend(&self, rec: &mut Recorder, narrow: &Activations, dlifted: &[Tensor]) -> Result<()> {
-        let mut gradients = Vec::new();
-        for (((tap, _), lift), &dlifted) in self.settings.taps.iter().zip(&self.lifts).zip(dlifted) {
-            let features = narrow.at(*tap)?;
-            lift.backward_parameters(rec, features, dlifted, None)?;
-            let [_, _, height, width] = features.shape.nchw("encoder", "features")?;
-            // The narrow net's gradients are small, what they are made of is not: none of it waits.
-            let gradient = lift.backward(rec, dlifted, None, [height, width])?;
-            gradients.push((*tap, Box::new(move |_: &mut _| Ok(gradient)) as Later));
-        }
-        self.student.backward_parameters(rec, narrow, gradients)
+    /// The gradient of the student's features at a tap, from that of what they are lifted to; and, added to what is there,
+    /// the gradients of the lift.
+    fn lowered(
+        &self,
+        rec: &mut Recorder,
+        narrow: &Activations,
+        index: usize,
+        dlifted: Tensor,
+    ) -> Result<(Tap, Later<'static>)> {
+        let (tap, lift) = (self.settings.taps[index].0, &self.lifts[index]);
+        let features = narrow.at(tap)?;
+        lift.backward_parameters(rec, features, dlifted, None)?;
+        let [_, _, height, width] = features.shape.nchw("encoder", "features")?;
+        // The narrow net's gradients are small, what they are made of is not: none of it waits.
+        let gradient = lift.backward(rec, dlifted, None, [height, width])?;
+        Ok((tap, Box::new(move |_: &mut _| Ok(gradient))))
     }
 
     /// The passes of a step on a batch on their own, for measuring: the teacher's forward pass, and the student's forward
@@ -268,10 +269,14 @@ impl Encoder {
         let teacher = rec.finish()?;
         let mut rec = Recorder::new(&self.context);
         let x = rec.pin(&pictures);
-        let (narrow, lifted) = self.lifted(&mut rec, x)?;
-        let given = lifted.iter().map(|tensor| DeviceTensor::new(&self.context, "gradient", tensor.shape));
-        let given: Vec<_> = given.map(|tensor| rec.pin(&tensor)).collect();
-        self.descend(&mut rec, &narrow, &given)?;
+        let narrow = self.student.forward(&mut rec, x, self.settings.deepest()?)?;
+        let mut gradients = Vec::new();
+        for index in 0..self.lifts.len() {
+            let lifted = self.lifted(&mut rec, &narrow, index)?;
+            let given = rec.pin(&DeviceTensor::new(&self.context, "gradient", lifted.shape));
+            gradients.push(self.lowered(&mut rec, &narrow, index, given)?);
+        }
+        self.student.backward_parameters(&mut rec, &narrow, gradients)?;
         Ok([teacher, rec.finish()?])
     }
 }
@@ -316,10 +321,11 @@ impl Lesson for Encoder {
 
     fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
         let exact = self.teacher.forward(rec, pictures[0], self.settings.deepest()?)?;
-        let (narrow, lifted) = self.lifted(rec, pictures[0])?;
+        let narrow = self.student.forward(rec, pictures[0], self.settings.deepest()?)?;
         let mut gradients = Vec::new();
-        for (index, ((tap, tap_weight), lifted)) in self.settings.taps.iter().zip(lifted).enumerate() {
-            let target = exact.at(*tap)?;
+        // A tap at a time: what is lifted is as wide as the teacher.
+        for (index, (tap, tap_weight)) in self.settings.taps.iter().enumerate() {
+            let (lifted, target) = (self.lifted(rec, &narrow, index)?, exact.at(*tap)?);
             let mean = |count: usize, weight: f32| share * weight / count as f32;
             let weight = Weight::new(rec, mean(lifted.shape.count(), *tap_weight));
             let dfeatures = loss::content(rec, lifted, target, weight, losses, 3 * index)?(rec)?;
@@ -328,9 +334,10 @@ impl Lesson for Encoder {
             let weight = Weight::new(rec, mean(statistics.0.shape.count(), weight));
             let slots = [3 * index + 1, 3 * index + 2];
             let dstatistics = loss::mean_std_style(rec, lifted, statistics, weight, losses, slots)?(rec)?;
-            gradients.push(vector::add(rec, dfeatures, dstatistics)?);
+            let dlifted = vector::add(rec, dfeatures, dstatistics)?;
+            gradients.push(self.lowered(rec, &narrow, index, dlifted)?);
         }
-        self.descend(rec, &narrow, &gradients)
+        self.student.backward_parameters(rec, &narrow, gradients)
     }
 
     fn refresh(&self, rec: &mut Recorder) -> Result<()> {
@@ -349,9 +356,9 @@ impl Lesson for Encoder {
         let pictures = rec.pin(&input);
         let mut kept = Vec::new();
         let exact = self.teacher.forward(&mut rec, pictures, self.settings.deepest()?)?;
-        let (_, lifted) = self.lifted(&mut rec, pictures)?;
-        for ((tap, _), lifted) in self.settings.taps.iter().zip(lifted) {
-            for symbol in [exact.at(*tap)?, lifted] {
+        let narrow = self.student.forward(&mut rec, pictures, self.settings.deepest()?)?;
+        for (index, (tap, _)) in self.settings.taps.iter().enumerate() {
+            for symbol in [exact.at(*tap)?, self.lifted(&mut rec, &narrow, index)?] {
                 let tensor = DeviceTensor::new(&self.context, "features", symbol.shape);
                 let into = rec.pin(&tensor);
                 vector::copy(&mut rec, symbol, into)?;
