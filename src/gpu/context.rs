@@ -489,10 +489,10 @@ impl Context {
         self.make(|device| device.create_buffer(&descriptor))
     }
 
-    /// Copies a tensor of that shape to the host through `staging` and waits for it.
+    /// Copies a tensor of that shape, from its buffer and its first byte there, to the host through `staging` and waits for it.
     pub(super) fn read_buffer(
         &self,
-        buffer: &wgpu::Buffer,
+        (buffer, offset): (&wgpu::Buffer, u64),
         staging: &wgpu::Buffer,
         shape: Shape,
         precision: Precision,
@@ -500,7 +500,7 @@ impl Context {
         let bytes = staging.size();
         self.scoped(|| {
             let mut encoder = self.inner.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, Some(bytes));
+            encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, Some(bytes));
             self.inner.queue.submit([encoder.finish()]);
             staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
         })?;

@@ -1,6 +1,6 @@
-//! The memory plan: transient tensors whose lives do not overlap share a buffer; everything else has its own.
+//! The memory plan: transient tensors whose lives do not overlap share memory; everything else has its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// First and last dispatch that touch a transient tensor, and its size.
 #[derive(Clone, Copy, Debug)]
@@ -10,22 +10,38 @@ pub(super) struct Life {
     pub bytes: u64,
 }
 
-/// Which buffer each transient tensor lives in, and how large the buffers are.
+impl Life {
+    fn meets(&self, other: &Life) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Where a transient tensor lies: which buffer, and from which byte of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub buffer: usize,
+    pub offset: u64,
+}
+
+/// The spot of each transient tensor, and how large the buffers are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
-    pub slot: Vec<Option<usize>>,
+    pub spots: Vec<Option<Spot>>,
     pub sizes: Vec<u64>,
 }
 
-/// The smaller of two greedy plans (Pisarchyk & Lee 2020, arXiv:2001.03288, "shared objects"): by size, the largest tensor
-/// first, and by breadth, the tensors first that live where most is alive. Whole buffers are handed out, since one buffer
-/// cannot be bound for reading and for writing in one dispatch, even at disjoint ranges.
-pub(super) fn plan(lives: &[Option<Life>]) -> Plan {
-    let known: Vec<(usize, Life)> =
+/// Pairs of tensors, each in both orders, that one dispatch binds and writes one of: WebGPU wants them in two buffers, even
+/// at disjoint ranges.
+pub(super) type Apart = HashSet<(usize, usize)>;
+
+/// The smaller of two greedy plans (Pisarchyk & Lee 2020, arXiv:2001.03288, with offsets in several buffers): by size, the
+/// largest tensor first, and by breadth, the tensors first that live where most is alive. Offsets are sums of sizes, so
+/// sizes that are multiples of an alignment keep it.
+pub(super) fn plan(lives: &[Option<Life>], apart: &Apart) -> Plan {
+    let mut by_size: Vec<(usize, Life)> =
         lives.iter().enumerate().filter_map(|(tensor, life)| Some((tensor, (*life)?))).collect();
-    let mut by_size = known.clone();
     by_size.sort_by_key(|(_, life)| (std::cmp::Reverse(life.bytes), life.first));
-    let plans = [by_breadth(&by_size), by_size].map(|order| share(lives.len(), &order));
+    let plans = [by_breadth(&by_size), by_size].map(|order| share(lives.len(), &order, apart));
     plans.into_iter().min_by_key(|plan| plan.sizes.iter().sum::<u64>()).unwrap_or_default()
 }
 
@@ -50,22 +66,40 @@ fn by_breadth(tensors: &[(usize, Life)]) -> Vec<(usize, Life)> {
     order
 }
 
-/// Each tensor in turn goes into the buffer that has to grow least for it, of those that no tensor living at the same time
-/// uses: the tightest, if several need not.
-fn share(count: usize, order: &[(usize, Life)]) -> Plan {
-    let mut plan = Plan { slot: vec![None; count], sizes: Vec::new() };
-    let mut tenants: Vec<Vec<Life>> = Vec::new();
+/// Each tensor in turn goes where a buffer has to grow least for it, none beyond the largest tensor; into the tightest gap,
+/// if none need grow.
+fn share(count: usize, order: &[(usize, Life)], apart: &Apart) -> Plan {
+    let largest = order.iter().map(|(_, life)| life.bytes).max().unwrap_or(0);
+    let mut plan = Plan { spots: vec![None; count], sizes: Vec::new() };
+    let mut tenants: Vec<Vec<(usize, Life, u64)>> = Vec::new();
     for &(tensor, life) in order {
-        let free = |slot: &usize| tenants[*slot].iter().all(|t| t.last < life.first || life.last < t.first);
-        let cost = |&slot: &usize| (life.bytes.saturating_sub(plan.sizes[slot]), plan.sizes[slot]);
-        let slot = (0..tenants.len()).filter(free).min_by_key(cost).unwrap_or_else(|| {
+        let mut best = None;
+        for (buffer, (tenants, &size)) in tenants.iter().zip(&plan.sizes).enumerate() {
+            let neighbours: Vec<_> = tenants.iter().filter(|(_, other, _)| other.meets(&life)).collect();
+            if neighbours.iter().any(|(other, ..)| apart.contains(&(tensor, *other))) {
+                continue;
+            }
+            let taken = || neighbours.iter().map(|(_, other, start)| (*start, start + other.bytes));
+            for offset in std::iter::once(0).chain(taken().map(|(_, end)| end)) {
+                let end = offset + life.bytes;
+                if end > largest || taken().any(|(from, to)| from < end && offset < to) {
+                    continue;
+                }
+                let next = taken().map(|(from, _)| from).filter(|from| *from >= end).min().unwrap_or(size.max(end));
+                let cost = (end.saturating_sub(size), next - end, size);
+                if best.is_none_or(|(least, _)| cost < least) {
+                    best = Some((cost, Spot { buffer, offset }));
+                }
+            }
+        }
+        let spot = best.map_or(Spot { buffer: tenants.len(), offset: 0 }, |(_, spot)| spot);
+        if spot.buffer == tenants.len() {
             tenants.push(Vec::new());
             plan.sizes.push(0);
-            tenants.len() - 1
-        });
-        tenants[slot].push(life);
-        plan.sizes[slot] = plan.sizes[slot].max(life.bytes);
-        plan.slot[tensor] = Some(slot);
+        }
+        tenants[spot.buffer].push((tensor, life, spot.offset));
+        plan.sizes[spot.buffer] = plan.sizes[spot.buffer].max(spot.offset + life.bytes);
+        plan.spots[tensor] = Some(spot);
     }
     plan
 }
@@ -99,36 +133,61 @@ mod tests {
         Some(Life { first, last, bytes })
     }
 
+    fn apart(pairs: &[(usize, usize)]) -> Apart {
+        pairs.iter().flat_map(|&(a, b)| [(a, b), (b, a)]).collect()
+    }
+
+    fn total(plan: &Plan) -> u64 {
+        plan.sizes.iter().sum()
+    }
+
     #[test]
     fn a_chain_needs_two_buffers() {
-        let plan = plan(&[life(0, 1, 8), life(1, 2, 8), life(2, 3, 8), life(3, 4, 8)]);
+        let lives = [life(0, 1, 8), life(1, 2, 8), life(2, 3, 8), life(3, 4, 8)];
+        let plan = plan(&lives, &apart(&[(0, 1), (1, 2), (2, 3)]));
         assert_eq!(plan.sizes, [8, 8]);
-        assert_eq!(plan.slot[0], plan.slot[2]);
-        assert_ne!(plan.slot[0], plan.slot[1]);
+        assert_eq!(plan.spots[0], plan.spots[2]);
+        assert_ne!(plan.spots[0], plan.spots[1]);
     }
 
-    /// By size, the first two go where the last would leave room for the third, and it needs a buffer of its own.
+    /// Two halves lie side by side where a whole was, unless a dispatch reads the one and writes the other.
+    #[test]
+    fn tensors_alive_together_share_a_buffer_that_no_dispatch_reads_and_writes() {
+        let lives = [life(0, 1, 8), life(2, 5, 4), life(3, 4, 4)];
+        assert_eq!(plan(&lives, &apart(&[])).sizes, [8]);
+        assert_eq!(total(&plan(&lives, &apart(&[(1, 2)]))), 12);
+    }
+
+    /// By size, 6 goes where 7 was and leaves no room for 2; by breadth, 5 goes there and does.
     #[test]
     fn the_smaller_of_two_plans_is_taken() {
-        let lives = [life(2, 5, 3), life(0, 1, 4), life(4, 5, 4), life(0, 3, 8)];
+        let lives = [life(1, 1, 2), life(1, 3, 5), life(0, 0, 7), life(1, 3, 6)];
         let mut by_size: Vec<_> = lives.iter().enumerate().filter_map(|(t, life)| Some((t, (*life)?))).collect();
         by_size.sort_by_key(|(_, life)| (std::cmp::Reverse(life.bytes), life.first));
-        let total = |plan: &Plan| plan.sizes.iter().sum::<u64>();
-        assert_eq!(total(&share(lives.len(), &by_size)), 15);
-        assert_eq!(total(&share(lives.len(), &by_breadth(&by_size))), 12);
-        assert_eq!(total(&plan(&lives)), 12);
+        let none = Apart::new();
+        assert_eq!(total(&share(lives.len(), &by_size, &none)), 14);
+        assert_eq!(total(&share(lives.len(), &by_breadth(&by_size), &none)), 13);
+        assert_eq!(total(&plan(&lives, &none)), 13);
     }
 
     #[test]
-    fn no_two_tensors_alive_together_share() {
-        let lives: Vec<_> = (0..40).map(|i| life(i * 7 % 23, i * 7 % 23 + i % 5, 1 + (i * 37 % 11) as u64)).collect();
-        let plan = plan(&lives);
+    fn no_two_tensors_alive_together_overlap() {
+        let lives: Vec<_> = (0..60).map(|i| life(i * 7 % 23, i * 7 % 23 + i % 5, 1 + (i * 37 % 11) as u64)).collect();
+        let pairs: Vec<_> =
+            (0..60).flat_map(|a| (0..a).map(move |b| (a, b))).filter(|(a, b)| (a + b) % 3 == 0).collect();
+        let apart = apart(&pairs);
+        let plan = plan(&lives, &apart);
+        let spot = |tensor: usize| plan.spots[tensor].unwrap();
         for a in 0..lives.len() {
-            let (Some(x), Some(slot)) = (lives[a], plan.slot[a]) else { unreachable!() };
-            assert!(plan.sizes[slot] >= x.bytes);
+            let x = lives[a].unwrap();
+            assert!(plan.sizes[spot(a).buffer] >= spot(a).offset + x.bytes);
             for b in 0..a {
-                let Some(y) = lives[b] else { unreachable!() };
-                assert!(plan.slot[a] != plan.slot[b] || x.last < y.first || y.last < x.first, "{a} and {b} collide");
+                let y = lives[b].unwrap();
+                if !x.meets(&y) || spot(a).buffer != spot(b).buffer {
+                    continue;
+                }
+                let disjoint = spot(a).offset + x.bytes <= spot(b).offset || spot(b).offset + y.bytes <= spot(a).offset;
+                assert!(disjoint && !apart.contains(&(a, b)), "{a} and {b} collide");
             }
         }
     }

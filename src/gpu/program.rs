@@ -20,8 +20,8 @@ pub(super) struct Step {
     pub flops: u64,
     pub performed: u64,
     pub bytes: u64,
-    /// Name, buffer and what is in it of each tensor that the step writes.
-    pub outputs: Vec<(String, wgpu::Buffer, Tensor)>,
+    /// Name, buffer, first byte there and shape of each tensor that the step writes.
+    pub outputs: Vec<(String, wgpu::Buffer, u64, Tensor)>,
 }
 
 /// A list of dispatches with all they need. Replaying allocates nothing, compiles nothing and waits for nothing.
@@ -46,10 +46,10 @@ impl Program {
         let pipelines = kernel::pipelines(&context, recorder.dispatches.iter().map(|d| &d.kernel))?;
         let transients: Vec<_> =
             plan.sizes.iter().map(|&bytes| context.create_buffer("transient", bytes)).collect::<Result<_>>()?;
-        let buffer_of = |id: u32| match &recorder.places[id as usize] {
-            Place::Pinned(tensor) => tensor.buffer(),
-            Place::Transient { name } => plan.slot[id as usize]
-                .map(|slot| &transients[slot])
+        let spot_of = |id: u32| match &recorder.places[id as usize] {
+            Place::Pinned(tensor) => Ok((tensor.buffer()?, 0)),
+            Place::Transient { name } => plan.spots[id as usize]
+                .map(|spot| (&transients[spot.buffer], spot.offset))
                 .ok_or_else(|| Error::argument(name.clone(), "tensor", "part of a dispatch", "one that is not")),
         };
         let (offsets, size) = recorder.block_offsets();
@@ -79,16 +79,16 @@ impl Program {
                     let Some((_, tensor)) = dispatch.tensors.iter().find(|(name, _)| *name == binding.name) else {
                         continue;
                     };
-                    let buffer = buffer_of(tensor.id)?;
+                    let (buffer, offset) = spot_of(tensor.id)?;
                     if binding.access != Access::Read {
-                        outputs.push((recorder.name(*tensor), buffer.clone(), *tensor));
+                        outputs.push((recorder.name(*tensor), buffer.clone(), offset, *tensor));
                     }
                     // Exactly the tensor's bytes, so that `arrayLength` is its element count in a shared buffer too; of
                     // `vec4`s as many as hold them, the last with padding that is nobody's.
                     // A binding is whole words, too.
                     let bytes = tensor.bytes().next_multiple_of(u64::from(binding.size).max(4));
                     let size = wgpu::BufferSize::new(bytes);
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
                 };
                 entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
             }
@@ -199,9 +199,9 @@ impl Program {
                 self.encode_range(&mut encoder, index..index + 1);
                 self.context.queue().submit([encoder.finish()])
             })?;
-            for (name, buffer, Tensor { shape, precision, .. }) in &step.outputs {
+            for (name, buffer, offset, Tensor { shape, precision, .. }) in &step.outputs {
                 let staging = self.context.create_staging(*shape, *precision)?;
-                let values = self.context.read_buffer(buffer, &staging, *shape, *precision)?;
+                let values = self.context.read_buffer((buffer, *offset), &staging, *shape, *precision)?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     let end = match precision {
                         Precision::F16 => ", as f16, which ends at 65504 (f32 does not)",

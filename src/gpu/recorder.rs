@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytemuck::{NoUninit, Pod};
 
 use super::kernel::{Access, Kernel, interface_of};
-use super::memory::{self, Life, Memory, Plan};
+use super::memory::{self, Apart, Life, Memory, Plan};
 use super::{Context, DeviceTensor, KernelClass, Precision, Program, Shape, Tensor};
 use crate::{Error, Result};
 
@@ -34,6 +34,8 @@ pub struct Dispatch {
     pub(super) kernel: Kernel,
     pub(super) label: String,
     pub(super) tensors: Vec<(&'static str, Tensor)>,
+    /// Which of them it writes.
+    written: Vec<u32>,
     pub(super) params: Option<usize>,
     pub(super) groups: [u32; 3],
     pub(super) flops: u64,
@@ -58,8 +60,18 @@ pub fn map_groups(count: usize) -> [u32; 3] {
 impl Dispatch {
     /// A run of `kernel`, called `label` in profiles and messages.
     pub fn new(kernel: Kernel, label: impl Into<String>) -> Self {
-        let (label, tensors, block) = (label.into(), Vec::new(), Vec::new());
-        Dispatch { kernel, label, tensors, params: None, groups: [1; 3], flops: 0, performed: None, bytes: 0, block }
+        Dispatch {
+            kernel,
+            label: label.into(),
+            tensors: Vec::new(),
+            written: Vec::new(),
+            params: None,
+            groups: [1; 3],
+            flops: 0,
+            performed: None,
+            bytes: 0,
+            block: Vec::new(),
+        }
     }
 
     /// Binds a tensor to the WGSL variable `name`.
@@ -231,6 +243,7 @@ impl Recorder {
         for &(id, access) in &accesses {
             if access != Access::Read {
                 self.written[id as usize] = true;
+                dispatch.written.push(id);
             }
             dispatch.bytes += self.tensors[id as usize].bytes();
         }
@@ -250,17 +263,23 @@ impl Recorder {
     }
 
     pub(super) fn plan(&self) -> Result<Plan> {
+        let alignment = u64::from(self.context.device().limits().min_storage_buffer_offset_alignment);
         let mut lives: Vec<Option<Life>> = vec![None; self.places.len()];
+        let mut apart = Apart::new();
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             for (_, tensor) in &dispatch.tensors {
-                let bytes = tensor.buffer_bytes();
+                let (id, bytes) = (tensor.id as usize, tensor.buffer_bytes());
                 self.context.check_tensor(&self.name(*tensor), bytes)?;
-                if let Place::Transient { .. } = self.places[tensor.id as usize] {
-                    lives[tensor.id as usize].get_or_insert(Life { first: index, last: index, bytes }).last = index;
+                if let Place::Transient { .. } = self.places[id] {
+                    let bytes = bytes.next_multiple_of(alignment);
+                    lives[id].get_or_insert(Life { first: index, last: index, bytes }).last = index;
+                    apart.extend(
+                        dispatch.written.iter().flat_map(|&other| [(id, other as usize), (other as usize, id)]),
+                    );
                 }
             }
         }
-        Ok(memory::plan(&lives))
+        Ok(memory::plan(&lives, &apart))
     }
 
     /// What [`finish`](Recorder::finish) will allocate; nothing is allocated yet.

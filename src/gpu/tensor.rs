@@ -195,7 +195,7 @@ impl DeviceTensor {
         let buffer = self.buffer()?;
         let mut kept = self.0.staging.lock().unwrap_or_else(|e| e.into_inner());
         let staging = kept.take().map_or_else(|| context.create_staging(self.0.shape, self.0.precision), Ok)?;
-        let values = context.read_buffer(buffer, &staging, self.0.shape, self.0.precision)?;
+        let values = context.read_buffer((buffer, 0), &staging, self.0.shape, self.0.precision)?;
         *kept = Some(staging);
         Ok(values)
     }
