@@ -489,7 +489,7 @@ impl Context {
         self.make(|device| device.create_buffer(&descriptor))
     }
 
-    /// Copies a tensor of that shape, from its buffer and its first byte there, to the host through `staging` and waits for it.
+    /// Copies a tensor of that shape, which begins at a byte of its buffer, to the host through `staging` and waits for it.
     pub(super) fn read_buffer(
         &self,
         (buffer, offset): (&wgpu::Buffer, u64),
