@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(total(&plan(&lives, &apart(&[(1, 2)]))), 12);
     }
 
-    /// By size, 6 goes where 7 was and leaves no room for 2; by breadth, 5 goes there and does.
+    /// By size, 6 goes where 7 was, and 5 and 2 need 7 more; by breadth, 5 and 2 lie together where 7 was.
     #[test]
     fn the_smaller_of_two_plans_is_taken() {
         let lives = [life(1, 1, 2), life(1, 3, 5), life(0, 0, 7), life(1, 3, 6)];

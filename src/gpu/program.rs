@@ -42,7 +42,7 @@ impl Program {
         let began = Instant::now();
         let context = recorder.context.clone();
         let plan = recorder.plan()?;
-        let memory = recorder.memory()?;
+        let memory = recorder.memory_of(&plan);
         let pipelines = kernel::pipelines(&context, recorder.dispatches.iter().map(|d| &d.kernel))?;
         let transients: Vec<_> =
             plan.sizes.iter().map(|&bytes| context.create_buffer("transient", bytes)).collect::<Result<_>>()?;

@@ -284,12 +284,16 @@ impl Recorder {
 
     /// What [`finish`](Recorder::finish) will allocate; nothing is allocated yet.
     pub fn memory(&self) -> Result<Memory> {
+        Ok(self.memory_of(&self.plan()?))
+    }
+
+    pub(super) fn memory_of(&self, plan: &Plan) -> Memory {
         let pinned = self.places.iter().filter_map(|place| match place {
             Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().buffer_bytes(tensor.precision()))),
             Place::Transient { .. } => None,
         });
         let blocks = self.block_offsets().1;
-        Ok(Memory { transient: self.plan()?.sizes.iter().sum::<u64>() + blocks, pinned: pinned.collect() })
+        Memory { transient: plan.sizes.iter().sum::<u64>() + blocks, pinned: pinned.collect() }
     }
 
     /// Byte offset of each parameter block in the program's uniform buffer, and the buffer's size.
