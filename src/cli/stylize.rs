@@ -5,7 +5,7 @@ mod gatys;
 mod many;
 mod model;
 
-pub use gatys::taps;
+pub use gatys::{InitName, taps};
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use super::PainterArgs;
 macro_rules! choice {
     ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident => $value:expr),* $(,)? }) => {
         #[derive(Clone, Copy, clap::ValueEnum)]
-        enum $name { $($(#[$doc])* $variant),* }
+        pub enum $name { $($(#[$doc])* $variant),* }
 
         impl From<$name> for $target {
             fn from(name: $name) -> $target {

@@ -115,17 +115,24 @@ impl<'a> Judge<'a> {
         least.max(self.trained.net().least_side()).max(self.learned.style_size.div_ceil(8))
     }
 
-    /// The net and `steps` evaluations of Gatys' method on `photo`; `on_step` hears how many of them are done.
-    pub fn measure(&mut self, photo: &Picture, steps: usize, mut on_step: impl FnMut(usize)) -> Result<Standing> {
-        let settings = self.learned.settings(photo.width.max(photo.height), steps);
+    /// The net and `steps` evaluations of Gatys' method, which starts from `init`, on `photo`; `on_step` hears how many of
+    /// them are done.
+    pub fn measure(
+        &mut self,
+        photo: &Picture,
+        init: Init,
+        steps: usize,
+        mut on_step: impl FnMut(usize),
+    ) -> Result<Standing> {
+        let settings = Settings { init, ..self.learned.settings(photo.width.max(photo.height), steps) };
         let styles = [self.style.clone()];
         let painted = self.trained.paint(photo)?;
         let untrained = self.untrained.paint(photo)?;
         let mut loss = PictureLoss::new(self.vgg, photo, &styles, &settings)?;
         let mut of = |picture| Result::Ok(judge(&mut loss, picture)?.0);
         let (at_photo, at_untrained, at_painted) = (of(photo)?, of(&untrained)?, of(&painted)?);
-        // The first evaluation is that of the photo.
-        let mut caught_up = (at_photo <= at_painted).then_some(1);
+        // The first evaluation is that of what it starts from.
+        let mut caught_up = (init == Init::Content && at_photo <= at_painted).then_some(1);
         let gatys = gatys::stylize(self.vgg, photo, &styles, &settings, |progress| {
             let [done, _] = progress.evaluations;
             if progress.loss <= at_painted {

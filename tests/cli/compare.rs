@@ -69,6 +69,23 @@ fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better
 }
 
 #[test]
+fn gatys_method_has_further_to_go_from_noise() {
+    let studio = atelier();
+    let from = |init: &str| {
+        let result = studio.succeed(&eval(&format!("--steps 6 --limit 2 --init {init} --json"))).json();
+        assert_eq!(result["init"], init);
+        result["median"].clone()
+    };
+    let [photo, noise] = ["content", "noise"].map(from);
+    for field in ["photo_loss", "untrained_loss", "net_loss"] {
+        assert_eq!(photo[field], noise[field]);
+    }
+    assert!(number(&noise, "gatys_loss") > 1.1 * number(&photo, "gatys_loss"), "{noise} {photo}");
+    let table = studio.succeed(&eval("--steps 6 --limit 1 --init noise")).stdout;
+    assert!(table.starts_with("1 photos at 32 x 32 px, Gatys from noise with 6 evaluations\n"), "{table}");
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused() {
     let studio = atelier();
     crate::train::save_net(&studio, "vgg.safetensors", 1);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use impasto::eval::feed_forward::{Judge, Learned, Standing};
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::image_transform_net::Weights;
@@ -11,6 +12,7 @@ use impasto::{Error, Result};
 use super::{Photos, median, side_by_side, stem};
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
+use crate::cli::stylize::InitName;
 use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
@@ -21,11 +23,12 @@ Examples:
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
   impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/ --limit 5 --steps 100 --json
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --pictures out/
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --init noise
 
 The net's file says which loss it learned by. Each photo is measured with it four times: as it is, painted by a net of the same
-shape that has learned nothing, painted by the net, and optimised by Gatys' method from the photo on. net/Gatys near 1 is as
-good as optimising; net/untrained is how much was learned; `caught up` is after how many evaluations Gatys' method is where
-the net is at once, `-` if it does not get there.")]
+shape that has learned nothing, painted by the net, and optimised by Gatys' method. net/Gatys near 1 is as good as optimising;
+net/untrained is how much was learned; `caught up` is after how many evaluations Gatys' method is where the net is at once,
+`-` if it does not get there.")]
 pub struct Args {
     /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote
     #[arg(long, value_name = "NAME|FILE")]
@@ -41,6 +44,9 @@ pub struct Args {
     /// Evaluations of Gatys' method for each photo
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
+    /// What Gatys' method starts from: the photo gets it furthest soonest; Johnson's figure 5 has it start from noise
+    #[arg(long, value_enum, default_value = "content")]
+    init: InitName,
     /// The net that measures, as it was when the net learned [default: `compact`, if the net's file says so]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
@@ -166,7 +172,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut lines = Vec::new();
     for (number, path) in photos.iter().enumerate() {
         let photo = args.photos.middle(path)?;
-        let standing = judge.measure(&photo, args.steps, |done| {
+        let standing = judge.measure(&photo, args.init.into(), args.steps, |done| {
             progress.set_message(format!("photos  {}: Gatys {}/{}", stem(path), done.min(args.steps), args.steps));
         })?;
         if let Some(folder) = &args.pictures {
@@ -179,13 +185,15 @@ pub fn run(args: &Args) -> Result<()> {
     }
     progress.finish_and_clear();
     let medians = Line::medians(&lines);
+    let init = args.init.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
     if args.json {
         return print_line(serde_json::json!({
-            "model": args.model, "size": size, "steps": args.steps, "photos": lines, "median": medians,
+            "model": args.model, "size": size, "steps": args.steps, "init": init, "photos": lines, "median": medians,
             "device": context.name(),
         }));
     }
-    print_line(format_args!("{} photos at {size} x {size} px, Gatys with {} evaluations", photos.len(), args.steps))?;
+    let gatys = format_args!("Gatys from {init} with {} evaluations", args.steps);
+    print_line(format_args!("{} photos at {size} x {size} px, {gatys}", photos.len()))?;
     print_line("photo                    as is  untrained       net     Gatys  net/Gatys  net/untrained  caught up")?;
     lines.iter().chain([&medians]).try_for_each(|line| print_line(line.text()))
 }
