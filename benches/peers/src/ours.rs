@@ -189,7 +189,7 @@ impl Peer for Ours {
                 let (beta, gamma) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
                 let content = vgg.forward(&mut rec, x, deepest())?.at(deepest())?;
                 let norm = Norm { over: Over::Instance, relu: false };
-                let (target, _) = norm.forward(&mut rec, content, Affine { gamma, beta })?;
+                let (target, _) = norm.forward(&mut rec, content, None, Affine { gamma, beta })?;
                 let painted = decoder.forward(&mut rec, target, [work.size; 2])?.picture;
                 self.once(rec, "picture", painted)?
             }
