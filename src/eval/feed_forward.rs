@@ -131,8 +131,7 @@ impl<'a> Judge<'a> {
         let mut loss = PictureLoss::new(self.vgg, photo, &styles, &settings)?;
         let mut of = |picture| Result::Ok(judge(&mut loss, picture)?.0);
         let (at_photo, at_untrained, at_painted) = (of(photo)?, of(&untrained)?, of(&painted)?);
-        // The first evaluation is that of what it starts from.
-        let mut caught_up = (init == Init::Content && at_photo <= at_painted).then_some(1);
+        let mut caught_up = None;
         let gatys = gatys::stylize(self.vgg, photo, &styles, &settings, |progress| {
             let [done, _] = progress.evaluations;
             if progress.loss <= at_painted {
@@ -141,6 +140,8 @@ impl<'a> Judge<'a> {
             on_step(done);
             Ok(ControlFlow::Continue(()))
         })?;
+        // The first evaluation is that of what it starts from, before any step.
+        let caught_up = if gatys.loss[0] <= at_painted { Some(1) } else { caught_up };
         Ok(Standing {
             photo: at_photo,
             untrained: at_untrained,

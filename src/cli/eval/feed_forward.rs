@@ -44,7 +44,7 @@ pub struct Args {
     /// Evaluations of Gatys' method for each photo
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
-    /// What Gatys' method starts from: the photo gets it furthest soonest; Johnson's figure 5 has it start from noise
+    /// What Gatys' method starts from: the photo gets it further sooner than noise, which its paper starts from
     #[arg(long, value_enum, default_value = "content")]
     init: InitName,
     /// The net that measures, as it was when the net learned [default: `compact`, if the net's file says so]
