@@ -1,6 +1,6 @@
 // conv2d: convolution as implicit matrix product, M = output channels, N = pixels, K = C·ROWS·COLUMNS.
 //   y[n,m,s·i+f,s·j+f'] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x̃[n,c,S·i+u−t,S·j+v−t'] )
-//   where x̃ is x enlarged by SCALE and inside its border; t, f, s: params.before_row, first_row, step
+//   where x̃ is x as it is loaded (lib/load.wgsl), enlarged by SCALE and inside its border; t, f, s: params.before_row, first_row, step
 // A convolution is one such sum with s = 1 and f = 0. Its gradient to x is S·S of them, its phases: in each direction, only
 // the taps p, p+S, p+2S, .. meet the elements p, p+S, p+2S, .. of x in its border, T = ⌈(K−p)/S⌉ of them,
 //   dx[S·i+p] = Σ_u dy[i+u−(T−1)] · w[S·(T−1−u)+p]
@@ -8,15 +8,15 @@
 // (Reflection, replication and enlargement are followed by their adjoint, shaders/pad.wgsl.)
 // A workgroup makes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers; TILE_K rows of
 // both factors are staged in workgroup memory at a time; where a side is thin, `direct` does without.
-// x, mask: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
+// x: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
 #import lib/conv2d_input.wgsl
 #import lib/index.wgsl
+#import lib/load.wgsl
 const BIAS: bool = true;
 const RELU: bool = true;
-const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
 const PACK: u32 = 64u; // channels packed side by side
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 128u;
@@ -29,7 +29,6 @@ const ROW_M: u32 = TILE_M + 4u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 4u;
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
@@ -68,10 +67,7 @@ fn forward(
             if (k < depth && load_pixel < pixels) {
                 let at = input_index(n, k, load_i, load_j);
                 if (at >= 0) {
-                    value = x[at];
-                    if (MASKED && !(mask[at] > 0.0)) {
-                        value = 0.0;
-                    }
+                    value = loaded(x[at], u32(at), norm_of(n * params.channels_in + k / TAPS));
                 }
             }
             tile_x[kk * ROW_N + thread % TILE_N] = value;
@@ -149,18 +145,17 @@ fn direct(
             at[b] = input_at(tap, pixel / params.width, pixel % params.width);
         }
         for (var c = 0u; c < params.channels_in; c++) {
+            let channel = n * params.channels_in + c;
+            let norm = norm_of(channel);
             var w: array<f32, THREAD_M>;
             for (var a = 0u; a < THREAD_M; a++) {
                 w[a] = weights[first_weight + (c * TAPS + tap) * PACK + a];
             }
             for (var b = 0u; b < THREAD_N; b++) {
-                let index = (n * params.channels_in + c) * plane + u32(at[b]);
+                let index = channel * plane + u32(at[b]);
                 var value = 0.0;
                 if (at[b] >= 0) {
-                    value = x[index];
-                    if (MASKED && !(mask[index] > 0.0)) {
-                        value = 0.0;
-                    }
+                    value = loaded(x[index], index, norm);
                 }
                 for (var a = 0u; a < THREAD_M; a++) {
                     sum[a * THREAD_N + b] += w[a] * value;

@@ -1,10 +1,10 @@
 // pad: a picture, enlarged by SCALE, with a border, as the convolutions for software adapters want it, and the adjoint.
-//   y[i,j] = x[s(i−t), s(j−t)]·[mask > 0]                 s: border_source, t: elements before the first (params.before)
+//   y[i,j] = x̃[s(i−t), s(j−t)]      x̃: lib/load.wgsl, s: border_source, t: elements before the first (params.before)
 //   dx[i,j] = Σ dy[r,q] over all r, q with s(r−t) = i, s(q−t) = j
-// x, mask, dx: f32[N,C,H,W]   y, dy: f32[N,C,HP,WP]
+// x, dx: f32[N,C,H,W]   y, dy: f32[N,C,HP,WP]
 // dispatch [⌈width/32⌉, height, N·C] of the tensor that is written, width in vec4s for rows of them
 #import lib/border.wgsl
-const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
+#import lib/load.wgsl
 
 struct Params {
     height: u32, // of x
@@ -16,24 +16,19 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y_rows: array<vec4<f32>>; // y
 
-// Row `i` of the picture's plane `n` at column `j`, both counted in y.
-fn value_at(n: u32, i: i32, j: u32) -> f32 {
+// Row `i` of the picture's plane `n` at column `j` of y.
+fn value_at(n: u32, i: i32, j: u32, norm: vec4<f32>) -> f32 {
     let column = border_source(i32(j) - params.before, i32(params.width));
     if (i < 0 || column < 0) {
         return 0.0;
     }
     let at = (n * params.height + u32(i)) * params.width + u32(column);
-    let value = x[at];
-    if (MASKED) {
-        return select(0.0, value, mask[at] > 0.0);
-    }
-    return value;
+    return loaded(x[at], at, norm);
 }
 
 @compute @workgroup_size(32)
@@ -42,7 +37,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let i = border_source(i32(id.y) - params.before, i32(params.height));
-    y[(id.z * params.padded_height + id.y) * params.padded_width + id.x] = value_at(id.z, i, id.x);
+    y[(id.z * params.padded_height + id.y) * params.padded_width + id.x] = value_at(id.z, i, id.x, norm_of(id.z));
 }
 
 // The same, four elements a thread, where the rows of y are whole vec4s.
@@ -53,9 +48,10 @@ fn forward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let i = border_source(i32(id.y) - params.before, i32(params.height));
+    let norm = norm_of(id.z);
     var four: vec4<f32>;
     for (var k = 0u; k < 4u; k++) {
-        four[k] = value_at(id.z, i, 4u * id.x + k);
+        four[k] = value_at(id.z, i, 4u * id.x + k, norm);
     }
     y_rows[(id.z * params.padded_height + id.y) * across + id.x] = four;
 }

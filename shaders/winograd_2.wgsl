@@ -5,6 +5,7 @@
 //        0  1  0 −1             0    0    1
 #import lib/border.wgsl
 #import lib/index.wgsl
+#import lib/load.wgsl
 #import lib/winograd.wgsl
 const TILE: u32 = 2u;
 

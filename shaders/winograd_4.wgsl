@@ -7,6 +7,7 @@
 //        0   1    0   −5/2   0  1             0     0     1
 #import lib/border.wgsl
 #import lib/index.wgsl
+#import lib/load.wgsl
 #import lib/winograd.wgsl
 const TILE: u32 = 4u;
 const HALF: f32 = 0.70710678118654752; // 1/√2
@@ -52,11 +53,8 @@ fn four_of(row: Side, f: u32) -> vec4<f32> {
     return vec4<f32>(row[0][f], row[1][f], row[2][f], row[3][f]);
 }
 
-fn four(at: u32) -> vec4<f32> {
-    if (MASKED) {
-        return select(vec4<f32>(0.0), x_rows[at], mask_rows[at] > vec4<f32>(0.0));
-    }
-    return x_rows[at];
+fn four(at: u32, norm: vec4<f32>) -> vec4<f32> {
+    return loaded_four(x_rows[at], at, norm);
 }
 
 // `input` where the rows of x are whole vec4s, SCALE is 1 and one column of border stands before it.
@@ -71,7 +69,9 @@ fn input_rows(
         return;
     }
     let place = place_of(quad);
-    let plane = (place.image * params.channels_in + c) * params.input_height;
+    let channel = place.image * params.channels_in + c;
+    let norm = norm_of(channel);
+    let plane = channel * params.input_height;
     let across = params.input_width / 4u;
     let first = place.column / 4u;
     var rows: array<Edge, EDGE>;
@@ -82,7 +82,7 @@ fn input_rows(
             let at = (plane + u32(i)) * across;
             var tiles: array<vec4<f32>, 4>;
             for (var t = 0u; t < 4u; t++) {
-                tiles[t] = four(at + min(first + t, across - 1u));
+                tiles[t] = four(at + min(first + t, across - 1u), norm);
             }
             var after: vec4<f32>; // the column behind each tile, of which only the row's last is not its neighbour's first
             for (var t = 0u; t < 4u; t++) {
@@ -98,7 +98,7 @@ fn input_rows(
                 } else {
                     after[t] = edge;
                     if (first + 4u < across) {
-                        after[t] = four(at + first + 4u).x;
+                        after[t] = four(at + first + 4u, norm).x;
                     }
                 }
             }
@@ -110,7 +110,7 @@ fn input_rows(
                 before = tiles[0].x;
             }
             if (first > 0u) {
-                before = four(at + first - 1u).w;
+                before = four(at + first - 1u, norm).w;
             }
             d[0] = vec4<f32>(before, tiles[0].w, tiles[1].w, tiles[2].w);
             for (var k = 0u; k < 4u; k++) {

@@ -22,6 +22,8 @@ mod gram;
 mod half;
 #[path = "ops/lbfgs.rs"]
 mod lbfgs;
+#[path = "ops/load.rs"]
+mod load;
 #[path = "ops/losses.rs"]
 mod losses;
 #[path = "ops/mean_std.rs"]

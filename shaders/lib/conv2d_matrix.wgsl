@@ -65,7 +65,9 @@ fn forward(
                 let c = first_c + kk;
                 var value = 0.0;
                 if (is_there && c < params.channels_in) {
-                    value = x[(n * params.channels_in + c) * plane + u32(at)];
+                    let channel = n * params.channels_in + c;
+                    let index = channel * plane + u32(at);
+                    value = loaded(x[index], index, norm_of(channel));
                 }
                 tile_x[kk * ROW_N + load_n] = f16(value);
             }

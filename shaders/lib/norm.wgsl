@@ -1,5 +1,6 @@
 // The passes of norm.wgsl over planes, run by run. An element is a number, or four.
 const RELU: bool = false;
+const ADDED: bool = false; // add `addend` to y
 
 struct Params {
     pixels: u32, // of a plane
@@ -21,6 +22,7 @@ struct Params {
 @group(0) @binding(13) var<storage, read> means_of_domain: array<vec2<f32>>; // means, as input_gradient reads them
 @group(0) @binding(16) var<storage, read_write> dx: array<element>;
 @group(0) @binding(20) var<storage, read_write> moments: array<vec4<f32>>;
+@group(0) @binding(22) var<storage, read> addend: array<element>;
 
 // The run of pixels that a workgroup works on.      dispatch [C, runs of a plane, N]
 struct Run {
@@ -111,6 +113,9 @@ fn normalise(
         var z = plane.gamma * normalised(plane, x[at]) + plane.beta;
         if (RELU) {
             z = select(z, element(0.0), z < element(0.0)); // `max` would make 0 of a NaN
+        }
+        if (ADDED) {
+            z += addend[at];
         }
         y[at] = z;
     }

@@ -1,11 +1,11 @@
 // winograd: F(t×t, 3×3), a convolution of stride 1 by transformed tiles.                    arXiv:1509.09308, arXiv:1803.10986
-//   Y = Aᵀ[ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ]A      d: e×e of x, g: 3×3 weights, Y: t×t of y, ⊙ elementwise
+//   Y = Aᵀ[ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ]A      d: e×e of x as it is loaded (load.wgsl), g: 3×3 weights, Y: t×t of y, ⊙ elementwise
 //   t = TILE, e = EDGE = t + 2; A, B and G: winograd_4.wgsl and winograd_2.wgsl
 // For each of the e² elements the sum over channels is a product of matrices: a 1×1 convolution (conv2d.wgsl) whose images
 // are the elements, each with weights of its own.
 // Tiles are taken four side by side, a quad, one in each component of a vec4. Bands of quads keep v and p small, slices of
 // the output channels u.
-// x, mask: f32[N,C,XH,XW]   u: f32[e²], then as the packed weights of a 1×1 convolution   v: f32[e²,C,1,4·band]
+// x: f32[N,C,XH,XW]   u: f32[e²], then as the packed weights of a 1×1 convolution   v: f32[e²,C,1,4·band]
 // p: f32[e²,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]   moments: vec4[N,M,quads of an image], as norm.wgsl takes them
 // dispatch [⌈band/LANES⌉, C or slice, 1]
 const EDGE: u32 = TILE + 2u;
@@ -14,7 +14,6 @@ alias Side = array<vec4<f32>, TILE>;
 
 const LANES: u32 = 8u;
 const PACK: u32 = 32u; // channels packed side by side
-const MASKED: bool = false; // apply the gradient of a ReLU whose output is `mask`
 const BIAS: bool = true;
 const RELU: bool = true;
 
@@ -38,8 +37,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> x_rows: array<vec4<f32>>; // x, if its width is a multiple of 4
-@group(0) @binding(3) var<storage, read> mask: array<f32>;
-@group(0) @binding(4) var<storage, read> mask_rows: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> p: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
@@ -80,7 +77,9 @@ fn input(
         return;
     }
     let place = place_of(quad);
-    let plane = (place.image * params.channels_in + c) * params.input_height;
+    let channel = place.image * params.channels_in + c;
+    let norm = norm_of(channel);
+    let plane = channel * params.input_height;
     var rows: array<Edge, EDGE>;
     for (var r = 0u; r < EDGE; r++) {
         let i = border_source(i32(place.row + r) - params.before, i32(params.input_height));
@@ -90,10 +89,7 @@ fn input(
             var value = 0.0;
             if (i >= 0 && j >= 0) {
                 let at = (plane + u32(i)) * params.input_width + u32(j);
-                value = x[at];
-                if (MASKED && !(mask[at] > 0.0)) {
-                    value = 0.0;
-                }
+                value = loaded(x[at], at, norm);
             }
             seen[e] = value;
         }

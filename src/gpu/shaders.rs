@@ -24,6 +24,7 @@ shaders![
     "lib/conv2d_matrix.wgsl",
     "lib/four.wgsl",
     "lib/index.wgsl",
+    "lib/load.wgsl",
     "lib/matrix_16.wgsl",
     "lib/matrix_8.wgsl",
     "lib/mean_std.wgsl",

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::gpu::{DeviceTensor, KernelClass, Recorder, Tensor};
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d};
+use crate::ops::load::Input;
 use crate::ops::norm::Moments;
 use crate::optim::Parameter;
 
@@ -144,13 +145,13 @@ impl ConvLayer {
     }
 
     /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`).
-    pub fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
+    pub fn forward(&self, rec: &mut Recorder, x: impl Into<Input>) -> Result<Tensor> {
         let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
         either!(&self.conv, conv => conv.forward(rec, x, packed, Some(bias)))
     }
 
     /// The same before a norm: with the moments of `y`, where they come on the way.
-    pub fn forward_measured(&self, rec: &mut Recorder, x: Tensor) -> Result<(Tensor, Option<Moments>)> {
+    pub fn forward_measured(&self, rec: &mut Recorder, x: impl Into<Input>) -> Result<(Tensor, Option<Moments>)> {
         let Convolution::Plain(conv) = &self.conv else { return Ok((self.forward(rec, x)?, None)) };
         let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
         conv.forward_measured(rec, x, packed, Some(bias))

@@ -15,6 +15,7 @@ use weights::BLOCKS;
 
 use super::{ConvLayer, NormLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::ops::load::Input;
 use crate::ops::norm::{Norm, Over, Statistics};
 use crate::ops::pad::{self, Border, Placement};
 use crate::ops::{tanh, vector};
@@ -33,7 +34,17 @@ struct Unit {
     norm: Option<NormLayer>,
 }
 
-/// What a unit leaves for its gradient.
+/// What becomes of a unit's output.
+enum Use {
+    /// Nothing but a convolution reads it.
+    Convolved,
+    /// Something else does.
+    Stored,
+    /// It is added to the middle of this, a residual block's input, and stored.
+    AddedTo(Tensor),
+}
+
+/// What a unit leaves for its gradient. Where the net is frozen, there is none.
 #[derive(Clone, Copy)]
 struct Kept {
     x: Tensor,
@@ -43,14 +54,30 @@ struct Kept {
 }
 
 impl Unit {
-    fn forward(&self, rec: &mut Recorder, x: Tensor) -> Result<(Tensor, Kept)> {
+    fn forward(&self, rec: &mut Recorder, x: Input, becomes: Use) -> Result<(Input, Kept)> {
+        let kept = |z, statistics| Kept { x: x.tensor, z, statistics };
+        let skip = |rec: &mut Recorder, z: Tensor| -> Result<Option<Tensor>> {
+            let Use::AddedTo(skip) = becomes else { return Ok(None) };
+            let [_, _, height, width] = z.shape.nchw("image transform net", "branch")?;
+            pad::cut(rec, skip, EATEN, [height, width]).map(Some)
+        };
         let Some(norm) = &self.norm else {
             let z = self.conv.forward(rec, x)?;
-            return Ok((z, Kept { x, z, statistics: None }));
+            let y = match skip(rec, z)? {
+                Some(skip) => vector::add(rec, skip, z)?,
+                None => z,
+            };
+            return Ok((y.into(), kept(z, None)));
         };
         let (z, moments) = self.conv.forward_measured(rec, x)?;
-        let (y, statistics) = norm.forward(rec, z, moments)?;
-        Ok((y, Kept { x, z, statistics: Some(statistics) }))
+        if matches!(becomes, Use::Convolved)
+            && let Some(y) = norm.deferred(rec, z, moments)?
+        {
+            return Ok((y, kept(z, None)));
+        }
+        let skip = skip(rec, z)?;
+        let (y, statistics) = norm.forward(rec, z, moments, skip)?;
+        Ok((y.into(), kept(z, Some(statistics))))
     }
 
     /// Adds to the gradients of the parameters, and gives the one to the norm's input.
@@ -166,29 +193,28 @@ impl ImageTransformNet {
         let mut x = vector::stored(rec, picture, self.context.precision())?;
         if paper {
             let at = Placement { before: MARGIN, size: [height, width].map(|side| side + 2 * MARGIN), scale: 1 };
-            x = pad::forward(rec, x, None, Border::Reflect, at)?;
+            x = pad::forward(rec, x, Border::Reflect, at)?;
         }
         let mut kept = Vec::new();
         let mut units = self.units.iter();
-        let mut next = |rec: &mut Recorder, kept: &mut Vec<Kept>, x: Tensor| -> Result<Tensor> {
+        let mut next = |rec: &mut Recorder, x: Input, becomes: Use| -> Result<Input> {
             let unit = units.next().expect("as many units as layers");
-            let (y, left) = unit.forward(rec, x)?;
+            let (y, left) = unit.forward(rec, x, becomes)?;
             kept.push(left);
             Ok(y)
         };
-        for _ in 0..3 {
-            x = next(rec, &mut kept, x)?;
+        let mut seen = x.into();
+        for becomes in [Use::Convolved, Use::Convolved, Use::Stored] {
+            seen = next(rec, seen, becomes)?;
         }
         for _ in 0..BLOCKS {
-            let inner = next(rec, &mut kept, x)?;
-            let branch = next(rec, &mut kept, inner)?;
-            let [_, _, height, width] = branch.shape.nchw("image transform net", "branch")?;
-            let skip = pad::cut(rec, x, EATEN, [height, width])?;
-            x = vector::add(rec, skip, branch)?;
+            let inner = next(rec, seen, Use::Convolved)?;
+            seen = next(rec, inner, Use::AddedTo(seen.tensor))?;
         }
-        for _ in 0..3 {
-            x = next(rec, &mut kept, x)?;
+        for becomes in [Use::Convolved, Use::Convolved, Use::Stored] {
+            seen = next(rec, seen, becomes)?;
         }
+        x = seen.tensor;
         if paper {
             x = tanh::forward(rec, x)?;
         }

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::ops::load::Input;
 use crate::ops::norm::{self, Affine, Moments, Norm, Over, Statistics};
 use crate::optim::Parameter;
 
@@ -51,16 +52,35 @@ impl NormLayer {
         Affine { gamma: rec.pin(&self.gamma), beta: rec.pin(&self.beta) }
     }
 
-    /// `y` of `x` (`[N, C, H, W]`) with its moments, if they are known, and what its gradient needs. Running statistics move.
-    pub fn forward(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<(Tensor, Statistics)> {
+    /// `y` of `x` (`[N, C, H, W]`) with its moments, if they are known, and `addend` on top, if there is one; and what its
+    /// gradient needs. Running statistics move.
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        moments: Option<Moments>,
+        addend: Option<Tensor>,
+    ) -> Result<(Tensor, Statistics)> {
         let affine = self.affine(rec);
-        let (y, statistics) = self.norm.forward(rec, x, moments, affine)?;
+        let statistics = self.norm.statistics(rec, x, moments)?;
+        let y = self.norm.apply(rec, x, statistics, affine, addend)?;
         if let Some([mean, variance]) = &self.running {
             let [n, _, height, width] = x.shape.nchw("norm", "x")?;
             let running = Statistics { mean: rec.pin(mean), variance: rec.pin(variance) };
             norm::track(rec, statistics, n * height * width, MOMENTUM, running)?;
         }
         Ok((y, statistics))
+    }
+
+    /// `y` of a frozen layer for a reader that makes it of `x` as it loads that, where the layer has a ReLU: it takes no
+    /// pass of its own.
+    pub fn deferred(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Option<Input>> {
+        if self.trained.is_some() || !self.norm.relu {
+            return Ok(None);
+        }
+        let affine = self.affine(rec);
+        let statistics = self.norm.statistics(rec, x, moments)?;
+        self.norm.defer(rec, x, statistics, affine).map(Some)
     }
 
     /// The gradient to the input `x`; adds to the parameters' gradients.

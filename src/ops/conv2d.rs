@@ -10,6 +10,7 @@ pub use transposed::ConvTranspose2d;
 pub(crate) use winograd::{Params as WinogradParams, WeightsParams as WinogradWeights};
 
 use self::problem::{Axis, Problem, pack_width, pitch};
+use super::load::Input;
 use super::norm::Moments;
 use super::pad::{self, Border, Placement};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
@@ -224,8 +225,14 @@ impl Conv2d {
     }
 
     /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`), with packed weights and `bias` (`[M]`).
-    pub fn forward(&self, rec: &mut Recorder, x: Tensor, packed: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
-        Ok(self.record(rec, x, packed, bias, false)?.0)
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        x: impl Into<Input>,
+        packed: Tensor,
+        bias: Option<Tensor>,
+    ) -> Result<Tensor> {
+        Ok(self.record(rec, x.into(), packed, bias, false)?.0)
     }
 
     /// The same before a norm: with the moments of `y` for [`Norm::forward`](super::norm::Norm::forward), where the kernel
@@ -233,27 +240,28 @@ impl Conv2d {
     pub fn forward_measured(
         &self,
         rec: &mut Recorder,
-        x: Tensor,
+        x: impl Into<Input>,
         packed: Tensor,
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Moments>)> {
-        self.record(rec, x, packed, bias, true)
+        self.record(rec, x.into(), packed, bias, true)
     }
 
     fn record(
         &self,
         rec: &mut Recorder,
-        x: Tensor,
+        x: Input,
         packed: Tensor,
         bias: Option<Tensor>,
         measured: bool,
     ) -> Result<(Tensor, Option<Moments>)> {
-        let [_, c, height, width] = x.shape.nchw("conv2d", "x")?;
+        let shape = x.tensor.shape;
+        let [_, c, height, width] = shape.nchw("conv2d", "x")?;
         if c != self.channels_in {
-            return Err(Error::argument("conv2d", "x", format!("of {} channels", self.channels_in), x.shape));
+            return Err(Error::argument("conv2d", "x", format!("of {} channels", self.channels_in), shape));
         }
         let problem = self.problem(self.output_size([height, width])?);
-        Problem { measured, ..problem }.record(rec, "conv2d", x, None, packed, bias)
+        Problem { measured, ..problem }.record(rec, "conv2d", x, packed, bias)
     }
 
     /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If the
@@ -276,13 +284,19 @@ impl Conv2d {
         // enlargement to what it repeats.
         let folded = if self.border() == Border::Zero { 0 } else { self.before() };
         let grown = size.map(|side| side * self.scale() + 2 * folded);
-        let dx = self.gradient(grown, self.before() - folded).record(rec, "conv2d gradient", dy, y, packed, None)?.0;
+        let gradient = self.gradient(grown, self.before() - folded);
+        let dx = gradient.record(rec, "conv2d gradient", under_relu(dy, y), packed, None)?.0;
         if grown == size {
             return Ok(dx);
         }
         let at = Placement { before: folded, size: grown, scale: self.scale() as u32 };
         pad::backward(rec, dx, self.border(), at, size)
     }
+}
+
+/// The gradient `dy` under the ReLU with the output `y`, if there is one.
+fn under_relu(dy: Tensor, y: Option<Tensor>) -> Input {
+    y.map_or(dy.into(), |y| Input::masked(dy, y))
 }
 
 /// A gradient comes with the output if there is a ReLU, and without it if there is none.

@@ -8,6 +8,7 @@ pub mod clip;
 pub mod conv2d;
 pub mod gram;
 pub mod lbfgs;
+pub mod load;
 pub mod mean_std;
 pub mod norm;
 pub mod pad;

@@ -1,5 +1,6 @@
 //! Instance and batch normalisation, and adaptive instance normalisation (AdaIN). Maths: shaders/norm.wgsl.
 
+use super::load::Input;
 use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Shape, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -70,15 +71,20 @@ fn pass(entry: &'static str, four: bool) -> Kernel {
     Kernel::new(if four { "norm_four.wgsl" } else { SHADER }, entry)
 }
 
+fn normalise(four: bool, relu: bool, added: bool) -> Kernel {
+    pass("normalise", four).set("RELU", relu).set("ADDED", added)
+}
+
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let mut all = ["parameter_gradients", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
+    let mut all = ["parameter_gradients", "defer", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
     all.extend(reducing_all(pass("statistics", false)));
     for four in [false, true] {
         all.extend(reducing_all(pass("measure", four)));
         for relu in [false, true] {
             all.extend(reducing_all(pass("gradient_parts", four).set("RELU", relu)));
-            all.extend(["normalise", "input_gradient"].map(|entry| pass(entry, four).set("RELU", relu)));
+            all.push(pass("input_gradient", four).set("RELU", relu));
+            all.extend([false, true].map(|added| normalise(four, relu, added)));
         }
     }
     all
@@ -157,6 +163,12 @@ impl Norm {
         moments: Option<Moments>,
         affine: Affine,
     ) -> Result<(Tensor, Statistics)> {
+        let statistics = self.statistics(rec, x, moments)?;
+        Ok((self.apply(rec, x, statistics, affine, None)?, statistics))
+    }
+
+    /// Mean and variance of every domain of `x`.
+    pub fn statistics(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Statistics> {
         let moments = moments.map_or_else(|| self.measure(rec, x), Ok)?;
         let Sizes { params, statistics, .. } = self.sizes(rec, "norm", x)?;
         let [n, c, ..] = x.shape.nchw("norm", "x")?;
@@ -174,27 +186,60 @@ impl Norm {
                 .groups([c as u32, 1, (statistics.count() / c) as u32])
                 .flops(2 * moments.shape.count() as u64),
         )?;
-        let statistics = Statistics { mean, variance };
-        Ok((self.apply(rec, x, statistics, affine)?, statistics))
+        Ok(Statistics { mean, variance })
     }
 
-    /// `y` with statistics known before: the running ones of a net that is trained.
-    pub fn apply(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Tensor> {
+    /// `y` with statistics known before, and with `addend`, shaped as it, on top.
+    pub fn apply(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        statistics: Statistics,
+        affine: Affine,
+        addend: Option<Tensor>,
+    ) -> Result<Tensor> {
         let Sizes { params, four, groups, .. } = self.check(rec, "norm", x, statistics, affine)?;
+        check_pair("norm", [("addend", addend.unwrap_or(x)), ("x", x)], x.shape)?;
         let y = rec.transient_stored(x.precision, "normalised", x.shape);
         rec.dispatch(
-            Dispatch::new(pass("normalise", four).set("RELU", self.relu), "norm")
+            Dispatch::new(normalise(four, self.relu, addend.is_some()), "norm")
                 .bind("x", x)
                 .bind("mean_of_x", statistics.mean)
                 .bind("variance_of_x", statistics.variance)
                 .bind("gamma", affine.gamma)
                 .bind("beta", affine.beta)
+                .bind("addend", addend.unwrap_or(x))
                 .bind("y", y)
                 .params(&params)
                 .groups(groups)
                 .flops(4 * x.shape.count() as u64),
         )?;
         Ok(y)
+    }
+
+    /// `y` for a reader that makes it of `x` as it loads that. Nothing else is stored, and there is no gradient.
+    ///
+    /// # Errors
+    /// A norm without a ReLU, which readers do not know.
+    pub fn defer(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Input> {
+        const OP: &str = "deferred norm";
+        let Sizes { params, .. } = self.check(rec, OP, x, statistics, affine)?;
+        if !self.relu {
+            return Err(Error::argument(OP, "norm", "one with a ReLU", "one without"));
+        }
+        let [n, c, ..] = x.shape.nchw(OP, "x")?;
+        let planes = rec.transient("norms of planes", [n, c, 4]);
+        rec.dispatch(
+            Dispatch::new(Kernel::new(SHADER, "defer"), "norms of planes")
+                .bind("mean_of_x", statistics.mean)
+                .bind("variance_of_x", statistics.variance)
+                .bind("gamma", affine.gamma)
+                .bind("beta", affine.beta)
+                .bind("planes", planes)
+                .params(&params)
+                .groups(linear_groups(n * c, 64)),
+        )?;
+        Ok(Input::normalised(x, planes))
     }
 
     /// `dx`, shaped as `x`; adds to `gradients` those of `affine`. `statistics` is what [`forward`](Norm::forward) gave.

@@ -1,5 +1,6 @@
 //! A picture with a border, enlarged if need be, and the adjoint of both. Maths: shaders/pad.wgsl.
 
+use super::load::{Input, Load};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use crate::{Error, Result};
 
@@ -33,16 +34,21 @@ impl Border {
     }
 }
 
-fn kernel(entry: &'static str, border: Border, scale: u32, masked: bool) -> Kernel {
-    border.apply(Kernel::new(SHADER, entry), scale).set("MASKED", masked)
+fn kernel(entry: &'static str, border: Border, scale: u32) -> Kernel {
+    border.apply(Kernel::new(SHADER, entry), scale)
 }
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let entries = ["forward", "forward_rows", "backward"].into_iter();
-    let variants = entries.flat_map(|entry| [1, 2].map(|scale| (entry, scale)));
-    let plain = variants.flat_map(|(entry, scale)| Border::ALL.map(|border| kernel(entry, border, scale, false)));
-    plain.chain(["forward", "forward_rows"].map(|entry| kernel(entry, Border::Zero, 1, true))).collect()
+    let all = |entry| [1, 2].into_iter().flat_map(move |scale| Border::ALL.map(|border| kernel(entry, border, scale)));
+    let mut kernels: Vec<_> = all("backward").collect();
+    for entry in ["forward", "forward_rows"] {
+        kernels.extend(
+            all(entry).flat_map(|kernel| [Load::AsItIs, Load::Normalised].map(|load| load.apply(kernel.clone()))),
+        );
+        kernels.push(Load::Masked.apply(kernel(entry, Border::Zero, 1)));
+    }
+    kernels
 }
 
 /// Where a picture lies inside its border.
@@ -56,22 +62,18 @@ pub struct Placement {
     pub scale: u32,
 }
 
-/// `x` (`[N, C, H, W]`), enlarged, inside its border. With `mask`, elements whose mask is not positive count as zero: the
-/// gradient of a ReLU with that output.
-pub fn forward(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>, border: Border, at: Placement) -> Result<Tensor> {
-    let [n, c, height, width] = x.shape.nchw("pad", "x")?;
-    if let Some(mask) = mask.filter(|mask| mask.shape != x.shape) {
-        return Err(Error::argument("pad", "mask", format!("shaped as x, {}", x.shape), mask.shape));
-    }
-    let y = rec.transient_stored(x.precision, "padded", [n, c, at.size[0], at.size[1]]);
+/// `x` (`[N, C, H, W]`), enlarged, inside its border.
+pub fn forward(rec: &mut Recorder, x: impl Into<Input>, border: Border, at: Placement) -> Result<Tensor> {
+    let x = x.into();
+    x.check("pad")?;
+    let [n, c, height, width] = x.tensor.shape.nchw("pad", "x")?;
+    let y = rec.transient_stored(x.tensor.precision, "padded", [n, c, at.size[0], at.size[1]]);
     let (entry, across) = match at.size[1] % 4 {
         0 => ("forward_rows", at.size[1] / 4),
         _ => ("forward", at.size[1]),
     };
     rec.dispatch(
-        Dispatch::new(kernel(entry, border, at.scale, mask.is_some()), "pad")
-            .bind("x", x)
-            .bind("mask", mask.unwrap_or(x))
+        x.bind(Dispatch::new(x.load.apply(kernel(entry, border, at.scale)), "pad"), &["x"])
             .bind("y", y)
             .bind("y_rows", y)
             .params(&Params {
@@ -97,7 +99,7 @@ pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, s
     }
     let dx = rec.transient_stored(dy.precision, "dx", [n, c, size[0], size[1]]);
     rec.dispatch(
-        Dispatch::new(kernel("backward", border, at.scale, false), "pad gradient")
+        Dispatch::new(kernel("backward", border, at.scale), "pad gradient")
             .bind("dy", dy)
             .bind("dx", dx)
             .params(&Params {
@@ -128,5 +130,5 @@ pub fn cut_gradient(rec: &mut Recorder, dy: Tensor, before: usize, x: Tensor) ->
     if dy.shape == x.shape {
         return Ok(dy);
     }
-    forward(rec, dy, None, Border::Zero, Placement { before, size: [height, width], scale: 1 })
+    forward(rec, dy, Border::Zero, Placement { before, size: [height, width], scale: 1 })
 }

@@ -3,6 +3,7 @@
 use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use impasto::ops::clip;
 use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
+use impasto::ops::load::Input;
 use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
@@ -167,7 +168,7 @@ fn borders_and_pools() {
     let at = Placement { before: 1, size: [5, 6], scale: 1 };
     refused("pad", "mask", |rec| {
         let [x, mask] = [filled(rec, [1, 2, 3, 4]), filled(rec, [1, 1, 3, 4])];
-        pad::forward(rec, x, Some(mask), Border::Zero, at)
+        pad::forward(rec, Input::masked(x, mask), Border::Zero, at)
     });
     refused("pad gradient", "dy", |rec| {
         let dy = filled(rec, [1, 2, 5, 5]);
@@ -248,6 +249,13 @@ fn normalisations() {
     for context in contexts() {
         record(&mut Recorder::new(context), Over::Batch, right).unwrap();
     }
+
+    refused("norm", "addend", |rec| {
+        let [x, affine, addend] = [filled(rec, [2, 3, 4, 5]), filled(rec, [3]), filled(rec, [2, 3, 4, 4])];
+        let norm = Norm { over: Over::Batch, relu: true };
+        let statistics = norm.statistics(rec, x, None)?;
+        norm.apply(rec, x, statistics, Affine { gamma: affine, beta: affine }, Some(addend))
+    });
 
     let track = |rec: &mut Recorder, [mean, variance, running_mean, running_variance]: [usize; 4], count: usize| {
         let pair = |rec: &mut Recorder, mean: usize, variance: usize| Statistics {

@@ -67,7 +67,7 @@ fn what_is_moved_keeps_its_bits() {
         }
         check(&format!("halves in {size:?}"), &[&x], &[&padded, &x], EXACT, |rec, inputs| {
             let x = vector::stored(rec, inputs[0], F16)?;
-            let y = pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size, scale: 1 })?;
+            let y = pad::forward(rec, x, Border::Zero, Placement { before: 1, size, scale: 1 })?;
             Ok(vec![y, pad::cut(rec, y, 1, [4, 6])?])
         });
     }

@@ -55,13 +55,15 @@ impl Problem {
         let [dx, dgamma, dbeta] = reference::backward(spec, x, gamma, beta, dy);
         let [dgamma, dbeta] = [sum(&dgamma, &earlier[0]), sum(&dbeta, &earlier[1])];
         let inputs = [x, gamma, beta, dy, &earlier[0], &earlier[1]];
-        let expected = [&y, &mean, &variance, &dx, &dgamma, &dbeta];
+        let added = sum(&y, dy);
+        let expected = [&y, &mean, &variance, &added, &dx, &dgamma, &dbeta];
         check(&format!("{layer:?} {:?}", x.shape), &inputs, &expected, SUM, |rec, inputs| {
             let [x, gamma, beta, dy, dgamma, dbeta] = *inputs else { unreachable!() };
             let affine = Affine { gamma, beta };
             let (y, statistics) = layer.forward(rec, x, None, affine)?;
+            let added = layer.apply(rec, x, statistics, affine, Some(dy))?;
             let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
-            Ok(vec![y, statistics.mean, statistics.variance, dx, dgamma, dbeta])
+            Ok(vec![y, statistics.mean, statistics.variance, added, dx, dgamma, dbeta])
         });
     }
 }
@@ -204,7 +206,7 @@ fn running_statistics() {
             check(&label, &inputs, &[&applied, &mean, &variance], SUM, |rec, inputs| {
                 let [x, gamma, beta, mean, variance] = *inputs else { unreachable!() };
                 let (affine, running) = (Affine { gamma, beta }, Statistics { mean, variance });
-                let applied = layer.apply(rec, x, running, affine)?;
+                let applied = layer.apply(rec, x, running, affine, None)?;
                 let (_, statistics) = layer.forward(rec, x, None, affine)?;
                 norm::track(rec, statistics, n * 3 * width, 0.1, running)?;
                 Ok(vec![applied, mean, variance])

@@ -36,17 +36,23 @@ fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
     Ok(if weights { dweights } else { dbias })
 }
 
+/// Factors and offsets of two channels.
+fn affine(rec: &mut Recorder, values: [f32; 2]) -> Result<Affine> {
+    let [gamma, beta] = values.map(|value| {
+        let tensor = rec.transient("filled", [2]);
+        vector::fill(rec, tensor, value).map(|()| tensor)
+    });
+    Ok(Affine { gamma: gamma?, beta: beta? })
+}
+
 /// A normalisation of an input, or the gradient of its input from a gradient.
 fn normalisation(rec: &mut Recorder, x: Tensor, over: Over, gradient: bool) -> Result<Tensor> {
     let norm = Norm { over, relu: true };
-    let mut filled = |shape: Shape, value| {
-        let tensor = rec.transient("filled", shape);
-        vector::fill(rec, tensor, value).map(|()| tensor)
-    };
     // The offset lifts all above the ReLU's corner, below which a gradient does not count.
-    let affine = Affine { gamma: filled([2].into(), 1.0)?, beta: filled([2].into(), 9.0)? };
-    let gradients = Affine { gamma: filled([2].into(), 0.0)?, beta: filled([2].into(), 0.0)? };
-    let ones = filled(SHAPE.into(), 1.0)?;
+    let affine = affine(rec, [1.0, 9.0])?;
+    let gradients = self::affine(rec, [0.0, 0.0])?;
+    let ones = rec.transient("ones", SHAPE);
+    vector::fill(rec, ones, 1.0)?;
     let (x, dy) = if gradient { (ones, x) } else { (x, ones) };
     let (y, statistics) = norm.forward(rec, x, None, affine)?;
     if gradient { norm.backward(rec, x, statistics, affine, dy, gradients) } else { Ok(y) }
@@ -60,7 +66,7 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 25] = [
+const OPERATIONS: [(&str, Operation); 26] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("transposed convolution", |rec, x| {
@@ -75,12 +81,19 @@ const OPERATIONS: [(&str, Operation); 25] = [
     ("tanh", tanh::forward),
     ("maximum of windows", |rec, x| Pool { kind: Kind::Max, ceil: false }.forward(rec, x)),
     ("average of windows", |rec, x| Pool { kind: Kind::Average, ceil: false }.forward(rec, x)),
-    ("border", |rec, x| pad::forward(rec, x, None, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1 })),
+    ("border", |rec, x| pad::forward(rec, x, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1 })),
     ("Gram matrix", |rec, x| gram::forward(rec, x, 1.0)),
     ("mean", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.0)),
     ("deviation", |rec, x| Ok(mean_std::forward(rec, x, 1e-5)?.1)),
     ("instance normalisation", |rec, x| normalisation(rec, x, Over::Instance, false)),
     ("instance normalisation's gradient", |rec, x| normalisation(rec, x, Over::Instance, true)),
+    ("instance normalisation that its reader carries out", |rec, x| {
+        let affine = affine(rec, [1.0, 9.0])?;
+        let norm = Norm { over: Over::Instance, relu: true };
+        let statistics = norm.statistics(rec, x, None)?;
+        let input = norm.defer(rec, x, statistics, affine)?;
+        pad::forward(rec, input, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1 })
+    }),
     ("batch normalisation", |rec, x| normalisation(rec, x, Over::Batch, false)),
     ("batch normalisation's gradient", |rec, x| normalisation(rec, x, Over::Batch, true)),
     ("square loss", |rec, x| {

@@ -1,10 +1,12 @@
 //! Borders, enlargement, and the adjoint of borders and enlargement.
 
+use impasto::ops::load::Input;
+use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 
 use crate::harness::{EXACT, SUM, check};
 use crate::reference::conv2d::Padding;
-use crate::reference::{Array, indices};
+use crate::reference::{Array, indices, norm};
 
 fn twin(border: Border) -> Padding {
     match border {
@@ -40,8 +42,24 @@ fn check_forward(border: Border, shape: [usize; 4], at: Placement) {
     let [y, y_masked] = [&x, &masked].map(|x| bordered(border, at, x));
     let label = format!("pad {shape:?} {border:?} {at:?}");
     check(&label, &[&x, &mask], &[&y, &y_masked], EXACT, |rec, inputs| {
-        let y = pad::forward(rec, inputs[0], None, border, at)?;
-        Ok(vec![y, pad::forward(rec, inputs[0], Some(inputs[1]), border, at)?])
+        let y = pad::forward(rec, inputs[0], border, at)?;
+        Ok(vec![y, pad::forward(rec, Input::masked(inputs[0], inputs[1]), border, at)?])
+    });
+}
+
+/// The border of what a norm and a ReLU make of `x`, which nobody stores.
+fn check_deferred(border: Border, shape: [usize; 4], at: Placement) {
+    let x = Array::random(&shape, 87);
+    let [gamma, beta] = [88, 89].map(|seed| Array::random(&shape[1..2], seed));
+    let twin = norm::Norm { batch: false, relu: true, eps: EPSILON.into() };
+    let y = bordered(border, at, &norm::forward(twin, &x, &gamma, &beta));
+    let label = format!("pad of a norm {shape:?} {border:?} {at:?}");
+    check(&label, &[&x, &gamma, &beta], &[&y], SUM, |rec, inputs| {
+        let [x, gamma, beta] = *inputs else { unreachable!() };
+        let norm = Norm { over: Over::Instance, relu: true };
+        let statistics = norm.statistics(rec, x, None)?;
+        let input = norm.defer(rec, x, statistics, Affine { gamma, beta })?;
+        Ok(vec![pad::forward(rec, input, border, at)?])
     });
 }
 
@@ -74,7 +92,9 @@ fn forward_matches_the_oracle() {
             ([1, 17, 6, 65], 1, 0),
         ] {
             for scale in [1, 2] {
-                check_forward(border, shape, placement(shape, before, after, scale));
+                let at = placement(shape, before, after, scale);
+                check_forward(border, shape, at);
+                check_deferred(border, shape, at);
             }
         }
     }

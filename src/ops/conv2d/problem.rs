@@ -4,6 +4,7 @@ use bytemuck::Zeroable;
 
 use super::{Border, STEPS};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Matrices, Precision, Recorder, Tensor};
+use crate::ops::load::{Input, Load};
 use crate::ops::norm::Moments;
 use crate::ops::pad::{self, Placement};
 use crate::ops::vector;
@@ -123,12 +124,12 @@ fn matrix_kernel(
     taps: [u32; 2],
     [stride, scale]: [u32; 2],
     border: Border,
-    [bias, relu]: [bool; 2],
+    ([bias, relu], load): ([bool; 2], Load),
 ) -> Kernel {
     let shader = if matrices.side == 8 { "conv2d_matrix_8.wgsl" } else { "conv2d_matrix_16.wgsl" };
     let kernel = border.apply(shaped(Kernel::new(shader, "forward"), taps, stride), scale);
     let down = channels / (2 * matrices.side);
-    kernel.set("DOWN", down).set("LANES", matrices.lanes).set("BIAS", bias).set("RELU", relu)
+    load.apply(kernel.set("DOWN", down).set("LANES", matrices.lanes).set("BIAS", bias).set("RELU", relu))
 }
 
 /// Channels packed side by side; decided by the number of channels alone, so that a new picture size repacks nothing.
@@ -175,48 +176,53 @@ const MATRICES: [Matrices; 4] = [
 
 /// Every variant of these kernels.
 pub(super) fn kernels() -> Vec<Kernel> {
-    let plain = [[false, false, false], [false, true, false], [true, false, false], [true, true, false]];
-    let masked = [false, false, true];
+    let every = [[false, false], [false, true], [true, false], [true, true]];
+    let plain = [Load::AsItIs, Load::Normalised].map(|load| (load, &every[..]));
+    let gradient = (Load::AsItIs, &every[..1]);
+    let masked = (Load::Masked, &every[..1]);
     let mut all = Vec::new();
-    let mut add = |taps: [u32; 2], [stride, scale]: [u32; 2], borders: &[Border], options: &[[bool; 3]]| {
-        for &[bias, relu, masked] in options {
-            if scale == 1 && !masked {
-                // Phases of a stride of 2 have either border; nothing else begins but with the first column.
-                let offsets = if stride == 1 && taps[1] < 9 { 0..2 } else { 0..1 };
-                let depths = if taps == [1, 1] { [1, DEPTH] } else { [1, 1] };
-                for (offset, depth) in offsets.flat_map(|offset| depths.map(|depth| (offset, depth))) {
-                    let kernel = |tile| broadcast_kernel(taps, stride, tile, [depth, offset], [bias, relu]);
-                    all.extend([4, 8, 16, 32].map(kernel));
-                    all.extend([4, 8, 16, 32].map(|tile| by_rows(kernel(tile))));
+    let mut add =
+        |taps: [u32; 2], [stride, scale]: [u32; 2], borders: &[Border], (load, options): (Load, &[[bool; 2]])| {
+            for &[bias, relu] in options {
+                if scale == 1 && load == Load::AsItIs {
+                    // Phases of a stride of 2 have either border; nothing else begins but with the first column.
+                    let offsets = if stride == 1 && taps[1] < 9 { 0..2 } else { 0..1 };
+                    let depths = if taps == [1, 1] { [1, DEPTH] } else { [1, 1] };
+                    for (offset, depth) in offsets.flat_map(|offset| depths.map(|depth| (offset, depth))) {
+                        let kernel = |tile| broadcast_kernel(taps, stride, tile, [depth, offset], [bias, relu]);
+                        all.extend([4, 8, 16, 32].map(kernel));
+                        all.extend([4, 8, 16, 32].map(|tile| by_rows(kernel(tile))));
+                    }
+                }
+                for (tile, packs) in TILES.iter().zip(TILE_PACKS) {
+                    for &pack in packs {
+                        let options = ([bias, relu], load);
+                        let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, options);
+                        all.extend(borders.iter().map(tiled));
+                    }
+                }
+                for matrices in MATRICES.into_iter().filter(|_| load != Load::Masked) {
+                    for channels in MATRIX_TILES {
+                        let options = ([bias, relu], load);
+                        let on = |&border| matrix_kernel(matrices, channels, taps, [stride, scale], border, options);
+                        all.extend(borders.iter().map(on));
+                    }
                 }
             }
-            for (tile, packs) in TILES.iter().zip(TILE_PACKS) {
-                for &pack in packs {
-                    let tiled = |&border| tiled_kernel(tile, pack, taps, [stride, scale], border, [bias, relu, masked]);
-                    all.extend(borders.iter().map(tiled));
-                }
-            }
-            for matrices in MATRICES.into_iter().filter(|_| !masked) {
-                for channels in MATRIX_TILES {
-                    let options = [bias, relu];
-                    let on = |&border| matrix_kernel(matrices, channels, taps, [stride, scale], border, options);
-                    all.extend(borders.iter().map(on));
-                }
-            }
-        }
-    };
+        };
     for kernel in [1, 3, 9] {
-        STEPS.into_iter().for_each(|steps| add([kernel; 2], steps, &Border::ALL, &plain));
-        add([kernel; 2], [1, 1], &[Border::Zero], &[masked]);
+        for steps in STEPS {
+            plain.into_iter().for_each(|plain| add([kernel; 2], steps, &Border::ALL, plain));
+        }
+        add([kernel; 2], [1, 1], &[Border::Zero], masked);
     }
     // The phases of a stride of 2: those of 3 × 3 taps make transposed convolutions, too, whose gradient is a convolution.
-    for (taps, options) in [([1, 2], &plain[..]), ([4, 5], &plain[..1])] {
+    for (taps, options) in [([1, 2], &plain[..]), ([4, 5], &[gradient])] {
         for taps in [[taps[0]; 2], [taps[1]; 2], taps, [taps[1], taps[0]]] {
-            add(taps, [1, 1], &[Border::Zero], options);
-            add(taps, [1, 1], &[Border::Zero], &[masked]);
+            options.iter().chain([&masked]).for_each(|options| add(taps, [1, 1], &[Border::Zero], *options));
         }
     }
-    add([3, 3], [2, 1], &[Border::Zero], &[masked]);
+    add([3, 3], [2, 1], &[Border::Zero], masked);
     all
 }
 
@@ -252,28 +258,30 @@ fn tiled_kernel(
     taps: [u32; 2],
     [stride, scale]: [u32; 2],
     border: Border,
-    [bias, relu, masked]: [bool; 3],
+    ([bias, relu], load): ([bool; 2], Load),
 ) -> Kernel {
     let entry = if tile.0[2] == 0 { "direct" } else { "forward" };
     let kernel = shaped(Kernel::new("conv2d.wgsl", entry), taps, stride);
-    tile.apply(border.apply(kernel, scale)).set("PACK", pack).set("BIAS", bias).set("RELU", relu).set("MASKED", masked)
+    let kernel = tile.apply(border.apply(kernel, scale)).set("PACK", pack).set("BIAS", bias).set("RELU", relu);
+    load.apply(kernel)
 }
 
 impl Problem {
-    /// The output, from `x` (masked as by the gradient of a ReLU with the output `mask`), packed weights and `bias`; where it
-    /// is to be measured, and the kernel can do that on the way, its moments.
+    /// The output, from `x`, packed weights and `bias`; where it is to be measured, and the kernel can do that on the way, its
+    /// moments.
     pub fn record(
         &self,
         rec: &mut Recorder,
         label: &str,
-        x: Tensor,
-        mask: Option<Tensor>,
+        x: impl Into<Input>,
         packed: Tensor,
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Moments>)> {
+        let x = x.into();
+        x.check(label)?;
         let [_, m] = self.channels;
         let an_image = self.phases.iter().map(|phase| self.packed_count(rec.class(), phase)).sum::<usize>();
-        let n = x.shape.nchw(label, "x")?[0];
+        let n = x.tensor.shape.nchw(label, "x")?[0];
         if packed.shape.count() != an_image && packed.shape.count() != n * an_image {
             return Err(Error::argument(label, "weights", format!("{an_image} packed elements"), packed.shape));
         }
@@ -281,21 +289,21 @@ impl Problem {
             return Err(Error::argument(label, "bias", format!("[{m}]"), bias.shape));
         }
         let own_weights = if packed.shape.count() == an_image { 0 } else { an_image };
-        let tiles = match self.matrices(rec, x, mask, packed) {
+        let tiles = match self.matrices(rec, x, packed) {
             Some(_) => None,
             None => self.winograd(rec.class(), rec.context().tuning(), n),
         };
         match tiles {
-            Some(winograd) if own_weights == 0 => winograd.record(rec, label, x, mask, packed, bias),
-            _ => Ok((self.record_directly(rec, label, x, mask, (packed, own_weights), bias)?, None)),
+            Some(winograd) if own_weights == 0 => winograd.record(rec, label, x, packed, bias),
+            _ => Ok((self.record_directly(rec, label, x, (packed, own_weights), bias)?, None)),
         }
     }
 
     /// The cooperative matrices that the sums run on: those of f16 with many channels do, where the context has any.
-    fn matrices(&self, rec: &Recorder, x: Tensor, mask: Option<Tensor>, packed: Tensor) -> Option<Matrices> {
+    fn matrices(&self, rec: &Recorder, x: Input, packed: Tensor) -> Option<Matrices> {
         let [c, m] = self.channels;
         let matrices = rec.context().matrices()?;
-        let is_half = precision(x, packed) == Precision::F16 && mask.is_none();
+        let is_half = precision(x.tensor, packed) == Precision::F16 && x.load != Load::Masked;
         (is_half && c >= matrices.side as usize && m > 32).then_some(matrices)
     }
 
@@ -317,21 +325,20 @@ impl Problem {
         &self,
         rec: &mut Recorder,
         label: &str,
-        x: Tensor,
-        mask: Option<Tensor>,
+        x: Input,
         (packed, weights_stride): (Tensor, usize),
         bias: Option<Tensor>,
     ) -> Result<Tensor> {
         let [c, m] = self.channels;
-        let n = x.shape.nchw(label, "x")?[0];
+        let n = x.tensor.shape.nchw(label, "x")?[0];
         let pack = pack_width(rec.class(), m);
         let [output_height, output_width] = self.output;
-        let y = rec.transient_stored(precision(x, packed), label, [n, m, output_height, output_width]);
+        let y = rec.transient_stored(precision(x.tensor, packed), label, [n, m, output_height, output_width]);
         let made: usize = self.phases.iter().map(|[rows, columns]| rows.size * columns.size).sum();
         if made < output_height * output_width {
             vector::fill(rec, y, 0.0)?; // where the stride passes over an element, no tap meets it
         }
-        let (x, mask, laid) = self.input(rec, x, mask)?;
+        let (x, laid) = self.input(rec, x)?;
         let mut weights_first = 0;
         for phase @ [rows, columns] in &self.phases {
             let taps = rows.taps * columns.taps;
@@ -345,7 +352,7 @@ impl Problem {
                 step: self.step as u32,
                 weights_first: weights_first as u32,
                 weights_stride: weights_stride as u32,
-                ..Params::new(self.channels, [rows.size, columns.size], before, x)?
+                ..Params::new(self.channels, [rows.size, columns.size], before, x.tensor)?
             };
             weights_first += self.packed_count(rec.class(), phase);
             if pixels == 0 {
@@ -353,20 +360,20 @@ impl Problem {
             }
             let [stride, scale] = [self.stride, self.scale].map(|step| step as u32);
             let shape = [rows.taps, columns.taps].map(|taps| taps as u32);
-            let (kernel, across, down) = match (self.matrices(rec, x, mask, packed), rec.class()) {
+            let (kernel, across, down) = match (self.matrices(rec, x, packed), rec.class()) {
                 (Some(matrices), _) => {
                     let across = pixels.div_ceil((MATRIX_ACROSS * matrices.side) as usize);
                     let groups = |channels: u32| m.div_ceil(channels as usize) * across * n;
                     let [large, small] = MATRIX_TILES;
                     let is_enough = m > small as usize && groups(large) >= rec.context().tuning().workgroups;
                     let channels = if is_enough { large } else { small };
-                    let options = [bias.is_some(), self.relu];
+                    let options = ([bias.is_some(), self.relu], x.load);
                     let kernel = matrix_kernel(matrices, channels, shape, [stride, scale], self.border, options);
                     (kernel, across, m.div_ceil(channels as usize))
                 }
                 (None, KernelClass::Tiled) => {
                     let tile = Tile::choose(self.channels, pixels * n, rec.context().tuning().workgroups);
-                    let options = [bias.is_some(), self.relu, mask.is_some()];
+                    let options = ([bias.is_some(), self.relu], x.load);
                     let kernel = tiled_kernel(tile, pack as u32, shape, [stride, scale], self.border, options);
                     let [tile_m, tile_n, _] = tile.0.map(|side| side as usize);
                     (kernel, pixels.div_ceil(tile_n), m.div_ceil(tile_m))
@@ -388,9 +395,7 @@ impl Problem {
             let performed = 2 * (c * m * taps * n * pixels) as u64;
             let size = format!("{}x{} at {}x{}", rows.taps, columns.taps, columns.size, rows.size);
             rec.dispatch(
-                Dispatch::new(kernel, format!("{label} {c}->{m} {size}"))
-                    .bind("x", x)
-                    .bind("mask", mask.unwrap_or(x))
+                x.bind(Dispatch::new(kernel, format!("{label} {c}->{m} {size}")), &["x"])
                     .bind("weights", packed)
                     .bind("bias", bias.unwrap_or(packed))
                     .bind("y", y)
@@ -409,31 +414,26 @@ impl Problem {
         self.phases.iter().flatten().map(|axis| axis.before).max().unwrap_or(0)
     }
 
-    /// What the kernels read: `x` with the mask that is left to them, and the width of the border that is round it already.
-    pub fn input(
-        &self,
-        rec: &mut Recorder,
-        x: Tensor,
-        mask: Option<Tensor>,
-    ) -> Result<(Tensor, Option<Tensor>, usize)> {
+    /// What the kernels read, and the width of the border that is round it already.
+    pub fn input(&self, rec: &mut Recorder, x: Input) -> Result<(Input, usize)> {
         match rec.class() {
-            KernelClass::Tiled => Ok((x, mask, 0)),
-            KernelClass::Broadcast => Ok((self.with_border(rec, x, mask)?, None, self.before())),
+            KernelClass::Tiled => Ok((x, 0)),
+            KernelClass::Broadcast => Ok((self.with_border(rec, x)?.into(), self.before())),
         }
     }
 
     /// `x` with its border, and rows as long as the last lane's four pixels reach, for all phases.
-    fn with_border(&self, rec: &mut Recorder, x: Tensor, mask: Option<Tensor>) -> Result<Tensor> {
-        let [_, _, height, width] = x.shape.nchw("conv2d", "x")?;
+    fn with_border(&self, rec: &mut Recorder, x: Input) -> Result<Tensor> {
+        let [_, _, height, width] = x.tensor.shape.nchw("conv2d", "x")?;
         let before = self.before();
         let reach = |axis: &Axis, size: usize| before - axis.before + size.saturating_sub(1) * self.stride + axis.taps;
         let rows = self.phases.iter().map(|[rows, _]| reach(rows, rows.size)).max().unwrap_or(0);
         let columns = self.phases.iter().map(|[_, columns]| reach(columns, columns.size.next_multiple_of(4)));
         let size = [rows, columns.max().unwrap_or(0).next_multiple_of(4)];
         let fits = size[0] <= height && size[1] <= width && width.is_multiple_of(4);
-        if before == 0 && self.scale == 1 && mask.is_none() && fits {
+        if let Some(x) = x.plain().filter(|_| before == 0 && self.scale == 1 && fits) {
             return Ok(x);
         }
-        pad::forward(rec, x, mask, self.border, Placement { before, size, scale: self.scale as u32 })
+        pad::forward(rec, x, self.border, Placement { before, size, scale: self.scale as u32 })
     }
 }

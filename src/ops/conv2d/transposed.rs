@@ -2,8 +2,9 @@
 
 use super::problem::Problem;
 use super::weights::bias_gradient;
-use super::{Border, Conv2d, Padding, check_mask};
+use super::{Border, Conv2d, Padding, check_mask, under_relu};
 use crate::gpu::{KernelClass, Recorder, Shape, Tensor};
+use crate::ops::load::Input;
 use crate::ops::relu;
 use crate::{Error, Result};
 
@@ -64,11 +65,18 @@ impl ConvTranspose2d {
     }
 
     /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`), with packed weights and `bias` (`[M]`).
-    pub fn forward(&self, rec: &mut Recorder, x: Tensor, packed: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        x: impl Into<Input>,
+        packed: Tensor,
+        bias: Option<Tensor>,
+    ) -> Result<Tensor> {
         const OP: &str = "transposed conv2d";
-        let [_, height, width] = self.check_input(OP, x)?;
+        let x = x.into();
+        let [_, height, width] = self.check_input(OP, x.tensor)?;
         let problem = self.convolution().gradient(self.output_size([height, width])?, 1);
-        Ok(Problem { relu: self.relu, ..problem }.record(rec, OP, x, None, packed, bias)?.0)
+        Ok(Problem { relu: self.relu, ..problem }.record(rec, OP, x, packed, bias)?.0)
     }
 
     /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If there
@@ -84,7 +92,7 @@ impl ConvTranspose2d {
         const OP: &str = "transposed conv2d gradient";
         let [images, _, _, _] = dy.shape.nchw(OP, "dy")?;
         self.check_gradient(OP, dy, y, [images, size[0], size[1]])?;
-        Ok(self.convolution().problem(size).record(rec, OP, dy, y, packed, None)?.0)
+        Ok(self.convolution().problem(size).record(rec, OP, under_relu(dy, y), packed, None)?.0)
     }
 
     /// Adds to `dweights` (`[C, M, 3, 3]`) and `dbias` (`[M]`) their gradients, from the input `x` (`[N, C, H, W]`), `dy`

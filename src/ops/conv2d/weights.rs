@@ -87,7 +87,8 @@ impl Conv2d {
         }
         let dy = y.map_or(Ok(dy), |y| relu::backward(rec, y, dy))?;
         dbias.map_or(Ok(()), |dbias| bias_gradient(rec, OP, dy, dbias))?;
-        let (x, _, laid) = self.problem([height, width]).input(rec, x, None)?;
+        let (input, laid) = self.problem([height, width]).input(rec, x.into())?;
+        let x = input.tensor;
         let before = (self.before() - laid) as i32;
         let [stride, scale] = [self.stride, self.scale()].map(|step| step as u32);
         let (kernel, groups, [runs, run]) = match rec.class() {

@@ -3,6 +3,7 @@
 use super::problem::{Axis, Problem, pack_width, pitch, precision};
 use crate::Result;
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, Tuning, linear_groups};
+use crate::ops::load::{Input, Load};
 use crate::ops::norm::Moments;
 use crate::ops::pad::Border;
 
@@ -48,9 +49,11 @@ pub(super) fn kernels() -> Vec<Kernel> {
     for tile in &TILES {
         for class in [KernelClass::Tiled, KernelClass::Broadcast] {
             for border in Border::ALL {
-                all.extend([1, 2].map(|scale| tile.input_kernel(class, "input", border, scale, false)));
+                for load in [Load::AsItIs, Load::Normalised] {
+                    all.extend([1, 2].map(|scale| tile.input_kernel(class, "input", border, scale, load)));
+                }
             }
-            all.push(tile.input_kernel(class, "input", Border::Zero, 1, true));
+            all.push(tile.input_kernel(class, "input", Border::Zero, 1, Load::Masked));
             for entry in ["output", "output_rows"] {
                 let options = [[false, false], [false, true], [true, false], [true, true]];
                 all.extend(options.map(|options| tile.output_kernel(class, entry, options)));
@@ -61,8 +64,10 @@ pub(super) fn kernels() -> Vec<Kernel> {
     }
     let [four, _] = &TILES;
     for class in [KernelClass::Tiled, KernelClass::Broadcast] {
-        all.extend(Border::ALL.map(|border| four.input_kernel(class, "input_rows", border, 1, false)));
-        all.push(four.input_kernel(class, "input_rows", Border::Zero, 1, true));
+        for load in [Load::AsItIs, Load::Normalised] {
+            all.extend(Border::ALL.map(|border| four.input_kernel(class, "input_rows", border, 1, load)));
+        }
+        all.push(four.input_kernel(class, "input_rows", Border::Zero, 1, Load::Masked));
     }
     all
 }
@@ -81,16 +86,9 @@ impl Tile {
         (self.side + 2) * (self.side + 2)
     }
 
-    fn input_kernel(
-        &self,
-        class: KernelClass,
-        entry: &'static str,
-        border: Border,
-        scale: u32,
-        masked: bool,
-    ) -> Kernel {
+    fn input_kernel(&self, class: KernelClass, entry: &'static str, border: Border, scale: u32, load: Load) -> Kernel {
         let kernel = border.apply(Kernel::new(self.shader, entry), scale);
-        kernel.set("LANES", lanes(class) as u32).set("MASKED", masked)
+        load.apply(kernel.set("LANES", lanes(class) as u32))
     }
 
     fn output_kernel(&self, class: KernelClass, entry: &'static str, [bias, relu]: [bool; 2]) -> Kernel {
@@ -180,16 +178,15 @@ impl Winograd<'_> {
         &self,
         rec: &mut Recorder,
         label: &str,
-        x: Tensor,
-        mask: Option<Tensor>,
+        x: Input,
         packed: Tensor,
         bias: Option<Tensor>,
     ) -> Result<(Tensor, Option<Moments>)> {
         let (class, tuning) = (rec.class(), rec.context().tuning());
         let Problem { channels: [c, m], border, scale, output: [height, width], relu, measured, .. } = *self.problem;
-        let [_, _, input_height, input_width] = x.shape.nchw(label, "x")?;
+        let [_, _, input_height, input_width] = x.tensor.shape.nchw(label, "x")?;
         let name = format!("{label} {c}->{m} 3x3 at {width}x{height}");
-        let y = rec.transient_stored(precision(x, packed), label, [self.images, m, height, width]);
+        let y = rec.transient_stored(precision(x.tensor, packed), label, [self.images, m, height, width]);
         let [input, output] = [
             if self.tile.side == 4 && input_width % 4 == 0 && self.rows.before == 1 && scale == 1 {
                 "input_rows"
@@ -235,13 +232,9 @@ impl Winograd<'_> {
                     Some(v) => v,
                     None => {
                         let v = rec.transient("transformed inputs", [self.tile.elements(), c, 1, 4 * band]);
-                        let kernel = self.tile.input_kernel(class, input, border, scale as u32, mask.is_some());
+                        let kernel = self.tile.input_kernel(class, input, border, scale as u32, x.load);
                         rec.dispatch(
-                            Dispatch::new(kernel, format!("{name}, inputs"))
-                                .bind("x", x)
-                                .bind("x_rows", x)
-                                .bind("mask", mask.unwrap_or(x))
-                                .bind("mask_rows", mask.unwrap_or(x))
+                            x.bind(Dispatch::new(kernel, format!("{name}, inputs")), &["x", "x_rows"])
                                 .bind("v", v)
                                 .params(&params)
                                 .groups(groups(c))
@@ -297,7 +290,7 @@ impl Winograd<'_> {
             measured: false,
             flops: Some(flops),
         };
-        Ok(product.record(rec, &format!("{name}, products"), v, None, u, None)?.0)
+        Ok(product.record(rec, &format!("{name}, products"), v, u, None)?.0)
     }
 
     /// Transformed weights of a slice. They are made in every run: kept, they would take four times the memory of those they

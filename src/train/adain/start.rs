@@ -63,7 +63,7 @@ pub(super) fn start(
     for (index, ((name, conv), goal)) in layers.into_iter().zip(goals.iter().rev()).enumerate() {
         if conv.upsample {
             let at = Placement { before: 0, size: maps.size.map(|side| 2 * side), scale: 2 };
-            maps = maps.apply(context, |rec, x| pad::forward(rec, x, None, Border::Replicate, at))?;
+            maps = maps.apply(context, |rec, x| pad::forward(rec, x, Border::Replicate, at))?;
         }
         let patches = maps.patches(&goal.positions, Border::Reflect);
         let [weight, bias] = regression(&patches, &goal.values, conv.relu)?;
