@@ -1,5 +1,6 @@
 // pad: a picture, enlarged by SCALE, with a border, as the convolutions for software adapters want it, and the adjoint.
-//   y[i,j] = x̃[s(i−t), s(j−t)]      x̃: lib/load.wgsl, s: border_source, t: elements before the first (params.before)
+//   y[i,j] = x̃[s(i−t), s(j−t)]      x̃: lib/load.wgsl, s: border_source, t: elements before the first (params.before),
+//   negative where x loses some
 //   dx[i,j] = Σ dy[r,q] over all r, q with s(r−t) = i, s(q−t) = j
 // x, dx: f32[N,C,H,W]   y, dy: f32[N,C,HP,WP]
 // dispatch [⌈width/32⌉, height, N·C] of the tensor that is written, width in vec4s for rows of them

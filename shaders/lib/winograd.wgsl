@@ -129,19 +129,42 @@ fn finish_output(m: u32, quad: u32) -> array<Side, TILE> {
     return result;
 }
 
-@compute @workgroup_size(LANES)
-fn output(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let quad = workgroup.x * LANES + lane;
-    let m = workgroup.y;
-    if (quad >= params.band || params.first + quad >= params.quads) {
-        return;
+// Moments of the quad's values that lie inside y: so many rows and columns from its first. Measured from that: where all are
+// equal, nothing is rounded.
+fn moments_of(values: array<Side, TILE>, rows: u32, columns: u32) -> vec4<f32> {
+    let origin = values[0][0].x;
+    let count = f32(min(rows, TILE) * min(columns, 4u * TILE));
+    var average = origin;
+    var squares = 0.0;
+    for (var turn = 0u; turn < 2u; turn++) { // the mean, then what differs from it
+        var sums = vec4<f32>(0.0);
+        for (var r = 0u; r < TILE; r++) {
+            for (var k = 0u; k < TILE; k++) {
+                let at = TILE * vec4<u32>(0u, 1u, 2u, 3u) + k;
+                let difference = values[r][k] - average;
+                let term = select(difference, difference * difference, turn == 1u);
+                sums += select(vec4<f32>(0.0), term, (at < vec4<u32>(columns)) & vec4<bool>(r < rows));
+            }
+        }
+        let sum = (sums.x + sums.y) + (sums.z + sums.w);
+        if (turn == 0u) {
+            average = origin + sum / count;
+        } else {
+            squares = sum;
+        }
     }
-    let place = place_of(quad);
+    return vec4<f32>(count, average, squares, 0.0);
+}
+
+fn measure(place: Place, m: u32, quad: u32, result: array<Side, TILE>) {
+    let plane = place.image * params.channels_out + params.first_channel + m;
+    let an_image = params.tiles_down * params.quads_across;
+    moments[plane * an_image + (params.first + quad) % an_image] =
+        moments_of(result, params.height - place.row, params.width - place.column);
+}
+
+fn write(place: Place, m: u32, result: array<Side, TILE>) {
     let plane = (place.image * params.channels_out + params.first_channel + m) * params.height;
-    let result = finish_output(m, quad);
     for (var r = 0u; r < TILE; r++) {
         let at = (plane + place.row + r) * params.width + place.column;
         for (var t = 0u; t < 4u; t++) {
@@ -168,60 +191,59 @@ fn write_rows(place: Place, m: u32, result: array<Side, TILE>) {
     }
 }
 
+fn is_made(quad: u32) -> bool {
+    return quad < params.band && params.first + quad < params.quads;
+}
+
+@compute @workgroup_size(LANES)
+fn output(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quad = workgroup.x * LANES + lane;
+    if (is_made(quad)) {
+        let result = finish_output(workgroup.y, quad);
+        write(place_of(quad), workgroup.y, result);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn output_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = workgroup.x * LANES + lane;
-    if (quad < params.band && params.first + quad < params.quads) {
-        write_rows(place_of(quad), workgroup.y, finish_output(workgroup.y, quad));
+    if (is_made(quad)) {
+        let result = finish_output(workgroup.y, quad);
+        write_rows(place_of(quad), workgroup.y, result);
     }
 }
 
-// Moments of the quad's values that lie inside y, whole tiles in so many rows. Measured from the first: where all are equal,
-// nothing is rounded.
-fn moments_of(rows: array<Side, TILE>, inside: u32, tiles: vec4<bool>) -> vec4<f32> {
-    let origin = rows[0][0].x;
-    let height = min(inside, TILE);
-    var sums = vec4<f32>(0.0);
-    for (var r = 0u; r < height; r++) {
-        for (var k = 0u; k < TILE; k++) {
-            sums += rows[r][k] - origin;
-        }
-    }
-    sums = select(vec4<f32>(0.0), sums, tiles);
-    let count = f32(TILE * height) * dot(select(vec4<f32>(0.0), vec4<f32>(1.0), tiles), vec4<f32>(1.0));
-    let average = origin + ((sums.x + sums.y) + (sums.z + sums.w)) / count;
-    var squares = vec4<f32>(0.0);
-    for (var r = 0u; r < height; r++) {
-        for (var k = 0u; k < TILE; k++) {
-            squares += (rows[r][k] - average) * (rows[r][k] - average);
-        }
-    }
-    squares = select(vec4<f32>(0.0), squares, tiles);
-    return vec4<f32>(count, average, (squares.x + squares.y) + (squares.z + squares.w), 0.0);
-}
-
-// The same again before a norm: also the quad's moments.
+// Both again before a norm: also the quad's moments.
 @compute @workgroup_size(LANES)
 fn output_measured(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = workgroup.x * LANES + lane;
-    let m = workgroup.y;
-    if (quad >= params.band || params.first + quad >= params.quads) {
-        return;
+    if (is_made(quad)) {
+        let result = finish_output(workgroup.y, quad);
+        write(place_of(quad), workgroup.y, result);
+        measure(place_of(quad), workgroup.y, quad, result);
     }
-    let place = place_of(quad);
-    let result = finish_output(m, quad);
-    write_rows(place, m, result);
-    let plane = place.image * params.channels_out + params.first_channel + m;
-    let an_image = params.tiles_down * params.quads_across;
-    let columns = vec4<u32>(place.column) + TILE * vec4<u32>(0u, 1u, 2u, 3u);
-    moments[plane * an_image + (params.first + quad) % an_image] =
-        moments_of(result, params.height - place.row, columns < vec4<u32>(params.width));
+}
+
+@compute @workgroup_size(LANES)
+fn output_rows_measured(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quad = workgroup.x * LANES + lane;
+    if (is_made(quad)) {
+        let result = finish_output(workgroup.y, quad);
+        write_rows(place_of(quad), workgroup.y, result);
+        measure(place_of(quad), workgroup.y, quad, result);
+    }
 }
 
 // u of weights that are packed for a 3×3 convolution. A thread makes four output channels of an input channel.

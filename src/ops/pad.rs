@@ -64,7 +64,11 @@ pub struct Placement {
 
 /// `x` (`[N, C, H, W]`), enlarged, inside its border.
 pub fn forward(rec: &mut Recorder, x: impl Into<Input>, border: Border, at: Placement) -> Result<Tensor> {
-    let x = x.into();
+    lay(rec, x.into(), border, at, at.before as i32)
+}
+
+/// `x`, enlarged, behind `before` rows and columns of its border; if that is negative, without so many of its own.
+fn lay(rec: &mut Recorder, x: Input, border: Border, at: Placement, before: i32) -> Result<Tensor> {
     x.check("pad")?;
     let [n, c, height, width] = x.tensor.shape.nchw("pad", "x")?;
     let y = rec.transient_stored(x.tensor.precision, "padded", [n, c, at.size[0], at.size[1]]);
@@ -81,7 +85,7 @@ pub fn forward(rec: &mut Recorder, x: impl Into<Input>, border: Border, at: Plac
                 width: width as u32,
                 padded_height: at.size[0] as u32,
                 padded_width: at.size[1] as u32,
-                before: at.before as i32,
+                before,
             })
             .groups([across.div_ceil(32) as u32, at.size[0] as u32, (n * c) as u32]),
     )?;
@@ -121,7 +125,11 @@ pub fn cut(rec: &mut Recorder, x: Tensor, before: usize, size: [usize; 2]) -> Re
     if size == [height, width] {
         return Ok(x);
     }
-    backward(rec, x, Border::Zero, Placement { before, size: [height, width], scale: 1 }, size)
+    if before + size[0] > height || before + size[1] > width {
+        let expected = format!("at least {} rows and {} columns", before + size[0], before + size[1]);
+        return Err(Error::argument("cut", "x", expected, x.shape));
+    }
+    lay(rec, x.into(), Border::Zero, Placement { before: 0, size, scale: 1 }, -(before as i32))
 }
 
 /// The gradient of [`cut`] to its input `x`: zeros round `dy`.

@@ -178,6 +178,10 @@ fn borders_and_pools() {
         let dy = filled(rec, [1, 2, 5, 6]);
         pad::backward(rec, dy, Border::Zero, at, [3, 6])
     });
+    refused("cut", "x", |rec| {
+        let x = filled(rec, [1, 2, 5, 6]);
+        pad::cut(rec, x, 2, [3, 5])
+    });
     let pool = Pool { kind: Kind::Max, ceil: false };
     refused("pool", "x", |rec| {
         let x = filled(rec, [1, 2, 1, 4]);

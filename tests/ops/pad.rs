@@ -102,6 +102,26 @@ fn forward_matches_the_oracle() {
     check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], scale: 1 });
 }
 
+/// The middle of a picture, or its upper left corner, and zeros round a gradient; rows of vec4s and not.
+#[test]
+fn cuts_match_the_oracle() {
+    for (shape, before, size) in
+        [([2, 3, 6, 9], 2, [2, 5]), ([1, 2, 8, 31], 1, [5, 28]), ([1, 2, 7, 12], 0, [6, 11]), ([1, 1, 9, 8], 4, [1, 4])]
+    {
+        let [n, c, ..] = shape;
+        let x = Array::random(&shape, 84);
+        let within = |[n, c, i, j]: [usize; 4]| [n, c, i + before, j + before];
+        let part = indices([n, c, size[0], size[1]]).map(|at| x.at(within(at)));
+        let y = Array::new(&[n, c, size[0], size[1]], part.collect());
+        let mut dx = Array::zeros(&shape);
+        indices([n, c, size[0], size[1]]).for_each(|at| *dx.at_mut(within(at)) = y.at(at));
+        check(&format!("cut {size:?} from {before} of {shape:?}"), &[&x], &[&y, &dx], EXACT, |rec, inputs| {
+            let y = pad::cut(rec, inputs[0], before, size)?;
+            Ok(vec![y, pad::cut_gradient(rec, y, before, inputs[0])?])
+        });
+    }
+}
+
 #[test]
 fn backward_matches_the_oracle() {
     // Pictures so small that a single element is shown on both sides, too; as much, more and less after as before.

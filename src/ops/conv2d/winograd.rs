@@ -54,11 +54,10 @@ pub(super) fn kernels() -> Vec<Kernel> {
                 }
             }
             all.push(tile.input_kernel(class, "input", Border::Zero, 1, Load::Masked));
-            for entry in ["output", "output_rows"] {
+            for entry in ["output", "output_rows", "output_measured", "output_rows_measured"] {
                 let options = [[false, false], [false, true], [true, false], [true, true]];
                 all.extend(options.map(|options| tile.output_kernel(class, entry, options)));
             }
-            all.extend([false, true].map(|bias| tile.output_kernel(class, "output_measured", [bias, false])));
         }
         all.extend([32, 64].map(|pack| tile.weights_kernel(pack)));
     }
@@ -193,19 +192,17 @@ impl Winograd<'_> {
             } else {
                 "input"
             },
-            if width % 4 != 0 {
-                "output"
-            } else if measured && !relu {
-                "output_measured"
-            } else {
-                "output_rows"
+            match (width % 4, measured) {
+                (0, false) => "output_rows",
+                (0, true) => "output_rows_measured",
+                (_, false) => "output",
+                (_, true) => "output_measured",
             },
         ];
         let [band, slice] = self.cut(tuning, pack_width(class, m));
         let an_image = self.tiles[0] * self.tiles[1];
         let quads = self.images * an_image;
-        let moments = (output == "output_measured")
-            .then(|| Moments(rec.transient("moments of quads", [self.images, m, an_image, 4])));
+        let moments = measured.then(|| Moments(rec.transient("moments of quads", [self.images, m, an_image, 4])));
         let mut single = None;
         for first_channel in (0..m).step_by(slice) {
             let slice = slice.min(m - first_channel);
