@@ -83,8 +83,9 @@ fn matches_the_oracle() {
 /// Moments that a convolution in tiles, large and small, measures on its way: all tiles whole, and parts of them.
 #[test]
 fn a_convolution_measures_for_its_norm() {
-    let instance = [[16, 16], [13, 20], [7, 16], [17, 23], [8, 8], [7, 7]].map(|size| (Over::Instance, size));
-    for (over, size) in instance.into_iter().chain([(Over::Batch, [9, 36]), (Over::Batch, [15, 22])]) {
+    for (over, size) in
+        [(Over::Instance, [16, 16]), (Over::Batch, [13, 20]), (Over::Instance, [17, 23]), (Over::Instance, [7, 7])]
+    {
         let conv = Conv2d {
             channels_in: 128,
             channels_out: 132,
