@@ -9,7 +9,8 @@ use crate::harness::{HALF, SUM, check, has_half, rounded};
 use crate::reference::Array;
 use crate::reference::conv2d as reference;
 
-const PADDINGS: [(Padding, reference::Padding); 4] = [
+/// Every border, with what the oracle calls it.
+pub const PADDINGS: [(Padding, reference::Padding); 4] = [
     (Padding::None, reference::Padding::None),
     (Padding::Same(Border::Zero), reference::Padding::Zero),
     (Padding::Same(Border::Reflect), reference::Padding::Reflect),

@@ -261,6 +261,14 @@ fn normalisations() {
         norm.apply(rec, x, statistics, Affine { gamma: affine, beta: affine }, Some(addend))
     });
 
+    // Readers know norms with a ReLU alone.
+    refused("deferred norm", "norm", |rec| {
+        let (x, affine) = (filled(rec, [1, 2, 3, 4]), filled(rec, [2]));
+        let norm = Norm { over: Over::Instance, relu: false };
+        let statistics = norm.statistics(rec, x, None)?;
+        norm.defer(rec, x, statistics, Affine { gamma: affine, beta: affine })
+    });
+
     let track = |rec: &mut Recorder, [mean, variance, running_mean, running_variance]: [usize; 4], count: usize| {
         let pair = |rec: &mut Recorder, mean: usize, variance: usize| Statistics {
             mean: filled(rec, [mean]),

@@ -1,10 +1,11 @@
 //! Borders, enlargement, and the adjoint of borders and enlargement.
 
 use impasto::ops::load::Input;
-use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
+use impasto::ops::norm::{Affine, EPSILON};
 use impasto::ops::pad::{self, Border, Placement};
 
 use crate::harness::{EXACT, SUM, check};
+use crate::load::deferred;
 use crate::reference::conv2d::Padding;
 use crate::reference::{Array, indices, norm};
 
@@ -56,9 +57,7 @@ fn check_deferred(border: Border, shape: [usize; 4], at: Placement) {
     let label = format!("pad of a norm {shape:?} {border:?} {at:?}");
     check(&label, &[&x, &gamma, &beta], &[&y], SUM, |rec, inputs| {
         let [x, gamma, beta] = *inputs else { unreachable!() };
-        let norm = Norm { over: Over::Instance, relu: true };
-        let statistics = norm.statistics(rec, x, None)?;
-        let input = norm.defer(rec, x, statistics, Affine { gamma, beta })?;
+        let input = deferred(rec, x, Affine { gamma, beta })?;
         Ok(vec![pad::forward(rec, input, border, at)?])
     });
 }
