@@ -26,7 +26,8 @@ use crate::ops::{gram, mean_std, vector};
 use crate::optim::{Lbfgs, LbfgsOptions, Objective};
 use crate::random::Random;
 use crate::train::encoder::{self, Encoder};
-use crate::train::{self, Crops, Training};
+use crate::train::feed_forward::{self, FeedForward};
+use crate::train::{self, Crops, Lesson, Training};
 use crate::{Error, Result, loss};
 
 /// Something that can be run again and again.
@@ -433,31 +434,39 @@ pub fn adain(context: &Context, size: usize) -> Result<Vec<Workload>> {
     Ok(all)
 }
 
-/// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
-/// teacher's forward pass, the student's forward and backward passes.
-pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
-    const BATCH: usize = 8;
-    let crops = Crops { size, share: [1.0, 1.0], flip: false };
-    let encoder = Encoder::random(context, encoder::Settings { crops, ..encoder::Settings::default() })?;
-    let [teacher, student] = encoder.passes(BATCH)?;
+/// A step of a lesson on `batch` crops of `size`² of noise.
+fn step(context: &Context, name: &str, lesson: &dyn Lesson, batch: usize, size: usize) -> Result<Workload> {
     let mut random = Random::new(5);
     let pictures: Vec<Vec<f32>> =
-        (0..BATCH).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
-    let settings = train::Settings { batch: BATCH, ..train::Settings::default() };
-    let mut training = Training::new(context, &encoder, settings, BATCH)?;
+        (0..batch).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
+    let settings = train::Settings { batch, ..train::Settings::default() };
+    let mut training = Training::new(context, lesson, settings, batch)?;
     let work = training.work();
     let mut at = 0;
     let run = move || {
         let next = |_| {
             at += 1;
-            Ok(pictures[at % BATCH].clone())
+            Ok(pictures[at % batch].clone())
         };
         training.step(u64::MAX, next).map(|_| ())
     };
+    Ok(Workload::new(format!("{name} step, {batch} x {size}²"), work, run))
+}
+
+/// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
+/// teacher's forward pass, the student's forward and backward passes. The same of a feed-forward net as narrow, on one crop.
+pub fn training(context: &Context, size: usize) -> Result<Vec<Workload>> {
+    const BATCH: usize = 8;
+    let crops = Crops { size, share: [1.0, 1.0], flip: false };
+    let encoder = Encoder::random(context, encoder::Settings { crops: crops.clone(), ..Default::default() })?;
+    let [teacher, student] = encoder.passes(BATCH)?;
+    let net = FeedForward::random(context, 0.25, feed_forward::Settings { crops, ..Default::default() })?;
     Ok(vec![
         Workload::of(format!("encoder's teacher, {BATCH} x {size}²"), teacher),
         Workload::of(format!("encoder's passes, {BATCH} x {size}²"), student),
-        Workload::new(format!("encoder step, {BATCH} x {size}²"), work, run),
+        step(context, "encoder", &encoder, BATCH, size)?,
+        Workload::of(format!("narrow net's passes, 1 x {size}²"), train::passes(context, &net, 1)?),
+        step(context, "narrow net", &net, 1, size)?,
     ])
 }
 

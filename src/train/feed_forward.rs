@@ -11,10 +11,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gpu::{DeviceTensor, Recorder, Tensor};
+use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::Picture;
-use crate::nets::image_transform_net::{Painter, Weights};
-use crate::nets::{ImageTransformNet, Tap, Vgg19};
+use crate::nets::image_transform_net::{Form, Painter, Weights};
+use crate::nets::{ImageTransformNet, Tap, Vgg19, vgg19};
+use crate::ops::norm::Over;
+use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
 use crate::ops::{gram, total_variation, vector};
 use crate::optim::Parameter;
@@ -146,6 +148,24 @@ impl FeedForward {
         loss.deepest()?;
         let previews = preview.map_or_else(|| photos[..SAMPLES].to_vec(), |photo| vec![photo]);
         Ok(FeedForward { settings, folder, vgg, net, loss, grams, previews })
+    }
+
+    /// A net that is `width` times as wide as the paper's, measured by a VGG-19 as wide, both of random weights, without
+    /// pictures: for measuring.
+    pub(crate) fn random(context: &Context, width: f32, settings: Settings) -> Result<Self> {
+        let vgg = Vgg19::new(context, &vgg19::Weights::random(width, 1), Kind::Max)?;
+        let net = Weights::random(Form::Resize, Over::Instance, width, 2);
+        let (content, style) = (settings.content_taps.clone(), settings.style_taps.clone());
+        let gram = |(tap, _): &(Tap, f32)| Result::Ok(vec![1.0; vgg.channels(*tap)?.pow(2)]);
+        Ok(FeedForward {
+            loss: Loss { content, tv: settings.tv_weight, style: style.clone() },
+            grams: style.iter().map(gram).collect::<Result<_>>()?,
+            net: ImageTransformNet::trainable(context, net)?,
+            vgg,
+            settings,
+            folder: Folder::default(),
+            previews: Vec::new(),
+        })
     }
 
     /// The loss that is trained for.

@@ -20,4 +20,4 @@ pub use run::{End, Outcome, Progress, Run, check, train};
 pub use schedule::Schedule;
 pub use settings::Settings;
 
-pub(crate) use training::Training;
+pub(crate) use training::{Training, passes};

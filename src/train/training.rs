@@ -37,6 +37,11 @@ fn record_pass(
     Ok((rec, pictures, losses))
 }
 
+/// Forward and backward passes of a whole batch on their own, for measuring.
+pub(crate) fn passes(context: &Context, lesson: &dyn Lesson, batch: usize) -> Result<Program> {
+    record_pass(context, lesson, batch, batch)?.0.finish()
+}
+
 /// The largest divisor of the batch whose plan fits; one picture is tried whatever it needs.
 pub(super) fn choose_micro_batch(
     context: &Context,
