@@ -13,8 +13,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("impasto: {error}");
-            // 128 + SIGINT, as a shell reports a process that Ctrl-C ended.
-            ExitCode::from(if matches!(error, impasto::Error::Interrupted(_)) { 130 } else { 1 })
+            ExitCode::from(if matches!(error, impasto::Error::Interrupted(_)) { cli::interrupt::STATUS } else { 1 })
         }
     }
 }

@@ -3,17 +3,31 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// 128 + SIGINT, as a shell reports a process that Ctrl-C ended.
+pub const STATUS: u8 = 130;
+
 /// Set by Ctrl-C; the second one ends the process at once.
 pub fn flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
-    let handled = ctrlc::set_handler(move || {
+    handle(move || {
         if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(STATUS.into());
         }
     });
-    if let Err(error) = handled {
-        tracing::debug!(%error, "Ctrl-C ends the process without writing what was reached");
-    }
     flag
+}
+
+/// Lets Ctrl-C end the process at once, in a word: for commands whose files are each written when it is done.
+pub fn end_at_once() {
+    handle(|| {
+        eprintln!("impasto: {}", impasto::Error::Interrupted("; what was not written yet is lost".into()));
+        std::process::exit(STATUS.into());
+    });
+}
+
+fn handle(handler: impl FnMut() + Send + 'static) {
+    if let Err(error) = ctrlc::set_handler(handler) {
+        tracing::debug!(%error, "Ctrl-C ends the process without a word");
+    }
 }

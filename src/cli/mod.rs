@@ -4,7 +4,7 @@ mod bench;
 mod compare;
 mod devices;
 mod eval;
-mod interrupt;
+pub mod interrupt;
 mod log;
 mod models;
 mod profile;
@@ -125,6 +125,10 @@ pub fn run() -> Result<()> {
         0 | 1 => log.without_time().init(),
         // Where the start of a run spends its time.
         _ => log.with_timer(tracing_subscriber::fmt::time::uptime()).init(),
+    }
+    // These two keep what they have reached.
+    if !matches!(cli.command, Command::Stylize(_) | Command::Train(_)) {
+        interrupt::end_at_once();
     }
     match cli.command {
         Command::Stylize(args) => stylize::run(&args),

@@ -32,6 +32,22 @@ fn eval(options: &str) -> String {
     format!("eval feed-forward --model net.safetensors --style style.png --photos photos --size 32 {options}")
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_comparison_in_a_word() {
+    use crate::stylize::interrupted::{Kept, interrupt, wait_for};
+    let studio = Studio::new();
+    let stderr = std::fs::File::create(studio.path("stderr")).unwrap();
+    let mut command = studio.command("compare content.png style.png --vgg random:0.1 --steps 1000000 -o page");
+    let mut child = Kept(command.stdout(std::process::Stdio::null()).stderr(stderr).spawn().unwrap());
+    wait_for("a place for the page", || studio.path("page").is_dir());
+    let status = interrupt(&mut child);
+    let stderr = std::fs::read_to_string(studio.path("stderr")).unwrap();
+    assert_eq!(status, Some(130), "{stderr}");
+    assert!(stderr.lines().last().is_some_and(|last| last.starts_with("impasto: interrupted")), "{stderr}");
+    assert!(!studio.path("page/index.html").exists());
+}
+
 #[test]
 fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better() {
     let studio = atelier();

@@ -151,6 +151,17 @@ pub mod interrupted {
         }
     }
 
+    /// Ctrl-C: the status with which the child ends.
+    pub fn interrupt(child: &mut Kept) -> Option<i32> {
+        assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+        let mut status = None;
+        wait_for("the end", || {
+            status = child.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+
     #[test]
     fn ctrl_c_keeps_the_picture() {
         let studio = Studio::new();
@@ -163,14 +174,9 @@ pub mod interrupted {
         let lines = || std::fs::read_to_string(studio.path("log.jsonl")).unwrap_or_default().lines().count();
         wait_for("progress", || lines() >= 2);
         assert!(!studio.path("out.png").exists());
-        assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
-        let mut status = None;
-        wait_for("the end", || {
-            status = child.0.try_wait().unwrap();
-            status.is_some()
-        });
+        let status = interrupt(&mut child);
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| std::fs::read_to_string(studio.path(name)).unwrap());
-        assert_eq!(status.unwrap().code(), Some(130), "{stderr}");
+        assert_eq!(status, Some(130), "{stderr}");
         let last = stderr.lines().last().unwrap_or_default();
         assert!(last.starts_with("impasto: interrupted") && last.contains("out.png"), "{stderr}");
         let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();

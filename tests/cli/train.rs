@@ -299,21 +299,16 @@ fn what_cannot_be_trained_is_refused() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_a_checkpoint_and_going_on_gives_the_net_of_a_run_that_was_not_stopped() {
-    use crate::stylize::interrupted::{Kept, wait_for};
+    use crate::stylize::interrupted::{Kept, interrupt, wait_for};
     let studio = school();
     let stderr = std::fs::File::create(studio.path("stderr")).unwrap();
     let mut command = studio.command(&train("net.safetensors", "--steps 1000000 --sample-every 0"));
     let mut child = Kept(command.stdout(std::process::Stdio::null()).stderr(stderr).spawn().unwrap());
     let log = studio.path("net.safetensors.training/log.jsonl");
     wait_for("progress", || std::fs::read_to_string(&log).unwrap_or_default().lines().count() >= 2);
-    assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
-    let mut status = None;
-    wait_for("the end", || {
-        status = child.0.try_wait().unwrap();
-        status.is_some()
-    });
+    let status = interrupt(&mut child);
     let stderr = std::fs::read_to_string(studio.path("stderr")).unwrap();
-    assert_eq!(status.unwrap().code(), Some(130), "{stderr}");
+    assert_eq!(status, Some(130), "{stderr}");
     let stopped = steps(&studio.json_lines("net.safetensors.training/log.jsonl")).len();
     let last = stderr.lines().last().unwrap_or_default();
     let checkpoint = format!("step-{stopped:08}");
