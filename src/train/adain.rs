@@ -229,7 +229,7 @@ impl Lesson for Adain {
     fn settings(&self) -> serde_json::Value {
         serde_json::json!({
             "adain": &self.settings, "channels": self.decoder.channels(), "pictures": self.photos.len(),
-            "paintings": self.paintings.len(),
+            "paintings": self.paintings.len(), "encoder": self.encoder.fingerprint(),
         })
     }
 }

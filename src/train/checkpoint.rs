@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is a folder `step-00001000` that holds `header.json` and `part-000.safetensors`, `part-001.safetensors`
 //! and so on, each under 16 MiB. It is filled under a hidden name, synced to disk and renamed: under its own name it is
-//! always whole. What it replaces and what has become old is first renamed to a hidden name too, and then removed.
+//! always whole. The header has the SHA-256 of each part, so that a bit that a disk turns is noticed. What it replaces and what has become old is first renamed to a hidden name too, and then removed.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -13,6 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::{
     Error, Result,
@@ -42,7 +43,8 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct Index {
     step: u64,
-    parts: usize,
+    /// SHA-256 of each part, in hexadecimal digits.
+    parts: Vec<String>,
     tensors: Vec<Entry>,
     header: Value,
 }
@@ -117,13 +119,15 @@ impl Checkpoint {
 
         let (path, new) = (folder.join(name(step)), hidden(folder, step, NEW));
         fs::create_dir(&new).map_err(|error| Error::file("create", &new, error))?;
-        let parts = self.parts(largest);
-        for (number, tensors) in parts.iter().enumerate() {
-            WeightFile::save(&new.join(part_name(number)), DType::F32, &self.cut(tensors), &BTreeMap::new())?;
+        let mut parts = Vec::new();
+        for (number, tensors) in self.parts(largest).iter().enumerate() {
+            let part = new.join(part_name(number));
+            WeightFile::save(&part, DType::F32, &self.cut(tensors), &BTreeMap::new())?;
+            parts.push(digest(&fs::read(&part).map_err(|error| Error::file("read", &part, error))?));
         }
         let entry = |(name, tensor): &(String, HostTensor)| Entry { name: name.clone(), shape: tensor.shape.clone() };
         let tensors = self.tensors.iter().map(entry).collect();
-        let index = Index { step, parts: parts.len(), tensors, header: self.header.clone() };
+        let index = Index { step, parts, tensors, header: self.header.clone() };
         atomic::write(&new.join("header.json"), |file| {
             serde_json::to_writer_pretty(&mut *file, &index)?;
             file.write_all(b"\n")
@@ -279,6 +283,11 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|error| Error::file("rename", from, error))
 }
 
+/// SHA-256 in hexadecimal digits.
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Makes the names in a folder last. Elsewhere than on Unix a folder cannot be opened, and the system sees to it.
 fn sync(folder: &Path) -> Result<()> {
     if cfg!(unix) {
@@ -295,8 +304,13 @@ fn read(path: &Path, step: u64) -> Result<Checkpoint, String> {
         return Err(format!("header.json is of step {}", index.step));
     }
     let mut data: HashMap<String, Vec<f32>> = HashMap::new();
-    for part in (0..index.parts).map(part_name) {
-        let file = WeightFile::load(&path.join(part)).map_err(|error| error.to_string())?;
+    for (number, expected) in index.parts.iter().enumerate() {
+        let part = part_name(number);
+        let bytes = fs::read(path.join(&part)).map_err(|error| format!("{part}: {error}"))?;
+        if digest(&bytes) != *expected {
+            return Err(format!("{part} is not what was written: its SHA-256 is another"));
+        }
+        let file = WeightFile::from_bytes(&part, &bytes).map_err(|error| error.to_string())?;
         for (name, mut piece) in file.tensors {
             data.entry(name).or_default().append(&mut piece.data);
         }

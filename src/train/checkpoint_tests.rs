@@ -182,7 +182,7 @@ fn whatever_a_kill_leaves_loses_nothing() {
 #[test]
 fn a_damaged_checkpoint_is_named_with_the_way_out() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 6] = [
+    let damages: [(&str, Damage); 7] = [
         ("part-001", |path| {
             let part = path.join("part-001.safetensors");
             let bytes = fs::read(&part).unwrap();
@@ -191,7 +191,15 @@ fn a_damaged_checkpoint_is_named_with_the_way_out() {
         ("part-000", |path| fs::remove_file(path.join("part-000.safetensors")).unwrap()),
         ("header.json", |path| fs::remove_file(path.join("header.json")).unwrap()),
         ("header.json", |path| fs::write(path.join("header.json"), "{").unwrap()),
-        ("`weight`", |path| {
+        ("part-002.safetensors is not what was written", |path| {
+            let part = path.join("part-002.safetensors");
+            let mut bytes = fs::read(&part).unwrap();
+            // The lowest bit of a number, which is a number still.
+            let last = bytes.len() - 4;
+            bytes[last] ^= 1;
+            fs::write(part, bytes).unwrap();
+        }),
+        ("part-001.safetensors is not what was written", |path| {
             let part = path.join("part-001.safetensors");
             fs::copy(path.join("part-003.safetensors"), part).map(drop).unwrap();
         }),

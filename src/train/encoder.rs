@@ -393,7 +393,9 @@ impl Lesson for Encoder {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::json!({ "encoder": &self.settings, "pictures": self.folder.len() })
+        serde_json::json!({
+            "encoder": &self.settings, "pictures": self.folder.len(), "teacher": self.teacher.fingerprint(),
+        })
     }
 }
 

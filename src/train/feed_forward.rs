@@ -279,7 +279,7 @@ impl Lesson for FeedForward {
         let (form, norm) = (weights.form, format!("{:?}", weights.norm));
         serde_json::json!({
             "feed-forward": &self.settings, "form": form, "norm": norm, "channels": weights.channels,
-            "pictures": self.folder.len(), "loss": &self.loss,
+            "pictures": self.folder.len(), "loss": &self.loss, "measured_by": self.vgg.fingerprint(),
         })
     }
 }

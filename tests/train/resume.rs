@@ -107,6 +107,10 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
     let error = resumed(teacher(0.2, 1), choices()).err().unwrap().to_string();
     assert!(error.contains("teacher relu1_1.scale of shape [13]") && error.contains("another training's"), "{error}");
 
+    // Nor for one of the same shapes that is another.
+    let astray = resumed(teacher(TEACHER, 2), choices()).unwrap();
+    refused(&astray, settings(), &on, &["was trained with teacher", "is asked for"]);
+
     // What was chosen by itself before need not be named again.
     assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);
 }
