@@ -231,8 +231,29 @@ impl Encoder {
         for (values, tensor) in trained.into_iter().zip(weights.convolutions.iter_mut().flatten()) {
             tensor.data = values;
         }
+        weights.loadings = self.loadings()?;
         normalise(&self.context, &mut weights, &self.calibration, self.settings.crops.size)?;
         Ok(weights)
+    }
+
+    /// The length of each column of the lifts, in the teacher's units.
+    fn loadings(&self) -> Result<Vec<(Tap, HostTensor)>> {
+        let of = |(lift, (tap, _)): (&ConvLayer, &(Tap, f32))| {
+            let weight = &lift.parameters()[0].value;
+            let [wide, narrow, ..] = weight.shape().nchw("encoder", "lift")?;
+            let name = scale_name(*tap);
+            let scale = self.scales.iter().find(|(known, _)| *known == name);
+            let scale = scale.map_or_else(|| Ok(vec![1.0; wide]), |(_, scale)| scale.read())?;
+            let mut squares = vec![0.0f64; narrow];
+            for (row, scale) in weight.read()?.chunks(narrow).zip(scale) {
+                squares.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(value / scale).powi(2));
+            }
+            // A channel that tells nothing still has to count for something.
+            let least = 1e-6 * squares.iter().sum::<f64>() / squares.len() as f64;
+            let loading = squares.iter().map(|square| square.max(least).sqrt() as f32).collect();
+            Ok((*tap, HostTensor::new(&[narrow], loading)?))
+        };
+        self.lifts.iter().zip(&self.settings.taps).map(of).collect()
     }
 
     /// The student's features at a tap, lifted to the teacher's channels.

@@ -119,6 +119,47 @@ fn a_wrong_shape_is_named() {
     assert!(message.contains("conv1_2.weight") && message.contains("[4, 5, 3, 3]"), "{message}");
 }
 
+/// A file of conv1_1 and conv1_2, and the loadings of relu1_1.
+fn loaded_file(loading: HostTensor) -> WeightFile {
+    let weights = Weights::random(0.0625, 3);
+    let mut tensors: Vec<_> = weights.tensors().into_iter().take(4).collect();
+    tensors.push(("relu1_1.loading".to_string(), loading));
+    let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
+    saved(&tensors, None)
+}
+
+#[test]
+fn loadings_are_a_scale_of_channels_and_no_part_of_what_features_are() {
+    let values = vec![0.5, 2.0, 3.0, 0.25];
+    let given = Weights::of(&loaded_file(HostTensor::new(&[4], values.clone()).unwrap())).unwrap();
+    let without = Weights { loadings: Vec::new(), ..given.clone() };
+    assert_eq!(given.fingerprint(), without.fingerprint());
+    let (plain, loaded) = (&given.convolutions, given.clone().loaded());
+    assert!(loaded.loadings.is_empty());
+    for (channel, value) in values.iter().enumerate() {
+        assert_eq!(loaded.convolutions[0][1].data[channel], value * plain[0][1].data[channel]);
+        let row = channel * 27..(channel + 1) * 27;
+        let expected: Vec<_> = plain[0][0].data[row.clone()].iter().map(|w| value * w).collect();
+        assert_eq!(loaded.convolutions[0][0].data[row], expected);
+        // What reads the channel takes that back.
+        assert_eq!(loaded.convolutions[1][0].data[channel * 9], plain[1][0].data[channel * 9] / value);
+    }
+    // Of a net whose channels were scaled they are others, so that they lead to the same. (Powers of two: exact.)
+    let mut scaled = given.clone();
+    scaled.rescale(Tap::all().next().unwrap(), &[4.0, 0.5, 0.25, 2.0]);
+    assert_eq!(scaled.loadings[0].1.data, [0.125, 4.0, 12.0, 0.125]);
+    assert_eq!(scaled.loaded().fingerprint(), loaded.fingerprint());
+}
+
+#[test]
+fn loadings_that_do_not_fit_are_refused() {
+    for data in [vec![1.0; 3], vec![1.0, 0.0, 1.0, 1.0], vec![1.0, -2.0, 1.0, 1.0]] {
+        let file = loaded_file(HostTensor::new(&[data.len()], data).unwrap());
+        let message = Weights::of(&file).err().unwrap().to_string();
+        assert!(message.contains("relu1_1.loading must be 4 numbers above 0"), "{message}");
+    }
+}
+
 #[test]
 fn a_tap_beyond_the_file_is_refused_with_the_last_it_has() {
     let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Kind::Max).unwrap();

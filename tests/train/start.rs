@@ -2,9 +2,11 @@
 
 use impasto::eval::encoder::{Agreement, features};
 use impasto::io::Picture;
+use impasto::methods::gatys::{self, Normalization, PictureLoss};
 use impasto::nets::vgg19::Weights;
 use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
+use impasto::optim::Objective as _;
 use impasto::train::adain;
 use impasto::train::encoder::{Encoder, Settings};
 use impasto::train::{Crops, Folder};
@@ -91,6 +93,40 @@ fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
     for (at, chance) in agreements(&start, &twins).iter().zip(&chance) {
         assert!(at.correlation > 0.999 && at.relative_error < 0.02, "{at:?}");
         assert!(chance.correlation < 0.9 && chance.relative_error > 0.3, "{chance:?}");
+    }
+}
+
+/// What each style tap says of how far `picture` is from `style`, summed over the Gram matrices.
+fn style_distances(weights: &Weights, [picture, style]: &[Picture; 2]) -> Vec<f64> {
+    let net = Vgg19::new(context(), weights, Kind::Max).unwrap();
+    let plain = Normalization::Plain;
+    let settings =
+        gatys::Settings { content_taps: vec![], tv_weight: 0.0, normalization: plain, ..gatys::Settings::default() };
+    let mut loss = PictureLoss::new(&net, picture, &[(style.clone(), 1.0)], &settings).unwrap();
+    loss.picture().write(&picture.rgb).unwrap();
+    loss.evaluate().unwrap();
+    // A mean over the matrix, of values over C·H·W.
+    let whole = |(tap, (_, value)): (Tap, &(String, f64))| value * (net.channels(tap).unwrap() as f64).powi(4);
+    Tap::style().zip(loss.terms()).map(whole).collect()
+}
+
+#[test]
+fn by_its_loadings_a_student_measures_style_as_its_teacher_does() {
+    let (_photos, folder) = photos(96, SIZE);
+    let pictures = [1, 2].map(|seed| picture(SIZE, 7000 + seed));
+    // One that has all of its teacher's channels, and one that has a channel for each pair of them.
+    let (whole, pairs) = (teacher(TEACHER, 1), doubled(teacher(TEACHER / 2.0, 1)));
+    for (teacher, width) in [(whole, TEACHER), (pairs, TEACHER / 2.0)] {
+        let settings = Settings { width, calibration: 96, ..choices() };
+        let student = start(&teacher, &folder, settings, None);
+        let exact = style_distances(&teacher, &pictures);
+        let loaded = style_distances(&student.clone().loaded(), &pictures);
+        let alike = style_distances(&student, &pictures);
+        for ((exact, loaded), alike) in exact.iter().zip(&loaded).zip(&alike) {
+            let share = |value: &f64| (value / exact - 1.0).abs();
+            assert!(share(loaded) < 0.02, "{width}: {loaded} by loadings, {exact} by the teacher");
+            assert!(share(alike) > 0.2, "{width}: {alike} without loadings, {exact} by the teacher");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::cli::file_name;
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
 use crate::cli::table::Table;
-use crate::cli::weights::{load_decoder, load_vgg};
+use crate::cli::weights::{find_vgg, load_decoder, load_vgg};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
@@ -166,6 +166,13 @@ impl Plan {
         })
     }
 
+    /// The net that measures: as it was when a net learned by it, else as Gatys' method sees by it.
+    fn judge(&self, context: &Context) -> Result<Vgg19> {
+        let weights = find_vgg(self.vgg.as_deref())?;
+        let weights = if self.loss_of.is_some() { weights } else { weights.loaded() };
+        Vgg19::new(context, &weights, Kind::Max)
+    }
+
     fn model(&self, method: Method) -> Option<&Model> {
         self.models.iter().find(|model| model.method == method)
     }
@@ -208,7 +215,7 @@ impl Plan {
     /// measures all of them.
     pub fn run(self, args: &Args) -> Result<Contest> {
         let context = args.device.open()?;
-        let vgg = load_vgg(&context, self.vgg.as_deref(), Kind::Max)?;
+        let vgg = self.judge(&context)?;
         self.check(&vgg)?;
         let bar = bar(args.steps as u64);
         let mut painted = Vec::new();
@@ -235,7 +242,7 @@ impl Plan {
 
     fn optimise(&self, context: &Context, bar: &ProgressBar) -> Result<Painted> {
         let began = Instant::now();
-        let vgg = load_vgg(context, self.vgg.as_deref(), Kind::Max)?;
+        let vgg = self.judge(context)?;
         let loading = began.elapsed().as_secs_f64();
         let run = |settings: &Settings| {
             let began = Instant::now();

@@ -7,6 +7,7 @@ use impasto::eval::signal_to_noise;
 use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys;
+use impasto::nets::Vgg19;
 use impasto::nets::adain_painter::AdainPainter;
 use impasto::nets::image_transform_net::{ImageTransformNet, Painter};
 use impasto::ops::pool::Kind;
@@ -15,7 +16,7 @@ use impasto::{Error, Result};
 use super::{Photos, median};
 use crate::cli::models;
 use crate::cli::progress::bar;
-use crate::cli::weights::{load_decoder, load_vgg};
+use crate::cli::weights::{find_vgg, load_decoder, load_vgg};
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval precision`.
@@ -150,7 +151,7 @@ pub fn run(args: &Args) -> Result<()> {
         })
     })?);
     lines.extend(all("Gatys", &|context| {
-        let vgg = load_vgg(context, Some(&args.vgg), Kind::Max)?;
+        let vgg = Vgg19::new(context, &find_vgg(Some(&args.vgg))?.loaded(), Kind::Max)?;
         let default = gatys::Settings::default();
         let settings = gatys::Settings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
         each(&mut |photo| {

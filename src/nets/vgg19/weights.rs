@@ -75,6 +75,9 @@ pub struct Weights {
     pub input: Option<[HostTensor; 2]>,
     /// Weights `[M, C, 3, 3]` and bias `[M]` of conv1_1, conv1_2 and so on, as far as they go.
     pub convolutions: Vec<[HostTensor; 2]>,
+    /// Of a narrow net, at the taps where it was fitted to a wide one: `[M]`, by how much the wide net's features change with
+    /// a channel (the length of its column in the linear map from the narrow to the wide features).
+    pub loadings: Vec<(Tap, HostTensor)>,
 }
 
 /// The last number in front of `.weight`, where everything else is `features.` or nothing: torchvision's names.
@@ -170,7 +173,16 @@ impl Weights {
             let got = format!("{:?} and {:?}", weight.shape, bias.shape);
             return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
         }
-        Ok(Weights { convention, input, convolutions })
+        let mut loadings = Vec::new();
+        for (tap, [_, bias]) in Tap::all().zip(&convolutions) {
+            let name = loading_name(tap);
+            let Some(loading) = file.get(&name) else { continue };
+            if loading.shape != bias.shape || !loading.data.iter().all(|&value| value > 0.0 && value.is_finite()) {
+                return refuse(format!("{name} must be {} numbers above 0", bias.data.len()));
+            }
+            loadings.push((tap, loading.clone()));
+        }
+        Ok(Weights { convention, input, convolutions, loadings })
     }
 
     /// Seeded random weights (He initialisation, no bias), `width` times VGG-19's channels, to relu4_1. Random filters
@@ -186,7 +198,7 @@ impl Weights {
             convolutions.push([tensor(&[out, channels, 3, 3], weights), tensor(&[out], vec![0.0; out])]);
             channels = out;
         }
-        Weights { convention: Convention::Torchvision, input: None, convolutions }
+        Weights { convention: Convention::Torchvision, input: None, convolutions, loadings: Vec::new() }
     }
 
     /// The 1×1 convolution that takes RGB 0..1 to what the net expects.
@@ -208,11 +220,11 @@ impl Weights {
         found.map(|[_, bias]| bias.data.len()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
-    /// SHA-256 of all values, as 64 hexadecimal digits: what is measured by one net means nothing to another.
+    /// SHA-256 of all that features depend on, as 64 hexadecimal digits: what is measured by one net means nothing to another.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.convention.to_string());
-        for (name, tensor) in self.tensors() {
+        for (name, tensor) in self.layers() {
             hash.update(name);
             hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
         }
@@ -233,6 +245,9 @@ impl Weights {
             row.iter_mut().for_each(|w| *w *= s);
         }
         bias.data.iter_mut().zip(scale).for_each(|(b, s)| *b *= s);
+        if let Some((_, loading)) = self.loadings.iter_mut().find(|(of, _)| *of == tap) {
+            loading.data.iter_mut().zip(scale).for_each(|(value, s)| *value /= s);
+        }
         if let Some([next, _]) = self.convolutions.get_mut(position + 1) {
             let taps = next.shape[2] * next.shape[3];
             for row in next.data.chunks_mut(taps * scale.len()) {
@@ -243,8 +258,22 @@ impl Weights {
         }
     }
 
-    /// Names (`conv1_1.weight`, ...) and tensors, as a file stores them.
+    /// The same net with every channel times its loading, so that squared differences and Gram matrices weigh what a narrow
+    /// net sees about as the wide one would, instead of each channel alike.
+    pub fn loaded(mut self) -> Self {
+        for (tap, loading) in std::mem::take(&mut self.loadings) {
+            self.rescale(tap, &loading.data);
+        }
+        self
+    }
+
+    /// Names (`conv1_1.weight`, ..., `relu1_1.loading`, ...) and tensors, as a file stores them.
     pub fn tensors(&self) -> Vec<(String, HostTensor)> {
+        let loadings = self.loadings.iter().map(|(tap, loading)| (loading_name(*tap), loading.clone()));
+        self.layers().into_iter().chain(loadings).collect()
+    }
+
+    fn layers(&self) -> Vec<(String, HostTensor)> {
         let input = self.input.iter().map(|pair| ("conv0".to_string(), pair));
         let convolutions = Tap::all().map(Tap::conv_name).zip(&self.convolutions);
         let named = |(stem, [weight, bias]): (String, &[HostTensor; 2])| {
@@ -252,6 +281,10 @@ impl Weights {
         };
         input.chain(convolutions).flat_map(named).collect()
     }
+}
+
+fn loading_name(tap: Tap) -> String {
+    format!("{tap}.loading")
 }
 
 /// Channels at a tap of a net `width` times as wide as VGG-19.

@@ -47,8 +47,11 @@ impl Start {
 
 /// A student without layers, which reads pictures as `given` does.
 fn without_layers(given: Option<&Weights>) -> Weights {
-    let fresh = Weights { convention: Convention::Normalised, input: Some(input()), convolutions: Vec::new() };
-    Weights { convolutions: Vec::new(), ..given.cloned().unwrap_or(fresh) }
+    let (convention, input) = match given {
+        Some(weights) => (weights.convention, weights.input.clone()),
+        None => (Convention::Normalised, Some(input())),
+    };
+    Weights { convention, input, convolutions: Vec::new(), loadings: Vec::new() }
 }
 
 /// Makes the start from `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. The layers of `given` are taken
