@@ -21,7 +21,7 @@ pub fn flag() -> Arc<AtomicBool> {
 /// Lets Ctrl-C end the process at once, in a word: for commands whose files are each written when it is done.
 pub fn end_at_once() {
     handle(|| {
-        eprintln!("impasto: {}", impasto::Error::Interrupted("; what was not written yet is lost".into()));
+        eprintln!("impasto: interrupted; what was not written yet is lost");
         std::process::exit(STATUS.into());
     });
 }

@@ -139,6 +139,11 @@ pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<V
     Vgg19::new(context, &find_vgg(choice)?, pool)
 }
 
+/// [`find_vgg`] on a device as Gatys' method sees by it: a narrow net's channels count by their loadings.
+pub fn load_loaded_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+    Vgg19::new(context, &find_vgg(choice)?.loaded(), pool)
+}
+
 /// The net that `--vgg` names: a file, `compact` (the one that comes with impasto), `random` or `random:WIDTH`; without it
 /// the imported one, or the compact one if none was imported.
 pub fn find_vgg(choice: Option<&str>) -> Result<Weights> {

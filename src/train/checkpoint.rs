@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is a folder `step-00001000` that holds `header.json` and `part-000.safetensors`, `part-001.safetensors`
 //! and so on, each under 16 MiB. It is filled under a hidden name, synced to disk and renamed: under its own name it is
-//! always whole. The header has the SHA-256 of each part, so that a bit that a disk turns is noticed. What it replaces and what has become old is first renamed to a hidden name too, and then removed.
+//! always whole. What it replaces and what has become old is first renamed to a hidden name too, and then removed. The
+//! header has the SHA-256 of each part, so that a bit that a disk turns is noticed.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

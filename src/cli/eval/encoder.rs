@@ -12,7 +12,7 @@ use impasto::{Error, Result};
 
 use super::{Photos, side_by_side, stem};
 use crate::cli::progress::bar;
-use crate::cli::weights::find_vgg;
+use crate::cli::weights::load_loaded_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval encoder`.
@@ -74,8 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let context = args.device.open()?;
     let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Kind::Max)?;
-    let narrow = find_vgg(Some(args.encoder.as_deref().unwrap_or("compact")))?.loaded();
-    let narrow = Vgg19::new(&context, &narrow, Kind::Max)?;
+    let narrow = load_loaded_vgg(&context, Some(args.encoder.as_deref().unwrap_or("compact")), Kind::Max)?;
     let taps: Vec<Tap> = Tap::style().collect();
     let least = taps.iter().map(|tap| narrow.least_side(*tap).max(teacher.least_side(*tap))).max().unwrap_or(1);
     if size < least {

@@ -7,7 +7,6 @@ use impasto::eval::signal_to_noise;
 use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys;
-use impasto::nets::Vgg19;
 use impasto::nets::adain_painter::AdainPainter;
 use impasto::nets::image_transform_net::{ImageTransformNet, Painter};
 use impasto::ops::pool::Kind;
@@ -16,7 +15,7 @@ use impasto::{Error, Result};
 use super::{Photos, median};
 use crate::cli::models;
 use crate::cli::progress::bar;
-use crate::cli::weights::{find_vgg, load_decoder, load_vgg};
+use crate::cli::weights::{load_decoder, load_loaded_vgg, load_vgg};
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval precision`.
@@ -151,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
         })
     })?);
     lines.extend(all("Gatys", &|context| {
-        let vgg = Vgg19::new(context, &find_vgg(Some(&args.vgg))?.loaded(), Kind::Max)?;
+        let vgg = load_loaded_vgg(context, Some(&args.vgg), Kind::Max)?;
         let default = gatys::Settings::default();
         let settings = gatys::Settings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
         each(&mut |photo| {

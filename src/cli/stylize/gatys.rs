@@ -16,7 +16,7 @@ use impasto::{Error, Result};
 use super::{Args, choice, suffixed, weighted};
 use crate::cli::log::Log;
 use crate::cli::progress::bar;
-use crate::cli::weights::find_vgg;
+use crate::cli::weights::load_loaded_vgg;
 use crate::cli::{interrupt, print_line};
 
 /// What only Gatys' method lets one choose.
@@ -196,8 +196,7 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let styles = args.style.iter().map(load).collect::<Result<Vec<_>>>()?;
     let settings = call.settings(&content)?;
     let context = args.device.open()?;
-    let pool = options.pool.map_or(Kind::Max, Kind::from);
-    let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref())?.loaded(), pool)?;
+    let vgg = load_loaded_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Kind::Max, Kind::from))?;
     let began = Instant::now();
     let outcome = paint(&call, &vgg, &content, &styles, &settings)?;
     outcome.picture.save(&args.output)?;
