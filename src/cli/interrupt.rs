@@ -12,7 +12,7 @@ pub fn flag() -> Arc<AtomicBool> {
     let set = flag.clone();
     handle(move || {
         if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(STATUS.into());
+            exit_at_once();
         }
     });
     flag
@@ -22,8 +22,13 @@ pub fn flag() -> Arc<AtomicBool> {
 pub fn end_at_once() {
     handle(|| {
         eprintln!("impasto: interrupted; what was not written yet is lost");
-        std::process::exit(STATUS.into());
+        exit_at_once();
     });
+}
+
+/// Ends the process and runs nothing more: a driver that is just being loaded would not survive its own clean-up.
+fn exit_at_once() -> ! {
+    signal_hook::low_level::exit(STATUS.into())
 }
 
 fn handle(handler: impl FnMut() + Send + 'static) {
