@@ -134,19 +134,20 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
     print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
 }
 
-/// [`find_vgg`] on a device.
+/// [`find_vgg`] on a device, its channels as they are; `compact` if no other was named or imported.
 pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
-    Vgg19::new(context, &find_vgg(choice)?, pool)
+    Vgg19::new(context, &find_vgg(choice, "compact")?, pool)
 }
 
-/// [`find_vgg`] on a device as Gatys' method sees by it: a narrow net's channels count by their loadings.
-pub fn load_loaded_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
-    Vgg19::new(context, &find_vgg(choice)?.loaded(), pool)
+/// [`find_vgg`] on a device as Gatys' method sees by it: a narrow net's features lifted to the wide one's; `half` if no other
+/// was named or imported.
+pub fn load_lifted_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+    Vgg19::lifted(context, &find_vgg(choice, "half")?, pool)
 }
 
-/// The net that `--vgg` names: a file, `compact` (the one that comes with impasto), `random` or `random:WIDTH`; without it
-/// the imported one, or the compact one if none was imported.
-pub fn find_vgg(choice: Option<&str>) -> Result<Weights> {
+/// The net that `--vgg` names: a file, `compact` or `half` (those that come with impasto), `random` or `random:WIDTH`; without
+/// it the imported one, or `usual` if none was imported.
+pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     let random = choice.and_then(|name| name.strip_prefix("random"));
     if let Some(rest) = random.filter(|rest| rest.is_empty() || rest.starts_with(':')) {
         let width = match rest.strip_prefix(':') {
@@ -164,9 +165,12 @@ pub fn find_vgg(choice: Option<&str>) -> Result<Weights> {
     }
     let imported = stored().ok().filter(|path| path.exists());
     let file = match (choice, imported) {
-        (None | Some("compact"), None) | (Some("compact"), _) => impasto::weights::encoder()?,
         (None, Some(path)) => WeightFile::load(&path)?,
-        (Some(path), _) => WeightFile::load(Path::new(path))?,
+        (choice, _) => match choice.unwrap_or(usual) {
+            "compact" => impasto::weights::encoder()?,
+            "half" => impasto::weights::half_encoder()?,
+            path => WeightFile::load(Path::new(path))?,
+        },
     };
     tracing::info!("features by {}", file.path.display());
     Weights::of(&file)

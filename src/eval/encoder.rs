@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::gpu::{DeviceTensor, Program, Recorder};
+use crate::gpu::{DeviceTensor, Program, Recorder, Tensor};
 use crate::io::Picture;
 use crate::methods::gatys::{self, PictureLoss, Settings};
 use crate::nets::{Tap, Vgg19};
@@ -18,11 +18,9 @@ const PIXELS: usize = 4096;
 /// Ridge of the lift, over the mean square of a feature.
 const RIDGE: f64 = 1e-6;
 
-/// How well the features at a tap, lifted by the best linear map, agree with the real net's.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Agreement {
-    /// The tap's name.
-    pub tap: String,
+/// How well predicted features agree with the real net's.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Quality {
     /// Pearson's correlation over all channels, pixels and pictures, each channel over its deviation.
     pub correlation: f64,
     /// The same over channels as they are.
@@ -33,6 +31,17 @@ pub struct Agreement {
     pub relative_error: f64,
 }
 
+/// How well the features at a tap tell the real net's.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Agreement {
+    /// The tap's name.
+    pub tap: String,
+    /// By the narrow net's own lift, if it has one there.
+    pub lifted: Option<Quality>,
+    /// By the best linear map.
+    pub mapped: Quality,
+}
+
 /// Sums over pixels from which the best linear map and its quality follow: of s, the narrow features with a 1 in front, and
 /// t, the real ones.
 struct Moments {
@@ -40,6 +49,8 @@ struct Moments {
     st: DMatrix<f64>,
     t: DVector<f64>,
     tt: DVector<f64>,
+    /// Of each channel of t and what the narrow net's lift makes of it.
+    lifted: Vec<Pair>,
 }
 
 impl Moments {
@@ -49,11 +60,23 @@ impl Moments {
             st: DMatrix::zeros(narrow + 1, wide),
             t: DVector::zeros(wide),
             tt: DVector::zeros(wide),
+            lifted: Vec::new(),
         }
     }
 
     fn count(&self) -> f64 {
         self.ss[(0, 0)]
+    }
+
+    /// Adds what a lift made of the features of one picture, planes of `pixels`.
+    fn add_lifted(&mut self, lifted: &[f32], wide: &[f32], pixels: usize) {
+        self.lifted.resize(self.t.len(), Pair::default());
+        for ((sum, p), t) in self.lifted.iter_mut().zip(lifted.chunks(pixels)).zip(wide.chunks(pixels)) {
+            for (p, t) in p.iter().zip(t).map(|(p, t)| (f64::from(*p), f64::from(*t))) {
+                let one = Pair { count: 1.0, p, t, pp: p * p, pt: p * t, tt: t * t };
+                *sum = sum.join(one, 1.0);
+            }
+        }
     }
 
     /// Adds the features of one picture, planes of `pixels`.
@@ -120,8 +143,8 @@ impl Pair {
     }
 }
 
-/// Correlation and error from two halves of the pictures, each predicted with the lift of the other: no picture is judged by
-/// a map that it was fitted to.
+/// Agreement from two halves of the pictures, each predicted with the linear map of the other: no picture is judged by a map
+/// that it was fitted to.
 fn agreement(tap: Tap, halves: &[Moments; 2]) -> Result<Agreement> {
     let channels = halves[0].t.len();
     let mut pairs = vec![Pair::default(); channels];
@@ -141,27 +164,34 @@ fn agreement(tap: Tap, halves: &[Moments; 2]) -> Result<Agreement> {
             *pair = pair.join(judged, 1.0);
         }
     }
+    let [first, second] = halves.each_ref().map(|half| &half.lifted);
+    let lifted: Vec<Pair> = first.iter().zip(second).map(|(a, b)| a.join(*b, 1.0)).collect();
+    let lifted = (!lifted.is_empty()).then(|| quality(lifted));
+    Ok(Agreement { tap: tap.to_string(), lifted, mapped: quality(pairs) })
+}
+
+/// Of the channels' pairs of prediction and truth.
+fn quality(pairs: Vec<Pair>) -> Quality {
     // A channel that never fires has nothing to tell.
-    let typical = pairs.iter().map(Pair::variance).sum::<f64>() / channels as f64;
+    let typical = pairs.iter().map(Pair::variance).sum::<f64>() / pairs.len() as f64;
     let live: Vec<Pair> = pairs.into_iter().filter(|pair| pair.variance() > 1e-6 * typical).collect();
     let channel_correlation = live.iter().map(Pair::correlation).sum::<f64>() / live.len() as f64;
     let all = |scale: fn(&Pair) -> f64| live.iter().fold(Pair::default(), |sum, pair| sum.join(*pair, scale(pair)));
     let pooled = all(|pair| 1.0 / pair.variance().sqrt());
-    Ok(Agreement {
-        tap: tap.to_string(),
+    Quality {
         correlation: pooled.correlation(),
         raw_correlation: all(|_| 1.0).correlation(),
         channel_correlation,
         relative_error: ((pooled.pp - 2.0 * pooled.pt + pooled.tt) / pooled.tt).sqrt(),
-    })
+    }
 }
 
 /// Both nets on a picture.
 struct Pass {
     picture: DeviceTensor,
     program: Program,
-    /// At each tap, those of the narrow and of the real net.
-    features: Vec<[DeviceTensor; 2]>,
+    /// At each tap, the channels of the narrow and of the real net, and what the narrow one's lift says of the latter.
+    features: Vec<([DeviceTensor; 2], Option<DeviceTensor>)>,
 }
 
 impl Pass {
@@ -174,14 +204,19 @@ impl Pass {
         let mut rec = Recorder::new(context);
         let x = rec.pin(&input);
         let both = [nets[0].forward(&mut rec, x, deepest)?, nets[1].forward(&mut rec, x, deepest)?];
-        let mut keep = |net: usize, tap: Tap| {
-            let symbol = both[net].at(tap)?;
-            let tensor = DeviceTensor::new(context, tap.to_string(), symbol.shape);
+        let keep = |rec: &mut Recorder, symbol: Tensor| {
+            let tensor = DeviceTensor::new(context, "features", symbol.shape);
             let into = rec.pin(&tensor);
-            vector::copy(&mut rec, symbol, into)?;
+            vector::copy(rec, symbol, into)?;
             Result::Ok(tensor)
         };
-        let features = taps.iter().map(|&tap| Ok([keep(0, tap)?, keep(1, tap)?])).collect::<Result<_>>()?;
+        let mut features = Vec::new();
+        for &tap in taps {
+            let [own, real] = [both[0].at(tap)?, both[1].at(tap)?];
+            let lifted = nets[0].features(&mut rec, &both[0], tap)?;
+            let lifted = if lifted == own { None } else { Some(keep(&mut rec, lifted)?) };
+            features.push(([keep(&mut rec, own)?, keep(&mut rec, real)?], lifted));
+        }
         Ok(Pass { picture: input, program: rec.finish()?, features })
     }
 
@@ -195,8 +230,8 @@ impl Pass {
     }
 }
 
-/// Compares the features of `narrow`, lifted by least squares, with those of `real` at `taps` over square pictures of one
-/// size. The lift is fitted to every other picture and judged on the rest, and the other way round.
+/// Compares the features of `narrow` with those of `real` at `taps` over square pictures of one size: by its lifts, and by
+/// the best linear map, fitted to every other picture and judged on the rest, and the other way round.
 ///
 /// # Errors
 /// Fewer than two pictures, pictures of several sizes, a net that does not reach a tap; device errors.
@@ -221,9 +256,13 @@ pub fn features(
             None => pass.insert(Pass::new([narrow, real], taps, &picture)?),
         };
         pass.run(&picture)?;
-        for ([first, second], sums) in pass.features.iter().zip(&mut moments) {
-            let [_, _, height, width] = first.shape().nchw("eval", "features")?;
-            sums[count % 2].add(&first.read()?, &second.read()?, height * width);
+        for (([own, real], lifted), sums) in pass.features.iter().zip(&mut moments) {
+            let [_, _, height, width] = own.shape().nchw("eval", "features")?;
+            let (pixels, real) = (height * width, real.read()?);
+            sums[count % 2].add(&own.read()?, &real, pixels);
+            if let Some(lifted) = lifted {
+                sums[count % 2].add_lifted(&lifted.read()?, &real, pixels);
+            }
         }
         count += 1;
         on_picture();
@@ -289,21 +328,23 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Narrow features, and wide ones that are a linear map of them with `noise` on top.
+    /// Narrow features, wide ones that are a linear map of them with `noise` on top, and that map as their lift.
     fn moments(noise: f32, seed: u64) -> Moments {
         let mut random = Random::new(seed);
         let pixels = 2000;
         let narrow: Vec<f32> = (0..2 * pixels).map(|_| random.normal()).collect();
         let map = [[1.0, 2.0, 0.5], [-1.0, 0.5, 3.0], [0.3, -2.0, -1.0]];
-        let mut wide = Vec::new();
+        let (mut lifted, mut wide) = (Vec::new(), Vec::new());
         for [a, b, constant] in map {
             for pixel in 0..pixels {
                 let exact = a * narrow[pixel] + b * narrow[pixels + pixel] + constant;
+                lifted.push(exact);
                 wide.push(exact + noise * random.normal());
             }
         }
         let mut moments = Moments::new(2, 3);
         moments.add(&narrow, &wide, pixels);
+        moments.add_lifted(&lifted, &wide, pixels);
         moments
     }
 
@@ -311,12 +352,14 @@ mod tests {
     fn a_linear_map_is_found_and_noise_lowers_the_correlation_as_it_must() {
         let tap = Tap::all().next().unwrap();
         let exact = agreement(tap, &[moments(0.0, 1), moments(0.0, 2)]).unwrap();
-        assert!(exact.correlation > 0.999_999 && exact.relative_error < 1e-3, "{exact:?}");
-        // Var of the three channels: 5, 1.25 and 4.09; r² = var / (var + noise²).
         let noisy = agreement(tap, &[moments(1.0, 1), moments(1.0, 2)]).unwrap();
+        // Var of the three channels: 5, 1.25 and 4.09; r² = var / (var + noise²).
         let expected = [5.0, 1.25, 4.09f64].map(|var| (var / (var + 1.0)).sqrt()).iter().sum::<f64>() / 3.0;
-        assert!((noisy.channel_correlation - expected).abs() < 0.01, "{noisy:?} {expected}");
-        assert!(noisy.correlation < 0.95 && noisy.relative_error > 0.3, "{noisy:?}");
+        for (exact, noisy) in [(exact.mapped, noisy.mapped), (exact.lifted.unwrap(), noisy.lifted.unwrap())] {
+            assert!(exact.correlation > 0.999_999 && exact.relative_error < 1e-3, "{exact:?}");
+            assert!((noisy.channel_correlation - expected).abs() < 0.01, "{noisy:?} {expected}");
+            assert!(noisy.correlation < 0.95 && noisy.relative_error > 0.3, "{noisy:?}");
+        }
     }
 
     #[test]
@@ -330,6 +373,8 @@ mod tests {
             moments
         };
         let result = agreement(Tap::all().next().unwrap(), &[unrelated(1), unrelated(2)]).unwrap();
+        assert!(result.lifted.is_none(), "{result:?}");
+        let result = result.mapped;
         assert!(result.channel_correlation.abs() < 0.1 && result.relative_error > 0.9, "{result:?}");
     }
 }

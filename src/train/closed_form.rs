@@ -21,7 +21,7 @@ use crate::{Error, Result};
 const POSITIONS: usize = 24_000;
 /// Ridge, over the mean variance of a patch's elements.
 const RIDGE: f64 = 1e-4;
-/// Rounds of giving way where target and prediction are both negative.
+/// Rounds of giving way where a target is not positive and the prediction is negative.
 const ROUNDS: usize = 12;
 
 /// Maps of one layer, a picture each: `[C, h, w]`.
@@ -208,7 +208,7 @@ pub(crate) fn regression(inputs: &DMatrix<f64>, targets: &DMatrix<f64>, rectifie
             for (row, value) in values.iter_mut().enumerate() {
                 let made = predicted[(row, column)] + means[column];
                 let target = targets[(row, column)];
-                *value = if target < 0.0 && made < 0.0 { made } else { target };
+                *value = if target <= 0.0 && made < 0.0 { made } else { target };
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The compact encoder: VGG-19's shape at a fraction of its width, distilled from the real net.
 //!
-//! At every tap a 1×1 convolution lifts the student's channels to the teacher's. With t the teacher's features, each channel
-//! over its deviation, and u the lifted ones, μ and σ the channels' means and deviations in a picture, the loss is
+//! At every tap a 1×1 convolution and a ReLU lift the student's channels to the teacher's: what a ReLU makes is best matched by
+//! a ReLU. With t the teacher's features, each channel over its deviation, and u the lifted ones, μ and σ the channels' means
+//! and deviations in a picture, the loss is
 //!
 //! ```text
 //! L = Σ_taps λ_tap [ mean (u − t)² + λ_s ( mean (μ(u) − μ(t))² + mean (σ(u) − σ(t))² ) ]
@@ -15,8 +16,7 @@ use crate::gpu::{Context, DeviceTensor, Later, Program, Recorder, Tensor};
 use crate::io::{HostTensor, Picture};
 use crate::loss;
 use crate::nets::vgg19::{Activations, Weights, scaled_channels};
-use crate::nets::{ConvLayer, Tap, Vgg19, packed};
-use crate::ops::conv2d::{Conv2d, Padding};
+use crate::nets::{Tap, Vgg19};
 use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
@@ -104,8 +104,8 @@ pub struct Encoder {
     settings: Settings,
     folder: Folder,
     teacher: Vgg19,
+    /// With a lift at each tap.
     student: Vgg19,
-    lifts: Vec<ConvLayer>,
     /// What each layer of the teacher was multiplied with, by name.
     scales: Vec<(String, DeviceTensor)>,
     /// What is trained, on the host as it started: shapes and the convolution in front.
@@ -166,16 +166,13 @@ impl Encoder {
 
     /// A student of random weights and a teacher of random weights at full width, without pictures: for measuring.
     pub(crate) fn random(context: &Context, settings: Settings) -> Result<Self> {
-        let (teacher, student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
-        let mut lifts = Vec::new();
+        let (teacher, mut student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
         for (tap, _) in &settings.taps {
             let [from, to] = [settings.width, 1.0].map(|width| scaled_channels(*tap, width));
-            lifts.push([
-                HostTensor::new(&[to, from, 1, 1], vec![0.1; from * to])?,
-                HostTensor::new(&[to], vec![0.0; to])?,
-            ]);
+            let weight = HostTensor::new(&[to, from, 1, 1], vec![0.1; from * to])?;
+            student.lifts.push((*tap, [weight, HostTensor::new(&[to], vec![0.0; to])?]));
         }
-        let start = Start { teacher, scales: Vec::new(), student, lifts };
+        let start = Start { teacher, scales: Vec::new(), student };
         Self::build(context, start, Folder::default(), Vec::new(), settings)
     }
 
@@ -186,33 +183,13 @@ impl Encoder {
         calibration: Vec<Vec<f32>>,
         settings: Settings,
     ) -> Result<Self> {
-        let Start { teacher, scales, student: shape, lifts } = start;
+        let Start { teacher, scales, student: shape } = start;
         let scales = settings.layers().into_iter().zip(scales).map(|(tap, scale)| {
             let name = scale_name(tap);
             Ok((name.clone(), DeviceTensor::from_values(context, name, [scale.len()], &scale)?))
         });
-        let lifts = settings.taps.iter().zip(lifts).map(|((tap, _), [weight, bias])| {
-            let [channels_out, channels_in] = [weight.shape[0], weight.shape[1]];
-            let conv = Conv2d {
-                channels_in,
-                channels_out,
-                kernel: 1,
-                stride: 1,
-                padding: Padding::None,
-                upsample: false,
-                relu: false,
-            };
-            (format!("lift {tap}"), conv, weight, bias)
-        });
-        let lifts = packed(context, |rec| {
-            let lift = |(name, conv, weight, bias): (String, Conv2d, HostTensor, HostTensor)| {
-                ConvLayer::trainable(rec, &name, conv, &weight.data, &bias.data)
-            };
-            lifts.map(lift).collect()
-        })?;
         Ok(Encoder {
             context: context.clone(),
-            lifts,
             scales: scales.collect::<Result<_>>()?,
             teacher: Vgg19::new(context, &teacher, Kind::Max)?,
             student: Vgg19::trainable(context, &shape, Kind::Max)?,
@@ -226,56 +203,35 @@ impl Encoder {
     /// The student as it stands, scaled so that the mean activation of every channel is 1 over the calibration's pictures.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.shape.clone();
-        let read = |parameter: &Parameter| parameter.value.read();
-        let trained = self.student.parameters().iter().map(read).collect::<Result<Vec<_>>>()?;
-        for (values, tensor) in trained.into_iter().zip(weights.convolutions.iter_mut().flatten()) {
-            tensor.data = values;
+        let lifts = weights.lifts.iter_mut().flat_map(|(_, pair)| pair);
+        let tensors = weights.convolutions.iter_mut().flatten().chain(lifts);
+        for (parameter, tensor) in self.student.parameters().iter().zip(tensors) {
+            tensor.data = parameter.value.read()?;
         }
-        weights.loadings = self.loadings()?;
+        // Lifted, the first block would be the largest tensor of all, and it tells nearly as much as it is.
+        weights.lifts.retain(|(tap, _)| tap.reduction() > 1);
+        for (tap, lift) in &mut weights.lifts {
+            // Back to the teacher's own units.
+            let name = scale_name(*tap);
+            if let Some((_, scale)) = self.scales.iter().find(|(known, _)| *known == name) {
+                *lift = start::scaled(lift, scale.read()?.into_iter().map(f32::recip));
+            }
+        }
         normalise(&self.context, &mut weights, &self.calibration, self.settings.crops.size)?;
         Ok(weights)
     }
 
-    /// The length of each column of the lifts, in the teacher's units.
-    fn loadings(&self) -> Result<Vec<(Tap, HostTensor)>> {
-        let of = |(lift, (tap, _)): (&ConvLayer, &(Tap, f32))| {
-            let weight = &lift.parameters()[0].value;
-            let [wide, narrow, ..] = weight.shape().nchw("encoder", "lift")?;
-            let name = scale_name(*tap);
-            let scale = self.scales.iter().find(|(known, _)| *known == name);
-            let scale = scale.map_or_else(|| Ok(vec![1.0; wide]), |(_, scale)| scale.read())?;
-            let mut squares = vec![0.0f64; narrow];
-            for (row, scale) in weight.read()?.chunks(narrow).zip(scale) {
-                squares.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(value / scale).powi(2));
-            }
-            // A channel that tells nothing still has to count for something.
-            let least = 1e-6 * squares.iter().sum::<f64>() / squares.len() as f64;
-            let loading = squares.iter().map(|square| square.max(least).sqrt() as f32).collect();
-            Ok((*tap, HostTensor::new(&[narrow], loading)?))
-        };
-        self.lifts.iter().zip(&self.settings.taps).map(of).collect()
-    }
-
-    /// The student's features at a tap, lifted to the teacher's channels.
-    fn lifted(&self, rec: &mut Recorder, narrow: &Activations, index: usize) -> Result<Tensor> {
-        self.lifts[index].forward(rec, narrow.at(self.settings.taps[index].0)?)
-    }
-
-    /// The gradient of the student's features at a tap, from that of what they are lifted to; and, added to what is there,
-    /// the gradients of the lift.
+    /// The gradient to the student's activations at a tap, from that to what they are lifted to; and, added to what is there,
+    /// the gradients of the lift. What a lift makes is as wide as the teacher: its gradient does not wait.
     fn lowered(
         &self,
         rec: &mut Recorder,
         narrow: &Activations,
-        index: usize,
+        tap: Tap,
+        lifted: Tensor,
         dlifted: Tensor,
     ) -> Result<(Tap, Later<'static>)> {
-        let (tap, lift) = (self.settings.taps[index].0, &self.lifts[index]);
-        let features = narrow.at(tap)?;
-        lift.backward_parameters(rec, features, dlifted, None)?;
-        let [_, _, height, width] = features.shape.nchw("encoder", "features")?;
-        // The narrow net's gradients are small, what they are made of is not: none of it waits.
-        let gradient = lift.backward(rec, dlifted, None, [height, width])?;
+        let gradient = self.student.backward_features(rec, narrow, tap, lifted, dlifted)?;
         Ok((tap, Box::new(move |_: &mut _| Ok(gradient))))
     }
 
@@ -292,10 +248,10 @@ impl Encoder {
         let x = rec.pin(&pictures);
         let narrow = self.student.forward(&mut rec, x, self.settings.deepest()?)?;
         let mut gradients = Vec::new();
-        for index in 0..self.lifts.len() {
-            let lifted = self.lifted(&mut rec, &narrow, index)?;
+        for (tap, _) in &self.settings.taps {
+            let lifted = self.student.features(&mut rec, &narrow, *tap)?;
             let given = rec.pin(&DeviceTensor::new(&self.context, "gradient", lifted.shape));
-            gradients.push(self.lowered(&mut rec, &narrow, index, given)?);
+            gradients.push(self.lowered(&mut rec, &narrow, *tap, lifted, given)?);
         }
         self.student.backward_parameters(&mut rec, &narrow, gradients)?;
         Ok([teacher, rec.finish()?])
@@ -333,7 +289,7 @@ impl Lesson for Encoder {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        self.student.parameters().into_iter().chain(self.lifts.iter().flat_map(ConvLayer::parameters)).collect()
+        self.student.parameters()
     }
 
     fn state(&self) -> Vec<(String, DeviceTensor)> {
@@ -346,7 +302,7 @@ impl Lesson for Encoder {
         let mut gradients = Vec::new();
         // A tap at a time: what is lifted is as wide as the teacher.
         for (index, (tap, tap_weight)) in self.settings.taps.iter().enumerate() {
-            let (lifted, target) = (self.lifted(rec, &narrow, index)?, exact.at(*tap)?);
+            let (lifted, target) = (self.student.features(rec, &narrow, *tap)?, exact.at(*tap)?);
             let mean = |count: usize, weight: f32| share * weight / count as f32;
             let weight = Weight::new(rec, mean(lifted.shape.count(), *tap_weight));
             let dfeatures = loss::content(rec, lifted, target, weight, losses, 3 * index)?(rec)?;
@@ -356,14 +312,13 @@ impl Lesson for Encoder {
             let slots = [3 * index + 1, 3 * index + 2];
             let dstatistics = loss::mean_std_style(rec, lifted, statistics, weight, losses, slots)?(rec)?;
             let dlifted = vector::add(rec, dfeatures, dstatistics)?;
-            gradients.push(self.lowered(rec, &narrow, index, dlifted)?);
+            gradients.push(self.lowered(rec, &narrow, *tap, lifted, dlifted)?);
         }
         self.student.backward_parameters(rec, &narrow, gradients)
     }
 
     fn refresh(&self, rec: &mut Recorder) -> Result<()> {
-        self.student.repack(rec)?;
-        self.lifts.iter().try_for_each(|lift| lift.repack(rec))
+        self.student.repack(rec)
     }
 
     /// A row for each of some pictures: the picture, then for each tap one of the teacher's channels (in bright and dark of
@@ -378,8 +333,8 @@ impl Lesson for Encoder {
         let mut kept = Vec::new();
         let exact = self.teacher.forward(&mut rec, pictures, self.settings.deepest()?)?;
         let narrow = self.student.forward(&mut rec, pictures, self.settings.deepest()?)?;
-        for (index, (tap, _)) in self.settings.taps.iter().enumerate() {
-            for symbol in [exact.at(*tap)?, self.lifted(&mut rec, &narrow, index)?] {
+        for (tap, _) in &self.settings.taps {
+            for symbol in [exact.at(*tap)?, self.student.features(&mut rec, &narrow, *tap)?] {
                 let tensor = DeviceTensor::new(&self.context, "features", symbol.shape);
                 let into = rec.pin(&tensor);
                 vector::copy(&mut rec, symbol, into)?;

@@ -132,7 +132,7 @@ fn an_imported_net_is_found_by_stylize() {
 
 #[cfg(feature = "embedded-weights")]
 #[test]
-fn the_compact_net_paints_until_another_is_imported() {
+fn the_half_net_paints_until_another_is_imported() {
     let studio = Studio::new();
     let paint = |options: &str| {
         studio
@@ -140,10 +140,11 @@ fn the_compact_net_paints_until_another_is_imported() {
         std::fs::read(studio.path("out.png")).unwrap()
     };
     let first = paint("");
-    assert!(first == paint("--vgg compact"));
+    assert!(first == paint("--vgg half"));
+    assert!(first != paint("--vgg compact"));
     studio.succeed(&format!("weights import {}", fixture("normalised.safetensors")));
     assert!(first != paint(""));
-    assert!(first == paint("--vgg compact"));
+    assert!(first == paint("--vgg half"));
 }
 
 #[test]

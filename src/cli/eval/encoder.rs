@@ -12,7 +12,7 @@ use impasto::{Error, Result};
 
 use super::{Photos, side_by_side, stem};
 use crate::cli::progress::bar;
-use crate::cli::weights::load_loaded_vgg;
+use crate::cli::weights::load_lifted_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval encoder`.
@@ -23,18 +23,19 @@ Examples:
   impasto eval encoder --teacher vgg19.safetensors --encoder mine.safetensors --photos photos/ --json
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
 
-Features: correlation and relative error with the teacher's, after the best linear map from the encoder's channels to the
-teacher's, fitted to one half of the pictures and judged on the other, both ways: over all channels, each over its deviation;
-over all channels as they are (`raw`); and as a mean of each channel's own.
+Features: correlation and relative error with the teacher's: over all channels, each over its deviation; over all channels as
+they are (`raw`); and as a mean of each channel's own. `lifted` is what the encoder's own lifts (1x1 convolutions with a ReLU)
+make of its channels, `mapped` the best linear map to the teacher's, fitted to one half of the pictures and judged on the
+other, both ways.
 Pairs: each photo is painted in a style by Gatys' method twice, with the encoder and with the teacher; the teacher judges
 both. `removed` is how far the encoder's result goes from the photo to the teacher's own, on a logarithmic scale.")]
 pub struct Args {
     /// The real VGG-19 (.safetensors or .pth)
     #[arg(long, value_name = "VGG")]
     teacher: PathBuf,
-    /// The encoder [default: the one that comes with impasto]
-    #[arg(long, value_name = "FILE")]
-    encoder: Option<String>,
+    /// The encoder: a file, `compact` or `half`
+    #[arg(long, value_name = "FILE", default_value = "compact")]
+    encoder: String,
     #[command(flatten)]
     photos: Photos,
     /// At most N pictures of each folder
@@ -74,7 +75,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let context = args.device.open()?;
     let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Kind::Max)?;
-    let narrow = load_loaded_vgg(&context, Some(args.encoder.as_deref().unwrap_or("compact")), Kind::Max)?;
+    let narrow = load_lifted_vgg(&context, Some(&args.encoder), Kind::Max)?;
     let taps: Vec<Tap> = Tap::style().collect();
     let least = taps.iter().map(|tap| narrow.least_side(*tap).max(teacher.least_side(*tap))).max().unwrap_or(1);
     if size < least {
@@ -122,12 +123,19 @@ pub fn run(args: &Args) -> Result<()> {
         }));
     }
     print_line(format_args!("{} pictures at {size} x {size} px", photos.len()))?;
-    print_line("tap      correlation     raw  by channel  relative error")?;
+    print_line("tap             correlation     raw  by channel  relative error")?;
     for at in &agreements {
-        print_line(format_args!(
-            "{:8} {:11.4} {:7.4} {:11.4} {:15.4}",
-            at.tap, at.correlation, at.raw_correlation, at.channel_correlation, at.relative_error
-        ))?;
+        for (how, quality) in [("lifted", at.lifted), ("mapped", Some(at.mapped))] {
+            let Some(quality) = quality else { continue };
+            print_line(format_args!(
+                "{:8} {how} {:11.4} {:7.4} {:11.4} {:15.4}",
+                at.tap,
+                quality.correlation,
+                quality.raw_correlation,
+                quality.channel_correlation,
+                quality.relative_error
+            ))?;
+        }
     }
     if !services.is_empty() {
         print_line(

@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<()> {
         seed: args.training.seed,
         ..Settings::default()
     };
-    let encoder = find_vgg(Some(&args.encoder))?;
+    let encoder = find_vgg(Some(&args.encoder), "compact")?;
     let resumed = args.training.checkpoint()?.is_some();
     let weights = match &args.init {
         Some(path) => Weights::of(&WeightFile::load(path)?)?,

@@ -21,7 +21,8 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --minutes 60 -o encoder.safetensors --resume
 
 The student starts from the teacher's most telling channels, fitted layer by layer by least squares (seconds), and is then
-trained to match the teacher's features. `impasto eval encoder` says how well it does.")]
+trained, through lifts (1x1 convolutions with a ReLU, which the file keeps for Gatys' method), to match the teacher's features.
+`impasto eval encoder` says how well it does.")]
 pub struct Args {
     /// The real VGG-19 (.safetensors or .pth)
     #[arg(long, value_name = "VGG")]
@@ -32,7 +33,7 @@ pub struct Args {
     /// Channels over VGG-19's
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
-    /// An encoder to go on from; layers that it lacks get a closed-form start
+    /// An encoder to go on from; layers and lifts that it lacks get a closed-form start
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// A tap to match, such as relu2_1 or relu2_1:3; may be given again; the deepest one ends the net [default: relu1_1

@@ -75,9 +75,9 @@ pub struct Weights {
     pub input: Option<[HostTensor; 2]>,
     /// Weights `[M, C, 3, 3]` and bias `[M]` of conv1_1, conv1_2 and so on, as far as they go.
     pub convolutions: Vec<[HostTensor; 2]>,
-    /// Of a narrow net, at the taps where it was fitted to a wide one: `[M]`, by how much the wide net's features change with
-    /// a channel (the length of its column in the linear map from the narrow to the wide features).
-    pub loadings: Vec<(Tap, HostTensor)>,
+    /// Of a narrow net, at the taps where it was fitted to a wide one: weights `[W, M, 1, 1]` and bias `[W]` of the
+    /// convolution that, with a ReLU behind it, gives the wide net's W channels from the narrow one's M.
+    pub lifts: Vec<(Tap, [HostTensor; 2])>,
 }
 
 /// The last number in front of `.weight`, where everything else is `features.` or nothing: torchvision's names.
@@ -173,16 +173,22 @@ impl Weights {
             let got = format!("{:?} and {:?}", weight.shape, bias.shape);
             return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
         }
-        let mut loadings = Vec::new();
-        for (tap, [_, bias]) in Tap::all().zip(&convolutions) {
-            let name = loading_name(tap);
-            let Some(loading) = file.get(&name) else { continue };
-            if loading.shape != bias.shape || !loading.data.iter().all(|&value| value > 0.0 && value.is_finite()) {
-                return refuse(format!("{name} must be {} numbers above 0", bias.data.len()));
+        let mut lifts = Vec::new();
+        for (tap, [_, narrow]) in Tap::all().zip(&convolutions) {
+            let stem = tap.lift_name();
+            if file.get(&format!("{stem}.weight")).is_none() {
+                continue;
             }
-            loadings.push((tap, loading.clone()));
+            let [weight, bias] = pair(&stem)?;
+            let wide = bias.data.len();
+            if bias.shape != [wide] || weight.shape != [wide, narrow.data.len(), 1, 1] {
+                let got = format!("{:?} and {:?}", weight.shape, bias.shape);
+                let expected = format!("[any, {}, 1, 1] and [as many]", narrow.data.len());
+                return refuse(format!("{stem}.weight and .bias must have shapes {expected}, got {got}"));
+            }
+            lifts.push((tap, [weight, bias]));
         }
-        Ok(Weights { convention, input, convolutions, loadings })
+        Ok(Weights { convention, input, convolutions, lifts })
     }
 
     /// Seeded random weights (He initialisation, no bias), `width` times VGG-19's channels, to relu4_1. Random filters
@@ -198,7 +204,7 @@ impl Weights {
             convolutions.push([tensor(&[out, channels, 3, 3], weights), tensor(&[out], vec![0.0; out])]);
             channels = out;
         }
-        Weights { convention: Convention::Torchvision, input: None, convolutions, loadings: Vec::new() }
+        Weights { convention: Convention::Torchvision, input: None, convolutions, lifts: Vec::new() }
     }
 
     /// The 1×1 convolution that takes RGB 0..1 to what the net expects.
@@ -245,46 +251,39 @@ impl Weights {
             row.iter_mut().for_each(|w| *w *= s);
         }
         bias.data.iter_mut().zip(scale).for_each(|(b, s)| *b *= s);
-        if let Some((_, loading)) = self.loadings.iter_mut().find(|(of, _)| *of == tap) {
-            loading.data.iter_mut().zip(scale).for_each(|(value, s)| *value /= s);
+        if let Some((_, [lift, _])) = self.lifts.iter_mut().find(|(of, _)| *of == tap) {
+            divide(lift, scale);
         }
         if let Some([next, _]) = self.convolutions.get_mut(position + 1) {
-            let taps = next.shape[2] * next.shape[3];
-            for row in next.data.chunks_mut(taps * scale.len()) {
-                for (window, s) in row.chunks_mut(taps).zip(scale) {
-                    window.iter_mut().for_each(|w| *w /= s);
-                }
-            }
+            divide(next, scale);
         }
     }
 
-    /// The same net with every channel times its loading, so that squared differences and Gram matrices weigh what a narrow
-    /// net sees about as the wide one would, instead of each channel alike.
-    pub fn loaded(mut self) -> Self {
-        for (tap, loading) in std::mem::take(&mut self.loadings) {
-            self.rescale(tap, &loading.data);
-        }
-        self
-    }
-
-    /// Names (`conv1_1.weight`, ..., `relu1_1.loading`, ...) and tensors, as a file stores them.
+    /// Names (`conv1_1.weight`, ..., `relu1_1.lift.weight`, ...) and tensors, as a file stores them.
     pub fn tensors(&self) -> Vec<(String, HostTensor)> {
-        let loadings = self.loadings.iter().map(|(tap, loading)| (loading_name(*tap), loading.clone()));
-        self.layers().into_iter().chain(loadings).collect()
+        let lifts = self.lifts.iter().flat_map(|(tap, pair)| named(&tap.lift_name(), pair));
+        self.layers().into_iter().chain(lifts).collect()
     }
 
     fn layers(&self) -> Vec<(String, HostTensor)> {
-        let input = self.input.iter().map(|pair| ("conv0".to_string(), pair));
-        let convolutions = Tap::all().map(Tap::conv_name).zip(&self.convolutions);
-        let named = |(stem, [weight, bias]): (String, &[HostTensor; 2])| {
-            [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]
-        };
-        input.chain(convolutions).flat_map(named).collect()
+        let input = self.input.iter().flat_map(|pair| named("conv0", pair));
+        let convolutions = Tap::all().zip(&self.convolutions);
+        input.chain(convolutions.flat_map(|(tap, pair)| named(&tap.conv_name(), pair))).collect()
     }
 }
 
-fn loading_name(tap: Tap) -> String {
-    format!("{tap}.loading")
+fn named(stem: &str, [weight, bias]: &[HostTensor; 2]) -> [(String, HostTensor); 2] {
+    [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]
+}
+
+/// Divides what a convolution's `weight` reads of each channel by that channel's factor.
+fn divide(weight: &mut HostTensor, factors: &[f32]) {
+    let window = weight.shape[2] * weight.shape[3];
+    for row in weight.data.chunks_mut(window * factors.len()) {
+        for (window, factor) in row.chunks_mut(window).zip(factors) {
+            window.iter_mut().for_each(|w| *w /= factor);
+        }
+    }
 }
 
 /// Channels at a tap of a net `width` times as wide as VGG-19.

@@ -3,7 +3,7 @@
 //! Of every layer's channels t (those of the teacher, each over its deviation) a subset S is chosen greedily: the one next
 //! whose addition leaves least of all channels' variance unexplained by a linear map of S. The student's filters are then the
 //! regression (see `closed_form`) of the teacher's pre-activations z_S on what the student itself has made of the layer before,
-//! so that later layers make up for what earlier ones lost.
+//! so that later layers make up for what earlier ones lost. Lifts are such regressions too, of t on the student's features.
 
 use nalgebra::DMatrix;
 
@@ -17,31 +17,29 @@ use crate::train::closed_form::{Maps, Walk, centre, positions, regression, tenso
 use crate::{Error, Result};
 
 /// The start: the teacher with every channel's deviation made 1 and what each layer's channels were multiplied with for it,
-/// the student, and a lift (weights `[C, c, 1, 1]` and bias `[C]`) from the student's to the teacher's channels at each of the
-/// taps that were asked for.
+/// and the student, with lifts to those channels at the taps that were asked for.
 pub(super) struct Start {
     pub teacher: Weights,
     pub scales: Vec<Vec<f32>>,
     pub student: Weights,
-    pub lifts: Vec<[HostTensor; 2]>,
 }
 
 impl Start {
     /// One whose student and lifts are zero, of a teacher that was already scaled once.
     pub fn blank(mut teacher: Weights, scales: Vec<Vec<f32>>, given: Option<&Weights>, settings: &Settings) -> Self {
         let zeros = |shape: &[usize]| tensor(shape, vec![0.0; shape.iter().product()]);
-        let (mut student, mut lifts) = (without_layers(given), Vec::new());
+        let mut student = without_layers(given);
         let mut channels = 3;
         for (tap, scale) in settings.layers().into_iter().zip(&scales) {
             let (m, wide) = (scaled_channels(tap, settings.width), scale.len());
             teacher.rescale(tap, scale);
             student.convolutions.push([zeros(&[m, channels, 3, 3]), zeros(&[m])]);
             if settings.taps.iter().any(|(other, _)| *other == tap) {
-                lifts.push([zeros(&[wide, m, 1, 1]), zeros(&[wide])]);
+                student.lifts.push((tap, [zeros(&[wide, m, 1, 1]), zeros(&[wide])]));
             }
             channels = m;
         }
-        Start { teacher, scales, student, lifts }
+        Start { teacher, scales, student }
     }
 }
 
@@ -51,7 +49,7 @@ fn without_layers(given: Option<&Weights>) -> Weights {
         Some(weights) => (weights.convention, weights.input.clone()),
         None => (Convention::Normalised, Some(input())),
     };
-    Weights { convention, input, convolutions: Vec::new(), loadings: Vec::new() }
+    Weights { convention, input, convolutions: Vec::new(), lifts: Vec::new() }
 }
 
 /// Makes the start from `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. The layers of `given` are taken
@@ -68,8 +66,8 @@ pub(super) fn start(
     let layers = settings.layers();
     let mut random = Random::new(settings.seed);
     let mut student = without_layers(given);
-    let given = given.map_or(&[][..], |weights| &weights.convolutions);
-    let (mut scales, mut lifts) = (Vec::new(), Vec::new());
+    let (given, given_lifts) = given.map_or((&[][..], &[][..]), |weights| (&weights.convolutions, &weights.lifts));
+    let mut scales = Vec::new();
     let mut original = Walk::new(context, &teacher, pictures, size)?;
     let mut copy = Walk::new(context, &student, pictures, size)?;
     for (index, &tap) in layers.iter().enumerate() {
@@ -104,9 +102,17 @@ pub(super) fn start(
         let [weight, bias] = &layer;
         let made = copy.convolve(weight, bias)?;
         if settings.taps.iter().any(|(other, _)| *other == tap) {
-            let narrow = made.at(&positions).map(|z| z.max(0.0));
-            let [weight, bias] = regression(&narrow, &features, false)?;
-            lifts.push([tensor(&[features.ncols(), m, 1, 1], weight), tensor(&[features.ncols()], bias)]);
+            let wide = targets.ncols();
+            let known = given_lifts.iter().find(|(at, [_, bias])| *at == tap && bias.shape == [wide]);
+            let lift = match known {
+                Some((_, lift)) if given.len() > index => scaled(lift, factors.iter().copied()),
+                _ => {
+                    let narrow = made.at(&positions).map(|z| z.max(0.0));
+                    let [weight, bias] = regression(&narrow, &features, true)?;
+                    [tensor(&[wide, m, 1, 1], weight), tensor(&[wide], bias)]
+                }
+            };
+            student.lifts.push((tap, lift));
         }
         student.convolutions.push(layer);
         scales.push(factors);
@@ -114,7 +120,18 @@ pub(super) fn start(
         copy.advance(&made, next)?;
         on_layer(tap)?;
     }
-    Ok(Start { teacher, scales, student, lifts })
+    Ok(Start { teacher, scales, student })
+}
+
+/// A lift whose outputs are multiplied by `factors`. (Its ReLU commutes with them.)
+pub(super) fn scaled([weight, bias]: &[HostTensor; 2], factors: impl Iterator<Item = f32>) -> [HostTensor; 2] {
+    let mut lift = [weight.clone(), bias.clone()];
+    let narrow = weight.shape[1];
+    for (output, factor) in factors.enumerate() {
+        lift[0].data[output * narrow..][..narrow].iter_mut().for_each(|w| *w *= factor);
+        lift[1].data[output] *= factor;
+    }
+    lift
 }
 
 /// ImageNet's mean and deviation, so that conv1_1 reads numbers round 0.
