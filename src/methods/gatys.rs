@@ -130,7 +130,7 @@ fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
 /// Repaints `content` in the style of `styles` (picture and weight each; weights are taken relative to their sum).
 ///
 /// `observer` sees every step and may stop the work; what was reached is then the outcome. Pictures are RGB 0..1. A narrow net
-/// measures more as the wide one would when it is made of [`Weights::loaded`](crate::nets::vgg19::Weights::loaded).
+/// measures nearly as the wide one would when it is a [`Vgg19::lifted`] one.
 ///
 /// # Errors
 /// Before anything is allocated: a tap that the net does not reach, a picture too small for the taps at any of the scales,
