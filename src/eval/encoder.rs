@@ -13,7 +13,7 @@ use crate::ops::vector;
 use crate::optim::Objective as _;
 use crate::{Error, Result};
 
-/// Pixels of a picture at which features are compared, evenly spread.
+/// Pixels of a picture, evenly spread, from which the best linear map is made and judged. (Lifts are judged at all.)
 const PIXELS: usize = 4096;
 /// Ridge of the lift, over the mean square of a feature.
 const RIDGE: f64 = 1e-6;
