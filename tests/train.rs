@@ -8,6 +8,8 @@ mod batches;
 mod failure;
 #[path = "train/limits.rs"]
 mod limits;
+#[path = "train/painting.rs"]
+mod painting;
 #[path = "train/resume.rs"]
 mod resume;
 #[path = "train/start.rs"]

@@ -197,19 +197,20 @@ impl Crops {
 }
 
 /// Random bits as a number below `count`, which is at least 1.
-fn below(bits: u64, count: usize) -> usize {
+pub(super) fn below(bits: u64, count: usize) -> usize {
     ((u128::from(bits) * count as u128) >> 64) as usize
 }
 
 /// What the random numbers of a generator are for.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(super) enum Purpose {
     Order = 1,
     Cut = 2,
+    Painted = 3,
 }
 
 /// The generator of one purpose and number. The seed is hashed: neighbouring seeds of [`Random`] are related streams.
-fn generator(seed: u64, purpose: Purpose, number: u64) -> Random {
+pub(super) fn generator(seed: u64, purpose: Purpose, number: u64) -> Random {
     [purpose as u64, number].iter().fold(Random::new(seed), |mut random, part| Random::new(random.bits() ^ part))
 }
 
@@ -305,6 +306,11 @@ impl Loader {
             Err(panic) => panic::resume_unwind(panic),
             Ok(()) => unreachable!("a worker ends when its channel does"),
         })
+    }
+
+    /// The number of the next crop.
+    pub(super) fn number(&self) -> u64 {
+        self.next
     }
 
     /// The time spent waiting in [`Loader::next`] so far: the loader's share of a run.

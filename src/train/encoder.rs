@@ -8,8 +8,12 @@
 //! L = Σ_taps λ_tap [ mean (u − t)² + λ_s ( mean (μ(u) − μ(t))² + mean (σ(u) − σ(t))² ) ]
 //! ```
 
+mod easel;
 mod start;
 
+pub use easel::Painting;
+
+use easel::Easel;
 use start::Start;
 
 use crate::gpu::{Context, DeviceTensor, Later, Program, Recorder, Tensor};
@@ -39,8 +43,10 @@ pub struct Settings {
     pub statistics_weight: f32,
     /// Crops that the closed-form start is made from.
     pub calibration: usize,
-    /// Seed of those crops.
+    /// Seed of those crops, and of what the student paints.
     pub seed: u64,
+    /// Whether and what the student paints, to learn from it.
+    pub painting: Option<Painting>,
 }
 
 fn by_name<S: serde::Serializer>(taps: &[(Tap, f32)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -57,6 +63,7 @@ impl Default for Settings {
             statistics_weight: 0.1,
             calibration: 128,
             seed: 0,
+            painting: None,
         }
     }
 }
@@ -74,6 +81,9 @@ impl Settings {
         let least = 2 * deepest.reduction();
         if self.crops.size < least {
             return refuse("--crop", &format!("at least {least} px"), self.crops.size.to_string());
+        }
+        if self.painting.as_ref().is_some_and(|painting| painting.every == 0 || painting.steps == 0) {
+            return refuse("--paint-every and --paint-steps", "at least 1", "0".into());
         }
         if teacher.deepest() < Some(deepest) {
             return refuse("--teacher", &format!("weights to {deepest}"), "a shallower net".into());
@@ -111,6 +121,7 @@ pub struct Encoder {
     /// What is trained, on the host as it started: shapes and the convolution in front.
     shape: Weights,
     calibration: Vec<Vec<f32>>,
+    easel: Option<Easel>,
 }
 
 /// Rows of the sample picture.
@@ -188,8 +199,10 @@ impl Encoder {
             let name = scale_name(tap);
             Ok((name.clone(), DeviceTensor::from_values(context, name, [scale.len()], &scale)?))
         });
+        let easel = settings.painting.clone().map(|painting| Easel::new(context, painting, &settings));
         Ok(Encoder {
             context: context.clone(),
+            easel,
             scales: scales.collect::<Result<_>>()?,
             teacher: Vgg19::new(context, &teacher, Kind::Max)?,
             student: Vgg19::trainable(context, &shape, Kind::Max)?,
@@ -202,22 +215,27 @@ impl Encoder {
 
     /// The student as it stands, scaled so that the mean activation of every channel is 1 over the calibration's pictures.
     pub fn weights(&self) -> Result<Weights> {
+        let mut weights = self.trained()?;
+        // Lifted, the first block would be the largest tensor of all, and it tells nearly as much as it is.
+        weights.lifts.retain(|(tap, _)| tap.reduction() > 1);
+        normalise(&self.context, &mut weights, &self.calibration, self.settings.crops.size)?;
+        Ok(weights)
+    }
+
+    /// The student as it stands, with a lift at each tap that gives the teacher's own units.
+    fn trained(&self) -> Result<Weights> {
         let mut weights = self.shape.clone();
         let lifts = weights.lifts.iter_mut().flat_map(|(_, pair)| pair);
         let tensors = weights.convolutions.iter_mut().flatten().chain(lifts);
         for (parameter, tensor) in self.student.parameters().iter().zip(tensors) {
             tensor.data = parameter.value.read()?;
         }
-        // Lifted, the first block would be the largest tensor of all, and it tells nearly as much as it is.
-        weights.lifts.retain(|(tap, _)| tap.reduction() > 1);
         for (tap, lift) in &mut weights.lifts {
-            // Back to the teacher's own units.
             let name = scale_name(*tap);
             if let Some((_, scale)) = self.scales.iter().find(|(known, _)| *known == name) {
                 *lift = start::scaled(lift, scale.read()?.into_iter().map(f32::recip));
             }
         }
-        normalise(&self.context, &mut weights, &self.calibration, self.settings.crops.size)?;
         Ok(weights)
     }
 
@@ -293,7 +311,17 @@ impl Lesson for Encoder {
     }
 
     fn state(&self) -> Vec<(String, DeviceTensor)> {
-        self.scales.clone()
+        let painted = self.easel.iter().flat_map(Easel::state);
+        self.scales.iter().cloned().chain(painted).collect()
+    }
+
+    fn picture(&self, _: usize, number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
+        let Some(easel) = &self.easel else { return Ok(found) };
+        if let Some(painting) = easel.due(number) {
+            let net = Vgg19::lifted(&self.context, &self.trained()?, Kind::Max)?;
+            easel.paint(painting, &net, &self.folder, &self.settings)?;
+        }
+        easel.picture(number, found)
     }
 
     fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
@@ -322,7 +350,7 @@ impl Lesson for Encoder {
     }
 
     /// A row for each of some pictures: the picture, then for each tap one of the teacher's channels (in bright and dark of
-    /// its own range) and the lifted channel beside it.
+    /// its own range) and the lifted channel beside it. A last row shows what the student paints, if it does.
     fn sample(&self) -> Result<Picture> {
         let size = self.settings.crops.size;
         let rows = SAMPLES.min(self.calibration.len());
@@ -342,7 +370,8 @@ impl Lesson for Encoder {
             }
         }
         rec.finish()?.run()?;
-        let mut sheet = Picture::new((1 + kept.len()) * size, rows * size);
+        let columns = 1 + kept.len();
+        let mut sheet = Picture::new(columns * size, (rows + usize::from(self.easel.is_some())) * size);
         for (row, picture) in self.calibration[..rows].iter().enumerate() {
             paste(&mut sheet, [row, 0], size, |channel, i, j| picture[(channel * size + i) * size + j]);
         }
@@ -364,6 +393,11 @@ impl Lesson for Encoder {
                     });
                 }
             }
+        }
+        let painted = self.easel.iter().flat_map(Easel::finished);
+        for (column, painting) in painted.take(columns).enumerate() {
+            let values = painting.read()?;
+            paste(&mut sheet, [rows, column], size, |channel, i, j| values[(channel * size + i) * size + j]);
         }
         Ok(sheet)
     }

@@ -22,6 +22,12 @@ pub trait Lesson {
         Vec::new()
     }
 
+    /// What is learned from as picture `number` of a stream, counted from 0 over all steps: the one that was `found` in its
+    /// folder, or one of the lesson's own. Apart from the arguments it depends on parameters and state alone.
+    fn picture(&self, _stream: usize, _number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
+        Ok(found)
+    }
+
     /// Records forward and backward of one micro-batch: the loss's terms into `losses`, the gradients added to those of the
     /// parameters, both times `share`, the micro-batch's part of the batch. `pictures` are `[N, 3, S, S]`, RGB 0..1.
     fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()>;

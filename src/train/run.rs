@@ -163,7 +163,10 @@ pub fn train(
     let names = lesson.terms();
     while training.step < run.steps {
         let learning_rate = training.learning_rate(run.steps);
-        let (values, gradient_norm) = training.step(run.steps, |stream| loaders[stream].next())?;
+        let (values, gradient_norm) = training.step(run.steps, |stream| {
+            let number = loaders[stream].number();
+            lesson.picture(stream, number, loaders[stream].next()?)
+        })?;
         let elapsed = began.elapsed().as_secs_f64();
         training.seconds = before + elapsed;
         let terms: Vec<_> = names.iter().cloned().zip(values).collect();

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use impasto::nets::vgg19::Weights;
-use impasto::train::encoder::{self, Encoder};
+use impasto::train::encoder::{self, Encoder, Painting};
 use impasto::train::{Checkpoint, End, Folder, Run, Settings, train};
 
 use crate::{TEACHER, choices, context, latest, photos, run, settings, student, teacher};
@@ -22,11 +22,21 @@ fn bits(encoder: &Encoder, folder: &Path) -> Bits {
 
 /// Trains a student, fresh or of the checkpoint that the run goes on from, stopped by its observer after step `stop`.
 fn teach(folder: &Folder, settings: &Settings, run: &Run, stop: Option<u64>) -> (Encoder, End) {
+    teach_with(choices(), folder, settings, run, stop)
+}
+
+fn teach_with(
+    choices: encoder::Settings,
+    folder: &Folder,
+    settings: &Settings,
+    run: &Run,
+    stop: Option<u64>,
+) -> (Encoder, End) {
     let encoder = if run.resume {
         let (_, checkpoint) = latest(&run.folder);
-        Encoder::resumed(context(), teacher(TEACHER, 1), None, &checkpoint, folder.clone(), choices()).unwrap()
+        Encoder::resumed(context(), teacher(TEACHER, 1), None, &checkpoint, folder.clone(), choices).unwrap()
     } else {
-        student(folder, choices())
+        student(folder, choices)
     };
     let outcome = train(context(), &encoder, settings, run, |progress| {
         let stop = stop == Some(progress.steps[0]);
@@ -64,6 +74,43 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
     for (got, expected) in bits(&encoder, other.path()).iter().zip(&expected).filter(|(got, _)| trained(got)) {
         assert!(got != expected, "{} is the same with another seed", got.0);
     }
+}
+
+#[test]
+fn a_student_that_paints_goes_on_with_the_bits_of_one_that_was_not_stopped() {
+    let (_photos, folder) = photos(5, 40);
+    let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    // Paintings are due in the first, third and fifth step, in the middle of a batch too.
+    let painting = Some(Painting { every: 9, steps: 3, ..Painting::of(folder.clone()) });
+    let choices = || encoder::Settings { painting: painting.clone(), ..choices() };
+    let teach = |run: &Run, stop| teach_with(choices(), &folder, &settings(), run, stop);
+    let (encoder, _) = teach(&run(5, whole.path()), None);
+    let expected = bits(&encoder, whole.path());
+    let painted = |(name, ..): &&(String, Vec<usize>, Vec<u32>)| name.starts_with("painted ");
+    let filled = expected.iter().filter(painted).filter(|(.., bits)| bits.iter().any(|bits| *bits != 0)).count();
+    assert_eq!((expected.iter().filter(painted).count(), filled), (4 * 16, 4 * 3));
+
+    teach(&run(5, parts.path()), Some(2));
+    let (resumed, _) = teach(&Run { resume: true, ..run(5, parts.path()) }, None);
+    let got = bits(&resumed, parts.path());
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(&expected) {
+        assert!(got == expected, "{} {:?} differs", got.0, got.1);
+    }
+
+    // What is painted is learned from.
+    let (encoder, _) = teach_with(crate::choices(), &folder, &settings(), &run(5, other.path()), None);
+    let plain = bits(&encoder, other.path());
+    let lift = |all: &Bits| all.iter().find(|(name, ..)| name == "relu3_1.lift.weight").cloned().unwrap();
+    assert!(lift(&plain) != lift(&expected));
+    let other = Run { resume: true, ..run(6, parts.path()) };
+    let refused =
+        train(context(), &student(&folder, crate::choices()), &settings(), &other, |_| Ok(ControlFlow::Continue(())));
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.contains("encoder.painting {\"every\":9,\"steps\":3,\"styles\":5}, and null is asked for"),
+        "{message}"
+    );
 }
 
 #[test]

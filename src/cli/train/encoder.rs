@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use impasto::Result;
 use impasto::io::WeightFile;
 use impasto::nets::vgg19::Weights;
-use impasto::train::encoder::{Encoder, Settings};
-use impasto::train::{Lesson as _, Schedule};
+use impasto::train::encoder::{Encoder, Painting, Settings};
+use impasto::train::{Folder, Lesson as _, Schedule};
 
 use super::{Defaults, LoopArgs, teach};
 use crate::cli::progress::spinner;
@@ -19,6 +19,7 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --photos paintings/ --width 0.5 -o wide.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --minutes 60 -o encoder.safetensors --resume
+  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ --width 0.5 -o painter.safetensors
 
 The student starts from the teacher's most telling channels, fitted layer by layer by least squares (seconds), and is then
 trained, through lifts (1x1 convolutions with a ReLU, which the file keeps for Gatys' method), to match the teacher's features.
@@ -46,6 +47,16 @@ pub struct Args {
     /// Crops that the closed-form start is made from
     #[arg(long, value_name = "N", default_value_t = Settings::default().calibration)]
     calibration: usize,
+    /// Learn also from pictures that the student itself paints by Gatys' method, in the styles of this folder: every other
+    /// picture is then one of those; may be given again
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    paint: Vec<PathBuf>,
+    /// Pictures learned from between one painting and the next
+    #[arg(long, value_name = "N", requires = "paint", default_value_t = Painting::of(Folder::default()).every)]
+    paint_every: u64,
+    /// Evaluations of Gatys' method for a painting
+    #[arg(long, value_name = "N", requires = "paint", default_value_t = Painting::of(Folder::default()).steps)]
+    paint_steps: usize,
     #[command(flatten)]
     training: LoopArgs,
 }
@@ -61,6 +72,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     args.training.check(&defaults)?;
     let folder = args.training.pictures(&args.photos)?;
+    let painting = if args.paint.is_empty() {
+        None
+    } else {
+        let styles = args.training.pictures(&args.paint)?;
+        Some(Painting { styles, every: args.paint_every, steps: args.paint_steps })
+    };
     let teacher = Weights::of(&WeightFile::load(&args.teacher)?)?;
     let context = args.training.device.open()?;
     let settings = Settings {
@@ -69,6 +86,7 @@ pub fn run(args: &Args) -> Result<()> {
         statistics_weight: args.statistics_weight,
         calibration: args.calibration,
         seed: args.training.seed,
+        painting,
         taps: if args.tap.is_empty() { Settings::default().taps } else { taps(&args.tap)? },
     };
     let init = args.init.as_deref().map(|path| Weights::of(&WeightFile::load(path)?)).transpose()?;

@@ -1,0 +1,90 @@
+//! What a student paints, to learn from it.
+
+use impasto::io::Picture;
+use impasto::train::encoder::{Encoder, Painting, Settings};
+use impasto::train::{Folder, Lesson as _};
+use tempfile::TempDir;
+
+use crate::{SIZE, choices, photos, student};
+
+/// A folder of one picture of the same colour all over.
+fn plain(rgb: [f32; 3]) -> (TempDir, Folder) {
+    let directory = tempfile::tempdir().unwrap();
+    let pixels = rgb.iter().flat_map(|value| vec![*value; 40 * 40]).collect();
+    Picture::from_rgb(40, 40, pixels).unwrap().save(&directory.path().join("0.png")).unwrap();
+    let folder = Folder::scan(&[directory.path().into()]).unwrap();
+    (directory, folder)
+}
+
+/// A student that learns from `photos` and paints after every twelfth picture.
+fn painter(photos: &Folder, styles: Folder) -> Encoder {
+    let painting = Painting { every: 12, steps: 40, ..Painting::of(styles) };
+    student(photos, Settings { painting: Some(painting), ..choices() })
+}
+
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len() as f32
+}
+
+/// By how much red is brighter than blue, on average.
+fn redness(picture: &[f32]) -> f32 {
+    let [red, _, blue] = [0, 1, 2].map(|plane| mean(&picture[plane * SIZE * SIZE..][..SIZE * SIZE]));
+    red - blue
+}
+
+#[test]
+fn every_other_picture_is_one_that_the_student_painted_in_the_styles_it_was_given() {
+    let (_photos, folder) = photos(6, 40);
+    let (_red, red) = plain([0.95, 0.2, 0.05]);
+    let (_blue, blue) = plain([0.05, 0.2, 0.95]);
+    let found = vec![0.5; 3 * SIZE * SIZE];
+    let painted = |styles: &Folder| {
+        let encoder = painter(&folder, styles.clone());
+        let pictures: Vec<_> = (0..24).map(|number| encoder.picture(0, number, found.clone()).unwrap()).collect();
+        // The picture that came before them, come again.
+        assert!(encoder.picture(0, 24, found.clone()).unwrap() == found);
+        pictures
+    };
+    let [red, blue] = [&red, &blue].map(painted);
+    let odd = |pictures: &[Vec<f32>]| -> Vec<Vec<f32>> { pictures.iter().skip(1).step_by(2).cloned().collect() };
+    for pictures in [&red, &blue] {
+        assert!(pictures.iter().step_by(2).all(|picture| *picture == found));
+        for picture in odd(pictures) {
+            assert!(picture != found && picture.len() == found.len());
+            assert!(picture.iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+    }
+    // From the same photos, towards the one style and the other.
+    let gaps: Vec<_> = odd(&red).iter().zip(&odd(&blue)).map(|(red, blue)| redness(red) - redness(blue)).collect();
+    assert!(gaps.iter().all(|gap| *gap > 0.0) && mean(&gaps) > 0.01, "{gaps:?}");
+    // Stages of the first painting, then of the second too.
+    let distinct = |pictures: &[Vec<f32>]| {
+        let mut bits: Vec<Vec<u32>> = pictures.iter().map(|p| p.iter().map(|v| v.to_bits()).collect()).collect();
+        bits.sort();
+        bits.dedup();
+        bits.len()
+    };
+    let (early, all) = (distinct(&odd(&red[..12])), distinct(&odd(&red)));
+    assert!((2..=4).contains(&early) && all > 4, "{early} {all}");
+}
+
+#[test]
+fn a_student_that_does_not_paint_learns_from_what_is_found() {
+    let (_photos, folder) = photos(6, 40);
+    let found = vec![0.5; 3 * SIZE * SIZE];
+    let encoder = student(&folder, choices());
+    assert!((0..4).all(|number| encoder.picture(0, number, found.clone()).unwrap() == found));
+}
+
+#[test]
+fn the_sample_shows_what_is_painted() {
+    let (_photos, folder) = photos(6, 40);
+    let encoder = painter(&folder, folder.clone());
+    encoder.picture(0, 0, vec![0.5; 3 * SIZE * SIZE]).unwrap();
+    let [plain, with] = [student(&folder, choices()), encoder].map(|encoder| encoder.sample().unwrap());
+    assert_eq!([plain.width, plain.height + SIZE], [with.width, with.height]);
+    let last = &with.rgb[(with.height - SIZE) * with.width..with.height * with.width];
+    let bright =
+        |column: usize| last.chunks(with.width).any(|row| row[column * SIZE..][..SIZE].iter().any(|v| *v > 0.1));
+    assert!(bright(0) && !bright(1), "one was painted");
+}
