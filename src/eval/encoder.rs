@@ -13,7 +13,7 @@ use crate::ops::vector;
 use crate::optim::Objective as _;
 use crate::{Error, Result};
 
-/// Pixels of a picture, evenly spread, from which the best linear map is made and judged. (Lifts are judged at all.)
+/// Pixels of a picture, evenly spread, from which the best linear map is made and judged. (What the net gives itself is judged at all.)
 const PIXELS: usize = 4096;
 /// Ridge of the lift, over the mean square of a feature.
 const RIDGE: f64 = 1e-6;
@@ -36,8 +36,9 @@ pub struct Quality {
 pub struct Agreement {
     /// The tap's name.
     pub tap: String,
-    /// By the narrow net's own lift, if it has one there.
-    pub lifted: Option<Quality>,
+    /// By what the narrow net itself gives ([`Vgg19::features`]): its lift's channels or, where it has as many as the real net,
+    /// its own.
+    pub given: Option<Quality>,
     /// By the best linear map.
     pub mapped: Quality,
 }
@@ -49,8 +50,8 @@ struct Moments {
     st: DMatrix<f64>,
     t: DVector<f64>,
     tt: DVector<f64>,
-    /// Of each channel of t and what the narrow net's lift makes of it.
-    lifted: Vec<Pair>,
+    /// Of each channel of t and what the narrow net gives for it.
+    given: Vec<Pair>,
 }
 
 impl Moments {
@@ -60,7 +61,7 @@ impl Moments {
             st: DMatrix::zeros(narrow + 1, wide),
             t: DVector::zeros(wide),
             tt: DVector::zeros(wide),
-            lifted: Vec::new(),
+            given: Vec::new(),
         }
     }
 
@@ -68,10 +69,10 @@ impl Moments {
         self.ss[(0, 0)]
     }
 
-    /// Adds what a lift made of the features of one picture, planes of `pixels`.
-    fn add_lifted(&mut self, lifted: &[f32], wide: &[f32], pixels: usize) {
-        self.lifted.resize(self.t.len(), Pair::default());
-        for ((sum, p), t) in self.lifted.iter_mut().zip(lifted.chunks(pixels)).zip(wide.chunks(pixels)) {
+    /// Adds what the narrow net gives for the channels of one picture, planes of `pixels`.
+    fn add_given(&mut self, given: &[f32], wide: &[f32], pixels: usize) {
+        self.given.resize(self.t.len(), Pair::default());
+        for ((sum, p), t) in self.given.iter_mut().zip(given.chunks(pixels)).zip(wide.chunks(pixels)) {
             for (p, t) in p.iter().zip(t).map(|(p, t)| (f64::from(*p), f64::from(*t))) {
                 let one = Pair { count: 1.0, p, t, pp: p * p, pt: p * t, tt: t * t };
                 *sum = sum.join(one, 1.0);
@@ -164,10 +165,10 @@ fn agreement(tap: Tap, halves: &[Moments; 2]) -> Result<Agreement> {
             *pair = pair.join(judged, 1.0);
         }
     }
-    let [first, second] = halves.each_ref().map(|half| &half.lifted);
-    let lifted: Vec<Pair> = first.iter().zip(second).map(|(a, b)| a.join(*b, 1.0)).collect();
-    let lifted = (!lifted.is_empty()).then(|| quality(lifted));
-    Ok(Agreement { tap: tap.to_string(), lifted, mapped: quality(pairs) })
+    let [first, second] = halves.each_ref().map(|half| &half.given);
+    let given: Vec<Pair> = first.iter().zip(second).map(|(a, b)| a.join(*b, 1.0)).collect();
+    let given = (!given.is_empty()).then(|| quality(given));
+    Ok(Agreement { tap: tap.to_string(), given, mapped: quality(pairs) })
 }
 
 /// Of the channels' pairs of prediction and truth.
@@ -190,7 +191,7 @@ fn quality(pairs: Vec<Pair>) -> Quality {
 struct Pass {
     picture: DeviceTensor,
     program: Program,
-    /// At each tap, the channels of the narrow and of the real net, and what the narrow one's lift says of the latter.
+    /// At each tap, the channels of the narrow and of the real net, and what the narrow one gives for the latter.
     features: Vec<([DeviceTensor; 2], Option<DeviceTensor>)>,
 }
 
@@ -213,9 +214,9 @@ impl Pass {
         let mut features = Vec::new();
         for &tap in taps {
             let [own, real] = [both[0].at(tap)?, both[1].at(tap)?];
-            let lifted = nets[0].features(&mut rec, &both[0], tap)?;
-            let lifted = if lifted == own { None } else { Some(keep(&mut rec, lifted)?) };
-            features.push(([keep(&mut rec, own)?, keep(&mut rec, real)?], lifted));
+            let given = nets[0].features(&mut rec, &both[0], tap)?;
+            let given = if given.shape == real.shape { Some(keep(&mut rec, given)?) } else { None };
+            features.push(([keep(&mut rec, own)?, keep(&mut rec, real)?], given));
         }
         Ok(Pass { picture: input, program: rec.finish()?, features })
     }
@@ -230,8 +231,8 @@ impl Pass {
     }
 }
 
-/// Compares the features of `narrow` with those of `real` at `taps` over square pictures of one size: by its lifts, and by
-/// the best linear map, fitted to every other picture and judged on the rest, and the other way round.
+/// Compares the features of `narrow` with those of `real` at `taps` over square pictures of one size: by what it gives
+/// itself, and by the best linear map, fitted to every other picture and judged on the rest, and the other way round.
 ///
 /// # Errors
 /// Fewer than two pictures, pictures of several sizes, a net that does not reach a tap; device errors.
@@ -256,12 +257,12 @@ pub fn features(
             None => pass.insert(Pass::new([narrow, real], taps, &picture)?),
         };
         pass.run(&picture)?;
-        for (([own, real], lifted), sums) in pass.features.iter().zip(&mut moments) {
+        for (([own, real], given), sums) in pass.features.iter().zip(&mut moments) {
             let [_, _, height, width] = own.shape().nchw("eval", "features")?;
             let (pixels, real) = (height * width, real.read()?);
             sums[count % 2].add(&own.read()?, &real, pixels);
-            if let Some(lifted) = lifted {
-                sums[count % 2].add_lifted(&lifted.read()?, &real, pixels);
+            if let Some(given) = given {
+                sums[count % 2].add_given(&given.read()?, &real, pixels);
             }
         }
         count += 1;
@@ -328,23 +329,23 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Narrow features, wide ones that are a linear map of them with `noise` on top, and that map as their lift.
+    /// Narrow features, wide ones that are a linear map of them with `noise` on top, and that map of them as given.
     fn moments(noise: f32, seed: u64) -> Moments {
         let mut random = Random::new(seed);
         let pixels = 2000;
         let narrow: Vec<f32> = (0..2 * pixels).map(|_| random.normal()).collect();
         let map = [[1.0, 2.0, 0.5], [-1.0, 0.5, 3.0], [0.3, -2.0, -1.0]];
-        let (mut lifted, mut wide) = (Vec::new(), Vec::new());
+        let (mut given, mut wide) = (Vec::new(), Vec::new());
         for [a, b, constant] in map {
             for pixel in 0..pixels {
                 let exact = a * narrow[pixel] + b * narrow[pixels + pixel] + constant;
-                lifted.push(exact);
+                given.push(exact);
                 wide.push(exact + noise * random.normal());
             }
         }
         let mut moments = Moments::new(2, 3);
         moments.add(&narrow, &wide, pixels);
-        moments.add_lifted(&lifted, &wide, pixels);
+        moments.add_given(&given, &wide, pixels);
         moments
     }
 
@@ -355,7 +356,7 @@ mod tests {
         let noisy = agreement(tap, &[moments(1.0, 1), moments(1.0, 2)]).unwrap();
         // Var of the three channels: 5, 1.25 and 4.09; r² = var / (var + noise²).
         let expected = [5.0, 1.25, 4.09f64].map(|var| (var / (var + 1.0)).sqrt()).iter().sum::<f64>() / 3.0;
-        for (exact, noisy) in [(exact.mapped, noisy.mapped), (exact.lifted.unwrap(), noisy.lifted.unwrap())] {
+        for (exact, noisy) in [(exact.mapped, noisy.mapped), (exact.given.unwrap(), noisy.given.unwrap())] {
             assert!(exact.correlation > 0.999_999 && exact.relative_error < 1e-3, "{exact:?}");
             assert!((noisy.channel_correlation - expected).abs() < 0.01, "{noisy:?} {expected}");
             assert!(noisy.correlation < 0.95 && noisy.relative_error > 0.3, "{noisy:?}");
@@ -373,7 +374,7 @@ mod tests {
             moments
         };
         let result = agreement(Tap::all().next().unwrap(), &[unrelated(1), unrelated(2)]).unwrap();
-        assert!(result.lifted.is_none(), "{result:?}");
+        assert!(result.given.is_none(), "{result:?}");
         let result = result.mapped;
         assert!(result.channel_correlation.abs() < 0.1 && result.relative_error > 0.9, "{result:?}");
     }

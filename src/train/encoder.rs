@@ -34,6 +34,8 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Channels over VGG-19's.
     pub width: f32,
+    /// Whether the layers of taps from the second block on have all of the teacher's channels: they need no lift then.
+    pub full_taps: bool,
     /// How pictures are cut out.
     pub crops: Crops,
     /// Weight of each tap's loss.
@@ -57,6 +59,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             width: 0.25,
+            full_taps: false,
             crops: Crops { size: 112, share: [0.5, 1.0], flip: true },
             // relu2_1 has the narrowest way to go through.
             taps: Tap::style().zip([1.0, 3.0, 3.0, 2.0]).collect(),
@@ -99,6 +102,26 @@ impl Settings {
     fn layers(&self) -> Vec<Tap> {
         let deepest = self.taps.iter().map(|(tap, _)| *tap).max();
         Tap::all().take_while(|tap| Some(*tap) <= deepest).collect()
+    }
+
+    fn is_tap(&self, tap: Tap) -> bool {
+        self.taps.iter().any(|(other, _)| *other == tap)
+    }
+
+    /// Whether the student has all of the teacher's channels at a tap.
+    fn has_all(&self, tap: Tap) -> bool {
+        // In the first block they would be the largest tensor of all.
+        self.full_taps && self.is_tap(tap) && tap.reduction() > 1
+    }
+
+    /// The student's channels at a tap where the teacher has `teacher`.
+    fn channels(&self, tap: Tap, teacher: usize) -> usize {
+        if self.has_all(tap) { teacher } else { scaled_channels(tap, self.width) }
+    }
+
+    /// Whether a lift leads from the student to the teacher at a tap.
+    fn lifts(&self, tap: Tap) -> bool {
+        self.is_tap(tap) && !self.has_all(tap)
     }
 
     /// The crops that the start, the samples and the exported channels' scale are made from.
@@ -213,16 +236,18 @@ impl Encoder {
         })
     }
 
-    /// The student as it stands, scaled so that the mean activation of every channel is 1 over the calibration's pictures.
+    /// The student as it stands: the mean activation of every channel is 1 over the calibration's pictures, or, where it has
+    /// all of the teacher's channels, they are in the teacher's units.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.trained()?;
         // Lifted, the first block would be the largest tensor of all, and it tells nearly as much as it is.
         weights.lifts.retain(|(tap, _)| tap.reduction() > 1);
-        normalise(&self.context, &mut weights, &self.calibration, self.settings.crops.size)?;
+        let narrow = |tap| !self.settings.has_all(tap);
+        normalise(&self.context, &mut weights, narrow, &self.calibration, self.settings.crops.size)?;
         Ok(weights)
     }
 
-    /// The student as it stands, with a lift at each tap that gives the teacher's own units.
+    /// The student as it stands, whose lifts or channels give the teacher's own units at each tap.
     fn trained(&self) -> Result<Weights> {
         let mut weights = self.shape.clone();
         let lifts = weights.lifts.iter_mut().flat_map(|(_, pair)| pair);
@@ -230,10 +255,12 @@ impl Encoder {
         for (parameter, tensor) in self.student.parameters().iter().zip(tensors) {
             tensor.data = parameter.value.read()?;
         }
-        for (tap, lift) in &mut weights.lifts {
-            let name = scale_name(*tap);
-            if let Some((_, scale)) = self.scales.iter().find(|(known, _)| *known == name) {
-                *lift = start::scaled(lift, scale.read()?.into_iter().map(f32::recip));
+        for (tap, (_, scale)) in self.settings.layers().into_iter().zip(&self.scales) {
+            let units: Vec<_> = scale.read()?.into_iter().map(f32::recip).collect();
+            if let Some((_, lift)) = weights.lifts.iter_mut().find(|(of, _)| *of == tap) {
+                *lift = start::scaled(lift, &units);
+            } else if self.settings.has_all(tap) {
+                weights.rescale(tap, &units);
             }
         }
         Ok(weights)
@@ -280,9 +307,15 @@ fn scale_name(tap: Tap) -> String {
     format!("teacher {tap}.scale")
 }
 
-/// Scales the channels of every layer so that their mean activation over `pictures` (`[3, size, size]`, RGB 0..1) is 1.
-/// A channel that (nearly) never fires stays as it is.
-fn normalise(context: &Context, weights: &mut Weights, pictures: &[Vec<f32>], size: usize) -> Result<()> {
+/// Scales the channels of every layer that `is_scaled` so that their mean activation over `pictures` (`[3, size, size]`, RGB 0..1)
+/// is 1. A channel that (nearly) never fires stays as it is.
+fn normalise(
+    context: &Context,
+    weights: &mut Weights,
+    is_scaled: impl Fn(Tap) -> bool,
+    pictures: &[Vec<f32>],
+    size: usize,
+) -> Result<()> {
     let mut walk = Walk::new(context, weights, pictures, size)?;
     let mut factors = Vec::new();
     for ([weight, bias], next) in weights.convolutions.iter().zip(Tap::all().skip(1)) {
@@ -290,7 +323,7 @@ fn normalise(context: &Context, weights: &mut Weights, pictures: &[Vec<f32>], si
         factors.push(start::unit_means(&linear));
         walk.advance(&linear, Some(next))?;
     }
-    for (tap, factors) in Tap::all().zip(&factors) {
+    for (tap, factors) in Tap::all().zip(&factors).filter(|(tap, _)| is_scaled(*tap)) {
         weights.rescale(tap, factors);
     }
     Ok(())

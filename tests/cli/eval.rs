@@ -28,9 +28,9 @@ fn numbers(taps: &Value, field: &str) -> Vec<f64> {
     taps.as_array().unwrap().iter().map(|tap| tap[field].as_f64().unwrap()).collect()
 }
 
-/// What the best linear map says at each tap.
-fn mapped(output: &Value) -> Value {
-    output["taps"].as_array().unwrap().iter().map(|tap| tap["mapped"].clone()).collect()
+/// What the best linear map (`mapped`) or the net itself (`given`) says at each tap.
+fn by(how: &str, output: &Value) -> Value {
+    output["taps"].as_array().unwrap().iter().map(|tap| tap[how].clone()).collect()
 }
 
 #[test]
@@ -42,24 +42,28 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     assert_eq!((&itself["pictures"], &itself["pairs"]), (&12.into(), &serde_json::json!([])));
     assert!(!itself["device"].as_str().unwrap().is_empty());
     let other = studio.succeed(&eval("other.safetensors", "--json")).json();
-    for field in ["correlation", "raw_correlation", "channel_correlation"] {
-        for (same, less) in numbers(&mapped(&itself), field).into_iter().zip(numbers(&mapped(&other), field)) {
-            assert!(same > 0.999 && same < 1.0 + 1e-9, "{field}: {itself}");
-            assert!(less < 0.98, "{field}: {other}");
+    for how in ["given", "mapped"] {
+        let [same, other] = [&itself, &other].map(|output| by(how, output));
+        for field in ["correlation", "raw_correlation", "channel_correlation"] {
+            for (same, less) in numbers(&same, field).into_iter().zip(numbers(&other, field)) {
+                assert!(same > 0.999 && same < 1.0 + 1e-9, "{how} {field}: {itself}");
+                assert!(less < 0.98, "{how} {field}: {other}");
+            }
         }
-    }
-    for (same, more) in
-        numbers(&mapped(&itself), "relative_error").into_iter().zip(numbers(&mapped(&other), "relative_error"))
-    {
-        assert!(same < 0.03 && more > 0.1, "{itself} {other}");
+        for (same, more) in numbers(&same, "relative_error").into_iter().zip(numbers(&other, "relative_error")) {
+            assert!(same < 0.03 && more > 0.1, "{itself} {other}");
+        }
     }
 
     // The table has the same figures.
     let table = studio.succeed(&eval("other.safetensors", "")).stdout;
     assert!(table.starts_with("12 pictures at 48 x 48 px\n"), "{table}");
-    for (name, correlation) in names.iter().zip(numbers(&mapped(&other), "correlation")) {
-        let line = table.lines().find(|line| line.starts_with(name.as_str().unwrap())).unwrap();
-        assert!(line.contains(&format!("{correlation:.4}")), "{line}");
+    for how in ["given", "mapped"] {
+        for (name, correlation) in names.iter().zip(numbers(&by(how, &other), "correlation")) {
+            let start = format!("{:8} {how}", name.as_str().unwrap());
+            let line = table.lines().find(|line| line.starts_with(&start)).unwrap();
+            assert!(line.contains(&format!("{correlation:.4}")), "{line}");
+        }
     }
     let limited = studio.succeed(&eval("other.safetensors", "--limit 4 --json")).json();
     assert_eq!(limited["pictures"], 4);

@@ -77,12 +77,12 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
 }
 
 #[test]
-fn a_student_that_paints_goes_on_with_the_bits_of_one_that_was_not_stopped() {
+fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_not_stopped() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     // Paintings are due in the first, third and fifth step, in the middle of a batch too.
     let painting = Some(Painting { every: 9, steps: 3, ..Painting::of(folder.clone()) });
-    let choices = || encoder::Settings { painting: painting.clone(), ..choices() };
+    let choices = || encoder::Settings { painting: painting.clone(), full_taps: true, ..choices() };
     let teach = |run: &Run, stop| teach_with(choices(), &folder, &settings(), run, stop);
     let (encoder, _) = teach(&run(5, whole.path()), None);
     let expected = bits(&encoder, whole.path());
@@ -99,13 +99,13 @@ fn a_student_that_paints_goes_on_with_the_bits_of_one_that_was_not_stopped() {
     }
 
     // What is painted is learned from.
-    let (encoder, _) = teach_with(crate::choices(), &folder, &settings(), &run(5, other.path()), None);
-    let plain = bits(&encoder, other.path());
-    let lift = |all: &Bits| all.iter().find(|(name, ..)| name == "relu3_1.lift.weight").cloned().unwrap();
-    assert!(lift(&plain) != lift(&expected));
+    let plain = encoder::Settings { painting: None, ..choices() };
+    let (encoder, _) = teach_with(plain.clone(), &folder, &settings(), &run(5, other.path()), None);
+    let unpainted = bits(&encoder, other.path());
+    let first = |all: &Bits| all.iter().find(|(name, ..)| name == "conv1_1.weight").cloned().unwrap();
+    assert!(first(&unpainted) != first(&expected));
     let other = Run { resume: true, ..run(6, parts.path()) };
-    let refused =
-        train(context(), &student(&folder, crate::choices()), &settings(), &other, |_| Ok(ControlFlow::Continue(())));
+    let refused = train(context(), &student(&folder, plain), &settings(), &other, |_| Ok(ControlFlow::Continue(())));
     let message = refused.unwrap_err().to_string();
     assert!(
         message.contains("encoder.painting {\"every\":9,\"steps\":3,\"styles\":5}, and null is asked for"),

@@ -116,7 +116,7 @@ fn style_distances(net: &Vgg19, [picture, style]: &[Picture; 2]) -> Vec<f64> {
 fn by_its_lifts_a_student_measures_style_as_its_teacher_does() {
     let (_photos, folder) = photos(96, SIZE);
     let pictures = [1, 2].map(|seed| picture(SIZE, 7000 + seed));
-    // One that has all of its teacher's channels, and one that has a channel for each pair of them.
+    // One as wide as its teacher, and one that has a channel for each pair of its teacher's.
     let (whole, pairs) = (teacher(TEACHER, 1), doubled(teacher(TEACHER / 2.0, 1)));
     for (teacher, width) in [(whole, TEACHER), (pairs, TEACHER / 2.0)] {
         let settings = Settings { width, calibration: 96, ..choices() };
@@ -130,6 +130,43 @@ fn by_its_lifts_a_student_measures_style_as_its_teacher_does() {
             assert!(share(lifted) < 0.02, "{width}: {lifted} by lifts, {exact} by the teacher");
             assert!(share(alike) > 0.2, "{width}: {alike} without lifts, {exact} by the teacher");
         }
+    }
+}
+
+/// Channels at each style tap.
+fn channels(weights: &Weights) -> Vec<usize> {
+    let layers = Tap::all().zip(&weights.convolutions).filter(|(tap, _)| Tap::style().any(|style| style == *tap));
+    layers.map(|(_, [_, bias])| bias.data.len()).collect()
+}
+
+#[test]
+fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
+    let (_photos, folder) = photos(96, SIZE);
+    let twins = doubled(teacher(TEACHER / 2.0, 1));
+    let settings = || Settings { full_taps: true, calibration: 96, ..choices() };
+    let narrow = start(&twins, &folder, Settings { calibration: 96, ..choices() }, None);
+    let full = start(&twins, &folder, settings(), None);
+    let [of_narrow, of_full, of_twins] = [&narrow, &full, &twins].map(channels);
+    // The first block has not: there they would be the largest tensor of all.
+    assert_eq!(([of_full[0]], &of_full[1..]), ([of_narrow[0]], &of_twins[1..]));
+    assert!(narrow.lifts.len() == 3 && full.lifts.is_empty());
+
+    let [student, real] = [&full, &twins].map(|weights| Vgg19::new(context(), weights, Kind::Max).unwrap());
+    let taps: Vec<Tap> = Tap::style().collect();
+    let pictures = (0..64).map(|number| Ok(picture(SIZE, 5000 + number)));
+    let agreements = features(&student, &real, &taps, pictures, || ()).unwrap();
+    assert!(agreements[0].given.is_none(), "it has other channels there");
+    for at in &agreements[1..] {
+        let given = at.given.unwrap();
+        assert!(given.correlation > 0.999 && given.relative_error < 0.02, "{at:?}");
+    }
+
+    // Taken up again it is the same.
+    let again = start(&twins, &folder, settings(), Some(&full));
+    for ((name, expected), (_, got)) in full.tensors().iter().zip(&again.tensors()) {
+        let largest = expected.data.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+        let error = expected.data.iter().zip(&got.data).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(error <= 1e-4 * largest, "{name}: {error} of {largest}");
     }
 }
 

@@ -24,9 +24,9 @@ Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
 
 Features: correlation and relative error with the teacher's: over all channels, each over its deviation; over all channels as
-they are (`raw`); and as a mean of each channel's own. `lifted` is what the encoder's own lifts (1x1 convolutions with a ReLU)
-make of its channels, `mapped` the best linear map to the teacher's, fitted to one half of the pictures and judged on the
-other, both ways.
+they are (`raw`); and as a mean of each channel's own. `given` is what the encoder itself gives for them: what its lifts (1x1
+convolutions with a ReLU) make of its channels or, where it has as many as the teacher, its channels; `mapped` is the best linear
+map to the teacher's, fitted to one half of the pictures and judged on the other, both ways.
 Pairs: each photo is painted in a style by Gatys' method twice, with the encoder and with the teacher; the teacher judges
 both. `removed` is how far the encoder's result goes from the photo to the teacher's own, on a logarithmic scale.")]
 pub struct Args {
@@ -125,10 +125,10 @@ pub fn run(args: &Args) -> Result<()> {
     print_line(format_args!("{} pictures at {size} x {size} px", photos.len()))?;
     print_line("tap             correlation     raw  by channel  relative error")?;
     for at in &agreements {
-        for (how, quality) in [("lifted", at.lifted), ("mapped", Some(at.mapped))] {
+        for (how, quality) in [("given", at.given), ("mapped", Some(at.mapped))] {
             let Some(quality) = quality else { continue };
             print_line(format_args!(
-                "{:8} {how} {:11.4} {:7.4} {:11.4} {:15.4}",
+                "{:8} {how:6} {:11.4} {:7.4} {:11.4} {:15.4}",
                 at.tap,
                 quality.correlation,
                 quality.raw_correlation,

@@ -34,6 +34,10 @@ pub struct Args {
     /// Channels over VGG-19's
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
+    /// Give the layers of taps from the second block on all of the teacher's channels: no lifts, and more of the teacher for
+    /// Gatys' method
+    #[arg(long)]
+    full_taps: bool,
     /// An encoder to go on from; layers and lifts that it lacks get a closed-form start
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
@@ -82,6 +86,7 @@ pub fn run(args: &Args) -> Result<()> {
     let context = args.training.device.open()?;
     let settings = Settings {
         width: args.width,
+        full_taps: args.full_taps,
         crops: args.training.crops(&defaults),
         statistics_weight: args.statistics_weight,
         calibration: args.calibration,

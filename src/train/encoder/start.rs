@@ -11,7 +11,7 @@ use super::Settings;
 use crate::gpu::Context;
 use crate::io::HostTensor;
 use crate::nets::Tap;
-use crate::nets::vgg19::{Convention, Weights, scaled_channels};
+use crate::nets::vgg19::{Convention, Weights};
 use crate::random::Random;
 use crate::train::closed_form::{Maps, Walk, centre, positions, regression, tensor};
 use crate::{Error, Result};
@@ -31,10 +31,10 @@ impl Start {
         let mut student = without_layers(given);
         let mut channels = 3;
         for (tap, scale) in settings.layers().into_iter().zip(&scales) {
-            let (m, wide) = (scaled_channels(tap, settings.width), scale.len());
+            let (m, wide) = (settings.channels(tap, scale.len()), scale.len());
             teacher.rescale(tap, scale);
             student.convolutions.push([zeros(&[m, channels, 3, 3]), zeros(&[m])]);
-            if settings.taps.iter().any(|(other, _)| *other == tap) {
+            if settings.lifts(tap) {
                 student.lifts.push((tap, [zeros(&[wide, m, 1, 1]), zeros(&[wide])]));
             }
             channels = m;
@@ -66,7 +66,7 @@ pub(super) fn start(
     let layers = settings.layers();
     let mut random = Random::new(settings.seed);
     let mut student = without_layers(given);
-    let (given, given_lifts) = given.map_or((&[][..], &[][..]), |weights| (&weights.convolutions, &weights.lifts));
+    let mut given = given.cloned().unwrap_or_else(|| without_layers(None));
     let mut scales = Vec::new();
     let mut original = Walk::new(context, &teacher, pictures, size)?;
     let mut copy = Walk::new(context, &student, pictures, size)?;
@@ -81,31 +81,36 @@ pub(super) fn start(
         let positions = positions(&mut random, pictures.len(), linear.size);
         let targets = linear.at(&positions);
         let features = targets.map(|z| z.max(0.0));
-        let m = scaled_channels(tap, width);
+        let m = settings.channels(tap, features.ncols());
         if m > features.ncols() {
             let expected = format!("no wider than the teacher: at most {} channels at {tap}", features.ncols());
             return Err(Error::argument("train encoder", "--width", expected, format!("{width}, which makes {m}")));
         }
-        let layer = match given.get(index) {
-            Some(layer) if layer[1].shape == [m] => layer.clone(),
+        let layer = match given.convolutions.get(index) {
+            Some(layer) if layer[1].shape == [m] => {
+                if settings.has_all(tap) {
+                    given.rescale(tap, &factors);
+                }
+                given.convolutions[index].clone()
+            }
             Some(layer) => {
                 let got = format!("{} at {tap}", layer[1].data.len());
                 return Err(Error::argument("train encoder", "--init", format!("a net of {m} channels"), got));
             }
             None => {
                 let patches = copy.maps.patches(&positions, student.convention.border());
-                let chosen = targets.select_columns(&most_telling(&features, m));
-                let [weight, bias] = regression(&patches, &chosen, true)?;
+                let chosen = if settings.has_all(tap) { (0..m).collect() } else { most_telling(&features, m) };
+                let [weight, bias] = regression(&patches, &targets.select_columns(&chosen), true)?;
                 [tensor(&[m, copy.maps.channels, 3, 3], weight), tensor(&[m], bias)]
             }
         };
         let [weight, bias] = &layer;
         let made = copy.convolve(weight, bias)?;
-        if settings.taps.iter().any(|(other, _)| *other == tap) {
+        if settings.lifts(tap) {
             let wide = targets.ncols();
-            let known = given_lifts.iter().find(|(at, [_, bias])| *at == tap && bias.shape == [wide]);
+            let known = given.lifts.iter().find(|(at, [_, bias])| *at == tap && bias.shape == [wide]);
             let lift = match known {
-                Some((_, lift)) if given.len() > index => scaled(lift, factors.iter().copied()),
+                Some((_, lift)) if given.convolutions.len() > index => scaled(lift, &factors),
                 _ => {
                     let narrow = made.at(&positions).map(|z| z.max(0.0));
                     let [weight, bias] = regression(&narrow, &features, true)?;
@@ -124,10 +129,10 @@ pub(super) fn start(
 }
 
 /// A lift whose outputs are multiplied by `factors`. (Its ReLU commutes with them.)
-pub(super) fn scaled([weight, bias]: &[HostTensor; 2], factors: impl Iterator<Item = f32>) -> [HostTensor; 2] {
+pub(super) fn scaled([weight, bias]: &[HostTensor; 2], factors: &[f32]) -> [HostTensor; 2] {
     let mut lift = [weight.clone(), bias.clone()];
     let narrow = weight.shape[1];
-    for (output, factor) in factors.enumerate() {
+    for (output, factor) in factors.iter().enumerate() {
         lift[0].data[output * narrow..][..narrow].iter_mut().for_each(|w| *w *= factor);
         lift[1].data[output] *= factor;
     }
