@@ -36,7 +36,8 @@ pub fn encoder() -> Result<WeightFile> {
     find(ENCODER, "--vgg")
 }
 
-/// A wider one, at half of VGG-19's channels: nearer to the real net in four times the work. Gatys' method sees by it.
+/// A wider one, with half of VGG-19's channels and all of them at relu2_1, relu3_1 and relu4_1, in the real net's units: nearer to it,
+/// in three times the work. Gatys' method sees by it.
 ///
 /// # Errors
 /// A build without the feature.

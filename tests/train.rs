@@ -6,6 +6,8 @@
 mod batches;
 #[path = "train/failure.rs"]
 mod failure;
+#[path = "train/gradients.rs"]
+mod gradients;
 #[path = "train/limits.rs"]
 mod limits;
 #[path = "train/painting.rs"]

@@ -134,15 +134,14 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
     print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
 }
 
-/// [`find_vgg`] on a device, its channels as they are; `compact` if no other was named or imported.
+/// [`find_vgg`] on a device; `compact` if no other was named or imported.
 pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
     Vgg19::new(context, &find_vgg(choice, "compact")?, pool)
 }
 
-/// [`find_vgg`] on a device as Gatys' method sees by it: a narrow net's features lifted to the wide one's; `half` if no other
-/// was named or imported.
-pub fn load_lifted_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
-    Vgg19::lifted(context, &find_vgg(choice, "half")?, pool)
+/// The same for Gatys' method, which sees best by `half`.
+pub fn load_gatys_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+    Vgg19::new(context, &find_vgg(choice, "half")?, pool)
 }
 
 /// The net that `--vgg` names: a file, `compact` or `half` (those that come with impasto), `random` or `random:WIDTH`; without

@@ -1,4 +1,4 @@
-//! How well a narrow VGG stands in for the real one: what a linear map of its features tells of the real features, and what
+//! How well a narrow VGG stands in for the real one: what its features tell of the real ones, as they are and lifted, and what
 //! Gatys' method makes of it.
 
 use std::ops::ControlFlow;
@@ -11,12 +11,11 @@ use crate::methods::gatys::{self, PictureLoss, Settings};
 use crate::nets::{Tap, Vgg19};
 use crate::ops::vector;
 use crate::optim::Objective as _;
+use crate::train::closed_form::regression;
 use crate::{Error, Result};
 
-/// Pixels of a picture, evenly spread, from which the best linear map is made and judged. (What the net gives itself is judged at all.)
-const PIXELS: usize = 4096;
-/// Ridge of the lift, over the mean square of a feature.
-const RIDGE: f64 = 1e-6;
+/// Pixels of a picture, evenly spread, that lifts are fitted to and judged at.
+const PIXELS: usize = 256;
 
 /// How well predicted features agree with the real net's.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -36,78 +35,45 @@ pub struct Quality {
 pub struct Agreement {
     /// The tap's name.
     pub tap: String,
-    /// By what the narrow net itself gives ([`Vgg19::features`]): its lift's channels or, where it has as many as the real net,
-    /// its own.
+    /// By the narrow net's own channels, where it has as many as the real one.
     pub given: Option<Quality>,
-    /// By the best linear map.
-    pub mapped: Quality,
+    /// By a lift, a 1×1 convolution with a ReLU behind it, fitted to other pictures.
+    pub lifted: Quality,
 }
 
-/// Sums over pixels from which the best linear map and its quality follow: of s, the narrow features with a 1 in front, and
-/// t, the real ones.
-struct Moments {
-    ss: DMatrix<f64>,
-    st: DMatrix<f64>,
-    t: DVector<f64>,
-    tt: DVector<f64>,
-    /// Of each channel of t and what the narrow net gives for it.
+/// What is known of a tap from half of the pictures.
+#[derive(Default)]
+struct Half {
+    /// At some pixels of each picture, row after row: all channels of the narrow and of the real net.
+    rows: [Vec<f32>; 2],
+    /// Of each channel of the real net and the narrow one's own for it, at all pixels.
     given: Vec<Pair>,
 }
 
-impl Moments {
-    fn new(narrow: usize, wide: usize) -> Self {
-        Moments {
-            ss: DMatrix::zeros(narrow + 1, narrow + 1),
-            st: DMatrix::zeros(narrow + 1, wide),
-            t: DVector::zeros(wide),
-            tt: DVector::zeros(wide),
-            given: Vec::new(),
+impl Half {
+    /// Adds one picture's features of the narrow and the real net, planes of `pixels`.
+    fn add(&mut self, features: [&[f32]; 2], pixels: usize) {
+        let rows = pixels.min(PIXELS);
+        for (kept, planes) in self.rows.iter_mut().zip(features) {
+            let at = |row: usize| planes.iter().skip(row * pixels / rows).step_by(pixels);
+            kept.extend((0..rows).flat_map(at));
         }
-    }
-
-    fn count(&self) -> f64 {
-        self.ss[(0, 0)]
-    }
-
-    /// Adds what the narrow net gives for the channels of one picture, planes of `pixels`.
-    fn add_given(&mut self, given: &[f32], wide: &[f32], pixels: usize) {
-        self.given.resize(self.t.len(), Pair::default());
-        for ((sum, p), t) in self.given.iter_mut().zip(given.chunks(pixels)).zip(wide.chunks(pixels)) {
-            for (p, t) in p.iter().zip(t).map(|(p, t)| (f64::from(*p), f64::from(*t))) {
-                let one = Pair { count: 1.0, p, t, pp: p * p, pt: p * t, tt: t * t };
-                *sum = sum.join(one, 1.0);
+        let [own, real] = features;
+        if own.len() == real.len() {
+            let channels = own.chunks(pixels).zip(real.chunks(pixels));
+            self.given.resize(channels.len(), Pair::default());
+            for (sum, (own, real)) in self.given.iter_mut().zip(channels) {
+                own.iter().zip(real).for_each(|(p, t)| sum.add(f64::from(*p), f64::from(*t)));
             }
         }
     }
 
-    /// Adds the features of one picture, planes of `pixels`.
-    fn add(&mut self, narrow: &[f32], wide: &[f32], pixels: usize) {
-        let rows = pixels.min(PIXELS);
-        let at = |row: usize| row * pixels / rows;
-        let s = DMatrix::from_fn(rows, self.ss.nrows(), |row, channel| match channel.checked_sub(1) {
-            None => 1.0,
-            Some(channel) => f64::from(narrow[channel * pixels + at(row)]),
-        });
-        let t = DMatrix::from_fn(rows, self.t.len(), |row, channel| f64::from(wide[channel * pixels + at(row)]));
-        let transposed = s.transpose();
-        self.ss += &transposed * &s;
-        self.st += &transposed * &t;
-        for (channel, column) in t.column_iter().enumerate() {
-            self.t[channel] += column.sum();
-            self.tt[channel] += column.norm_squared();
-        }
-    }
-
-    /// The best linear map from s to t: a column for each channel of t.
-    fn lift(&self) -> Result<DMatrix<f64>> {
-        let mut normal = self.ss.clone();
-        let ridge = RIDGE * normal.diagonal().mean();
-        for at in 1..normal.nrows() {
-            normal[(at, at)] += ridge;
-        }
-        let factor = normal.cholesky();
-        let factor = factor.ok_or_else(|| Error::argument("eval", "photos", "pictures that vary", "constant ones"))?;
-        Ok(factor.solve(&self.st))
+    /// A row for each pixel, a column for each channel.
+    fn matrices(&self, channels: [usize; 2]) -> [DMatrix<f64>; 2] {
+        [0, 1].map(|net| {
+            let values = self.rows[net].iter().map(|value| f64::from(*value));
+            DMatrix::from_row_iterator(self.rows[net].len() / channels[net], channels[net], values)
+        })
     }
 }
 
@@ -123,6 +89,10 @@ struct Pair {
 }
 
 impl Pair {
+    fn add(&mut self, p: f64, t: f64) {
+        *self = self.join(Pair { count: 1.0, p, t, pp: p * p, pt: p * t, tt: t * t }, 1.0);
+    }
+
     fn join(self, other: Pair, scale: f64) -> Pair {
         Pair {
             count: self.count + other.count,
@@ -144,31 +114,27 @@ impl Pair {
     }
 }
 
-/// Agreement from two halves of the pictures, each predicted with the linear map of the other: no picture is judged by a map
-/// that it was fitted to.
-fn agreement(tap: Tap, halves: &[Moments; 2]) -> Result<Agreement> {
-    let channels = halves[0].t.len();
-    let mut pairs = vec![Pair::default(); channels];
-    for (fitted, judged) in [(0, 1), (1, 0)] {
-        let (lift, half) = (halves[fitted].lift()?, &halves[judged]);
-        let mapped = &half.ss * &lift;
-        for (channel, pair) in pairs.iter_mut().enumerate() {
-            let column = lift.column(channel);
-            let judged = Pair {
-                count: half.count(),
-                p: mapped[(0, channel)],
-                t: half.t[channel],
-                pp: column.dot(&mapped.column(channel)),
-                pt: column.dot(&half.st.column(channel)),
-                tt: half.tt[channel],
-            };
-            *pair = pair.join(judged, 1.0);
+/// Agreement from two halves of the pictures, each lifted as fits the other: no picture is judged by a lift that it was
+/// fitted to. `channels`: of the narrow and of the real net.
+fn agreement(tap: Tap, halves: &[Half; 2], channels: [usize; 2]) -> Result<Agreement> {
+    let known = halves.each_ref().map(|half| half.matrices(channels));
+    let mut pairs = vec![Pair::default(); channels[1]];
+    for ([narrow, real], [other_narrow, other_real]) in [(&known[0], &known[1]), (&known[1], &known[0])] {
+        let [weights, biases] = regression(other_narrow, other_real, true)?;
+        let weights = DMatrix::from_row_iterator(channels[1], channels[0], weights.into_iter().map(f64::from));
+        let biases = DVector::from_iterator(channels[1], biases.into_iter().map(f64::from));
+        let mut lifted = narrow * weights.transpose();
+        for (mut column, bias) in lifted.column_iter_mut().zip(&biases) {
+            column.apply(|value| *value = (*value + bias).max(0.0));
+        }
+        for ((pair, lifted), real) in pairs.iter_mut().zip(lifted.column_iter()).zip(real.column_iter()) {
+            lifted.iter().zip(&real).for_each(|(p, t)| pair.add(*p, *t));
         }
     }
     let [first, second] = halves.each_ref().map(|half| &half.given);
     let given: Vec<Pair> = first.iter().zip(second).map(|(a, b)| a.join(*b, 1.0)).collect();
     let given = (!given.is_empty()).then(|| quality(given));
-    Ok(Agreement { tap: tap.to_string(), given, mapped: quality(pairs) })
+    Ok(Agreement { tap: tap.to_string(), given, lifted: quality(pairs) })
 }
 
 /// Of the channels' pairs of prediction and truth.
@@ -191,8 +157,8 @@ fn quality(pairs: Vec<Pair>) -> Quality {
 struct Pass {
     picture: DeviceTensor,
     program: Program,
-    /// At each tap, the channels of the narrow and of the real net, and what the narrow one gives for the latter.
-    features: Vec<([DeviceTensor; 2], Option<DeviceTensor>)>,
+    /// At each tap, the channels of the narrow and of the real net.
+    features: Vec<[DeviceTensor; 2]>,
 }
 
 impl Pass {
@@ -213,10 +179,7 @@ impl Pass {
         };
         let mut features = Vec::new();
         for &tap in taps {
-            let [own, real] = [both[0].at(tap)?, both[1].at(tap)?];
-            let given = nets[0].features(&mut rec, &both[0], tap)?;
-            let given = if given.shape == real.shape { Some(keep(&mut rec, given)?) } else { None };
-            features.push(([keep(&mut rec, own)?, keep(&mut rec, real)?], given));
+            features.push([keep(&mut rec, both[0].at(tap)?)?, keep(&mut rec, both[1].at(tap)?)?]);
         }
         Ok(Pass { picture: input, program: rec.finish()?, features })
     }
@@ -231,8 +194,9 @@ impl Pass {
     }
 }
 
-/// Compares the features of `narrow` with those of `real` at `taps` over square pictures of one size: by what it gives
-/// itself, and by the best linear map, fitted to every other picture and judged on the rest, and the other way round.
+/// Compares the features of `narrow` with those of `real` at `taps` over square pictures of one size: as they are, where there
+/// are as many, and lifted to as many by 1×1 convolutions with a ReLU, fitted to every other picture and judged on the rest, and
+/// the other way round.
 ///
 /// # Errors
 /// Fewer than two pictures, pictures of several sizes, a net that does not reach a tap; device errors.
@@ -243,11 +207,9 @@ pub fn features(
     pictures: impl Iterator<Item = Result<Picture>>,
     mut on_picture: impl FnMut(),
 ) -> Result<Vec<Agreement>> {
-    let mut moments: Vec<[Moments; 2]> = Vec::new();
-    for &tap in taps {
-        let fresh = || Result::Ok(Moments::new(narrow.channels(tap)?, real.channels(tap)?));
-        moments.push([fresh()?, fresh()?]);
-    }
+    let channels = taps.iter().map(|tap| Ok([narrow.channels(*tap)?, real.channels(*tap)?]));
+    let channels = channels.collect::<Result<Vec<_>>>()?;
+    let mut known: Vec<[Half; 2]> = taps.iter().map(|_| <[Half; 2]>::default()).collect();
     let mut pass: Option<Pass> = None;
     let mut count = 0;
     for picture in pictures {
@@ -257,13 +219,9 @@ pub fn features(
             None => pass.insert(Pass::new([narrow, real], taps, &picture)?),
         };
         pass.run(&picture)?;
-        for (([own, real], given), sums) in pass.features.iter().zip(&mut moments) {
+        for ([own, real], halves) in pass.features.iter().zip(&mut known) {
             let [_, _, height, width] = own.shape().nchw("eval", "features")?;
-            let (pixels, real) = (height * width, real.read()?);
-            sums[count % 2].add(&own.read()?, &real, pixels);
-            if let Some(given) = given {
-                sums[count % 2].add_given(&given.read()?, &real, pixels);
-            }
+            halves[count % 2].add([&own.read()?, &real.read()?], height * width);
         }
         count += 1;
         on_picture();
@@ -271,7 +229,7 @@ pub fn features(
     if count < 2 {
         return Err(Error::argument("eval", "photos", "at least two pictures", count));
     }
-    taps.iter().zip(&moments).map(|(tap, halves)| agreement(*tap, halves)).collect()
+    taps.iter().zip(&known).zip(channels).map(|((tap, halves), channels)| agreement(*tap, halves, channels)).collect()
 }
 
 /// What became of one pair of pictures, judged by the real net.
@@ -329,53 +287,76 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Narrow features, wide ones that are a linear map of them with `noise` on top, and that map of them as given.
-    fn moments(noise: f32, seed: u64) -> Moments {
+    /// 2 narrow features of noise, and 3 wide ones that are a ReLU of a linear map of them with `noise` on top.
+    fn half(noise: f32, seed: u64) -> Half {
         let mut random = Random::new(seed);
         let pixels = 2000;
         let narrow: Vec<f32> = (0..2 * pixels).map(|_| random.normal()).collect();
-        let map = [[1.0, 2.0, 0.5], [-1.0, 0.5, 3.0], [0.3, -2.0, -1.0]];
-        let (mut given, mut wide) = (Vec::new(), Vec::new());
+        let map = [[1.0, 2.0, 0.5], [-1.0, 0.5, 1.5], [0.3, -2.0, 1.0]];
+        let mut wide = Vec::new();
         for [a, b, constant] in map {
             for pixel in 0..pixels {
-                let exact = a * narrow[pixel] + b * narrow[pixels + pixel] + constant;
-                given.push(exact);
-                wide.push(exact + noise * random.normal());
+                let exact: f32 = a * narrow[pixel] + b * narrow[pixels + pixel] + constant;
+                wide.push(exact.max(0.0) + noise * random.normal());
             }
         }
-        let mut moments = Moments::new(2, 3);
-        moments.add(&narrow, &wide, pixels);
-        moments.add_given(&given, &wide, pixels);
-        moments
+        let mut half = Half::default();
+        // Pictures of a quarter of the pixels each.
+        for part in 0..4 {
+            let cut = |planes: &[f32]| -> Vec<f32> {
+                planes.chunks(pixels).flat_map(|plane| plane[part * 500..][..500].to_vec()).collect()
+            };
+            half.add([&cut(&narrow), &cut(&wide)], 500);
+        }
+        half
     }
 
     #[test]
-    fn a_linear_map_is_found_and_noise_lowers_the_correlation_as_it_must() {
+    fn a_lift_is_found_and_noise_lowers_the_correlation_as_it_must() {
         let tap = Tap::all().next().unwrap();
-        let exact = agreement(tap, &[moments(0.0, 1), moments(0.0, 2)]).unwrap();
-        let noisy = agreement(tap, &[moments(1.0, 1), moments(1.0, 2)]).unwrap();
-        // Var of the three channels: 5, 1.25 and 4.09; r² = var / (var + noise²).
-        let expected = [5.0, 1.25, 4.09f64].map(|var| (var / (var + 1.0)).sqrt()).iter().sum::<f64>() / 3.0;
-        for (exact, noisy) in [(exact.mapped, noisy.mapped), (exact.given.unwrap(), noisy.given.unwrap())] {
-            assert!(exact.correlation > 0.999_999 && exact.relative_error < 1e-3, "{exact:?}");
-            assert!((noisy.channel_correlation - expected).abs() < 0.01, "{noisy:?} {expected}");
-            assert!(noisy.correlation < 0.95 && noisy.relative_error > 0.3, "{noisy:?}");
-        }
+        let exact = agreement(tap, &[half(0.0, 1), half(0.0, 2)], [2, 3]).unwrap();
+        assert!(exact.given.is_none(), "{exact:?}");
+        let exact = exact.lifted;
+        assert!(exact.correlation > 0.999 && exact.relative_error < 0.02, "{exact:?}");
+        let noisy = agreement(tap, &[half(0.5, 1), half(0.5, 2)], [2, 3]).unwrap().lifted;
+        // r² = var / (var + noise²), with the variance of what the ReLU leaves.
+        let rows = half(0.0, 1).matrices([2, 3]);
+        let expected = rows[1].column_iter().map(|column| (column.variance() / (column.variance() + 0.25)).sqrt());
+        let expected = expected.sum::<f64>() / 3.0;
+        assert!((noisy.channel_correlation - expected).abs() < 0.02, "{noisy:?} {expected}");
+        assert!(noisy.correlation < 0.96 && noisy.relative_error > 0.2, "{noisy:?} {expected}");
+    }
+
+    #[test]
+    fn channels_are_compared_as_they_are_where_there_are_as_many() {
+        let mut random = Random::new(4);
+        let mut half = |scale: f32| {
+            let wide: Vec<f32> = (0..3 * 400).map(|_| random.normal().max(0.0)).collect();
+            let own: Vec<f32> = wide.iter().map(|value| scale * value).collect();
+            let mut half = Half::default();
+            half.add([&own, &wide], 400);
+            half
+        };
+        let tap = Tap::all().next().unwrap();
+        let same = agreement(tap, &[half(1.0), half(1.0)], [3, 3]).unwrap().given.unwrap();
+        assert!(same.correlation > 1.0 - 1e-9 && same.relative_error < 1e-6, "{same:?}");
+        // In other units they tell as much and are as far off as that.
+        let twice = agreement(tap, &[half(2.0), half(2.0)], [3, 3]).unwrap();
+        let (given, lifted) = (twice.given.unwrap(), twice.lifted);
+        assert!(given.correlation > 1.0 - 1e-9 && (given.relative_error - 1.0).abs() < 1e-6, "{given:?}");
+        assert!(lifted.correlation > 0.999 && lifted.relative_error < 0.02, "{lifted:?}");
     }
 
     #[test]
     fn unrelated_features_do_not_correlate() {
         let unrelated = |seed| {
             let mut random = Random::new(seed);
-            let narrow: Vec<f32> = (0..2 * 2000).map(|_| random.normal()).collect();
-            let wide: Vec<f32> = (0..3 * 2000).map(|_| random.normal()).collect();
-            let mut moments = Moments::new(2, 3);
-            moments.add(&narrow, &wide, 2000);
-            moments
+            let mut planes = |channels| (0..channels * 200).map(|_| random.normal()).collect::<Vec<f32>>();
+            let mut half = Half::default();
+            (0..10).for_each(|_| half.add([&planes(2), &planes(3)], 200));
+            half
         };
-        let result = agreement(Tap::all().next().unwrap(), &[unrelated(1), unrelated(2)]).unwrap();
-        assert!(result.given.is_none(), "{result:?}");
-        let result = result.mapped;
+        let result = agreement(Tap::all().next().unwrap(), &[unrelated(1), unrelated(2)], [2, 3]).unwrap().lifted;
         assert!(result.channel_correlation.abs() < 0.1 && result.relative_error > 0.9, "{result:?}");
     }
 }

@@ -61,11 +61,6 @@ impl Tap {
     fn conv_name(self) -> String {
         format!("conv{}_{}", self.block, self.index)
     }
-
-    /// What leads from a narrow net's features to the wide net's.
-    fn lift_name(self) -> String {
-        format!("{self}.lift")
-    }
 }
 
 impl fmt::Display for Tap {
@@ -106,7 +101,6 @@ pub struct Vgg19 {
     /// Takes RGB 0..1 to what the convention expects.
     input: ConvLayer,
     layers: Vec<ConvLayer>,
-    lifts: Vec<(Tap, ConvLayer)>,
 }
 
 /// The refusal of a tap that weights do not reach.
@@ -130,28 +124,17 @@ impl Vgg19 {
         Self::new(context, &Weights::of(file)?, pool)
     }
 
-    /// A net whose weights stay as they are; of a narrow one, the channels as they are.
+    /// A net whose weights stay as they are.
     pub fn new(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
-        Self::build(context, weights, &[], pool, ConvLayer::frozen)
+        Self::build(context, weights, pool, ConvLayer::frozen)
     }
 
-    /// The same which, where it has lifts, gives what it says of the wide net's channels ([`Vgg19::features`]).
-    pub fn lifted(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
-        Self::build(context, weights, &weights.lifts, pool, ConvLayer::frozen)
-    }
-
-    /// A net whose convolutions and lifts can be trained; the 1×1 convolution in front stays as it is.
+    /// A net whose convolutions can be trained; the 1×1 convolution in front stays as it is.
     pub fn trainable(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
-        Self::build(context, weights, &weights.lifts, pool, ConvLayer::trainable)
+        Self::build(context, weights, pool, ConvLayer::trainable)
     }
 
-    fn build(
-        context: &Context,
-        weights: &Weights,
-        lifts: &[(Tap, [HostTensor; 2])],
-        kind: Kind,
-        layer: NewLayer,
-    ) -> Result<Self> {
+    fn build(context: &Context, weights: &Weights, kind: Kind, layer: NewLayer) -> Result<Self> {
         let border = Padding::Same(weights.convention.border());
         let conv = |weight: &HostTensor, relu| {
             let [channels_out, channels_in, kernel] = [0, 1, 2].map(|side| weight.shape[side]);
@@ -159,20 +142,16 @@ impl Vgg19 {
             Conv2d { channels_in, channels_out, kernel, stride: 1, padding, upsample: false, relu }
         };
         let [weight, bias] = weights.input();
-        let (input, layers, lifts) = packed(context, |rec| {
+        let (input, layers) = packed(context, |rec| {
             let input = ConvLayer::frozen(rec, "conv0", conv(&weight, false), &weight.data, &bias.data)?;
             let layers = Tap::all().zip(&weights.convolutions).map(|(tap, [weight, bias])| {
                 layer(rec, &tap.conv_name(), conv(weight, true), &weight.data, &bias.data)
             });
-            let layers = layers.collect::<Result<_>>()?;
-            let lifts = lifts.iter().map(|(tap, [weight, bias])| {
-                Ok((*tap, layer(rec, &tap.lift_name(), conv(weight, true), &weight.data, &bias.data)?))
-            });
-            Ok((input, layers, lifts.collect::<Result<_>>()?))
+            Ok((input, layers.collect::<Result<_>>()?))
         })?;
         let pool = weights.convention.pool(kind);
         let fingerprint = weights.fingerprint();
-        Ok(Vgg19 { context: context.clone(), convention: weights.convention, fingerprint, pool, input, layers, lifts })
+        Ok(Vgg19 { context: context.clone(), convention: weights.convention, fingerprint, pool, input, layers })
     }
 
     /// The context it lives in.
@@ -243,33 +222,6 @@ impl Vgg19 {
         Ok(acts)
     }
 
-    fn lift(&self, tap: Tap) -> Option<&ConvLayer> {
-        self.lifts.iter().find(|(at, _)| *at == tap).map(|(_, lift)| lift)
-    }
-
-    /// What the net says of a picture at a tap: the activations there, or what its lift makes of them.
-    pub fn features(&self, rec: &mut Recorder, acts: &Activations, tap: Tap) -> Result<Tensor> {
-        let own = acts.at(tap)?;
-        self.lift(tap).map_or(Ok(own), |lift| lift.forward(rec, own))
-    }
-
-    /// The gradient to the activations at a tap, from that to the `features` ([`Vgg19::features`]) there. Adds to the
-    /// gradients of a trainable net's lift.
-    pub fn backward_features(
-        &self,
-        rec: &mut Recorder,
-        acts: &Activations,
-        tap: Tap,
-        features: Tensor,
-        dfeatures: Tensor,
-    ) -> Result<Tensor> {
-        let Some(lift) = self.lift(tap) else { return Ok(dfeatures) };
-        let own = acts.at(tap)?;
-        lift.backward_parameters(rec, own, dfeatures, Some(features))?;
-        let [_, _, height, width] = own.shape.nchw("vgg19 lift", "x")?;
-        lift.backward(rec, dfeatures, Some(features), [height, width])
-    }
-
     /// Takes down the net on `picture` and, for each of `taps`, what `of` makes of the features there: the recording, and
     /// where each result will be.
     pub fn measure(
@@ -284,8 +236,7 @@ impl Vgg19 {
         let x = rec.pin(picture);
         let activations = self.forward(&mut rec, x, deepest)?;
         for &tap in taps {
-            let features = self.features(&mut rec, &activations, tap)?;
-            let value = of(&mut rec, features)?;
+            let value = of(&mut rec, activations.at(tap)?)?;
             let kept = DeviceTensor::new(&self.context, tap.to_string(), value.shape);
             let into = rec.pin(&kept);
             vector::copy(&mut rec, value, into)?;
@@ -350,18 +301,14 @@ impl Vgg19 {
         Ok(running)
     }
 
-    fn all_layers(&self) -> impl Iterator<Item = &ConvLayer> {
-        self.layers.iter().chain(self.lifts.iter().map(|(_, lift)| lift))
-    }
-
-    /// What a trainable net learns, conv1_1 first, its lifts last; nothing if it is frozen.
+    /// What a trainable net learns, conv1_1 first; nothing if it is frozen.
     pub fn parameters(&self) -> Vec<Parameter> {
-        self.all_layers().flat_map(ConvLayer::parameters).collect()
+        self.layers.iter().flat_map(ConvLayer::parameters).collect()
     }
 
     /// Records the packing of trained weights for the kernels: due whenever they have changed.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
-        self.all_layers().try_for_each(|layer| layer.repack(rec))
+        self.layers.iter().try_for_each(|layer| layer.repack(rec))
     }
 }
 

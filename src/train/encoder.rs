@@ -1,7 +1,7 @@
 //! The compact encoder: VGG-19's shape at a fraction of its width, distilled from the real net.
 //!
 //! At every tap a 1×1 convolution and a ReLU lift the student's channels to the teacher's: what a ReLU makes is best matched by
-//! a ReLU. With t the teacher's features, each channel over its deviation, and u the lifted ones, μ and σ the channels' means
+//! a ReLU. Where the student has all of the teacher's channels it needs no lift. With t the teacher's features, each channel over its deviation, and u the lifted ones, μ and σ the channels' means
 //! and deviations in a picture, the loss is
 //!
 //! ```text
@@ -9,11 +9,13 @@
 //! ```
 
 mod easel;
+mod lifts;
 mod start;
 
 pub use easel::Painting;
 
 use easel::Easel;
+use lifts::Lifts;
 use start::Start;
 
 use crate::gpu::{Context, DeviceTensor, Later, Program, Recorder, Tensor};
@@ -137,8 +139,8 @@ pub struct Encoder {
     settings: Settings,
     folder: Folder,
     teacher: Vgg19,
-    /// With a lift at each tap.
     student: Vgg19,
+    lifts: Lifts,
     /// What each layer of the teacher was multiplied with, by name.
     scales: Vec<(String, DeviceTensor)>,
     /// What is trained, on the host as it started: shapes and the convolution in front.
@@ -200,13 +202,14 @@ impl Encoder {
 
     /// A student of random weights and a teacher of random weights at full width, without pictures: for measuring.
     pub(crate) fn random(context: &Context, settings: Settings) -> Result<Self> {
-        let (teacher, mut student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
+        let (teacher, student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
+        let mut lifts = Vec::new();
         for (tap, _) in &settings.taps {
             let [from, to] = [settings.width, 1.0].map(|width| scaled_channels(*tap, width));
             let weight = HostTensor::new(&[to, from, 1, 1], vec![0.1; from * to])?;
-            student.lifts.push((*tap, [weight, HostTensor::new(&[to], vec![0.0; to])?]));
+            lifts.push((*tap, [weight, HostTensor::new(&[to], vec![0.0; to])?]));
         }
-        let start = Start { teacher, scales: Vec::new(), student };
+        let start = Start { teacher, scales: Vec::new(), student, lifts };
         Self::build(context, start, Folder::default(), Vec::new(), settings)
     }
 
@@ -217,7 +220,7 @@ impl Encoder {
         calibration: Vec<Vec<f32>>,
         settings: Settings,
     ) -> Result<Self> {
-        let Start { teacher, scales, student: shape } = start;
+        let Start { teacher, scales, student: shape, lifts } = start;
         let scales = settings.layers().into_iter().zip(scales).map(|(tap, scale)| {
             let name = scale_name(tap);
             Ok((name.clone(), DeviceTensor::from_values(context, name, [scale.len()], &scale)?))
@@ -229,6 +232,7 @@ impl Encoder {
             scales: scales.collect::<Result<_>>()?,
             teacher: Vgg19::new(context, &teacher, Kind::Max)?,
             student: Vgg19::trainable(context, &shape, Kind::Max)?,
+            lifts: Lifts::new(context, &lifts)?,
             folder,
             shape,
             calibration,
@@ -240,26 +244,21 @@ impl Encoder {
     /// all of the teacher's channels, they are in the teacher's units.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.trained()?;
-        // Lifted, the first block would be the largest tensor of all, and it tells nearly as much as it is.
-        weights.lifts.retain(|(tap, _)| tap.reduction() > 1);
         let narrow = |tap| !self.settings.has_all(tap);
         normalise(&self.context, &mut weights, narrow, &self.calibration, self.settings.crops.size)?;
         Ok(weights)
     }
 
-    /// The student as it stands, whose lifts or channels give the teacher's own units at each tap.
+    /// The student as it stands; where it has all of the teacher's channels, they are in the teacher's units.
     fn trained(&self) -> Result<Weights> {
         let mut weights = self.shape.clone();
-        let lifts = weights.lifts.iter_mut().flat_map(|(_, pair)| pair);
-        let tensors = weights.convolutions.iter_mut().flatten().chain(lifts);
+        let tensors = weights.convolutions.iter_mut().flatten();
         for (parameter, tensor) in self.student.parameters().iter().zip(tensors) {
             tensor.data = parameter.value.read()?;
         }
         for (tap, (_, scale)) in self.settings.layers().into_iter().zip(&self.scales) {
-            let units: Vec<_> = scale.read()?.into_iter().map(f32::recip).collect();
-            if let Some((_, lift)) = weights.lifts.iter_mut().find(|(of, _)| *of == tap) {
-                *lift = start::scaled(lift, &units);
-            } else if self.settings.has_all(tap) {
+            if self.settings.has_all(tap) {
+                let units: Vec<_> = scale.read()?.into_iter().map(f32::recip).collect();
                 weights.rescale(tap, &units);
             }
         }
@@ -276,7 +275,7 @@ impl Encoder {
         lifted: Tensor,
         dlifted: Tensor,
     ) -> Result<(Tap, Later<'static>)> {
-        let gradient = self.student.backward_features(rec, narrow, tap, lifted, dlifted)?;
+        let gradient = self.lifts.backward(rec, narrow, tap, [lifted, dlifted])?;
         Ok((tap, Box::new(move |_: &mut _| Ok(gradient))))
     }
 
@@ -294,7 +293,7 @@ impl Encoder {
         let narrow = self.student.forward(&mut rec, x, self.settings.deepest()?)?;
         let mut gradients = Vec::new();
         for (tap, _) in &self.settings.taps {
-            let lifted = self.student.features(&mut rec, &narrow, *tap)?;
+            let lifted = self.lifts.forward(&mut rec, &narrow, *tap)?;
             let given = rec.pin(&DeviceTensor::new(&self.context, "gradient", lifted.shape));
             gradients.push(self.lowered(&mut rec, &narrow, *tap, lifted, given)?);
         }
@@ -340,7 +339,7 @@ impl Lesson for Encoder {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        self.student.parameters()
+        self.student.parameters().into_iter().chain(self.lifts.parameters()).collect()
     }
 
     fn state(&self) -> Vec<(String, DeviceTensor)> {
@@ -351,7 +350,7 @@ impl Lesson for Encoder {
     fn picture(&self, _: usize, number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
         let Some(easel) = &self.easel else { return Ok(found) };
         if let Some(painting) = easel.due(number) {
-            let net = Vgg19::lifted(&self.context, &self.trained()?, Kind::Max)?;
+            let net = Vgg19::new(&self.context, &self.trained()?, Kind::Max)?;
             easel.paint(painting, &net, &self.folder, &self.settings)?;
         }
         easel.picture(number, found)
@@ -363,7 +362,7 @@ impl Lesson for Encoder {
         let mut gradients = Vec::new();
         // A tap at a time: what is lifted is as wide as the teacher.
         for (index, (tap, tap_weight)) in self.settings.taps.iter().enumerate() {
-            let (lifted, target) = (self.student.features(rec, &narrow, *tap)?, exact.at(*tap)?);
+            let (lifted, target) = (self.lifts.forward(rec, &narrow, *tap)?, exact.at(*tap)?);
             let mean = |count: usize, weight: f32| share * weight / count as f32;
             let weight = Weight::new(rec, mean(lifted.shape.count(), *tap_weight));
             let dfeatures = loss::content(rec, lifted, target, weight, losses, 3 * index)?(rec)?;
@@ -379,7 +378,8 @@ impl Lesson for Encoder {
     }
 
     fn refresh(&self, rec: &mut Recorder) -> Result<()> {
-        self.student.repack(rec)
+        self.student.repack(rec)?;
+        self.lifts.repack(rec)
     }
 
     /// A row for each of some pictures: the picture, then for each tap one of the teacher's channels (in bright and dark of
@@ -395,7 +395,7 @@ impl Lesson for Encoder {
         let exact = self.teacher.forward(&mut rec, pictures, self.settings.deepest()?)?;
         let narrow = self.student.forward(&mut rec, pictures, self.settings.deepest()?)?;
         for (tap, _) in &self.settings.taps {
-            for symbol in [exact.at(*tap)?, self.student.features(&mut rec, &narrow, *tap)?] {
+            for symbol in [exact.at(*tap)?, self.lifts.forward(&mut rec, &narrow, *tap)?] {
                 let tensor = DeviceTensor::new(&self.context, "features", symbol.shape);
                 let into = rec.pin(&tensor);
                 vector::copy(&mut rec, symbol, into)?;

@@ -2,7 +2,7 @@
 
 pub mod adain;
 mod checkpoint;
-mod closed_form;
+pub(crate) mod closed_form;
 pub mod curve;
 mod dataset;
 pub mod encoder;

@@ -28,7 +28,7 @@ fn numbers(taps: &Value, field: &str) -> Vec<f64> {
     taps.as_array().unwrap().iter().map(|tap| tap[field].as_f64().unwrap()).collect()
 }
 
-/// What the best linear map (`mapped`) or the net itself (`given`) says at each tap.
+/// What the net itself (`given`) or a lift (`lifted`) says at each tap.
 fn by(how: &str, output: &Value) -> Value {
     output["taps"].as_array().unwrap().iter().map(|tap| tap[how].clone()).collect()
 }
@@ -42,7 +42,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     assert_eq!((&itself["pictures"], &itself["pairs"]), (&12.into(), &serde_json::json!([])));
     assert!(!itself["device"].as_str().unwrap().is_empty());
     let other = studio.succeed(&eval("other.safetensors", "--json")).json();
-    for how in ["given", "mapped"] {
+    for how in ["given", "lifted"] {
         let [same, other] = [&itself, &other].map(|output| by(how, output));
         for field in ["correlation", "raw_correlation", "channel_correlation"] {
             for (same, less) in numbers(&same, field).into_iter().zip(numbers(&other, field)) {
@@ -58,7 +58,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     // The table has the same figures.
     let table = studio.succeed(&eval("other.safetensors", "")).stdout;
     assert!(table.starts_with("12 pictures at 48 x 48 px\n"), "{table}");
-    for how in ["given", "mapped"] {
+    for how in ["given", "lifted"] {
         for (name, correlation) in names.iter().zip(numbers(&by(how, &other), "correlation")) {
             let start = format!("{:8} {how}", name.as_str().unwrap());
             let line = table.lines().find(|line| line.starts_with(&start)).unwrap();

@@ -205,7 +205,7 @@ fn a_time_limit_writes_the_net_as_it_stands() {
 fn init_goes_on_from_a_net() {
     let studio = school();
     studio.succeed(&train("first.safetensors", "--steps 1"));
-    // Nothing is learned in a step this small: layers and lifts are those given, up to the scale of their channels.
+    // Nothing is learned in a step this small: the layers are those given, up to the scale of their channels.
     studio.succeed(&train("second.safetensors", "--steps 1 --learning-rate 1e-12 --init first.safetensors"));
     studio.succeed(&train("third.safetensors", "--steps 1 --learning-rate 1e-12"));
     let close = |a: &str, b: &str| {
@@ -219,6 +219,26 @@ fn init_goes_on_from_a_net() {
     };
     assert!(close("first.safetensors", "second.safetensors") < 0.01);
     assert!(close("first.safetensors", "third.safetensors") > 0.01);
+}
+
+#[test]
+fn a_student_with_full_taps_learns_from_what_it_paints_and_is_measured_as_it_is() {
+    let studio = school();
+    let options = "--steps 1 --full-taps --paint photos --paint-steps 2";
+    studio.succeed(&train("painter.safetensors", options));
+    let channels = |file: &str, layer: &str| {
+        let name = format!("{layer}.bias");
+        tensors(&studio, file).into_iter().find(|(found, _)| *found == name).unwrap().1.data.len()
+    };
+    let of = |layer| ["teacher", "painter"].map(|net| channels(&format!("{net}.safetensors"), layer));
+    assert_eq!(["conv1_1", "conv2_1", "conv2_2", "conv4_1"].map(of), [[6, 3], [13, 13], [13, 6], [51, 51]]);
+    let photos = [0, 1, 2, 4].map(|number| format!("photos/{number:03}.png")).join(" ");
+    let eval = "eval encoder --teacher teacher.safetensors --encoder painter.safetensors --size 48 --json";
+    let told = studio.succeed(&format!("{eval} --photos {photos}")).json();
+    let given = told["taps"].as_array().unwrap().iter().map(|tap| tap["given"]["correlation"].as_f64());
+    let given: Vec<_> = given.collect();
+    // (Eight crops of 32 px are too few for the deepest.)
+    assert!(given[0].is_none() && given[1..3].iter().all(|value| value.unwrap() > 0.3), "{told}");
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! VGG-19 in its three conventions against PyTorch, and as a file's weights say it is.
 
-use impasto::gpu::{DeviceTensor, Recorder};
-use impasto::io::{DType, HostTensor, Picture, WeightFile};
-use impasto::methods::gatys::{PictureLoss, Settings};
+use impasto::gpu::Recorder;
+use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::Vgg19;
 use impasto::nets::vgg19::{Convention, Tap, Weights};
 use impasto::ops::pool::Kind;
-use impasto::optim::Objective as _;
-use impasto::random::Random;
 
 use crate::reference::compare;
 use crate::{array, context, contexts, data, device, fixture, kept};
@@ -120,118 +117,6 @@ fn a_wrong_shape_is_named() {
     let file = saved(&[good.to_vec(), bad.to_vec()].concat(), None);
     let message = Weights::of(&file).err().unwrap().to_string();
     assert!(message.contains("conv1_2.weight") && message.contains("[4, 5, 3, 3]"), "{message}");
-}
-
-/// A file of conv1_1 and conv1_2 (4 channels each), and a lift of relu1_1.
-fn file_with_a_lift(weight: HostTensor, bias: HostTensor) -> WeightFile {
-    let weights = Weights::random(0.0625, 3);
-    let mut tensors: Vec<_> = weights.tensors().into_iter().take(4).collect();
-    tensors.extend([("relu1_1.lift.weight".to_string(), weight), ("relu1_1.lift.bias".to_string(), bias)]);
-    let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-    saved(&tensors, None)
-}
-
-fn first_tap() -> Tap {
-    Tap::all().next().unwrap()
-}
-
-/// The features at relu1_1 of a picture of noise, `[1, C, 12, 12]`.
-fn first_features(vgg: &Vgg19) -> Vec<f32> {
-    let mut random = Random::new(9);
-    let picture: Vec<f32> = (0..3 * 144).map(|_| random.uniform()).collect();
-    let picture = DeviceTensor::from_values(context(), "picture", [1, 3, 12, 12], &picture).unwrap();
-    let (rec, features) = vgg.measure(&picture, &[first_tap()], |_, features| Ok(features)).unwrap();
-    rec.finish().unwrap().run().unwrap();
-    features[0].read().unwrap()
-}
-
-#[test]
-fn a_lift_is_a_convolution_with_a_relu_on_the_channels_whatever_their_scale() {
-    let mut random = Random::new(8);
-    let mut values = |shape: &[usize]| {
-        let count = shape.iter().product();
-        HostTensor::new(shape, (0..count).map(|_| random.normal()).collect()).unwrap()
-    };
-    let (weight, bias) = (values(&[5, 4, 1, 1]), values(&[5]));
-    let given = Weights::of(&file_with_a_lift(weight.clone(), bias.clone())).unwrap();
-    let without = Weights { lifts: Vec::new(), ..given.clone() };
-    assert_eq!(given.fingerprint(), without.fingerprint());
-    let own = first_features(&Vgg19::new(context(), &given, Kind::Max).unwrap());
-    let lifted = first_features(&Vgg19::lifted(context(), &given, Kind::Max).unwrap());
-    assert_eq!((own.len(), lifted.len()), (4 * 144, 5 * 144));
-    let expected: Vec<f64> = (0..5 * 144)
-        .map(|at| {
-            let (row, pixel) = (at / 144, at % 144);
-            let sum =
-                (0..4).map(|c| f64::from(weight.data[4 * row + c]) * f64::from(own[144 * c + pixel])).sum::<f64>();
-            (sum + f64::from(bias.data[row])).max(0.0)
-        })
-        .collect();
-    assert!(expected.iter().filter(|v| **v > 0.0).count() > 100 && expected.contains(&0.0));
-    let largest = expected.iter().copied().fold(0.0, f64::max);
-    let error = |got: &[f32]| {
-        let differences = expected.iter().zip(got).map(|(a, b)| (a - f64::from(*b)).abs());
-        differences.fold(0.0, |most: f64, d| if d.is_nan() { d } else { most.max(d) })
-    };
-    assert!(error(&lifted) <= 1e-5 * largest, "{}", error(&lifted));
-    // Of a net whose channels were scaled it is another, so that it leads to the same.
-    let mut scaled = given.clone();
-    scaled.rescale(first_tap(), &[4.0, 0.5, 0.3, 2.0]);
-    let scaled = first_features(&Vgg19::lifted(context(), &scaled, Kind::Max).unwrap());
-    assert!(error(&scaled) <= 1e-5 * largest, "{}", error(&scaled));
-}
-
-/// A lift that only scales channels is the net with its channels scaled: loss and gradient say so.
-#[test]
-fn gradients_go_down_through_lifts() {
-    let weights = Weights::random(0.1, 4);
-    let (mut lifted, mut scaled) = (weights.clone(), weights.clone());
-    let mut random = Random::new(10);
-    for tap in Tap::style() {
-        let channels = weights.channels(tap).unwrap();
-        let factors: Vec<f32> = (0..channels).map(|_| 0.3 + random.uniform()).collect();
-        let mut weight = vec![0.0; channels * channels];
-        factors.iter().enumerate().for_each(|(c, factor)| weight[c * channels + c] = *factor);
-        let lift = [
-            HostTensor::new(&[channels, channels, 1, 1], weight).unwrap(),
-            HostTensor::new(&[channels], vec![0.0; channels]).unwrap(),
-        ];
-        lifted.lifts.push((tap, lift));
-        scaled.rescale(tap, &factors);
-    }
-    let mut picture = || {
-        let rgb = (0..3 * 32 * 32).map(|_| random.uniform()).collect();
-        Picture::from_rgb(32, 32, rgb).unwrap()
-    };
-    let (content, style) = (picture(), picture());
-    let of = |net: Vgg19| {
-        let mut loss = PictureLoss::new(&net, &content, &[(style.clone(), 1.0)], &Settings::default()).unwrap();
-        loss.picture().write(&style.rgb).unwrap();
-        (loss.evaluate().unwrap(), loss.gradient().read().unwrap())
-    };
-    let (value, gradient) = of(Vgg19::lifted(context(), &lifted, Kind::Max).unwrap());
-    let (expected, expected_gradient) = of(Vgg19::new(context(), &scaled, Kind::Max).unwrap());
-    assert!((value / expected - 1.0).abs() < 1e-5, "{value} {expected}");
-    let largest = expected_gradient.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-    let error = gradient.iter().zip(&expected_gradient).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
-    assert!(error <= 1e-4 * largest && largest > 0.0, "{error} of {largest}");
-    let (unscaled, _) = of(Vgg19::new(context(), &weights, Kind::Max).unwrap());
-    assert!((unscaled / expected - 1.0).abs() > 1e-3, "the factors make no difference: {unscaled} {expected}");
-}
-
-#[test]
-fn lifts_that_do_not_fit_are_refused() {
-    for (weight, bias) in [([5, 3, 1, 1], 5), ([5, 4, 1, 1], 4), ([5, 4, 3, 3], 5)] {
-        let message = Weights::of(&file_with_a_lift(tensor(&weight), tensor(&[bias]))).err().unwrap().to_string();
-        assert!(message.contains("relu1_1.lift.weight and .bias must have shapes [any, 4, 1, 1]"), "{message}");
-    }
-    let file = file_with_a_lift(tensor(&[5, 4, 1, 1]), tensor(&[5]));
-    let file = WeightFile {
-        tensors: file.tensors.into_iter().filter(|(name, _)| !name.ends_with("lift.bias")).collect(),
-        ..file
-    };
-    let message = Weights::of(&file).err().unwrap().to_string();
-    assert!(message.contains("lacks the tensor relu1_1.lift.bias"), "{message}");
 }
 
 #[test]

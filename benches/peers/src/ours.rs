@@ -57,7 +57,7 @@ impl Ours {
             Ok::<_, anyhow::Error>([find("weight")?, find("bias")?])
         };
         let convolutions = Tap::all().take_while(|tap| *tap <= deepest()).map(pair).collect::<Result<_>>()?;
-        let weights = vgg19::Weights { convention: Convention::Torchvision, input: None, convolutions, lifts: Vec::new() };
+        let weights = vgg19::Weights { convention: Convention::Torchvision, input: None, convolutions };
         Ok(Vgg19::new(&self.context, &weights, pool::Kind::Max)?)
     }
 

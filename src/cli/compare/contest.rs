@@ -24,7 +24,7 @@ use crate::cli::file_name;
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
 use crate::cli::table::Table;
-use crate::cli::weights::{load_decoder, load_lifted_vgg, load_vgg};
+use crate::cli::weights::{load_decoder, load_gatys_vgg, load_vgg};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
@@ -166,9 +166,9 @@ impl Plan {
         })
     }
 
-    /// The net that measures: as it was when a net learned by it, else as Gatys' method sees by it.
+    /// The net that measures: as it was when a net learned by it, else as Gatys' method sees best.
     fn judge(&self, context: &Context) -> Result<Vgg19> {
-        let load = if self.loss_of.is_some() { load_vgg } else { load_lifted_vgg };
+        let load = if self.loss_of.is_some() { load_vgg } else { load_gatys_vgg };
         load(context, self.vgg.as_deref(), Kind::Max)
     }
 

@@ -12,7 +12,7 @@ use impasto::{Error, Result};
 
 use super::{Photos, side_by_side, stem};
 use crate::cli::progress::bar;
-use crate::cli::weights::load_lifted_vgg;
+use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval encoder`.
@@ -24,9 +24,9 @@ Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
 
 Features: correlation and relative error with the teacher's: over all channels, each over its deviation; over all channels as
-they are (`raw`); and as a mean of each channel's own. `given` is what the encoder itself gives for them: what its lifts (1x1
-convolutions with a ReLU) make of its channels or, where it has as many as the teacher, its channels; `mapped` is the best linear
-map to the teacher's, fitted to one half of the pictures and judged on the other, both ways.
+they are (`raw`); and as a mean of each channel's own. `given` is the encoder's channels, where it has as many as the teacher;
+`lifted` is what a lift makes of them, a 1x1 convolution to the teacher's channels with a ReLU behind it, fitted to one half of the
+pictures and judged on the other, both ways.
 Pairs: each photo is painted in a style by Gatys' method twice, with the encoder and with the teacher; the teacher judges
 both. `removed` is how far the encoder's result goes from the photo to the teacher's own, on a logarithmic scale.")]
 pub struct Args {
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let context = args.device.open()?;
     let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Kind::Max)?;
-    let narrow = load_lifted_vgg(&context, Some(&args.encoder), Kind::Max)?;
+    let narrow = load_vgg(&context, Some(&args.encoder), Kind::Max)?;
     let taps: Vec<Tap> = Tap::style().collect();
     let least = taps.iter().map(|tap| narrow.least_side(*tap).max(teacher.least_side(*tap))).max().unwrap_or(1);
     if size < least {
@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> Result<()> {
     print_line(format_args!("{} pictures at {size} x {size} px", photos.len()))?;
     print_line("tap             correlation     raw  by channel  relative error")?;
     for at in &agreements {
-        for (how, quality) in [("given", at.given), ("mapped", Some(at.mapped))] {
+        for (how, quality) in [("given", at.given), ("lifted", Some(at.lifted))] {
             let Some(quality) = quality else { continue };
             print_line(format_args!(
                 "{:8} {how:6} {:11.4} {:7.4} {:11.4} {:15.4}",

@@ -15,7 +15,7 @@ use impasto::{Error, Result};
 use super::{Photos, median};
 use crate::cli::models;
 use crate::cli::progress::bar;
-use crate::cli::weights::{load_decoder, load_lifted_vgg, load_vgg};
+use crate::cli::weights::{load_decoder, load_vgg};
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval precision`.
@@ -150,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
         })
     })?);
     lines.extend(all("Gatys", &|context| {
-        let vgg = load_lifted_vgg(context, Some(&args.vgg), Kind::Max)?;
+        let vgg = load_vgg(context, Some(&args.vgg), Kind::Max)?;
         let default = gatys::Settings::default();
         let settings = gatys::Settings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
         each(&mut |photo| {

@@ -16,7 +16,7 @@ use impasto::{Error, Result};
 use super::{Args, choice, suffixed, weighted};
 use crate::cli::log::Log;
 use crate::cli::progress::bar;
-use crate::cli::weights::load_lifted_vgg;
+use crate::cli::weights::load_gatys_vgg;
 use crate::cli::{interrupt, print_line};
 
 /// What only Gatys' method lets one choose.
@@ -196,7 +196,7 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let styles = args.style.iter().map(load).collect::<Result<Vec<_>>>()?;
     let settings = call.settings(&content)?;
     let context = args.device.open()?;
-    let vgg = load_lifted_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Kind::Max, Kind::from))?;
+    let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Kind::Max, Kind::from))?;
     let began = Instant::now();
     let outcome = paint(&call, &vgg, &content, &styles, &settings)?;
     outcome.picture.save(&args.output)?;

@@ -19,11 +19,11 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --photos paintings/ --width 0.5 -o wide.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --minutes 60 -o encoder.safetensors --resume
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ --width 0.5 -o painter.safetensors
+  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ --width 0.5 --full-taps -o painter.safetensors
 
-The student starts from the teacher's most telling channels, fitted layer by layer by least squares (seconds), and is then
-trained, through lifts (1x1 convolutions with a ReLU, which the file keeps for Gatys' method), to match the teacher's features.
-`impasto eval encoder` says how well it does.")]
+The student starts from the teacher's most telling channels, fitted layer by layer by least squares (a minute), and is then trained
+to match the teacher's features: through lifts, 1x1 convolutions with a ReLU that exist while it learns, or, with --full-taps,
+directly. `impasto eval encoder` says how well it does.")]
 pub struct Args {
     /// The real VGG-19 (.safetensors or .pth)
     #[arg(long, value_name = "VGG")]
@@ -34,11 +34,10 @@ pub struct Args {
     /// Channels over VGG-19's
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
-    /// Give the layers of taps from the second block on all of the teacher's channels: no lifts, and more of the teacher for
-    /// Gatys' method
+    /// Give the layers of taps from the second block on all of the teacher's channels: better for Gatys' method, and a little slower
     #[arg(long)]
     full_taps: bool,
-    /// An encoder to go on from; layers and lifts that it lacks get a closed-form start
+    /// An encoder to go on from; layers that it lacks get a closed-form start
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// A tap to match, such as relu2_1 or relu2_1:3; may be given again; the deepest one ends the net [default: relu1_1

@@ -1,7 +1,5 @@
 //! The loss of a picture against a content and a style, with its gradient to the pixels, as one program.
 
-use std::collections::BTreeMap;
-
 use super::{Normalization, Settings};
 use crate::gpu::{DeviceTensor, Later, Memory, Profile, Program, Recorder, Tensor};
 use crate::io::Picture;
@@ -149,33 +147,22 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
         vector::copy(&mut rec, smoothing, into)?;
         return Ok(Recorded { recorder: rec, picture, gradient, slots, terms: Vec::new() });
     };
-    let activations = &vgg.forward(&mut rec, x, deepest)?;
-    let mut measured: BTreeMap<Tap, Tensor> = BTreeMap::new();
-    for (_, tap, _) in &wanted {
-        if !measured.contains_key(tap) {
-            measured.insert(*tap, vgg.features(&mut rec, activations, *tap)?);
-        }
-    }
+    let activations = vgg.forward(&mut rec, x, deepest)?;
     let mut terms = Vec::new();
-    let mut gradients: Vec<(Tap, Later)> = Vec::new();
+    let mut gradients = Vec::new();
     for (slot, (kind, tap, _)) in wanted.into_iter().enumerate() {
-        let features = measured[&tap];
-        let channels = features.shape.dims()[1];
+        let features = activations.at(tap)?;
+        let channels = vgg.channels(tap)?;
         let weight = Weight::new(&mut rec, 0.0);
         let (target, record): (_, LossFn) = match kind {
             Kind::Content => (DeviceTensor::new(context, "content target", features.shape), loss::content),
             Kind::Style => (DeviceTensor::new(context, "style target", [1, channels, channels]), loss::gram_style),
         };
         let symbol = rec.pin(&target);
-        let dfeatures = record(&mut rec, features, symbol, weight, losses, slot)?;
-        let lowered = move |rec: &mut _| {
-            let dfeatures = dfeatures(rec)?;
-            vgg.backward_features(rec, activations, tap, features, dfeatures)
-        };
-        gradients.push((tap, Box::new(lowered)));
+        gradients.push((tap, record(&mut rec, features, symbol, weight, losses, slot)?));
         terms.push(Term { kind, tap, target, weight });
     }
-    let dx = vgg.backward(&mut rec, activations, gradients)?;
+    let dx = vgg.backward(&mut rec, &activations, gradients)?;
     let smoothing = total_variation::backward(&mut rec, x, roughness)?;
     vector::affine(&mut rec, 1.0, dx, 1.0, smoothing, into)?;
     Ok(Recorded { recorder: rec, picture, gradient, slots, terms })

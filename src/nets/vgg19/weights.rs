@@ -75,9 +75,6 @@ pub struct Weights {
     pub input: Option<[HostTensor; 2]>,
     /// Weights `[M, C, 3, 3]` and bias `[M]` of conv1_1, conv1_2 and so on, as far as they go.
     pub convolutions: Vec<[HostTensor; 2]>,
-    /// Of a narrow net, at the taps where it was fitted to a wide one: weights `[W, M, 1, 1]` and bias `[W]` of the
-    /// convolution that, with a ReLU behind it, gives the wide net's W channels from the narrow one's M.
-    pub lifts: Vec<(Tap, [HostTensor; 2])>,
 }
 
 /// The last number in front of `.weight`, where everything else is `features.` or nothing: torchvision's names.
@@ -173,22 +170,7 @@ impl Weights {
             let got = format!("{:?} and {:?}", weight.shape, bias.shape);
             return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
         }
-        let mut lifts = Vec::new();
-        for (tap, [_, narrow]) in Tap::all().zip(&convolutions) {
-            let stem = tap.lift_name();
-            if file.get(&format!("{stem}.weight")).is_none() {
-                continue;
-            }
-            let [weight, bias] = pair(&stem)?;
-            let wide = bias.data.len();
-            if bias.shape != [wide] || weight.shape != [wide, narrow.data.len(), 1, 1] {
-                let got = format!("{:?} and {:?}", weight.shape, bias.shape);
-                let expected = format!("[any, {}, 1, 1] and [as many]", narrow.data.len());
-                return refuse(format!("{stem}.weight and .bias must have shapes {expected}, got {got}"));
-            }
-            lifts.push((tap, [weight, bias]));
-        }
-        Ok(Weights { convention, input, convolutions, lifts })
+        Ok(Weights { convention, input, convolutions })
     }
 
     /// Seeded random weights (He initialisation, no bias), `width` times VGG-19's channels, to relu4_1. Random filters
@@ -204,7 +186,7 @@ impl Weights {
             convolutions.push([tensor(&[out, channels, 3, 3], weights), tensor(&[out], vec![0.0; out])]);
             channels = out;
         }
-        Weights { convention: Convention::Torchvision, input: None, convolutions, lifts: Vec::new() }
+        Weights { convention: Convention::Torchvision, input: None, convolutions }
     }
 
     /// The 1×1 convolution that takes RGB 0..1 to what the net expects.
@@ -230,7 +212,7 @@ impl Weights {
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.convention.to_string());
-        for (name, tensor) in self.layers() {
+        for (name, tensor) in self.tensors() {
             hash.update(name);
             hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
         }
@@ -251,21 +233,13 @@ impl Weights {
             row.iter_mut().for_each(|w| *w *= s);
         }
         bias.data.iter_mut().zip(scale).for_each(|(b, s)| *b *= s);
-        if let Some((_, [lift, _])) = self.lifts.iter_mut().find(|(of, _)| *of == tap) {
-            divide(lift, scale);
-        }
         if let Some([next, _]) = self.convolutions.get_mut(position + 1) {
             divide(next, scale);
         }
     }
 
-    /// Names (`conv1_1.weight`, ..., `relu1_1.lift.weight`, ...) and tensors, as a file stores them.
+    /// Names (`conv1_1.weight`, ...) and tensors, as a file stores them.
     pub fn tensors(&self) -> Vec<(String, HostTensor)> {
-        let lifts = self.lifts.iter().flat_map(|(tap, pair)| named(&tap.lift_name(), pair));
-        self.layers().into_iter().chain(lifts).collect()
-    }
-
-    fn layers(&self) -> Vec<(String, HostTensor)> {
         let input = self.input.iter().flat_map(|pair| named("conv0", pair));
         let convolutions = Tap::all().zip(&self.convolutions);
         input.chain(convolutions.flat_map(|(tap, pair)| named(&tap.conv_name(), pair))).collect()

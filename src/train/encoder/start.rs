@@ -8,6 +8,7 @@
 use nalgebra::DMatrix;
 
 use super::Settings;
+use super::lifts::Lift;
 use crate::gpu::Context;
 use crate::io::HostTensor;
 use crate::nets::Tap;
@@ -22,24 +23,25 @@ pub(super) struct Start {
     pub teacher: Weights,
     pub scales: Vec<Vec<f32>>,
     pub student: Weights,
+    pub lifts: Vec<Lift>,
 }
 
 impl Start {
     /// One whose student and lifts are zero, of a teacher that was already scaled once.
     pub fn blank(mut teacher: Weights, scales: Vec<Vec<f32>>, given: Option<&Weights>, settings: &Settings) -> Self {
         let zeros = |shape: &[usize]| tensor(shape, vec![0.0; shape.iter().product()]);
-        let mut student = without_layers(given);
+        let (mut student, mut lifts) = (without_layers(given), Vec::new());
         let mut channels = 3;
         for (tap, scale) in settings.layers().into_iter().zip(&scales) {
             let (m, wide) = (settings.channels(tap, scale.len()), scale.len());
             teacher.rescale(tap, scale);
             student.convolutions.push([zeros(&[m, channels, 3, 3]), zeros(&[m])]);
             if settings.lifts(tap) {
-                student.lifts.push((tap, [zeros(&[wide, m, 1, 1]), zeros(&[wide])]));
+                lifts.push((tap, [zeros(&[wide, m, 1, 1]), zeros(&[wide])]));
             }
             channels = m;
         }
-        Start { teacher, scales, student }
+        Start { teacher, scales, student, lifts }
     }
 }
 
@@ -49,7 +51,7 @@ fn without_layers(given: Option<&Weights>) -> Weights {
         Some(weights) => (weights.convention, weights.input.clone()),
         None => (Convention::Normalised, Some(input())),
     };
-    Weights { convention, input, convolutions: Vec::new(), lifts: Vec::new() }
+    Weights { convention, input, convolutions: Vec::new() }
 }
 
 /// Makes the start from `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. The layers of `given` are taken
@@ -67,7 +69,7 @@ pub(super) fn start(
     let mut random = Random::new(settings.seed);
     let mut student = without_layers(given);
     let mut given = given.cloned().unwrap_or_else(|| without_layers(None));
-    let mut scales = Vec::new();
+    let (mut scales, mut lifts) = (Vec::new(), Vec::new());
     let mut original = Walk::new(context, &teacher, pictures, size)?;
     let mut copy = Walk::new(context, &student, pictures, size)?;
     for (index, &tap) in layers.iter().enumerate() {
@@ -107,17 +109,9 @@ pub(super) fn start(
         let [weight, bias] = &layer;
         let made = copy.convolve(weight, bias)?;
         if settings.lifts(tap) {
-            let wide = targets.ncols();
-            let known = given.lifts.iter().find(|(at, [_, bias])| *at == tap && bias.shape == [wide]);
-            let lift = match known {
-                Some((_, lift)) if given.convolutions.len() > index => scaled(lift, &factors),
-                _ => {
-                    let narrow = made.at(&positions).map(|z| z.max(0.0));
-                    let [weight, bias] = regression(&narrow, &features, true)?;
-                    [tensor(&[wide, m, 1, 1], weight), tensor(&[wide], bias)]
-                }
-            };
-            student.lifts.push((tap, lift));
+            let narrow = made.at(&positions).map(|z| z.max(0.0));
+            let [weight, bias] = regression(&narrow, &features, true)?;
+            lifts.push((tap, [tensor(&[features.ncols(), m, 1, 1], weight), tensor(&[features.ncols()], bias)]));
         }
         student.convolutions.push(layer);
         scales.push(factors);
@@ -125,18 +119,7 @@ pub(super) fn start(
         copy.advance(&made, next)?;
         on_layer(tap)?;
     }
-    Ok(Start { teacher, scales, student })
-}
-
-/// A lift whose outputs are multiplied by `factors`. (Its ReLU commutes with them.)
-pub(super) fn scaled([weight, bias]: &[HostTensor; 2], factors: &[f32]) -> [HostTensor; 2] {
-    let mut lift = [weight.clone(), bias.clone()];
-    let narrow = weight.shape[1];
-    for (output, factor) in factors.iter().enumerate() {
-        lift[0].data[output * narrow..][..narrow].iter_mut().for_each(|w| *w *= factor);
-        lift[1].data[output] *= factor;
-    }
-    lift
+    Ok(Start { teacher, scales, student, lifts })
 }
 
 /// ImageNet's mean and deviation, so that conv1_1 reads numbers round 0.

@@ -1,0 +1,58 @@
+//! The gradients of the encoder's loss, against its differences.
+
+use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::train::encoder::Settings;
+use impasto::train::{Lesson as _, Loader};
+
+use crate::{SIZE, choices, context, photos, student};
+
+fn length(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Up its gradient each parameter changes the loss by the gradient's length: through lifts, and without.
+#[test]
+fn gradients_say_how_the_loss_changes() {
+    const BATCH: usize = 2;
+    let (_photos, folder) = photos(4, 40);
+    for full_taps in [false, true] {
+        let encoder = student(&folder, Settings { full_taps, ..choices() });
+        let mut loader = Loader::start(folder.clone(), choices().crops, 1, 0, 1).unwrap();
+        let pictures = [loader.next().unwrap(), loader.next().unwrap()].concat();
+        let input = DeviceTensor::from_values(context(), "pictures", [BATCH, 3, SIZE, SIZE], &pictures).unwrap();
+        let losses = DeviceTensor::new(context(), "losses", [encoder.terms().len()]);
+        let mut rec = Recorder::new(context());
+        let (x, slots) = (rec.pin(&input), rec.pin(&losses));
+        encoder.refresh(&mut rec).unwrap();
+        encoder.record(&mut rec, &[x], slots, 1.0).unwrap();
+        let program = rec.finish().unwrap();
+        let loss = || {
+            program.run().unwrap();
+            losses.read().unwrap().iter().map(|value| f64::from(*value)).sum::<f64>()
+        };
+        let parameters = encoder.parameters();
+        // Nine layers, and lifts at every tap or, with all of the teacher's channels from the second block on, at the first.
+        assert_eq!(parameters.len(), 2 * (9 + if full_taps { 1 } else { 4 }));
+        for parameter in &parameters {
+            parameter.gradient.write(&vec![0.0; parameter.gradient.shape().count()]).unwrap();
+        }
+        let before = loss();
+        let gradients: Vec<Vec<f32>> = parameters.iter().map(|parameter| parameter.gradient.read().unwrap()).collect();
+        for (parameter, gradient) in parameters.iter().zip(&gradients) {
+            let (values, slope) = (parameter.value.read().unwrap(), length(gradient));
+            let at = |step: f64| {
+                let moved = values.iter().zip(gradient).map(|(v, g)| v + (step * f64::from(*g) / slope) as f32);
+                parameter.value.write(&moved.collect::<Vec<_>>()).unwrap();
+                loss()
+            };
+            // Far steps bend round the corners of ReLUs, near ones drown in rounding: the best of three tells.
+            let by_difference = [1e-3, 2e-4, 4e-5].map(|share| {
+                let step = share * before / slope;
+                (at(step) - at(-step)) / (2.0 * step)
+            });
+            parameter.value.write(&values).unwrap();
+            let error = by_difference.iter().fold(f64::INFINITY, |least, d| least.min((d / slope - 1.0).abs()));
+            assert!(error < 0.02, "{}: {by_difference:?} by differences, {slope}", parameter.name);
+        }
+    }
+}
