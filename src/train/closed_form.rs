@@ -190,7 +190,7 @@ pub(crate) fn regression(inputs: &DMatrix<f64>, targets: &DMatrix<f64>, rectifie
     }
     let Some(factor) = normal.cholesky() else {
         let expected = "features that vary: give more or other photos";
-        return Err(Error::argument("train encoder", "photos", expected, "a constant or broken feature map"));
+        return Err(Error::argument("least squares", "photos", expected, "a constant or broken feature map"));
     };
     let mut wanted = targets.clone();
     let mut rounds = if rectified { ROUNDS } else { 0 };
