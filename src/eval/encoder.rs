@@ -120,10 +120,20 @@ fn agreement(tap: Tap, halves: &[Half; 2], channels: [usize; 2]) -> Result<Agree
     let known = halves.each_ref().map(|half| half.matrices(channels));
     let mut pairs = vec![Pair::default(); channels[1]];
     for ([narrow, real], [other_narrow, other_real]) in [(&known[0], &known[1]), (&known[1], &known[0])] {
-        let [weights, biases] = regression(other_narrow, other_real, true)?;
+        // The ridge of the regression shall not depend on the scale of the channels.
+        let deviations: Vec<f64> = other_narrow.column_iter().map(|column| column.variance().sqrt()).collect();
+        let least = (1e-3 * deviations.iter().sum::<f64>() / deviations.len() as f64).max(f64::MIN_POSITIVE);
+        let scaled = |features: &DMatrix<f64>| {
+            let mut features = features.clone();
+            for (mut column, deviation) in features.column_iter_mut().zip(&deviations) {
+                column /= deviation.max(least);
+            }
+            features
+        };
+        let [weights, biases] = regression(&scaled(other_narrow), other_real, true)?;
         let weights = DMatrix::from_row_iterator(channels[1], channels[0], weights.into_iter().map(f64::from));
         let biases = DVector::from_iterator(channels[1], biases.into_iter().map(f64::from));
-        let mut lifted = narrow * weights.transpose();
+        let mut lifted = scaled(narrow) * weights.transpose();
         for (mut column, bias) in lifted.column_iter_mut().zip(&biases) {
             column.apply(|value| *value = (*value + bias).max(0.0));
         }
