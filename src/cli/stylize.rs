@@ -70,8 +70,8 @@ pub struct Args {
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "N")]
     size: Option<usize>,
-    /// VGG-19 weights (.safetensors, .pth), `compact` or `half` (a quarter or half of the channels; these come with impasto)
-    /// or `random[:WIDTH]` [default: `compact`; for Gatys the imported ones, else `half`]
+    /// VGG-19 weights (.safetensors, .pth), `compact` or `half` (narrow ones that come with impasto) or
+    /// `random[:WIDTH]` [default: `compact`; for Gatys the imported ones, else `half`]
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     vgg: Option<String>,
     /// Keep the photo's colours: its chrominance, or (not with --model) by matching the style's colours to it

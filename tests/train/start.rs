@@ -187,6 +187,7 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
         assert!(parameter.value.read().unwrap() == given.data, "{index}: {}", parameter.name);
     }
     assert_eq!(names(&encoder.weights().unwrap()), names(&whole));
+
     let other = Weights::random(0.07, 3);
     let refused = Encoder::new(context(), teacher(TEACHER, 1), Some(&other), folder.clone(), choices(), |_| Ok(()));
     let message = refused.err().unwrap().to_string();

@@ -34,7 +34,7 @@ pub struct Args {
     /// Channels over VGG-19's
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
-    /// Give the layers of taps from the second block on all of the teacher's channels: better for Gatys' method, and a little slower
+    /// Give the layers of taps from the second block on all of the teacher's channels: better for Gatys' method, and slower
     #[arg(long)]
     full_taps: bool,
     /// An encoder to go on from; layers that it lacks get a closed-form start
