@@ -1,4 +1,4 @@
-//! The device: chosen, opened (or taken from a host), asked for its limits, and its errors made ours.
+//! The device: opened (or taken from a host), asked for its limits, and its errors made ours.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use half::f16;
 
+use super::adapter::{self, Matrices};
 use super::kernel::{Kernel, Pipeline};
+use super::precision::PRECISIONS;
 use super::tuning::{self, Tuning};
 use super::{Precision, Shape};
 use crate::{Error, Result, io::atomic};
@@ -43,10 +45,6 @@ pub struct ContextOptions {
     pub tuned: bool,
 }
 
-/// What a user calls the ways to store and to multiply numbers: f32, f16 with f32 arithmetic, and f16 with products on cooperative
-/// matrices.
-pub const PRECISIONS: [&str; 3] = ["f32", "f16", "f16-matrix"];
-
 impl ContextOptions {
     /// The same with one of [`PRECISIONS`].
     pub fn in_precision(self, name: &str) -> Result<Self> {
@@ -55,58 +53,6 @@ impl ContextOptions {
             Some(which) => Ok(ContextOptions { precision: Precision::F16, matrices: which == 2, ..self }),
             None => Err(Error::argument("device", "precision", PRECISIONS.join(", "), name)),
         }
-    }
-}
-
-/// An adapter as `impasto devices` lists it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Adapter {
-    /// Position in the list, usable as a device name.
-    pub index: usize,
-    /// The adapter's name.
-    pub name: String,
-    /// "discrete GPU", "integrated GPU", "software" ...
-    pub kind: &'static str,
-    /// "vulkan", "metal", "dx12".
-    pub backend: String,
-    /// Driver and version.
-    pub driver: String,
-    /// Those of [`PRECISIONS`] that it has.
-    pub precisions: Vec<&'static str>,
-}
-
-/// An adapter's cooperative matrices: square ones, whose elements are f16 in products and f32 in sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrices {
-    /// Rows and columns: 8 or 16.
-    pub side: u32,
-    /// Lanes of a subgroup, which works on a matrix together, at most: 8, 32 or 64.
-    pub lanes: u32,
-}
-
-impl Matrices {
-    /// The largest that kernels are written for.
-    fn of(adapter: &wgpu::Adapter) -> Option<Self> {
-        let needed =
-            wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
-        let lanes = adapter.get_info().subgroup_max_size;
-        let limits = adapter.limits();
-        // A workgroup of theirs is larger than WebGPU promises.
-        let fits = limits.max_compute_workgroup_storage_size >= 32 << 10
-            && limits.max_compute_invocations_per_workgroup >= 16 * lanes;
-        if !adapter.features().contains(needed) || !matches!(lanes, 8 | 32 | 64) || !fits {
-            return None;
-        }
-        let of_kind = |kind: &wgpu::CooperativeMatrixProperties| {
-            let types = [kind.ab_type, kind.cr_type];
-            let is_square = kind.m_size == kind.n_size && kind.n_size == kind.k_size;
-            let is_known = types == [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
-            // The smallest subgroups have threads for the smaller ones alone.
-            let is_wide = lanes > 8 || kind.n_size == 8;
-            (is_square && is_known && is_wide).then_some(kind.n_size)
-        };
-        let side = adapter.cooperative_matrix_properties().iter().filter_map(of_kind).max()?;
-        Some(Matrices { side, lanes })
     }
 }
 
@@ -132,73 +78,6 @@ pub struct Context {
     tuning: Tuning,
 }
 
-fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
-    match info.device_type {
-        wgpu::DeviceType::DiscreteGpu => (0, "discrete GPU"),
-        wgpu::DeviceType::IntegratedGpu => (1, "integrated GPU"),
-        wgpu::DeviceType::VirtualGpu => (2, "virtual GPU"),
-        wgpu::DeviceType::Other => (3, "other"),
-        wgpu::DeviceType::Cpu => (4, "software"),
-    }
-}
-
-fn found_adapters() -> Vec<wgpu::Adapter> {
-    let descriptor = wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
-        flags: wgpu::InstanceFlags::empty(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    };
-    let instance = wgpu::Instance::new(descriptor);
-    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    found.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
-    found.sort_by_key(|a| kind(&a.get_info()).0);
-    found
-}
-
-/// All adapters that can compute, best first: discrete, integrated, virtual, other, software.
-pub fn adapters() -> Vec<Adapter> {
-    let describe = |(index, adapter): (usize, &wgpu::Adapter)| {
-        let info = adapter.get_info();
-        Adapter {
-            index,
-            kind: kind(&info).1,
-            backend: info.backend.to_string(),
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-            name: info.name,
-            precisions: {
-                let has =
-                    [true, adapter.features().contains(wgpu::Features::SHADER_F16), Matrices::of(adapter).is_some()];
-                PRECISIONS.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
-            },
-        }
-    };
-    found_adapters().iter().enumerate().map(describe).collect()
-}
-
-fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
-    if found.is_empty() {
-        let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1` brings \
-                    one for AMD and Intel and one in software; `make setup` does it)";
-        return Err(Error::NoAdapter { wanted: "was found".into(), help: help.into() });
-    }
-    let Some(wanted) = wanted else { return Ok(found.swap_remove(0)) };
-    let position = match wanted.parse::<usize>() {
-        Ok(index) => (index < found.len()).then_some(index),
-        Err(_) => {
-            let wanted = wanted.to_lowercase();
-            found.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted))
-        }
-    };
-    match position {
-        Some(index) => Ok(found.swap_remove(index)),
-        None => {
-            let names: Vec<_> = found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
-            let help = format!("there is {} (see `impasto devices`)", names.join(", "));
-            Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help })
-        }
-    }
-}
-
 /// The adapter's matrices; the error says what keeps them from being used.
 fn wanted_matrices(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Matrices> {
     if options.precision != Precision::F16 || options.class == Some(KernelClass::Broadcast) {
@@ -216,7 +95,7 @@ impl Context {
     /// Opens an adapter without a window. Features are asked for only where present, limits are the adapter's own.
     pub fn new(options: &ContextOptions) -> Result<Self> {
         let from_environment = std::env::var("IMPASTO_DEVICE").ok().filter(|name| !name.is_empty());
-        let adapter = choose(found_adapters(), options.device.as_deref().or(from_environment.as_deref()))?;
+        let adapter = adapter::choose(adapter::found(), options.device.as_deref().or(from_environment.as_deref()))?;
         let wanted = wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS

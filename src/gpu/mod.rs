@@ -1,5 +1,6 @@
 //! The only floor that names wgpu: device, tensors, kernels, recorded programs and their memory.
 
+mod adapter;
 mod context;
 mod kernel;
 mod memory;
@@ -11,10 +12,11 @@ mod shaders;
 mod tensor;
 mod tuning;
 
-pub use context::{Adapter, Context, ContextOptions, KernelClass, Matrices, PRECISIONS, adapters};
+pub use adapter::{Adapter, Matrices, adapters};
+pub use context::{Context, ContextOptions, KernelClass};
 pub use kernel::{Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of};
 pub use memory::Memory;
-pub use precision::Precision;
+pub use precision::{PRECISIONS, Precision};
 pub use profile::{Kind, Profile, Timing};
 pub use program::Program;
 pub use recorder::{Dispatch, Later, Recorder, Uniform, linear_groups, map_groups};

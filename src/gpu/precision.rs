@@ -26,6 +26,10 @@ impl Precision {
     }
 }
 
+/// What a user calls the ways to store and to multiply numbers: f32, f16 with f32 arithmetic, and f16 with products on cooperative
+/// matrices.
+pub const PRECISIONS: [&str; 3] = ["f32", "f16", "f16-matrix"];
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,0 +1,125 @@
+//! The adapters of a machine: listed, and one of them chosen.
+
+use super::precision::PRECISIONS;
+use crate::{Error, Result};
+
+/// An adapter as `impasto devices` lists it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Adapter {
+    /// Position in the list, usable as a device name.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// "discrete GPU", "integrated GPU", "software" ...
+    pub kind: &'static str,
+    /// "vulkan", "metal", "dx12".
+    pub backend: String,
+    /// Driver and version.
+    pub driver: String,
+    /// Those of [`PRECISIONS`] that it has.
+    pub precisions: Vec<&'static str>,
+}
+
+/// An adapter's cooperative matrices: square ones, whose elements are f16 in products and f32 in sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// Rows and columns: 8 or 16.
+    pub side: u32,
+    /// Lanes of a subgroup, which works on a matrix together, at most: 8, 32 or 64.
+    pub lanes: u32,
+}
+
+impl Matrices {
+    /// The largest that kernels are written for.
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
+        let needed =
+            wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let lanes = adapter.get_info().subgroup_max_size;
+        let limits = adapter.limits();
+        // A workgroup of theirs is larger than WebGPU promises.
+        let fits = limits.max_compute_workgroup_storage_size >= 32 << 10
+            && limits.max_compute_invocations_per_workgroup >= 16 * lanes;
+        if !adapter.features().contains(needed) || !matches!(lanes, 8 | 32 | 64) || !fits {
+            return None;
+        }
+        let of_kind = |kind: &wgpu::CooperativeMatrixProperties| {
+            let types = [kind.ab_type, kind.cr_type];
+            let is_square = kind.m_size == kind.n_size && kind.n_size == kind.k_size;
+            let is_known = types == [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
+            // The smallest subgroups have threads for the smaller ones alone.
+            let is_wide = lanes > 8 || kind.n_size == 8;
+            (is_square && is_known && is_wide).then_some(kind.n_size)
+        };
+        let side = adapter.cooperative_matrix_properties().iter().filter_map(of_kind).max()?;
+        Some(Matrices { side, lanes })
+    }
+}
+
+fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => (0, "discrete GPU"),
+        wgpu::DeviceType::IntegratedGpu => (1, "integrated GPU"),
+        wgpu::DeviceType::VirtualGpu => (2, "virtual GPU"),
+        wgpu::DeviceType::Other => (3, "other"),
+        wgpu::DeviceType::Cpu => (4, "software"),
+    }
+}
+
+/// Those that can compute, best first.
+pub(super) fn found() -> Vec<wgpu::Adapter> {
+    let descriptor = wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    };
+    let instance = wgpu::Instance::new(descriptor);
+    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    found.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    found.sort_by_key(|a| kind(&a.get_info()).0);
+    found
+}
+
+/// All adapters that can compute, best first: discrete, integrated, virtual, other, software.
+pub fn adapters() -> Vec<Adapter> {
+    let describe = |(index, adapter): (usize, &wgpu::Adapter)| {
+        let info = adapter.get_info();
+        Adapter {
+            index,
+            kind: kind(&info).1,
+            backend: info.backend.to_string(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            name: info.name,
+            precisions: {
+                let has =
+                    [true, adapter.features().contains(wgpu::Features::SHADER_F16), Matrices::of(adapter).is_some()];
+                PRECISIONS.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
+            },
+        }
+    };
+    found().iter().enumerate().map(describe).collect()
+}
+
+/// The one of `found` that is wanted by its index or part of its name; by default the first.
+pub(super) fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    if found.is_empty() {
+        let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1` brings \
+                    one for AMD and Intel and one in software; `make setup` does it)";
+        return Err(Error::NoAdapter { wanted: "was found".into(), help: help.into() });
+    }
+    let Some(wanted) = wanted else { return Ok(found.swap_remove(0)) };
+    let position = match wanted.parse::<usize>() {
+        Ok(index) => (index < found.len()).then_some(index),
+        Err(_) => {
+            let wanted = wanted.to_lowercase();
+            found.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted))
+        }
+    };
+    match position {
+        Some(index) => Ok(found.swap_remove(index)),
+        None => {
+            let names: Vec<_> = found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            let help = format!("there is {} (see `impasto devices`)", names.join(", "));
+            Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help })
+        }
+    }
+}
