@@ -94,6 +94,11 @@ fn choices() -> encoder::Settings {
     }
 }
 
+/// All style taps but relu1_1.
+fn full_taps() -> Vec<Tap> {
+    Tap::style().skip(1).collect()
+}
+
 fn student(folder: &Folder, choices: encoder::Settings) -> Encoder {
     Encoder::new(context(), teacher(TEACHER, 1), None, folder.clone(), choices, |_| Ok(())).unwrap()
 }

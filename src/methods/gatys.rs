@@ -130,9 +130,9 @@ fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
 /// Repaints `content` in the style of `styles` (picture and weight each; weights are taken relative to their sum).
 ///
 /// `observer` sees every step and may stop the work; what was reached is then the outcome. Pictures are RGB 0..1. A narrow net
-/// measures nearly as the wide one would when it has all of its channels at the taps ([`full_taps`]).
+/// measures nearly as the wide one would when it has all of its channels at the taps ([`full`]).
 ///
-/// [`full_taps`]: crate::train::encoder::Settings::full_taps
+/// [`full`]: crate::train::encoder::Settings::full
 ///
 /// # Errors
 /// Before anything is allocated: a tap that the net does not reach, a picture too small for the taps at any of the scales,

@@ -1,8 +1,8 @@
 //! The compact encoder: VGG-19's shape at a fraction of its width, distilled from the real net.
 //!
 //! At every tap a 1×1 convolution and a ReLU lift the student's channels to the teacher's: what a ReLU makes is best matched by
-//! a ReLU. Where the student has all of the teacher's channels it needs no lift. With t the teacher's features, each channel over its deviation, and u the lifted ones, μ and σ the channels' means
-//! and deviations in a picture, the loss is
+//! a ReLU. A layer that has all of the teacher's channels needs no lift. With t the teacher's features, each channel over its
+//! deviation, u the lifted ones, μ and σ the channels' means and deviations in a picture, the loss is
 //!
 //! ```text
 //! L = Σ_taps λ_tap [ mean (u − t)² + λ_s ( mean (μ(u) − μ(t))² + mean (σ(u) − σ(t))² ) ]
@@ -36,8 +36,9 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Channels over VGG-19's.
     pub width: f32,
-    /// Whether the layers of taps from the second block on have all of the teacher's channels: they need no lift then.
-    pub full_taps: bool,
+    /// Layers with all of the teacher's channels, in its units; taps among them need no lift.
+    #[serde(serialize_with = "names")]
+    pub full: Vec<Tap>,
     /// How pictures are cut out.
     pub crops: Crops,
     /// Weight of each tap's loss.
@@ -57,11 +58,15 @@ fn by_name<S: serde::Serializer>(taps: &[(Tap, f32)], serializer: S) -> Result<S
     serializer.collect_map(taps.iter().map(|(tap, weight)| (tap.to_string(), weight)))
 }
 
+fn names<S: serde::Serializer>(taps: &[Tap], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(taps.iter().map(Tap::to_string))
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             width: 0.25,
-            full_taps: false,
+            full: Vec::new(),
             crops: Crops { size: 112, share: [0.5, 1.0], flip: true },
             // relu2_1 has the narrowest way to go through.
             taps: Tap::style().zip([1.0, 3.0, 3.0, 2.0]).collect(),
@@ -82,7 +87,12 @@ impl Settings {
             return refuse("--width", "above 0, at most 1", self.width.to_string());
         }
         self.taps.sort_by_key(|(tap, _)| *tap);
+        self.full.sort();
+        self.full.dedup();
         let deepest = self.deepest()?;
+        if let Some(beyond) = self.full.iter().find(|layer| **layer > deepest) {
+            return refuse("--full", &format!("layers down to {deepest}, the deepest tap"), beyond.to_string());
+        }
         let least = 2 * deepest.reduction();
         if self.crops.size < least {
             return refuse("--crop", &format!("at least {least} px"), self.crops.size.to_string());
@@ -110,13 +120,12 @@ impl Settings {
         self.taps.iter().any(|(other, _)| *other == tap)
     }
 
-    /// Whether the student has all of the teacher's channels at a tap.
-    fn has_all(&self, tap: Tap) -> bool {
-        // In the first block they would be the largest tensor of all.
-        self.full_taps && self.is_tap(tap) && tap.reduction() > 1
+    /// Whether the student has all of the teacher's channels in a layer.
+    fn has_all(&self, layer: Tap) -> bool {
+        self.full.contains(&layer)
     }
 
-    /// The student's channels at a tap where the teacher has `teacher`.
+    /// The student's channels in a layer where the teacher has `teacher`.
     fn channels(&self, tap: Tap, teacher: usize) -> usize {
         if self.has_all(tap) { teacher } else { scaled_channels(tap, self.width) }
     }
@@ -153,8 +162,8 @@ pub struct Encoder {
 const SAMPLES: usize = 4;
 
 impl Encoder {
-    /// A student of `teacher` on the pictures of `folder`: `init` as deep as it goes, its closed-form start from there on;
-    /// `on_layer` is told of each layer done.
+    /// A student of `teacher` on the pictures of `folder`: the layers of `init` that have the channels asked for, in closed form
+    /// what it lacks; `on_layer` is told of each layer done.
     ///
     /// # Errors
     /// A teacher that does not reach the deepest tap, a width that is not in 0..=1, crops too small for the deepest tap.

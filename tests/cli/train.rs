@@ -224,7 +224,7 @@ fn init_goes_on_from_a_net() {
 #[test]
 fn a_student_with_full_taps_learns_from_what_it_paints_and_is_measured_as_it_is() {
     let studio = school();
-    let options = "--steps 1 --full-taps --paint photos --paint-steps 2";
+    let options = "--steps 1 --full relu2_1 relu3_1 relu4_1 --paint photos --paint-steps 2";
     studio.succeed(&train("painter.safetensors", options));
     let channels = |file: &str, layer: &str| {
         let name = format!("{layer}.bias");
@@ -267,6 +267,7 @@ fn what_cannot_be_trained_is_refused() {
         (plain("--note plain"), &["--note", "KEY=TEXT", "got plain"]),
         (plain("--minutes 0"), &["--minutes", "above 0", "got 0"]),
         (plain("--init none.safetensors"), &["none.safetensors", "no such file"]),
+        (plain("--full relu4_1 --tap relu3_1"), &["--full", "down to relu3_1", "got relu4_1"]),
         (plain("--tap relu9_1"), &["tap", "one of relu1_1", "got relu9_1"]),
         (plain("--tap relu5_1"), &["--teacher", "weights to relu5_1", "shallower"]),
         (plain("--crop-share 0"), &["share", "above 0", "got [0.0, 1.0]"]),

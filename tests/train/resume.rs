@@ -82,7 +82,7 @@ fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_no
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     // Paintings are due in the first, third and fifth step, in the middle of a batch too.
     let painting = Some(Painting { every: 9, steps: 3, ..Painting::of(folder.clone()) });
-    let choices = || encoder::Settings { painting: painting.clone(), full_taps: true, ..choices() };
+    let choices = || encoder::Settings { painting: painting.clone(), full: crate::full_taps(), ..choices() };
     let teach = |run: &Run, stop| teach_with(choices(), &folder, &settings(), run, stop);
     let (encoder, _) = teach(&run(5, whole.path()), None);
     let expected = bits(&encoder, whole.path());

@@ -11,7 +11,7 @@ use impasto::train::adain;
 use impasto::train::encoder::{Encoder, Settings};
 use impasto::train::{Crops, Folder};
 
-use crate::{SIZE, TEACHER, choices, context, photos, picture, student, teacher};
+use crate::{SIZE, TEACHER, choices, context, full_taps, photos, picture, student, teacher};
 
 /// How well a lift of a net's features agrees with the teacher's on photos that nobody has seen.
 pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Quality> {
@@ -118,8 +118,8 @@ fn with_full_taps_a_student_measures_style_as_its_teacher_does() {
     let pictures = [1, 2].map(|seed| picture(SIZE, 7000 + seed));
     let teacher = doubled(teacher(TEACHER / 2.0, 1));
     let of = |weights: &Weights| style_distances(&Vgg19::new(context(), weights, Kind::Max).unwrap(), &pictures);
-    let [narrow, full] = [false, true].map(|full_taps| {
-        let settings = Settings { full_taps, calibration: 96, ..choices() };
+    let [narrow, full] = [vec![], full_taps()].map(|full| {
+        let settings = Settings { full, calibration: 96, ..choices() };
         of(&start(&teacher, &folder, settings, None))
     });
     for ((exact, full), narrow) in of(&teacher).iter().zip(&full).zip(&narrow) {
@@ -139,11 +139,10 @@ fn channels(weights: &Weights) -> Vec<usize> {
 fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
     let (_photos, folder) = photos(96, SIZE);
     let twins = doubled(teacher(TEACHER / 2.0, 1));
-    let settings = || Settings { full_taps: true, calibration: 96, ..choices() };
+    let settings = || Settings { full: full_taps(), calibration: 96, ..choices() };
     let narrow = start(&twins, &folder, Settings { calibration: 96, ..choices() }, None);
     let full = start(&twins, &folder, settings(), None);
     let [of_narrow, of_full, of_twins] = [&narrow, &full, &twins].map(channels);
-    // The first block has not: there they would be the largest tensor of all.
     assert_eq!(([of_full[0]], &of_full[1..]), ([of_narrow[0]], &of_twins[1..]));
 
     let [student, real] = [&full, &twins].map(|weights| Vgg19::new(context(), weights, Kind::Max).unwrap());
@@ -163,6 +162,38 @@ fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
         let error = expected.data.iter().zip(&got.data).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
         assert!(error <= 1e-4 * largest, "{name}: {error} of {largest}");
     }
+}
+
+#[test]
+fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
+    let (_photos, folder) = photos(8, 40);
+    let of = |seed: u64, full: &[Tap], init: Option<&Weights>| {
+        start(&teacher(TEACHER, seed), &folder, Settings { full: full.to_vec(), ..choices() }, init)
+    };
+    // A kernel of 3x3 is the same however the channels that it leads from and to were scaled.
+    let is_kept = |given: &Weights, got: &Weights| -> Vec<bool> {
+        let same = |a: &[f32], b: &[f32]| {
+            let of = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+            of(a, b) > 0.9999 * (of(a, a) * of(b, b)).sqrt()
+        };
+        let layers = given.convolutions.iter().zip(&got.convolutions);
+        layers
+            .map(|([a, _], [b, _])| {
+                a.shape == b.shape && a.data.chunks(9).zip(b.data.chunks(9)).all(|(a, b)| same(a, b))
+            })
+            .collect()
+    };
+    // Of another teacher, so that nothing else leads to these layers.
+    let given = of(2, &full_taps(), None);
+    let of = |full: &[Tap], init: Option<&Weights>| of(1, full, init);
+    assert_eq!(is_kept(&given, &of(&full_taps(), Some(&given))), [true; 9]);
+    // relu2_2 has more channels and relu3_1 reads them; what reads relu3_1, all of the teacher's channels, goes on.
+    let wider = [full_taps(), vec!["relu2_2".parse().unwrap()]].concat();
+    let kept = is_kept(&given, &of(&wider, Some(&given)));
+    assert_eq!(kept, [true, true, true, false, false, true, true, true, true]);
+    // Without a full layer nothing says which channels the next one would read.
+    let kept = is_kept(&given, &of(&[], Some(&given)));
+    assert_eq!(kept, [true, true, false, false, false, false, false, false, false]);
 }
 
 #[test]

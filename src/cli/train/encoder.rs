@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use impasto::Result;
 use impasto::io::WeightFile;
+use impasto::nets::Tap;
 use impasto::nets::vgg19::Weights;
 use impasto::train::encoder::{Encoder, Painting, Settings};
 use impasto::train::{Folder, Lesson as _, Schedule};
@@ -19,10 +20,11 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --photos paintings/ --width 0.5 -o wide.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ --minutes 60 -o encoder.safetensors --resume
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ --width 0.5 --full-taps -o painter.safetensors
+  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ --width 0.5 --full relu2_1 relu2_2 relu3_1 relu4_1 \
+    -o painter.safetensors
 
 The student starts from the teacher's most telling channels, fitted layer by layer by least squares (a minute), and is then trained
-to match the teacher's features: through lifts, 1x1 convolutions with a ReLU that exist while it learns, or, with --full-taps,
+to match the teacher's features: through lifts, 1x1 convolutions with a ReLU that exist while it learns, or, in a --full layer,
 directly. `impasto eval encoder` says how well it does.")]
 pub struct Args {
     /// The real VGG-19 (.safetensors or .pth)
@@ -34,10 +36,11 @@ pub struct Args {
     /// Channels over VGG-19's
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
-    /// Give the layers of taps from the second block on all of the teacher's channels: better for Gatys' method, and slower
-    #[arg(long)]
-    full_taps: bool,
-    /// An encoder to go on from; layers that it lacks get a closed-form start
+    /// Layers that have all of the teacher's channels, such as relu2_1 relu2_2 relu3_1 relu4_1: better for Gatys' method, and
+    /// slower
+    #[arg(long, value_name = "LAYER", num_args = 1..)]
+    full: Vec<Tap>,
+    /// An encoder to go on from; layers that it lacks, or has other channels in, get a closed-form start
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// A tap to match, such as relu2_1 or relu2_1:3; may be given again; the deepest one ends the net [default: relu1_1
@@ -85,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     let context = args.training.device.open()?;
     let settings = Settings {
         width: args.width,
-        full_taps: args.full_taps,
+        full: args.full.clone(),
         crops: args.training.crops(&defaults),
         statistics_weight: args.statistics_weight,
         calibration: args.calibration,

@@ -55,7 +55,7 @@ fn without_layers(given: Option<&Weights>) -> Weights {
 }
 
 /// Makes the start from `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. The layers of `given` are taken
-/// as they are. `on_layer` is told of each layer as it is done.
+/// as they are, unless they have or read another choice of channels. `on_layer` is told of each layer as it is done.
 pub(super) fn start(
     context: &Context,
     mut teacher: Weights,
@@ -70,6 +70,7 @@ pub(super) fn start(
     let mut student = without_layers(given);
     let mut given = given.cloned().unwrap_or_else(|| without_layers(None));
     let (mut scales, mut lifts) = (Vec::new(), Vec::new());
+    let mut is_kept = false;
     let mut original = Walk::new(context, &teacher, pictures, size)?;
     let mut copy = Walk::new(context, &student, pictures, size)?;
     for (index, &tap) in layers.iter().enumerate() {
@@ -88,23 +89,28 @@ pub(super) fn start(
             let expected = format!("no wider than the teacher: at most {} channels at {tap}", features.ncols());
             return Err(Error::argument("train encoder", "--width", expected, format!("{width}, which makes {m}")));
         }
-        let layer = match given.convolutions.get(index) {
-            Some(layer) if layer[1].shape == [m] => {
-                if settings.has_all(tap) {
-                    given.rescale(tap, &factors);
-                }
-                given.convolutions[index].clone()
+        let shape = [m, copy.maps.channels, 3, 3];
+        let found = given.convolutions.get(index).map(|[weight, _]| weight.shape.clone());
+        if let Some(found) = found.as_ref().filter(|found| index == 0 && **found != shape) {
+            let got = format!("{} at {tap}", found[0]);
+            return Err(Error::argument("train encoder", "--init", format!("a net of {m} channels"), got));
+        }
+        if settings.has_all(tap) && found.as_ref().is_some_and(|found| found[0] == m) {
+            given.rescale(tap, &factors);
+        }
+        // A layer can be kept if the channels that it reads are those that it learned with.
+        let reads_known = index == 0 || is_kept || settings.has_all(layers[index - 1]);
+        is_kept = reads_known && found.as_ref().is_some_and(|found| *found == shape);
+        let layer = if is_kept {
+            given.convolutions[index].clone()
+        } else {
+            if found.is_some() {
+                tracing::warn!("{tap} is fitted anew: --init has other channels there, or in front of it");
             }
-            Some(layer) => {
-                let got = format!("{} at {tap}", layer[1].data.len());
-                return Err(Error::argument("train encoder", "--init", format!("a net of {m} channels"), got));
-            }
-            None => {
-                let patches = copy.maps.patches(&positions, student.convention.border());
-                let chosen = if settings.has_all(tap) { (0..m).collect() } else { most_telling(&features, m) };
-                let [weight, bias] = regression(&patches, &targets.select_columns(&chosen), true)?;
-                [tensor(&[m, copy.maps.channels, 3, 3], weight), tensor(&[m], bias)]
-            }
+            let patches = copy.maps.patches(&positions, student.convention.border());
+            let chosen = if settings.has_all(tap) { (0..m).collect() } else { most_telling(&features, m) };
+            let [weight, bias] = regression(&patches, &targets.select_columns(&chosen), true)?;
+            [tensor(&shape, weight), tensor(&[m], bias)]
         };
         let [weight, bias] = &layer;
         let made = copy.convolve(weight, bias)?;
