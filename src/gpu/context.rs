@@ -28,7 +28,7 @@ pub enum KernelClass {
 /// What a user can choose about the device.
 #[derive(Clone, Debug, Default)]
 pub struct ContextOptions {
-    /// An index of [`adapters`], or part of an adapter's name. Default: `IMPASTO_DEVICE`, then the first of [`adapters`].
+    /// An index of [`adapters`](super::adapters), or part of an adapter's name. Default: `IMPASTO_DEVICE`, then the first of them.
     pub device: Option<String>,
     /// Compile shaders with bounds checks, loop bounds and division guards (slower; for finding bugs).
     pub checked: bool,
