@@ -7,7 +7,8 @@
 //! L = Σ_content a_t |F_t(y) − F_t(c)|² + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
 //! ```
 //! a_t and b_t are such that a picture without any features, or any style, has the loss that was asked for: weights mean the
-//! same for every net that measures, and every style. Gatys' method has the same loss with [`Loss`]'s weights as plain ones.
+//! same for every net that measures, and every style. All runs on a folder of photos have the same a_t. Gatys' method has the
+//! same loss with [`Loss`]'s weights as plain ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,10 +41,9 @@ pub struct Settings {
     pub tv_weight: f32,
     /// Long side of the style picture.
     pub style_size: usize,
-    /// Photos over which the unit of the content loss is taken.
+    /// Photos over which the unit of the content loss is taken: as squares of 256 px, the same ones in every run on a folder,
+    /// so that runs with other crops and seeds have the same loss.
     pub calibration: usize,
-    /// Seed of those photos.
-    pub seed: u64,
 }
 
 /// Taps that content is taken from.
@@ -63,8 +63,7 @@ impl Default for Settings {
             style_weight: 2.0,
             tv_weight: 0.5,
             style_size: 256,
-            calibration: 16,
-            seed: 0,
+            calibration: 32,
         }
     }
 }
@@ -103,6 +102,9 @@ pub struct FeedForward {
 /// Photos in a sample, if no other were given.
 const SAMPLES: usize = 3;
 
+/// Side of the photos that the unit of content is measured on, in pixels.
+const UNIT_SIDE: usize = 256;
+
 fn mean_square(values: &[f32]) -> f64 {
     values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64
 }
@@ -132,9 +134,10 @@ impl FeedForward {
             loss.style
                 .push((*tap, (f64::from(settings.style_weight * weight) / mean_square(values).max(1e-12)) as f32));
         }
-        let size = settings.crops.size;
-        let mut loader = Loader::start(folder.clone(), settings.crops.clone(), settings.seed ^ 0xca11, 0, 1)?;
-        let photos = (0..settings.calibration.max(SAMPLES)).map(|_| Picture::from_rgb(size, size, loader.next()?));
+        let squares = Crops { size: UNIT_SIDE, share: [1.0, 1.0], flip: false };
+        let mut loader = Loader::start(folder.clone(), squares, 0, 0, 1)?;
+        let photos =
+            (0..settings.calibration.max(SAMPLES)).map(|_| Picture::from_rgb(UNIT_SIDE, UNIT_SIDE, loader.next()?));
         let photos: Vec<_> = photos.collect::<Result<_>>()?;
         let content_taps: Vec<_> = settings.content_taps.iter().map(|(tap, _)| *tap).collect();
         let mut units = vec![0.0; content_taps.len()];

@@ -59,6 +59,20 @@ fn a_net_goes_on_from_another() {
     studio.succeed(&format!("train ulyanov {SHORT} --crop 32 --steps 1 --init a.safetensors -o b.safetensors"));
     let first = |name: &str| studio.json_lines(&format!("{name}.safetensors.training/log.jsonl"))[0]["loss"].as_f64();
     assert!(first("b") < first("a"), "{:?} {:?}", first("b"), first("a"));
+
+    // A wider net starts as what it goes on from, and runs with other crops and seeds have the same loss.
+    let wider = SHORT.replace("--width 0.0625", "--width 0.125 --seed 7");
+    studio.succeed(&format!(
+        "train ulyanov {wider} --crop 48 --steps 1 --learning-rate 1e-9 --init b.safetensors -o d.safetensors"
+    ));
+    studio.succeed("stylize content.png --model b.safetensors -o b.png");
+    studio.succeed("stylize content.png --model d.safetensors -o d.png");
+    let (before, after) = (studio.picture("b.png"), studio.picture("d.png"));
+    let difference = before.iter().zip(after.iter()).map(|(&a, &b)| a.abs_diff(b)).max();
+    assert!(difference <= Some(1), "{difference:?}");
+    let loss = |name: &str| WeightFile::load(&studio.path(name)).unwrap().metadata["loss"].clone();
+    assert_eq!(loss("d.safetensors"), loss("a.safetensors"));
+
     let other =
         studio.command(&format!("train johnson {SHORT} --crop 32 --steps 1 --init a.safetensors -o c.safetensors"));
     studio.refused(other, 1, &["--init", "Instance"]);

@@ -163,6 +163,32 @@ fn a_frozen_net_paints_as_the_trained_one_does() {
 }
 
 #[test]
+fn a_widened_net_paints_as_before() {
+    let file = fixture("image_transform_net.safetensors");
+    for (case, form, _) in CASES {
+        let narrow = weights(&file, case);
+        let wide = narrow.widened(0.1, 5).unwrap();
+        assert_eq!((wide.form, wide.norm, wide.channels), (form, narrow.norm, 3), "{case}");
+        let mut photo = Picture::new(48, 44);
+        photo.rgb.iter_mut().enumerate().for_each(|(i, v)| *v = (i * i % 23) as f32 / 23.0);
+        let paint = |weights: &Weights| {
+            let net = ImageTransformNet::new(context(), weights.clone()).unwrap();
+            Painter::new(net).paint(&photo).unwrap().rgb
+        };
+        let (before, after) = (paint(&narrow), paint(&wide));
+        let before = Array::from_f32(&[before.len()], &before);
+        compare(&after, &before, 1e-5).unwrap_or_else(|e| panic!("{case}: {e}"));
+        // Zeros everywhere would pass that too.
+        let of =
+            |name: &str| wide.tensors.iter().find(|(known, _)| known == name).map(|(_, t)| t.data.clone()).unwrap();
+        let first = of("conv1.conv2d.weight");
+        assert!(first[2 * 3 * 81..].iter().all(|&w| w != 0.0), "{case}: the new channel");
+        let error = wide.widened(0.0625, 0).unwrap_err().to_string();
+        assert!(error.contains("at most 2 channels") && error.contains("got 3"), "{error}");
+    }
+}
+
+#[test]
 fn pictures_of_any_size_come_back_in_their_size() {
     for (form, least) in [(Form::Resize, 5), (Form::Paper, 41)] {
         let weights = Weights::random(form, Over::Instance, 0.0625, 1);

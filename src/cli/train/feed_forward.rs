@@ -40,7 +40,7 @@ pub struct Args {
     /// Channels over the paper's 32
     #[arg(long, value_name = "F", default_value_t = 1.0)]
     width: f32,
-    /// A net of the same form, norm and width to start from
+    /// A net of the same form and norm to start from; channels are added to one that is narrower
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// The net that measures: VGG-19 weights (.safetensors, .pth), `compact` or `random[:WIDTH]` [default: the imported
@@ -120,12 +120,15 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
     let mut weights = Weights::random(form, norm, args.width, args.training.seed);
     if let Some(path) = &args.init {
         let init = Weights::of(&WeightFile::load(path)?)?;
-        if (init.form, init.norm, init.channels) != (form, norm, weights.channels) {
-            let expected = format!("a net of form {form:?}, {norm:?} norm and {} channels", weights.channels);
+        if (init.form, init.norm) != (form, norm) || init.channels > weights.channels {
+            let expected = format!("a net of form {form:?}, {norm:?} norm and at most {} channels", weights.channels);
             let got = format!("{:?}, {:?} and {}", init.form, init.norm, init.channels);
             return Err(Error::argument("train", "--init", expected, got));
         }
-        weights = init;
+        if init.channels < weights.channels {
+            tracing::info!("{} of {} channels are new", weights.channels - init.channels, weights.channels);
+        }
+        weights = init.widened(args.width, args.training.seed)?;
     }
     let context = args.training.device.open()?;
     let vgg = load_vgg(&context, args.vgg.as_deref(), Kind::Max)?;
@@ -139,7 +142,6 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
         style_weight: args.style_weight,
         tv_weight: args.tv_weight,
         style_size: args.style_size,
-        seed: args.training.seed,
         ..defaults_of
     };
     let pictures = folder.len();

@@ -160,6 +160,41 @@ impl Weights {
         weights
     }
 
+    /// The net with channels added until it is `width` times as wide as the paper's: they start as those of
+    /// [`Weights::random`], and none of those that were there reads them, so that it paints as before.
+    ///
+    /// # Errors
+    /// A net that is wider already.
+    pub fn widened(&self, width: f32, seed: u64) -> Result<Self> {
+        let mut wide = Self::random(self.form, self.norm, width, seed);
+        if self.channels > wide.channels {
+            let expected = format!("a net of at most {} channels", wide.channels);
+            return Err(Error::argument("widened", "net", expected, self.channels));
+        }
+        let sides = |tensor: &HostTensor| [tensor.shape[0], tensor.shape.get(1).copied().unwrap_or(1)];
+        for ((name, added), (_, had)) in wide.tensors.iter_mut().zip(&self.tensors) {
+            let ([_, columns], [had_rows, had_columns]) = (sides(added), sides(had));
+            let filter: usize = added.shape.iter().skip(2).product();
+            let transposed = self.form == Form::Paper && (name.starts_with("deconv1") || name.starts_with("deconv2"));
+            for (index, values) in added.data.chunks_exact_mut(filter).enumerate() {
+                let (row, column) = (index / columns, index % columns);
+                let (reads_new, writes_new) = match transposed {
+                    true => (row >= had_rows, column >= had_columns),
+                    false => (column >= had_columns, row >= had_rows),
+                };
+                match (reads_new, writes_new) {
+                    (false, false) => {
+                        let at = (row * had_columns + column) * filter;
+                        values.copy_from_slice(&had.data[at..at + filter]);
+                    }
+                    (true, false) => values.fill(0.0),
+                    (_, true) => {}
+                }
+            }
+        }
+        Ok(wide)
+    }
+
     pub(super) fn layers(&self) -> Vec<Layer> {
         layers(self.form, self.channels)
     }
