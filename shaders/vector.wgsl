@@ -1,5 +1,6 @@
 // vector: what optimisers and losses need of long vectors.
 //   affine: z = a·x + b·y     axpy: z += a·x     clamp: z = min(max(z, a), b), NaN where z is     fill: z = a
+//   clamp gradient: z = y but where x is outside of [a, b] and a step along −y leads further out: 0 there
 //   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partials, then `sum` or `maximum`)
 //   sum: out[slot] = Σ partial     maximum: out[slot] = max partial
 // x, y, z: f32, any shape   partial: f32[⌈elements/4096⌉]   out: f32[slots]
@@ -60,6 +61,23 @@ fn clamp_range(
         let high = vec4<f32>(params.b);
         // `clamp` would make a number of a NaN.
         z[at] = select(select(value, low, value < low), high, value > high);
+    }
+}
+
+@compute @workgroup_size(64)
+fn clamp_gradient(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&z)) {
+        let value = x[at];
+        let gradient = y[at];
+        let zero = vec4<f32>(0.0);
+        let below = (value < vec4<f32>(params.a)) & (gradient > zero);
+        let above = (value > vec4<f32>(params.b)) & (gradient < zero);
+        z[at] = select(gradient, zero, below | above);
     }
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "train/batches.rs"]
 mod batches;
+#[path = "train/beyond.rs"]
+mod beyond;
 #[path = "train/failure.rs"]
 mod failure;
 #[path = "train/gradients.rs"]

@@ -16,7 +16,7 @@ super::params! {
 
 /// Every variant of this operation's kernels.
 pub fn kernels() -> Vec<Kernel> {
-    let entries = ["affine", "axpy", "clamp_range", "fill", "absolute_max_parts", "maximum"];
+    let entries = ["affine", "axpy", "clamp_range", "clamp_gradient", "fill", "absolute_max_parts", "maximum"];
     let sums = ["dot_parts", "absolute_sum_parts", "sum"];
     let sums = sums.into_iter().flat_map(|entry| reducing_all(Kernel::new(SHADER, entry)));
     entries.map(|entry| Kernel::new(SHADER, entry)).into_iter().chain(sums).collect()
@@ -86,6 +86,17 @@ pub fn axpy(rec: &mut Recorder, a: f32, x: Tensor, z: Tensor) -> Result<()> {
 /// Clamps every element of `z` to `[low, high]`, in place.
 pub fn clamp(rec: &mut Recorder, z: Tensor, low: f32, high: f32) -> Result<()> {
     in_place(rec, "clamp_range", z, None, Params { a: low, b: high, slot: 0 })
+}
+
+/// The gradient to `x` from `dy`, that to `x` clamped to `[low, high]`: `dy` itself, but 0 where `x` is outside already and
+/// descent would take it further out. (The derivative is 0 wherever `x` is outside, and would leave it there.)
+pub fn clamp_gradient(rec: &mut Recorder, x: Tensor, dy: Tensor, low: f32, high: f32) -> Result<Tensor> {
+    const NAME: &str = "clamp gradient";
+    same_count(NAME, x, dy)?;
+    let dx = rec.transient_stored(dy.precision, NAME, x.shape);
+    let dispatch = Dispatch::new(Kernel::new(SHADER, "clamp_gradient"), NAME).bind("x", x).bind("y", dy).bind("z", dx);
+    rec.dispatch(dispatch.groups(map_groups(x.shape.count())).params(&Params { a: low, b: high, slot: 0 }))?;
+    Ok(dx)
 }
 
 /// Sets every element of `z` to `value`.

@@ -1,7 +1,7 @@
 //! Johnson's and Ulyanov's nets (arXiv:1603.08155, arXiv:1607.08022): a net that repaints any photo in one style.
 //!
-//! With y the net's picture of a photo c, F a tap's features over their number of elements, G their Gram matrix over C·H·W and
-//! s the style picture, the loss is the mean over the photos of
+//! With y the net's picture of a photo c, clamped to 0..1, F a tap's features over their number of elements, G their Gram
+//! matrix over C·H·W and s the style picture, the loss is the mean over the photos of
 //!
 //! ```text
 //! L = Σ_content a_t |F_t(y) − F_t(c)|² + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
@@ -221,7 +221,10 @@ impl Lesson for FeedForward {
         let photos = pictures[0];
         let images = photos.shape.dims()[0];
         let painted = self.net.forward(rec, photos)?;
-        let y = painted.picture;
+        // What is seen of a picture lies between black and white, and so does what is measured.
+        let y = rec.transient("painted", painted.picture.shape);
+        vector::copy(rec, painted.picture, y)?;
+        vector::clamp(rec, y, 0.0, 1.0)?;
         let roughness = share * self.loss.tv / y.shape.count() as f32;
         let slot = self.loss.content.len() + self.loss.style.len();
         total_variation::forward(rec, y, roughness, losses, slot)?;
@@ -254,6 +257,7 @@ impl Lesson for FeedForward {
         let dy = self.vgg.backward(rec, &activations, gradients)?;
         let smoothing = total_variation::backward(rec, y, roughness)?;
         let dy = vector::add(rec, dy, smoothing)?;
+        let dy = vector::clamp_gradient(rec, painted.picture, dy, 0.0, 1.0)?;
         self.net.backward_parameters(rec, &painted, dy)
     }
 

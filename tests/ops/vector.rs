@@ -53,6 +53,20 @@ fn in_place() {
     }
 }
 
+#[test]
+fn clamps_gradient() {
+    for length in LENGTHS {
+        let [x, dy] = pair(length);
+        let dx = Array::vector(vector::clamp_gradient(&x.data, &dy.data, -0.25, 0.5));
+        check(&format!("clamp gradient {length}"), &[&x, &dy], &[&dx], EXACT, |rec, inputs| {
+            Ok(vec![ops::vector::clamp_gradient(rec, inputs[0], inputs[1], -0.25, 0.5)?])
+        });
+    }
+    // Below, inside and above, with descent leading up and down.
+    let (x, dy) = ([-1.0, -1.0, 0.0, 0.0, 1.0, 1.0], [2.0, -2.0, 2.0, -2.0, 2.0, -2.0]);
+    assert_eq!(vector::clamp_gradient(&x, &dy, -0.25, 0.5), [0.0, -2.0, 2.0, -2.0, 2.0, 0.0]);
+}
+
 type Reduction = fn(&mut Recorder, Tensor, Tensor, Tensor, usize) -> Result<()>;
 
 /// Every reduction writes its own slot and no other.

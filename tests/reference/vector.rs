@@ -36,3 +36,12 @@ pub fn max_abs(x: &[f64]) -> f64 {
 pub fn clamp(x: &[f64], low: f64, high: f64) -> Vec<f64> {
     x.iter().map(|x| x.clamp(low, high)).collect()
 }
+
+/// `dy`, but 0 where `x` is outside of `[low, high]` and `x − dy` further out.
+pub fn clamp_gradient(x: &[f64], dy: &[f64], low: f64, high: f64) -> Vec<f64> {
+    let outside = |x: f64| (x - x.clamp(low, high)).abs();
+    x.iter()
+        .zip(dy)
+        .map(|(&x, &dy)| if outside(x) > 0.0 && dy.signum() != (x - low).signum() { 0.0 } else { dy })
+        .collect()
+}

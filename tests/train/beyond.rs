@@ -1,0 +1,49 @@
+//! Pictures beyond black and white: a net is judged by what is seen of its picture, and finds back.
+
+use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::nets::Vgg19;
+use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::ops::norm::Over;
+use impasto::ops::pool::Kind;
+use impasto::train::Lesson as _;
+use impasto::train::feed_forward::{FeedForward, Settings};
+
+use crate::{SIZE, TEACHER, choices, context, photos, picture, teacher};
+
+#[test]
+fn what_is_beyond_white_counts_as_white_and_comes_back() {
+    let (_photos, folder) = photos(3, 40);
+    let photo = picture(SIZE, 7).rgb;
+    // The loss of a net that paints one grey all over, and its gradient to that grey in each colour.
+    let judge = |grey: f32| {
+        let mut weights = Weights::random(Form::Resize, Over::Instance, 0.0625, 1);
+        for (name, tensor) in &mut weights.tensors {
+            match name.as_str() {
+                "deconv3.conv2d.weight" => tensor.data.fill(0.0),
+                "deconv3.conv2d.bias" => tensor.data.fill(grey),
+                _ => {}
+            }
+        }
+        let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
+        let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
+        let style = picture(SIZE, 9);
+        let lesson = FeedForward::new(vgg, weights, &style, folder.clone(), settings, None).unwrap();
+        let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo).unwrap();
+        let losses = DeviceTensor::new(context(), "losses", [lesson.terms().len()]);
+        let mut rec = Recorder::new(context());
+        let (x, slots) = (rec.pin(&input), rec.pin(&losses));
+        lesson.refresh(&mut rec).unwrap();
+        lesson.record(&mut rec, &[x], slots, 1.0).unwrap();
+        let parameters = lesson.parameters();
+        let bias = parameters.iter().find(|parameter| parameter.name == "deconv3.conv2d.bias").unwrap();
+        bias.gradient.write(&[0.0; 3]).unwrap();
+        rec.finish().unwrap().run().unwrap();
+        (losses.read().unwrap(), bias.gradient.read().unwrap())
+    };
+    let (white, (beyond, pull)) = (judge(1.0), judge(3.0));
+    assert_eq!(beyond, white.0);
+    assert!(pull.iter().all(|&slope| slope >= 0.0) && pull.iter().any(|&slope| slope > 0.0), "{pull:?}");
+    let (black, (below, push)) = (judge(0.0), judge(-2.0));
+    assert_eq!(below, black.0);
+    assert!(push.iter().all(|&slope| slope <= 0.0) && push.iter().any(|&slope| slope < 0.0), "{push:?}");
+}
