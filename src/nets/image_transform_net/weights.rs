@@ -171,14 +171,18 @@ impl Weights {
             let expected = format!("a net of at most {} channels", wide.channels);
             return Err(Error::argument("widened", "net", expected, self.channels));
         }
+        let layers = self.layers();
+        let transposed = layers.iter().filter(|layer| matches!(layer.conv, Convolution::Transposed(_)));
+        let transposed: Vec<_> = transposed.map(|layer| format!("{}.conv2d.weight", layer.name)).collect();
         let sides = |tensor: &HostTensor| [tensor.shape[0], tensor.shape.get(1).copied().unwrap_or(1)];
         for ((name, added), (_, had)) in wide.tensors.iter_mut().zip(&self.tensors) {
             let ([_, columns], [had_rows, had_columns]) = (sides(added), sides(had));
             let filter: usize = added.shape.iter().skip(2).product();
-            let transposed = self.form == Form::Paper && (name.starts_with("deconv1") || name.starts_with("deconv2"));
+            // Weights of a transposed convolution are [C_in, C_out, K, K], of others [C_out, C_in, K, K].
+            let inputs_first = transposed.contains(name);
             for (index, values) in added.data.chunks_exact_mut(filter).enumerate() {
                 let (row, column) = (index / columns, index % columns);
-                let (reads_new, writes_new) = match transposed {
+                let (reads_new, writes_new) = match inputs_first {
                     true => (row >= had_rows, column >= had_columns),
                     false => (column >= had_columns, row >= had_rows),
                 };
