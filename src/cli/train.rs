@@ -95,9 +95,9 @@ pub struct LoopArgs {
     /// Side of the training pictures in pixels
     #[arg(long, value_name = "PX")]
     crop: Option<usize>,
-    /// A crop covers at least this share of a picture's short side
-    #[arg(long, value_name = "F", default_value_t = 0.5)]
-    crop_share: f32,
+    /// A crop covers at least this share of a picture's short side, and at most MAX of it [default: 0.5:1]
+    #[arg(long, value_name = "MIN[:MAX]", value_parser = share, default_value = "0.5", hide_default_value = true)]
+    crop_share: [f32; 2],
     /// Leave out pictures whose number (in the file's name) is divisible by N, to evaluate on
     #[arg(long, value_name = "N")]
     hold_out: Option<u64>,
@@ -124,6 +124,14 @@ pub struct LoopArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
+}
+
+/// `MIN[:MAX]`, as two shares; the greatest is all.
+fn share(text: &str) -> std::result::Result<[f32; 2], String> {
+    let (least, greatest) = text.split_once(':').unwrap_or((text, "1"));
+    let number =
+        |text: &str| text.parse().map_err(|_| format!("`{text}` is no number; MIN or MIN:MAX, such as 0.4:0.6"));
+    Ok([number(least)?, number(greatest)?])
 }
 
 /// What a trainer recommends.
@@ -158,7 +166,7 @@ impl LoopArgs {
     }
 
     fn crops(&self, defaults: &Defaults) -> Crops {
-        Crops { size: self.crop.unwrap_or(defaults.crop), share: [self.crop_share, 1.0], flip: true }
+        Crops { size: self.crop.unwrap_or(defaults.crop), share: self.crop_share, flip: true }
     }
 
     fn pictures(&self, roots: &[PathBuf]) -> Result<Folder> {
@@ -212,12 +220,13 @@ impl LoopArgs {
 
 /// The command line without the folders of this machine: `photos`, not where they lie.
 fn command_line() -> String {
-    let short = |argument: String| match Path::new(&argument).file_name() {
-        Some(name) if argument.contains(std::path::MAIN_SEPARATOR) => name.to_string_lossy().into_owned(),
-        _ => argument,
+    let arguments: Vec<String> = std::env::args().collect();
+    // What a note says is no path.
+    let short = |pair: &[String]| match Path::new(&pair[1]).file_name() {
+        Some(name) if pair[0] != "--note" => name.to_string_lossy().into_owned(),
+        _ => pair[1].clone(),
     };
-    let arguments = std::env::args().skip(1).map(short);
-    std::iter::once("impasto".to_string()).chain(arguments).collect::<Vec<_>>().join(" ")
+    std::iter::once("impasto".to_string()).chain(arguments.windows(2).map(short)).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the shared loop on a lesson, with a bar, a log, samples and a loss curve; then writes what `result` gives.

@@ -116,10 +116,6 @@ impl Settings {
         Tap::all().take_while(|tap| Some(*tap) <= deepest).collect()
     }
 
-    fn is_tap(&self, tap: Tap) -> bool {
-        self.taps.iter().any(|(other, _)| *other == tap)
-    }
-
     /// Whether the student has all of the teacher's channels in a layer.
     fn has_all(&self, layer: Tap) -> bool {
         self.full.contains(&layer)
@@ -132,7 +128,7 @@ impl Settings {
 
     /// Whether a lift leads from the student to the teacher at a tap.
     fn lifts(&self, tap: Tap) -> bool {
-        self.is_tap(tap) && !self.has_all(tap)
+        self.taps.iter().any(|(other, _)| *other == tap) && !self.has_all(tap)
     }
 
     /// The crops that the start, the samples and the exported channels' scale are made from.

@@ -79,7 +79,8 @@ fn steps(lines: &[Value]) -> Vec<u64> {
 #[test]
 fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
     let studio = school();
-    let options = "--steps 8 --checkpoint-every 3 --sample-every 4 --note kind=test --note made=here --json";
+    let options = "--steps 8 --checkpoint-every 3 --sample-every 4 --crop-share 0.5:0.75 --note kind=test \
+                   --note made=here/now --json";
     let done = studio.succeed(&train("net.safetensors", options));
     let warnings: Vec<_> = done.stderr.lines().filter(|line| line.contains("WARN")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("passed over"), "{}", done.stderr);
@@ -113,6 +114,10 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
         assert!(line["gradient_norm"].as_f64().unwrap() > 0.0 && line["pictures_a_second"].as_f64().unwrap() > 0.0);
     }
     assert!(lines.windows(2).all(|pair| pair[0]["seconds"].as_f64() < pair[1]["seconds"].as_f64()));
+
+    let header = std::fs::read(studio.path("net.safetensors.training/step-00000008/header.json")).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    assert_eq!(header["header"]["lesson"]["encoder"]["crops"]["share"], serde_json::json!([0.5, 0.75]), "{header}");
 
     let summary = done.json();
     assert_eq!(
@@ -150,11 +155,13 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
         ("teacher", "teacher.safetensors"),
         ("trained_on", "12 pictures"),
         ("kind", "test"),
-        ("made", "here"),
+        ("made", "here/now"),
     ] {
         assert_eq!(file.metadata.get(key).map(String::as_str), Some(value), "{key}");
     }
-    assert!(file.metadata["command"].contains("train encoder --teacher teacher.safetensors"));
+    let command = &file.metadata["command"];
+    assert!(command.contains("train encoder --teacher teacher.safetensors"), "{command}");
+    assert!(command.contains("--note kind=test --note made=here/now"), "{command}");
     // It is a net that `stylize` takes.
     studio.succeed("stylize content.png --style style.png --vgg net.safetensors --scales 1 --steps 1 -o out.png");
 }
@@ -272,6 +279,7 @@ fn what_cannot_be_trained_is_refused() {
         (plain("--tap relu5_1"), &["--teacher", "weights to relu5_1", "shallower"]),
         (plain("--crop-share 0"), &["share", "above 0", "got [0.0, 1.0]"]),
         (plain("--crop-share 1.5"), &["share", "at most 1", "got [1.5, 1.0]"]),
+        (plain("--crop-share 0.6:0.4"), &["share", "two shares in order", "got [0.6, 0.4]"]),
         (plain("--paint empty"), &["cannot read empty", "holds no picture", "name a folder"]),
         (plain("--paint photos --paint-every 0"), &["--paint-every", "at least 1", "got 0"]),
         (plain("--paint photos --paint-steps 0"), &["--paint-steps", "at least 1", "got 0"]),
@@ -301,12 +309,16 @@ fn what_cannot_be_trained_is_refused() {
     for (command, words) in cases {
         studio.refused(command, 1, words);
     }
-    for (schedule, words) in
-        [("sometimes", "got `sometimes`"), ("step:0:2", "step:EVERY:FACTOR"), ("cosine:x", "cosine:WARMUP")]
-    {
-        let done = Done::of(with("--schedule constant", &format!("--schedule {schedule}")));
+    for (option, value, words) in [
+        ("--schedule <S>", "sometimes", "got `sometimes`"),
+        ("--schedule <S>", "step:0:2", "step:EVERY:FACTOR"),
+        ("--schedule <S>", "cosine:x", "cosine:WARMUP"),
+        ("--crop-share <MIN[:MAX]>", "0.4:half", "`half` is no number"),
+    ] {
+        let name = option.split(' ').next().unwrap();
+        let done = Done::of(with("--schedule constant", &format!("{name} {value}")));
         assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{}", done.stderr);
-        assert!(done.stderr.contains("--schedule <S>") && done.stderr.contains(words), "{}", done.stderr);
+        assert!(done.stderr.contains(option) && done.stderr.contains(words), "{}", done.stderr);
     }
     assert_eq!(made(&studio), ["cut.safetensors", "empty/readme.txt"]);
     assert!(!studio.path("net.safetensors.training").exists(), "an empty folder is left behind");

@@ -1,6 +1,7 @@
 //! `impasto train johnson` and `impasto train ulyanov`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use impasto::io::{Picture, WeightFile};
@@ -12,6 +13,7 @@ use impasto::train::{Lesson as _, Schedule};
 use impasto::{Error, Result};
 
 use super::{Defaults, LoopArgs, teach};
+use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
 use crate::cli::weights::load_vgg;
 
@@ -145,7 +147,12 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
         ..defaults_of
     };
     let pictures = folder.len();
-    let lesson = FeedForward::new(vgg, weights, &style, folder, settings, preview)?;
+    let spinner = spinner();
+    spinner.set_message(format!("the unit of content, over {} photos", settings.calibration));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let lesson = FeedForward::new(vgg, weights, &style, folder, settings, preview);
+    spinner.finish_and_clear();
+    let lesson = lesson?;
     tracing::info!(parameters = lesson.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "start");
     let loss = serde_json::to_string(lesson.loss()).map_err(|error| Error::argument("train", "loss", "JSON", error))?;
     teach(&args.training, &context, &lesson, &defaults, || {
