@@ -95,8 +95,8 @@ pub struct LoopArgs {
     /// Side of the training pictures in pixels
     #[arg(long, value_name = "PX")]
     crop: Option<usize>,
-    /// A crop covers at least this share of a picture's short side, and at most MAX of it [default: 0.5:1]
-    #[arg(long, value_name = "MIN[:MAX]", value_parser = share, default_value = "0.5", hide_default_value = true)]
+    /// A crop covers at least this share of a picture's short side, and at most MAX of it
+    #[arg(long, value_name = "MIN[:MAX]", value_parser = share, default_value = "0.5:1")]
     crop_share: [f32; 2],
     /// Leave out pictures whose number (in the file's name) is divisible by N, to evaluate on
     #[arg(long, value_name = "N")]
@@ -126,7 +126,7 @@ pub struct LoopArgs {
     device: DeviceArgs,
 }
 
-/// `MIN[:MAX]`, as two shares; the greatest is all.
+/// `MIN[:MAX]` as two shares; without MAX it is 1.
 fn share(text: &str) -> std::result::Result<[f32; 2], String> {
     let (least, greatest) = text.split_once(':').unwrap_or((text, "1"));
     let number =
