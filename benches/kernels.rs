@@ -14,18 +14,19 @@ fn kernels(criterion: &mut Criterion) {
     println!("{}, {}", context.name(), context.driver());
     let mut group = criterion.benchmark_group("256²");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
-    for mut workload in bench::all(&context, 256, 1).expect("recording the workloads") {
-        if let Err(error @ Error::TooLarge { .. }) = workload.run() {
-            println!("{} skipped: {error}", workload.name);
-            continue;
-        }
+    for plan in bench::all(context.precision(), 256, 1) {
+        let name = plan.name.clone();
+        let made = plan.make(&context).and_then(|mut workload| workload.run().map(|()| workload));
+        let mut workload = match made {
+            Err(error @ Error::TooLarge { .. }) => {
+                println!("{name} skipped: {error}");
+                continue;
+            }
+            made => made.expect("making a workload"),
+        };
         group.throughput(Throughput::Elements(workload.flops));
-        let name = format!(
-            "{} ({:.3} GFLOP, {:.3} GB)",
-            workload.name,
-            workload.flops as f64 * 1e-9,
-            workload.bytes as f64 * 1e-9
-        );
+        let name =
+            format!("{name} ({:.3} GFLOP, {:.3} GB)", workload.flops as f64 * 1e-9, workload.bytes as f64 * 1e-9);
         group.bench_function(name, |bencher| bencher.iter(|| workload.run().expect("running a workload")));
     }
     group.finish();

@@ -83,10 +83,10 @@ struct Row {
 }
 
 impl Row {
-    fn new(workload: &Workload, measured: Measured, roof: &Roof) -> Self {
+    fn new(name: &str, workload: &Workload, measured: Measured, roof: &Roof) -> Self {
         let [flops, bytes] = [workload.flops, workload.bytes].map(|amount| amount as f64 / measured.median);
         Row {
-            name: workload.name.clone(),
+            name: name.into(),
             measured,
             gflop: workload.flops as f64 * 1e-9,
             gflop_per_second: flops * 1e-9,
@@ -178,9 +178,9 @@ pub fn run(args: &Args) -> Result<()> {
         return print_roof(args, &context, &Roof::measure(&context)?);
     }
     let context = args.device.open()?;
-    let mut workloads = bench::all(&context, args.size, args.batch)?;
-    workloads.retain(|workload| args.only.as_ref().is_none_or(|text| workload.name.contains(text)));
-    if let (true, Some(text)) = (workloads.is_empty(), &args.only) {
+    let mut plans = bench::all(context.precision(), args.size, args.batch);
+    plans.retain(|plan| args.only.as_ref().is_none_or(|text| plan.name.contains(text)));
+    if let (true, Some(text)) = (plans.is_empty(), &args.only) {
         return Err(Error::argument("bench", "--only", "part of a name, such as `gram` or `64->64`", text));
     }
     let roof = Roof::measure(&context)?;
@@ -191,19 +191,20 @@ pub fn run(args: &Args) -> Result<()> {
         print_line(format_args!("roofs: {}", figures.join(", ")))?;
         print_line(headings())?;
     }
-    let bar = ProgressBar::new(workloads.len() as u64);
+    let bar = ProgressBar::new(plans.len() as u64);
     let (mut rows, mut profiles, mut points) = (Vec::new(), Vec::new(), Vec::new());
-    for mut workload in workloads {
-        let measured = workload.measure(args.seconds);
+    for plan in plans {
+        let name = plan.name.clone();
+        let measured = plan.make(&context).and_then(|mut workload| Ok((workload.measure(args.seconds)?, workload)));
         bar.inc(1);
         // What this device has no room for is said, and stops nothing else.
         let (json, line) = match measured {
-            Err(error @ Error::TooLarge { .. }) => (
-                json!({ "name": workload.name, "skipped": error.to_string() }),
-                format!("{:<NAME$} skipped: {error}", workload.name),
-            ),
+            Err(error @ Error::TooLarge { .. }) => {
+                (json!({ "name": name, "skipped": error.to_string() }), format!("{name:<NAME$} skipped: {error}"))
+            }
             measured => {
-                let row = Row::new(&workload, measured?, &roof);
+                let (measured, workload) = measured?;
+                let row = Row::new(&name, &workload, measured, &roof);
                 if let (Some(_), Some(program)) = (&args.profile, workload.program()) {
                     profiles.push((row.name.clone(), program.profile()?));
                 }

@@ -284,17 +284,18 @@ impl Encoder {
         Ok((tap, Box::new(move |_: &mut _| Ok(gradient))))
     }
 
-    /// The passes of a step on a batch on their own, for measuring: the teacher's forward pass, and the student's forward
-    /// and backward passes with its lifts, from gradients that are given.
-    pub(crate) fn passes(&self, batch: usize) -> Result<[Program; 2]> {
-        let size = self.settings.crops.size;
-        let pictures = DeviceTensor::new(&self.context, "pictures", [batch, 3, size, size]);
+    /// The teacher's forward pass on a batch, for measuring.
+    pub(crate) fn teacher_pass(&self, batch: usize) -> Result<Program> {
         let mut rec = Recorder::new(&self.context);
-        let x = rec.pin(&pictures);
+        let x = self.blank(&mut rec, batch);
         self.teacher.forward(&mut rec, x, self.settings.deepest()?)?;
-        let teacher = rec.finish()?;
+        rec.finish()
+    }
+
+    /// The student's forward and backward passes on a batch with its lifts, from gradients that are given, for measuring.
+    pub(crate) fn student_passes(&self, batch: usize) -> Result<Program> {
         let mut rec = Recorder::new(&self.context);
-        let x = rec.pin(&pictures);
+        let x = self.blank(&mut rec, batch);
         let narrow = self.student.forward(&mut rec, x, self.settings.deepest()?)?;
         let mut gradients = Vec::new();
         for (tap, _) in &self.settings.taps {
@@ -303,7 +304,13 @@ impl Encoder {
             gradients.push(self.lowered(&mut rec, &narrow, *tap, lifted, given)?);
         }
         self.student.backward_parameters(&mut rec, &narrow, gradients)?;
-        Ok([teacher, rec.finish()?])
+        rec.finish()
+    }
+
+    /// A batch of black crops.
+    fn blank(&self, rec: &mut Recorder, batch: usize) -> Tensor {
+        let size = self.settings.crops.size;
+        rec.pin(&DeviceTensor::new(&self.context, "pictures", [batch, 3, size, size]))
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Settings {
     pub tv_weight: f32,
     /// Long side of the style picture.
     pub style_size: usize,
-    /// Photos over which the unit of the content loss is taken: as squares of 256 px, the same ones in every run on a folder,
-    /// so that runs with other crops and seeds have the same loss.
+    /// Photos over which the unit of the content loss is taken, all of a smaller folder: as squares of 256 px, the same ones in
+    /// every run on a folder, so that runs with other crops and seeds have the same loss.
     pub calibration: usize,
 }
 
@@ -136,8 +136,8 @@ impl FeedForward {
         }
         let squares = Crops { size: UNIT_SIDE, share: [1.0, 1.0], flip: false };
         let mut loader = Loader::start(folder.clone(), squares, 0, 0, 1)?;
-        let photos =
-            (0..settings.calibration.max(SAMPLES)).map(|_| Picture::from_rgb(UNIT_SIDE, UNIT_SIDE, loader.next()?));
+        let count = settings.calibration.min(folder.len()).max(SAMPLES);
+        let photos = (0..count).map(|_| Picture::from_rgb(UNIT_SIDE, UNIT_SIDE, loader.next()?));
         let photos: Vec<_> = photos.collect::<Result<_>>()?;
         let content_taps: Vec<_> = settings.content_taps.iter().map(|(tap, _)| *tap).collect();
         let mut units = vec![0.0; content_taps.len()];
