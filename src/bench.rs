@@ -479,7 +479,7 @@ fn step(context: &Context, lesson: &dyn Lesson, batch: usize, size: usize) -> Re
 
 /// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
 /// teacher's forward pass, the student's forward and backward passes. The same of a feed-forward net as narrow, on one crop.
-fn training(size: usize) -> Vec<Plan> {
+pub fn training(size: usize) -> Vec<Plan> {
     const BATCH: usize = 8;
     let crops = move || Crops { size, share: [1.0, 1.0], flip: false };
     let encoder =
