@@ -31,8 +31,10 @@ use crate::{Error, Result, loss};
 pub struct Plan {
     /// What it is, with its shape.
     pub name: String,
-    make: Box<dyn FnOnce(&Context) -> Result<Workload>>,
+    make: Box<Make>,
 }
+
+type Make = dyn FnOnce(&Context) -> Result<Workload>;
 
 impl Plan {
     fn new(name: String, make: impl FnOnce(&Context) -> Result<Workload> + 'static) -> Self {
@@ -237,49 +239,32 @@ fn planes(size: usize, batch: usize) -> Vec<Plan> {
     let affine = |rec: &mut Recorder| {
         Ok::<_, Error>(Affine { gamma: given(rec, "gamma", &[64])?, beta: given(rec, "beta", &[64])? })
     };
-    let plan = |what: &str, record: Box<dyn FnOnce(&mut Recorder) -> Result<()>>| {
-        Plan::recorded(format!("{what} 64 at {}{size}²", times(batch)), record)
-    };
+    let name = |what: &str| format!("{what} 64 at {}{size}²", times(batch));
     vec![
-        plan(
-            "norm",
-            Box::new(move |rec| {
-                let (x, affine) = (x(rec)?, affine(rec)?);
-                norm.forward(rec, x, None, affine).map(|_| ())
-            }),
-        ),
-        plan(
-            "norm and its gradient",
-            Box::new(move |rec| {
-                let (x, parameters, gradients) = (x(rec)?, affine(rec)?, affine(rec)?);
-                let (_, statistics) = norm.forward(rec, x, None, parameters)?;
-                let dy = given(rec, "dy", &dims)?;
-                norm.backward(rec, x, statistics, parameters, dy, gradients).map(|_| ())
-            }),
-        ),
-        plan(
-            "means, deviations and their gradient",
-            Box::new(move |rec| {
-                let x = x(rec)?;
-                let statistics = mean_std::forward(rec, x, loss::EPSILON)?;
-                mean_std::backward(rec, x, statistics, statistics.0, statistics.1).map(|_| ())
-            }),
-        ),
-        plan(
-            "pool",
-            Box::new(move |rec| {
-                let x = x(rec)?;
-                pool.forward(rec, x).map(|_| ())
-            }),
-        ),
-        plan(
-            "pool gradient",
-            Box::new(move |rec| {
-                let x = x(rec)?;
-                let dy = given(rec, "dy", &[batch, 64, size / 2, size / 2])?;
-                pool.backward(rec, x, dy).map(|_| ())
-            }),
-        ),
+        Plan::recorded(name("norm"), move |rec| {
+            let (x, affine) = (x(rec)?, affine(rec)?);
+            norm.forward(rec, x, None, affine).map(|_| ())
+        }),
+        Plan::recorded(name("norm and its gradient"), move |rec| {
+            let (x, parameters, gradients) = (x(rec)?, affine(rec)?, affine(rec)?);
+            let (_, statistics) = norm.forward(rec, x, None, parameters)?;
+            let dy = given(rec, "dy", &dims)?;
+            norm.backward(rec, x, statistics, parameters, dy, gradients).map(|_| ())
+        }),
+        Plan::recorded(name("means, deviations and their gradient"), move |rec| {
+            let x = x(rec)?;
+            let statistics = mean_std::forward(rec, x, loss::EPSILON)?;
+            mean_std::backward(rec, x, statistics, statistics.0, statistics.1).map(|_| ())
+        }),
+        Plan::recorded(name("pool"), move |rec| {
+            let x = x(rec)?;
+            pool.forward(rec, x).map(|_| ())
+        }),
+        Plan::recorded(name("pool gradient"), move |rec| {
+            let x = x(rec)?;
+            let dy = given(rec, "dy", &[batch, 64, size / 2, size / 2])?;
+            pool.backward(rec, x, dy).map(|_| ())
+        }),
     ]
 }
 
