@@ -63,8 +63,6 @@ impl Plan {
 pub struct Workload {
     /// Floating-point operations of one run, as the mathematics needs them.
     pub flops: u64,
-    /// Operations that its kernels carry out, known of programs.
-    pub performed: Option<u64>,
     /// Bytes of the tensors that its dispatches touch, each counted once a dispatch.
     pub bytes: u64,
     work: Box<dyn Work>,
@@ -108,14 +106,13 @@ pub struct Measured {
 
 impl Workload {
     fn new([flops, bytes]: [u64; 2], work: impl Work + 'static) -> Self {
-        Workload { flops, performed: None, bytes, work: Box::new(work) }
+        Workload { flops, bytes, work: Box::new(work) }
     }
 
     /// Work that has a program.
     fn of(work: impl Work + 'static) -> Self {
         let program = work.program().expect("a program");
-        let (figures, performed) = ([program.flops(), program.bytes()], Some(program.performed()));
-        Workload { performed, ..Self::new(figures, work) }
+        Self::new([program.flops(), program.bytes()], work)
     }
 
     /// The program that a run of it is, for looking at its dispatches; `None` if it is more than one program, or none.

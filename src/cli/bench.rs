@@ -92,7 +92,9 @@ impl Row {
             gflop_per_second: flops * 1e-9,
             gigabyte_per_second: bytes * 1e-9,
             share_of_fma: flops / roof.fma_flops,
-            share_performed: workload.performed.map(|flops| flops as f64 / measured.median / roof.fma_flops),
+            share_performed: workload
+                .program()
+                .map(|program| program.performed() as f64 / measured.median / roof.fma_flops),
             share_of_copy: bytes / roof.copy_bytes,
         }
     }

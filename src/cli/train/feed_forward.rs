@@ -148,7 +148,7 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
     };
     let pictures = folder.len();
     let spinner = spinner();
-    spinner.set_message(format!("the unit of content, over {} photos", settings.calibration.min(pictures)));
+    spinner.set_message("the unit of content");
     spinner.enable_steady_tick(Duration::from_millis(100));
     let lesson = FeedForward::new(vgg, weights, &style, folder, settings, preview);
     spinner.finish_and_clear();
