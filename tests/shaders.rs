@@ -8,28 +8,43 @@ use impasto::ops::{self, Layout};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, TypeInner};
+use rayon::prelude::*;
+use std::sync::LazyLock;
 
-fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
-    let text = expand(kernel).unwrap();
-    let module = module_of(kernel).unwrap_or_else(|e| panic!("{kernel}: {e}"));
-    let info = Validator::new(ValidationFlags::all(), CAPABILITIES).validate(&module);
-    let info = info.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&text)));
-    (module, info)
+/// A kernel's file with its constants in place: what its entry points share.
+struct Text {
+    kernel: Kernel,
+    module: Module,
+    info: ModuleInfo,
 }
 
-/// One kernel for each combination of file and constants, as its entry points share the text; and each again with every
-/// array of f32 stored as f16.
-fn texts() -> Vec<Kernel> {
+impl Text {
+    fn parse(kernel: Kernel) -> Text {
+        let module = module_of(&kernel).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        let validated = Validator::new(ValidationFlags::all(), CAPABILITIES).validate(&module);
+        let info = validated.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&expand(&kernel).unwrap())));
+        Text { kernel, module, info }
+    }
+
+    fn is_of(&self, kernel: &Kernel) -> bool {
+        let Kernel { shader, constants, halves, .. } = &self.kernel;
+        (shader, constants, halves) == (&kernel.shader, &kernel.constants, &kernel.halves)
+    }
+}
+
+/// Every text there is, and each again with every array of f32 stored as f16: parsed and validated once for all tests.
+static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     let mut distinct: Vec<Kernel> = Vec::new();
     for kernel in ops::kernels() {
         if !distinct.iter().any(|known| (known.shader, &known.constants) == (kernel.shader, &kernel.constants)) {
             distinct.push(kernel);
         }
     }
-    let half = |kernel: &Kernel| Kernel { halves: arrays_of_f32(kernel), ..kernel.clone() };
-    let halves: Vec<_> = distinct.iter().map(half).filter(|kernel| !kernel.halves.is_empty()).collect();
-    distinct.into_iter().chain(halves).collect()
-}
+    let full: Vec<_> = distinct.into_par_iter().map(Text::parse).collect();
+    let half = |text: &Text| Kernel { halves: arrays_of_f32(&text.module), ..text.kernel.clone() };
+    let halves: Vec<_> = full.iter().map(half).filter(|kernel| !kernel.halves.is_empty()).collect();
+    full.into_par_iter().chain(halves.into_par_iter().map(Text::parse)).collect()
+});
 
 /// Rows of the cooperative matrices that a kernel uses, 0 if it uses none.
 fn side_of_matrices(module: &Module) -> u32 {
@@ -40,9 +55,8 @@ fn side_of_matrices(module: &Module) -> u32 {
     module.types.iter().find_map(side).unwrap_or(0)
 }
 
-/// Names of the storage variables that a kernel's file has as arrays of f32 or of vectors of it.
-fn arrays_of_f32(kernel: &Kernel) -> Vec<&'static str> {
-    let module = module_of(kernel).unwrap();
+/// Names of the storage variables that are arrays of f32 or of vectors of it.
+fn arrays_of_f32(module: &Module) -> Vec<&'static str> {
     let is_f32 = |ty| match module.types[ty].inner {
         TypeInner::Array { base, .. } => match module.types[base].inner {
             TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar == naga::Scalar::F32,
@@ -59,24 +73,22 @@ fn arrays_of_f32(kernel: &Kernel) -> Vec<&'static str> {
 
 #[test]
 fn every_kernel_translates_to_spir_v() {
-    for kernel in texts() {
-        let (module, info) = parse(&kernel);
+    for Text { kernel, module, info } in TEXTS.iter() {
         let options = spv::Options { lang_version: (1, 3), ..Default::default() };
-        let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        let words = spv::write_vec(module, info, &options, None).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         assert!(words.len() > 100, "{kernel}");
     }
 }
 
 #[test]
 fn every_kernel_translates_to_msl() {
-    for kernel in texts() {
-        let (module, info) = parse(&kernel);
-        if side_of_matrices(&module) == 16 {
+    for Text { kernel, module, info } in TEXTS.iter() {
+        if side_of_matrices(module) == 16 {
             continue; // Metal's are of 8 × 8 elements, and an adapter is asked which it has
         }
         let options = msl::Options { lang_version: (2, 3), ..Default::default() };
-        let (text, translation) = msl::write_string(&module, &info, &options, &Default::default())
-            .unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        let (text, translation) =
+            msl::write_string(module, info, &options, &Default::default()).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         for name in translation.entry_point_names {
             let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
             assert!(text.contains(&format!("kernel void {name}(")), "{kernel}");
@@ -86,15 +98,14 @@ fn every_kernel_translates_to_msl() {
 
 #[test]
 fn every_kernel_translates_to_hlsl() {
-    for kernel in texts() {
-        let (module, info) = parse(&kernel);
-        if side_of_matrices(&module) > 0 {
+    for Text { kernel, module, info } in TEXTS.iter() {
+        if side_of_matrices(module) > 0 {
             continue; // DX12 has none in wgpu
         }
         let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
         let mut text = String::new();
         let reflection = hlsl::Writer::new(&mut text, &options, &Default::default())
-            .write(&module, &info, None)
+            .write(module, info, None)
             .unwrap_or_else(|e| panic!("{kernel}: {e}"));
         for name in reflection.entry_point_names {
             let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
@@ -120,8 +131,8 @@ fn every_entry_point_of_every_file_is_a_kernel() {
     assert!(shader_names().count() > 10);
     for shader in shader_names() {
         let known = |entry: &str| kernels.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry);
-        let (module, _) = parse(kernels.iter().find(|kernel| kernel.shader == shader).expect(shader));
-        for entry in &module.entry_points {
+        let text = TEXTS.iter().find(|text| text.kernel.shader == shader).expect(shader);
+        for entry in &text.module.entry_points {
             assert_eq!(entry.stage, ShaderStage::Compute);
             assert!(known(&entry.name), "no kernel runs {shader}:{}", entry.name);
         }
@@ -135,9 +146,9 @@ fn every_kernel_fits_the_least_device() {
         let Interface { bindings, workgroup_size } = interface_of(&kernel).unwrap();
         let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
         assert!(storage <= 8, "{kernel}: {storage} storage buffers");
-        let (module, info) = parse(&kernel);
+        let Text { module, info, .. } = TEXTS.iter().find(|text| text.is_of(&kernel)).unwrap();
         // What has cooperative matrices is no least device: such an adapter is asked for more when it is opened.
-        let [threads, memory] = if side_of_matrices(&module) > 0 { [1024, 32 << 10] } else { [256, 16 << 10] };
+        let [threads, memory] = if side_of_matrices(module) > 0 { [1024, 32 << 10] } else { [256, 16 << 10] };
         assert!(workgroup_size.iter().product::<u32>() <= threads, "{kernel}: {workgroup_size:?} threads");
         let entry = module.entry_points.iter().position(|entry| entry.name == kernel.entry).unwrap();
         let uses = info.get_entry_point(entry);
@@ -156,8 +167,8 @@ fn no_kernel_has_an_atomic_float() {
     let is_atomic_float =
         |inner: &TypeInner| matches!(inner, TypeInner::Atomic(scalar) if scalar.kind == naga::ScalarKind::Float);
     let has_one = |module: &Module| module.types.iter().any(|(_, kind)| is_atomic_float(&kind.inner));
-    for kernel in texts() {
-        assert!(!has_one(&parse(&kernel).0), "{kernel}");
+    for text in TEXTS.iter() {
+        assert!(!has_one(&text.module), "{}", text.kernel);
     }
     let tampered = naga::front::wgsl::parse_str("@group(0) @binding(0) var<storage, read_write> sum: atomic<f32>;");
     assert!(has_one(&tampered.unwrap()));

@@ -1,6 +1,7 @@
 //! `eval feed-forward` and `compare`: trained nets beside Gatys' method, by one loss.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -9,11 +10,16 @@ use crate::studio::{self, Done, Studio};
 use crate::train::save_photos;
 
 /// A studio with four photos and a net of Ulyanov's, `net.safetensors`, an eighth as wide as the paper's, that has seen one
-/// batch of them and learned next to nothing.
+/// batch of them and learned next to nothing. It is trained once for all tests.
 fn atelier() -> Studio {
+    static NET: OnceLock<Vec<u8>> = OnceLock::new();
     let studio = Studio::new();
     save_photos(&studio, 4);
-    studio.succeed(&train("ulyanov", "net.safetensors"));
+    let net = NET.get_or_init(|| {
+        studio.succeed(&train("ulyanov", "net.safetensors"));
+        std::fs::read(studio.path("net.safetensors")).unwrap()
+    });
+    studio.write("net.safetensors", net);
     studio
 }
 

@@ -1,0 +1,388 @@
+//! What is measured: layers, the optimiser, a pass of each net, a step of each kind of training.
+
+use super::{Plan, Work, Workload};
+use crate::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
+use crate::io::Picture;
+use crate::methods::gatys::{PictureLoss, Settings};
+use crate::nets::adain_painter::{adapt, deepest};
+use crate::nets::image_transform_net::{self, Form};
+use crate::nets::vgg19::Weights;
+use crate::nets::{AdainDecoder, ImageTransformNet, Vgg19, adain_decoder};
+use crate::ops::conv2d::{Conv2d, Padding};
+use crate::ops::norm::{Affine, Norm, Over};
+use crate::ops::pad::Border;
+use crate::ops::pool::{Kind, Pool};
+use crate::ops::square_loss::{self, Weight};
+use crate::ops::{gram, mean_std, vector};
+use crate::optim::{Lbfgs, LbfgsOptions, Objective};
+use crate::random::Random;
+use crate::train::encoder::{self, Encoder};
+use crate::train::feed_forward::{self, FeedForward};
+use crate::train::{self, Crops, Lesson, Training};
+use crate::{Error, Result, loss};
+
+fn random_tensor(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
+    random_stored(context, Precision::F32, name, dims)
+}
+
+/// An activation or a weight: stored as the context's nets store them.
+fn random_activation(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
+    random_stored(context, context.precision(), name, dims)
+}
+
+fn random_stored(context: &Context, precision: Precision, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
+    let mut random = Random::new(dims.iter().product::<usize>() as u64);
+    let shape = crate::gpu::Shape::new(dims);
+    let values: Vec<f32> = (0..shape.count()).map(|_| 2.0 * random.uniform() - 1.0).collect();
+    let tensor = DeviceTensor::stored(context, precision, name, shape);
+    tensor.write(&values)?;
+    Ok(tensor)
+}
+
+/// A random tensor of a program that is being recorded.
+fn given(rec: &mut Recorder, name: &str, dims: &[usize]) -> Result<Tensor> {
+    let tensor = random_tensor(rec.context(), name, dims)?;
+    Ok(rec.pin(&tensor))
+}
+
+/// The same, stored as activations and weights are.
+fn given_activation(rec: &mut Recorder, name: &str, dims: &[usize]) -> Result<Tensor> {
+    let tensor = random_activation(rec.context(), name, dims)?;
+    Ok(rec.pin(&tensor))
+}
+
+/// VGG-19's convolutions to relu4_1, each shape once, on a picture of `size`²: channels in and out, and side.
+fn shapes(size: usize) -> [(usize, usize, usize); 8] {
+    [
+        (3, 64, size),
+        (64, 64, size),
+        (64, 128, size / 2),
+        (128, 128, size / 2),
+        (128, 256, size / 4),
+        (256, 256, size / 4),
+        (256, 512, size / 8),
+        (512, 512, size / 8),
+    ]
+}
+
+/// "8 x " of a batch, nothing of a single picture.
+fn times(batch: usize) -> String {
+    if batch == 1 { String::new() } else { format!("{batch} x ") }
+}
+
+/// Forward pass and data gradient of every convolution shape of VGG-19 on `batch` pictures of `size`².
+fn convolutions(size: usize, batch: usize) -> Vec<Plan> {
+    let mut all = Vec::new();
+    for (channels_in, channels_out, side) in shapes(size) {
+        let padding = Padding::Same(Border::Zero);
+        let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
+        let of = format!("{channels_in}->{channels_out} at {}{side}²", times(batch));
+        all.push(Plan::recorded(format!("conv {of}"), move |rec| {
+            let [count, _] = conv.packed_count(rec.context().class());
+            let x = given_activation(rec, "x", &[batch, channels_in, side, side])?;
+            let packed = given_activation(rec, "weights", &[count])?;
+            let bias = given(rec, "bias", &[channels_out])?;
+            conv.forward(rec, x, packed, Some(bias)).map(|_| ())
+        }));
+        all.push(Plan::recorded(format!("conv gradient {of}"), move |rec| {
+            let [_, count] = conv.packed_count(rec.context().class());
+            let dy = given(rec, "dy", &[batch, channels_out, side, side])?;
+            let y = given_activation(rec, "y", &[batch, channels_out, side, side])?;
+            let packed = given_activation(rec, "weights", &[count])?;
+            conv.backward(rec, dy, Some(y), packed, [side, side]).map(|_| ())
+        }));
+    }
+    all
+}
+
+/// Gradients of the weights and the bias of a 3x3 convolution of 64 channels, on two pictures of `size`².
+fn parameter_gradients(size: usize) -> Plan {
+    let padding = Padding::Same(Border::Reflect);
+    let conv =
+        Conv2d { channels_in: 64, channels_out: 64, kernel: 3, stride: 1, padding, upsample: false, relu: false };
+    Plan::recorded(format!("conv parameter gradients 64->64 at 2 x {size}²"), move |rec| {
+        let x = given(rec, "x", &[2, 64, size, size])?;
+        let dy = given(rec, "dy", &[2, 64, size, size])?;
+        let (dweights, dbias) = (given(rec, "dweights", &[64, 64, 3, 3])?, given(rec, "dbias", &[64])?);
+        conv.backward_parameters(rec, x, dy, None, dweights, Some(dbias))
+    })
+}
+
+/// What only moves data, as far as arithmetic goes: norm, means and deviations, and pool with their gradients, on 64
+/// channels of `batch` pictures of `size`².
+fn planes(size: usize, batch: usize) -> Vec<Plan> {
+    let dims = [batch, 64, size, size];
+    let norm = Norm { over: Over::Instance, relu: true };
+    let pool = Pool { kind: Kind::Max, ceil: false };
+    let x = move |rec: &mut Recorder| given_activation(rec, "x", &dims);
+    let affine = |rec: &mut Recorder| {
+        Ok::<_, Error>(Affine { gamma: given(rec, "gamma", &[64])?, beta: given(rec, "beta", &[64])? })
+    };
+    let name = |what: &str| format!("{what} 64 at {}{size}²", times(batch));
+    vec![
+        Plan::recorded(name("norm"), move |rec| {
+            let (x, affine) = (x(rec)?, affine(rec)?);
+            norm.forward(rec, x, None, affine).map(|_| ())
+        }),
+        Plan::recorded(name("norm and its gradient"), move |rec| {
+            let (x, parameters, gradients) = (x(rec)?, affine(rec)?, affine(rec)?);
+            let (_, statistics) = norm.forward(rec, x, None, parameters)?;
+            let dy = given(rec, "dy", &dims)?;
+            norm.backward(rec, x, statistics, parameters, dy, gradients).map(|_| ())
+        }),
+        Plan::recorded(name("means, deviations and their gradient"), move |rec| {
+            let x = x(rec)?;
+            let statistics = mean_std::forward(rec, x, loss::EPSILON)?;
+            mean_std::backward(rec, x, statistics, statistics.0, statistics.1).map(|_| ())
+        }),
+        Plan::recorded(name("pool"), move |rec| {
+            let x = x(rec)?;
+            pool.forward(rec, x).map(|_| ())
+        }),
+        Plan::recorded(name("pool gradient"), move |rec| {
+            let x = x(rec)?;
+            let dy = given(rec, "dy", &[batch, 64, size / 2, size / 2])?;
+            pool.backward(rec, x, dy).map(|_| ())
+        }),
+    ]
+}
+
+/// Gram matrices, forward and gradient, of the four style taps' features for a picture of `size`².
+fn grams(size: usize) -> Vec<Plan> {
+    let mut all = Vec::new();
+    for block in 0..4 {
+        let (channels, side) = (64 << block, size >> block);
+        let features = move |rec: &mut Recorder| given_activation(rec, "features", &[1, channels, side, side]);
+        all.push(Plan::recorded(format!("gram {channels} at {side}²"), move |rec| {
+            let features = features(rec)?;
+            gram::forward(rec, features, 1.0).map(|_| ())
+        }));
+        all.push(Plan::recorded(format!("gram gradient {channels} at {side}²"), move |rec| {
+            let (features, dgram) = (features(rec)?, given(rec, "dgram", &[1, channels, channels])?);
+            gram::backward(rec, features, dgram, 1.0).map(|_| ())
+        }));
+    }
+    all
+}
+
+/// Σ(x−target)², as an objective whose own cost is small beside the optimiser's.
+struct Distance {
+    program: Program,
+    value: DeviceTensor,
+}
+
+impl Objective for Distance {
+    fn evaluate(&mut self) -> Result<f64> {
+        self.program.submit()?;
+        Ok(f64::from(self.value.read()?[0]))
+    }
+}
+
+/// L-BFGS iterations on the pixels of a picture of `size`²: every row of the history is read, used or not; the line search's
+/// trials of a cheap objective are included.
+fn lbfgs(size: usize) -> Plan {
+    Plan::new(format!("L-BFGS iteration at {size}²"), move |context| {
+        let dims = [1, 3, size, size];
+        let x = random_tensor(context, "x", &dims)?;
+        let target = random_tensor(context, "target", &[1, 1, 3 * size, size])?;
+        let (g, value) = (DeviceTensor::new(context, "g", dims), DeviceTensor::new(context, "value", [1]));
+        let mut rec = Recorder::new(context);
+        let weight = Weight::new(&mut rec, 0.5);
+        let (point, goal, into, slot) = (rec.pin(&x), rec.pin(&target), rec.pin(&g), rec.pin(&value));
+        square_loss::forward(&mut rec, point, goal, weight, slot, 0)?;
+        let gradient = square_loss::backward(&mut rec, point, goal, weight)?;
+        vector::copy(&mut rec, gradient, into)?;
+        let mut objective = Distance { program: rec.finish()?, value };
+        // Tolerances below 0: it must go on, however close it is.
+        let options = LbfgsOptions { tolerance_gradient: -1.0, tolerance_change: -1.0, ..LbfgsOptions::default() };
+        let mut optimizer = Lbfgs::new(context, &x, &g, options)?;
+        let elements = 3 * size * size;
+        // Three products with the history and one combination of it, 2·history rows each.
+        let rows = 2 * options.history;
+        let run = move || optimizer.iterate(&mut objective).map(|_| ());
+        let work = [4 * 2 * rows * elements, 4 * 4 * rows * elements].map(|amount| amount as u64);
+        Ok(Workload::new(work, run))
+    })
+}
+
+/// An evaluation of Gatys' loss and its gradient.
+struct Evaluation(PictureLoss);
+
+impl Evaluation {
+    /// Of pictures of `size`² of noise.
+    fn new(context: &Context, size: usize) -> Result<Self> {
+        let mut random = Random::new(3);
+        let mut noise = || {
+            let rgb = (0..3 * size * size).map(|_| random.uniform()).collect();
+            Picture::from_rgb(size, size, rgb)
+        };
+        let (content, style) = (noise()?, noise()?);
+        let loss = PictureLoss::new(&full_vgg(context)?, &content, &[(style, 1.0)], &Settings::default())?;
+        loss.picture().write(&noise()?.rgb)?;
+        Ok(Evaluation(loss))
+    }
+}
+
+impl Work for Evaluation {
+    fn run(&mut self) -> Result<()> {
+        match self.0.evaluate()? {
+            value if value.is_finite() => Ok(()),
+            value => Err(Error::argument("bench", "loss", "finite", value)),
+        }
+    }
+
+    fn program(&self) -> Option<&Program> {
+        Some(self.0.program())
+    }
+}
+
+/// VGG-19 at full width, of random weights.
+fn full_vgg(context: &Context) -> Result<Vgg19> {
+    Vgg19::new(context, &Weights::random(1.0, 1), Kind::Max)
+}
+
+/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², with the gradient to the picture too, one Gatys
+/// iteration on it, and what it costs the processor to encode that.
+fn gatys(size: usize) -> Vec<Plan> {
+    let forward = move |rec: &mut Recorder, vgg: &Vgg19| {
+        let x = given(rec, "picture", &[1, 3, size, size])?;
+        vgg.forward(rec, x, deepest())
+    };
+    vec![
+        Plan::recorded(format!("VGG-19 to relu4_1 at {size}²"), move |rec| {
+            let vgg = full_vgg(rec.context())?;
+            forward(rec, &vgg).map(|_| ())
+        }),
+        Plan::recorded(format!("VGG-19 and its gradient at {size}²"), move |rec| {
+            let vgg = full_vgg(rec.context())?;
+            let activations = forward(rec, &vgg)?;
+            let dy = given(rec, "dy", activations.at(deepest())?.shape.dims())?;
+            vgg.backward(rec, &activations, vec![(deepest(), Box::new(move |_| Ok(dy)))]).map(|_| ())
+        }),
+        Plan::new(format!("Gatys iteration at {size}²"), move |context| {
+            Ok(Workload::of(Evaluation::new(context, size)?))
+        }),
+        Plan::new(format!("encoding it ({size}²)"), move |context| {
+            let (context, evaluation) = (context.clone(), Evaluation::new(context, size)?);
+            let encode = move || {
+                let mut encoder = context.device().create_command_encoder(&Default::default());
+                evaluation.0.program().encode(&mut encoder);
+                encoder.finish();
+                Ok(())
+            };
+            Ok(Workload::new([0, 0], encode))
+        }),
+    ]
+}
+
+/// The feed-forward net at full width, in both forms, on a picture of `size`².
+fn feed_forward(size: usize) -> Vec<Plan> {
+    let plan = |form: Form| {
+        Plan::new(format!("{form:?} form at {size}²").to_lowercase(), move |context| {
+            let weights = image_transform_net::Weights::random(form, Over::Instance, 1.0, 1);
+            let net = ImageTransformNet::new(context, weights)?;
+            let mut rec = Recorder::new(context);
+            let x = given(&mut rec, "photo", &[1, 3, size, size])?;
+            net.forward(&mut rec, x)?;
+            Ok(Workload { flops: net.flops([size, size])?, ..Workload::of(rec.finish()?) })
+        })
+    };
+    [Form::Paper, Form::Resize].map(plan).into()
+}
+
+/// AdaIN with an encoder of the compact one's shape (random weights) on a photo of `size`²: in a style whose means and
+/// deviations are there already, and in one that is measured on a picture as large.
+fn adain(size: usize) -> Vec<Plan> {
+    let plan = |(name, is_new): (&str, bool)| {
+        Plan::new(format!("{name} at {size}²"), move |context| {
+            let weights = Weights::random(0.25, 1);
+            let encoder = Vgg19::new(context, &weights, Kind::Max)?;
+            let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(&weights, 1)?)?;
+            let mut rec = Recorder::new(context);
+            let features = |rec: &mut Recorder, name: &str| {
+                let x = given(rec, name, &[1, 3, size, size])?;
+                encoder.forward(rec, x, deepest())?.at(deepest())
+            };
+            let style = if is_new {
+                let painting = features(&mut rec, "painting")?;
+                mean_std::forward(&mut rec, painting, loss::EPSILON)?.into()
+            } else {
+                let channels = decoder.channels();
+                [given(&mut rec, "mean", &[channels])?, given(&mut rec, "deviation", &[channels])?]
+            };
+            let content = features(&mut rec, "photo")?;
+            let target = adapt(&mut rec, content, style)?;
+            decoder.forward(&mut rec, target, [size, size])?;
+            let encoding = encoder.flops(deepest(), [size, size])?;
+            let decoding = decoder.flops([size.div_ceil(deepest().reduction()); 2])?;
+            let flops = encoding + decoding + if is_new { encoding } else { 0 };
+            Ok(Workload { flops, ..Workload::of(rec.finish()?) })
+        })
+    };
+    [("adain", false), ("adain, a new style", true)].map(plan).into()
+}
+
+/// A step of a lesson on `batch` crops of `size`² of noise.
+fn step(context: &Context, lesson: &dyn Lesson, batch: usize, size: usize) -> Result<Workload> {
+    let mut random = Random::new(5);
+    let pictures: Vec<Vec<f32>> =
+        (0..batch).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
+    let settings = train::Settings { batch, ..train::Settings::default() };
+    let mut training = Training::new(context, lesson, settings, batch)?;
+    let work = training.work();
+    let mut at = 0;
+    let run = move || {
+        let next = |_| {
+            at += 1;
+            Ok(pictures[at % batch].clone())
+        };
+        training.step(u64::MAX, next).map(|_| ())
+    };
+    Ok(Workload::new(work, run))
+}
+
+/// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
+/// teacher's forward pass, the student's forward and backward passes. The same of a feed-forward net as narrow, on one crop.
+pub fn training(size: usize) -> Vec<Plan> {
+    const BATCH: usize = 8;
+    let crops = move || Crops { size, share: [1.0, 1.0], flip: false };
+    let encoder =
+        move |context: &Context| Encoder::random(context, encoder::Settings { crops: crops(), ..Default::default() });
+    let net = move |context: &Context| {
+        FeedForward::random(context, 0.25, feed_forward::Settings { crops: crops(), ..Default::default() })
+    };
+    vec![
+        Plan::new(format!("encoder's teacher, {BATCH} x {size}²"), move |context| {
+            Ok(Workload::of(encoder(context)?.teacher_pass(BATCH)?))
+        }),
+        Plan::new(format!("encoder's passes, {BATCH} x {size}²"), move |context| {
+            Ok(Workload::of(encoder(context)?.student_passes(BATCH)?))
+        }),
+        Plan::new(format!("encoder step, {BATCH} x {size}²"), move |context| {
+            step(context, &encoder(context)?, BATCH, size)
+        }),
+        Plan::new(format!("narrow net's passes, 1 x {size}²"), move |context| {
+            Ok(Workload::of(train::passes(context, &net(context)?, 1)?))
+        }),
+        Plan::new(format!("narrow net step, 1 x {size}²"), move |context| step(context, &net(context)?, 1, size)),
+    ]
+}
+
+/// Everything at `size`², single layers on `batch` pictures; the nets that paint in one pass at twice and four times that
+/// too. What is trained is left out where nets are stored as f16.
+pub fn all(precision: Precision, size: usize, batch: usize) -> Vec<Plan> {
+    let mut all = convolutions(size, batch);
+    all.extend(planes(size, batch));
+    all.push(parameter_gradients(size / 4));
+    all.extend(grams(size));
+    all.push(lbfgs(size));
+    all.extend(gatys(size));
+    for scale in [1, 2, 4] {
+        all.extend(feed_forward(scale * size.max(64)));
+        all.extend(adain(scale * size.max(64)));
+    }
+    if precision == Precision::F32 {
+        all.extend(training((size / 2).max(32)));
+    }
+    all
+}
