@@ -1,6 +1,8 @@
 //! Proves, without a device, that every kernel in every variant parses, validates and translates to SPIR-V, MSL and HLSL;
 //! that the parameter blocks are laid out alike in Rust and in WGSL; and that wrong names are errors that say so.
 
+use std::sync::LazyLock;
+
 use impasto::gpu::{
     Access, Binding, CAPABILITIES, Interface, Kernel, expand, interface_of, module_of, shader_names, shader_source,
 };
@@ -9,7 +11,6 @@ use naga::back::{hlsl, msl, spv};
 use naga::valid::{ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, TypeInner};
 use rayon::prelude::*;
-use std::sync::LazyLock;
 
 /// A kernel's file with its constants in place: what its entry points share.
 struct Text {
