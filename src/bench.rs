@@ -38,7 +38,7 @@ impl Plan {
     /// Makes all that a run needs.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where the device has no room for it.
+    /// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
     pub fn make(self, context: &Context) -> Result<Workload> {
         (self.make)(context)
     }
