@@ -26,18 +26,18 @@ impl Text {
         let info = validated.unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&expand(&kernel).unwrap())));
         Text { kernel, module, info }
     }
+}
 
-    fn is_of(&self, kernel: &Kernel) -> bool {
-        let Kernel { shader, constants, halves, .. } = &self.kernel;
-        (shader, constants, halves) == (&kernel.shader, &kernel.constants, &kernel.halves)
-    }
+/// Whether both are entry points of one text.
+fn share_a_text(a: &Kernel, b: &Kernel) -> bool {
+    (a.shader, &a.constants, &a.halves) == (b.shader, &b.constants, &b.halves)
 }
 
 /// Every text there is, and each again with every array of f32 stored as f16: parsed and validated once for all tests.
 static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     let mut distinct: Vec<Kernel> = Vec::new();
     for kernel in ops::kernels() {
-        if !distinct.iter().any(|known| (known.shader, &known.constants) == (kernel.shader, &kernel.constants)) {
+        if !distinct.iter().any(|known| share_a_text(known, &kernel)) {
             distinct.push(kernel);
         }
     }
@@ -147,7 +147,7 @@ fn every_kernel_fits_the_least_device() {
         let Interface { bindings, workgroup_size } = interface_of(&kernel).unwrap();
         let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
         assert!(storage <= 8, "{kernel}: {storage} storage buffers");
-        let Text { module, info, .. } = TEXTS.iter().find(|text| text.is_of(&kernel)).unwrap();
+        let Text { module, info, .. } = TEXTS.iter().find(|text| share_a_text(&text.kernel, &kernel)).unwrap();
         // What has cooperative matrices is no least device: such an adapter is asked for more when it is opened.
         let [threads, memory] = if side_of_matrices(module) > 0 { [1024, 32 << 10] } else { [256, 16 << 10] };
         assert!(workgroup_size.iter().product::<u32>() <= threads, "{kernel}: {workgroup_size:?} threads");
