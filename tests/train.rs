@@ -114,6 +114,7 @@ fn settings() -> Settings {
         schedule: Schedule::Cosine { warmup: 2 },
         weight_decay: 1e-3,
         clip: Some(1.0),
+        average: Some(0.5),
         seed: 3,
     }
 }

@@ -92,6 +92,10 @@ pub struct LoopArgs {
     /// AdaIN]
     #[arg(long, value_name = "NORM")]
     clip: Option<f32>,
+    /// The trained net has the moving average of the weights over the steps, of this decay, such as 0.99, instead of the last
+    /// step's weights
+    #[arg(long, value_name = "DECAY")]
+    average: Option<f32>,
     /// Side of the training pictures in pixels
     #[arg(long, value_name = "PX")]
     crop: Option<usize>,
@@ -161,6 +165,7 @@ impl LoopArgs {
             schedule: self.schedule.unwrap_or(defaults.schedule),
             weight_decay: self.weight_decay,
             clip: self.clip.or(defaults.clip),
+            average: self.average,
             seed: self.seed,
         }
     }

@@ -130,7 +130,8 @@ fn agreement(tap: Tap, halves: &[Half; 2], channels: [usize; 2]) -> Result<Agree
             }
             features
         };
-        let [weights, biases] = regression(&scaled(other_narrow), other_real, true)?;
+        let [inputs, targets] = [scaled(other_narrow), other_real.clone()].map(|matrix| matrix.cast::<f32>());
+        let [weights, biases] = regression(&inputs, &targets, true)?;
         let weights = DMatrix::from_row_iterator(channels[1], channels[0], weights.into_iter().map(f64::from));
         let biases = DVector::from_iterator(channels[1], biases.into_iter().map(f64::from));
         let mut lifted = scaled(narrow) * weights.transpose();

@@ -1,14 +1,18 @@
 //! AdaIN's decoder (arXiv:1703.06868): a net that paints any photo in any style, trained once on photos and paintings.
 //!
-//! With f the encoder to relu4_1, F_t its taps, g the decoder, c a photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(t), the
-//! loss is, means over elements throughout (equations 11 to 13 of the paper),
+//! With e the encoder to relu4_1, g the decoder, f the net that measures (e itself, unless another is chosen), F_t its taps, c a
+//! photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(AdaIN(e(c), e(s))), the loss is, means over elements throughout
+//! (equations 11 to 13 of the paper),
 //!
 //! ```text
-//! L = a |f(y) − t|² + b Σ_t (|μ(F_t(y)) − μ(F_t(s))|² + |σ(F_t(y)) − σ(F_t(s))|²) + v TV(y)/(3HW) + i |g(f(c)) − c|²
+//! L = a |f(y) − t|² + b Σ_t (|μ(F_t(y)) − μ(F_t(s))|² + |σ(F_t(y)) − σ(F_t(s))|²) + v TV(y)/(3HW) + i |g(e(c)) − c|²
+//!   + p |y − h(t)|² + q Σ_t |F_t(y) − F_t(h(t))|²
 //! ```
-//! The last term is no part of the paper's: where content and style are the same, the picture is to come back.
+//! The last three terms are no part of the paper's. The term of weight i asks for the photo itself where content and style are
+//! the same. Those of weights p and q distil another decoder h, the teacher, which reads the features of f.
 
 mod start;
+mod transfer;
 
 use serde::Serialize;
 
@@ -22,6 +26,8 @@ use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
+
+pub use transfer::Pair;
 
 /// What can be chosen.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +44,10 @@ pub struct Settings {
     pub tv_weight: f32,
     /// Weight i of giving a photo back that is its own style.
     pub identity_weight: f32,
+    /// Weight p of the distance from the teacher's picture, in pixels of 0..1.
+    pub pixel_weight: f32,
+    /// Weight q of the distance from the teacher's picture, in features at the four taps.
+    pub feature_weight: f32,
     /// Photos and paintings, half of each, from which the closed-form start is made.
     pub calibration: usize,
     /// Seed of those pictures, and of the ones that samples are painted of.
@@ -54,9 +64,34 @@ impl Default for Settings {
             style_weight: 10.0,
             tv_weight: 0.0,
             identity_weight: 0.0,
+            pixel_weight: 0.0,
+            feature_weight: 0.0,
             calibration: 96,
             seed: 0,
         }
+    }
+}
+
+/// The nets that a decoder learns by; they stay as they are.
+pub struct Nets {
+    /// The encoder whose features the decoder reads.
+    pub encoder: Vgg19,
+    /// The net that measures content and style, if it is not the encoder.
+    pub loss: Option<Vgg19>,
+    /// A trained decoder for the net that measures, to be distilled.
+    pub teacher: Option<AdainDecoder>,
+}
+
+impl Nets {
+    /// The net that measures.
+    fn judge(&self) -> &Vgg19 {
+        self.loss.as_ref().unwrap_or(&self.encoder)
+    }
+}
+
+impl From<Vgg19> for Nets {
+    fn from(encoder: Vgg19) -> Self {
+        Nets { encoder, loss: None, teacher: None }
     }
 }
 
@@ -65,7 +100,7 @@ pub struct Adain {
     settings: Settings,
     photos: Folder,
     paintings: Folder,
-    encoder: Vgg19,
+    nets: Nets,
     decoder: AdainDecoder,
     /// Photos and paintings that samples are painted of.
     samples: [Vec<Picture>; 2],
@@ -88,16 +123,44 @@ pub fn start(
     settings: &Settings,
     on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
+    let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration.div_ceil(2))?;
+    start::start(context, encoder, &[photos, paintings].concat(), size, settings.seed, on_layer)
+}
+
+/// A decoder for `encoder` made in closed form from a trained one, `teacher`, which may be wider or for another encoder;
+/// `channels` are those behind each layer but the last, deep to shallow. `on_layer` is told of each layer done.
+///
+/// # Errors
+/// Nets that do not fit each other, crops too small, more channels than the teacher has, pictures without variance.
+pub fn transfer(
+    context: &Context,
+    encoder: &vgg19::Weights,
+    teacher: &Pair,
+    channels: &[usize; 8],
+    [photos, paintings]: [&Folder; 2],
+    settings: &Settings,
+    on_layer: impl FnMut(&str) -> Result<()>,
+) -> Result<Weights> {
+    let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration)?;
+    let pairs: Vec<_> = photos.into_iter().zip(paintings).map(|(photo, painting)| [photo, painting]).collect();
+    transfer::transfer(context, encoder, teacher, channels, &pairs, size, settings.seed, on_layer)
+}
+
+/// `count` crops of photos and as many of paintings for a closed-form start, and their side.
+fn calibration(
+    [photos, paintings]: [&Folder; 2],
+    settings: &Settings,
+    count: usize,
+) -> Result<(usize, [Vec<Vec<f32>>; 2])> {
     // Where halving never rounds, what the decoder makes has the encoder's sizes.
     let size = settings.crops.size / LEAST * LEAST;
     if size < 2 * LEAST {
         let expected = format!("at least {} px", 2 * LEAST);
         return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
     }
-    let half = settings.calibration.div_ceil(2).max(1);
-    let cut = |folder, crops: &Crops| self::crops(folder, &Crops { size, ..crops.clone() }, settings.seed, half);
-    let pictures = [cut(photos, &settings.crops)?, cut(paintings, &settings.style_crops)?].concat();
-    start::start(context, encoder, &pictures, size, settings.seed, on_layer)
+    let cut =
+        |folder, crops: &Crops| self::crops(folder, &Crops { size, ..crops.clone() }, settings.seed, count.max(1));
+    Ok((size, [cut(photos, &settings.crops)?, cut(paintings, &settings.style_crops)?]))
 }
 
 /// Pixels of a picture for one of its features.
@@ -107,17 +170,38 @@ const LEAST: usize = 8;
 const SAMPLES: usize = 3;
 
 impl Adain {
-    /// A decoder that starts as `weights` and learns to paint `photos` like `paintings`, by the features of `encoder`.
+    /// A decoder that starts as `weights` and learns to paint `photos` like `paintings`.
     ///
     /// # Errors
-    /// An encoder that does not reach relu4_1, or has not the decoder's channels there; crops too small for it.
-    pub fn new(encoder: Vgg19, weights: Weights, [photos, paintings]: [Folder; 2], settings: Settings) -> Result<Self> {
+    /// An encoder that does not reach relu4_1, or has not the decoder's channels there; a teacher of other channels than the
+    /// net that measures; weights of distances from a teacher's picture without a teacher; crops too small.
+    pub fn new(
+        nets: impl Into<Nets>,
+        weights: Weights,
+        [photos, paintings]: [Folder; 2],
+        settings: Settings,
+    ) -> Result<Self> {
+        let nets = nets.into();
+        let encoder = &nets.encoder;
         let channels = encoder.channels(deepest())?;
         if weights.channels() != channels {
             let expected = format!("a decoder of {channels} channels, as the encoder has them");
             return Err(Error::argument("train adain", "--init", expected, weights.channels()));
         }
-        let least = encoder.least_side(deepest());
+        let judge = nets.judge();
+        let measured = judge.channels(deepest())?;
+        match &nets.teacher {
+            Some(teacher) if teacher.channels() != measured => {
+                let expected = format!("a decoder of {measured} channels, as the net that measures has them");
+                return Err(Error::argument("train adain", "teacher decoder", expected, teacher.channels()));
+            }
+            None if settings.pixel_weight.max(settings.feature_weight) > 0.0 => {
+                let expected = "a trained decoder, for the weights of the distances from its picture";
+                return Err(Error::argument("train adain", "teacher decoder", expected, "none"));
+            }
+            _ => {}
+        }
+        let least = encoder.least_side(deepest()).max(judge.least_side(deepest()));
         if settings.crops.size < least {
             let expected = format!("at least {least} px");
             return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
@@ -132,7 +216,7 @@ impl Adain {
         let [photo_samples, painting_samples] = samples;
         let samples = [photo_samples?, painting_samples?];
         let decoder = AdainDecoder::trainable(encoder.context(), weights)?;
-        Ok(Adain { settings, photos, paintings, encoder, decoder, samples })
+        Ok(Adain { settings, photos, paintings, nets, decoder, samples })
     }
 
     /// The decoder as it stands.
@@ -150,9 +234,19 @@ impl Lesson for Adain {
     fn terms(&self) -> Vec<String> {
         let mut terms = vec!["content".to_string()];
         terms.extend(Tap::style().flat_map(|tap| ["means", "deviations"].map(|kind| format!("{kind} {tap}"))));
-        let optional =
-            [("total variation", self.settings.tv_weight), ("identity", self.settings.identity_weight)].into_iter();
-        terms.extend(optional.filter(|(_, weight)| *weight > 0.0).map(|(name, _)| name.to_string()));
+        let Settings { tv_weight, identity_weight, pixel_weight, feature_weight, .. } = self.settings;
+        let optional = [
+            ("total variation", tv_weight),
+            ("identity", identity_weight),
+            ("teacher's pixels", pixel_weight),
+            ("teacher's features", feature_weight),
+        ];
+        for (name, _) in optional.into_iter().filter(|(_, weight)| *weight > 0.0) {
+            match name {
+                "teacher's features" => terms.extend(Tap::style().map(|tap| format!("{name} {tap}"))),
+                name => terms.push(name.to_string()),
+            }
+        }
         terms
     }
 
@@ -164,44 +258,75 @@ impl Lesson for Adain {
         let [photos, paintings] = [pictures[0], pictures[1]];
         let [_, _, height, width] = photos.shape.nchw("train adain", "photos")?;
         let mean = |tensor: Tensor, weight: f32| share * weight / tensor.shape.count() as f32;
-        let content = self.encoder.forward(rec, photos, deepest())?.at(deepest())?;
-        let style = self.encoder.forward(rec, paintings, deepest())?;
-        let targets = Tap::style().map(|tap| {
+        let judge = self.nets.judge();
+        let style = judge.forward(rec, paintings, deepest())?;
+        let goals = Tap::style().map(|tap| {
             let features = style.at(tap)?;
             Ok((tap, mean_std::forward(rec, features, loss::EPSILON)?))
         });
-        let targets = targets.collect::<Result<Vec<_>>>()?;
-        let (_, (style_mean, style_deviation)) = targets[targets.len() - 1];
+        let goals = goals.collect::<Result<Vec<_>>>()?;
+        let (_, (style_mean, style_deviation)) = goals[goals.len() - 1];
+        let content = judge.forward(rec, photos, deepest())?.at(deepest())?;
         let target = adapt(rec, content, [style_mean, style_deviation])?;
-        let painted = self.decoder.forward(rec, target, [height, width])?;
+        let [own, read] = match &self.nets.loss {
+            None => [content, target],
+            Some(_) => {
+                let [own, style] = [photos, paintings]
+                    .map(|pictures| self.nets.encoder.forward(rec, pictures, deepest())?.at(deepest()));
+                let (own, style) = (own?, style?);
+                let (mean, deviation) = mean_std::forward(rec, style, loss::EPSILON)?;
+                [own, adapt(rec, own, [mean, deviation])?]
+            }
+        };
+        let painted = self.decoder.forward(rec, read, [height, width])?;
         let y = painted.picture;
-        let activations = self.encoder.forward(rec, y, deepest())?;
+        let activations = judge.forward(rec, y, deepest())?;
         let features = activations.at(deepest())?;
         let weight = Weight::new(rec, mean(features, self.settings.content_weight));
         let mut gradients = vec![(deepest(), loss::content(rec, features, target, weight, losses, 0)?)];
-        for (index, &(tap, target)) in targets.iter().enumerate() {
-            let weight = Weight::new(rec, mean(target.0, self.settings.style_weight));
+        for (index, &(tap, goal)) in goals.iter().enumerate() {
+            let weight = Weight::new(rec, mean(goal.0, self.settings.style_weight));
             let slots = [1 + 2 * index, 2 + 2 * index];
             let features = activations.at(tap)?;
-            gradients.push((tap, loss::mean_std_style(rec, features, target, weight, losses, slots)?));
+            gradients.push((tap, loss::mean_std_style(rec, features, goal, weight, losses, slots)?));
         }
-        let mut dy = self.encoder.backward(rec, &activations, gradients)?;
-        let mut slots = 1 + 2 * targets.len()..;
+        let mut slots = 1 + 2 * goals.len()..;
+        let mut slot = || slots.next().expect("endless");
+        let mut pixels = Vec::new();
         if self.settings.tv_weight > 0.0 {
             let weight = mean(y, self.settings.tv_weight);
-            total_variation::forward(rec, y, weight, losses, slots.next().expect("endless"))?;
-            let smoothing = total_variation::backward(rec, y, weight)?;
-            dy = vector::add(rec, dy, smoothing)?;
+            total_variation::forward(rec, y, weight, losses, slot())?;
+            pixels.push(total_variation::backward(rec, y, weight)?);
         }
-        self.decoder.backward_parameters(rec, &painted, dy)?;
         if self.settings.identity_weight > 0.0 {
-            let same = self.decoder.forward(rec, content, [height, width])?;
+            let same = self.decoder.forward(rec, own, [height, width])?;
             let weight = Weight::new(rec, mean(photos, self.settings.identity_weight));
-            square_loss::forward(rec, same.picture, photos, weight, losses, slots.next().expect("endless"))?;
+            square_loss::forward(rec, same.picture, photos, weight, losses, slot())?;
             let dsame = square_loss::backward(rec, same.picture, photos, weight)?;
             self.decoder.backward_parameters(rec, &same, dsame)?;
         }
-        Ok(())
+        if let Some(teacher) = &self.nets.teacher {
+            let Settings { pixel_weight, feature_weight, .. } = self.settings;
+            let shown = teacher.forward(rec, target, [height, width])?.picture;
+            if pixel_weight > 0.0 {
+                let weight = Weight::new(rec, mean(y, pixel_weight));
+                square_loss::forward(rec, y, shown, weight, losses, slot())?;
+                pixels.push(square_loss::backward(rec, y, shown, weight)?);
+            }
+            if feature_weight > 0.0 {
+                let shown = judge.forward(rec, shown, deepest())?;
+                for tap in Tap::style() {
+                    let (features, goal) = (activations.at(tap)?, shown.at(tap)?);
+                    let weight = Weight::new(rec, mean(features, feature_weight));
+                    gradients.push((tap, loss::content(rec, features, goal, weight, losses, slot())?));
+                }
+            }
+        }
+        let mut dy = judge.backward(rec, &activations, gradients)?;
+        for gradient in pixels {
+            dy = vector::add(rec, dy, gradient)?;
+        }
+        self.decoder.backward_parameters(rec, &painted, dy).map(drop)
     }
 
     fn refresh(&self, rec: &mut Recorder) -> Result<()> {
@@ -210,8 +335,9 @@ impl Lesson for Adain {
 
     /// Photos down the left, paintings along the top, each photo in each painting's style.
     fn sample(&self) -> Result<Picture> {
-        let decoder = AdainDecoder::new(self.encoder.context(), self.decoder.weights()?)?;
-        let mut painter = AdainPainter::new(&self.encoder, decoder)?;
+        let encoder = &self.nets.encoder;
+        let decoder = AdainDecoder::new(encoder.context(), self.decoder.weights()?)?;
+        let mut painter = AdainPainter::new(encoder, decoder)?;
         let size = self.settings.crops.size;
         let mut sheet = Picture::new((SAMPLES + 1) * size, (SAMPLES + 1) * size);
         let [photos, paintings] = &self.samples;
@@ -229,7 +355,8 @@ impl Lesson for Adain {
     fn settings(&self) -> serde_json::Value {
         serde_json::json!({
             "adain": &self.settings, "channels": self.decoder.channels(), "pictures": self.photos.len(),
-            "paintings": self.paintings.len(), "encoder": self.encoder.fingerprint(),
+            "paintings": self.paintings.len(), "encoder": self.nets.encoder.fingerprint(),
+            "loss": self.nets.judge().fingerprint(),
         })
     }
 }

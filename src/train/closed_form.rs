@@ -45,6 +45,11 @@ impl Maps {
         (0..self.channels).map(of).collect()
     }
 
+    /// The maps after a ReLU.
+    pub fn rectify(&mut self) {
+        self.values.iter_mut().flatten().for_each(|v| *v = v.max(0.0));
+    }
+
     pub fn scale(&mut self, factors: &[f32]) {
         let plane = self.size[0] * self.size[1];
         for maps in &mut self.values {
@@ -55,17 +60,17 @@ impl Maps {
     }
 
     /// A row for each position, a column for each channel.
-    pub fn at(&self, positions: &[(usize, usize)]) -> DMatrix<f64> {
+    pub fn at(&self, positions: &[(usize, usize)]) -> DMatrix<f32> {
         let plane = self.size[0] * self.size[1];
         DMatrix::from_fn(positions.len(), self.channels, |row, channel| {
             let (picture, pixel) = positions[row];
-            f64::from(self.values[picture][channel * plane + pixel])
+            self.values[picture][channel * plane + pixel]
         })
     }
 
     /// A row for each position, a column for each element of the 3×3 patch round it (channel, row, column), zero or mirrored
     /// outside.
-    pub fn patches(&self, positions: &[(usize, usize)], border: Border) -> DMatrix<f64> {
+    pub fn patches(&self, positions: &[(usize, usize)], border: Border) -> DMatrix<f32> {
         let [height, width] = self.size;
         let source = |at: usize, offset: usize, side: usize| match (at + offset).checked_sub(1) {
             Some(inside) if inside < side => Some(inside),
@@ -78,7 +83,7 @@ impl Maps {
             let i = source(pixel / width, column % 9 / 3, height);
             let j = source(pixel % width, column % 3, width);
             let at = i.zip(j).map(|(i, j)| (column / 9 * height + i) * width + j);
-            at.map_or(0.0, |at| f64::from(self.values[picture][at]))
+            at.map_or(0.0, |at| self.values[picture][at])
         })
     }
 
@@ -169,26 +174,86 @@ pub(crate) fn positions(random: &mut Random, pictures: usize, [height, width]: [
 }
 
 /// The columns less their means, and the means.
-pub(crate) fn centre(matrix: &DMatrix<f64>) -> (DMatrix<f64>, DVector<f64>) {
-    let means = matrix.row_mean().transpose();
+fn centre(matrix: &DMatrix<f32>) -> (DMatrix<f32>, DVector<f64>) {
+    let rows = matrix.nrows() as f64;
+    let means = matrix.column_iter().map(|column| column.iter().map(|&v| f64::from(v)).sum::<f64>() / rows);
+    let means = DVector::from_iterator(matrix.ncols(), means);
     let mut centred = matrix.clone();
     for (mut column, mean) in centred.column_iter_mut().zip(means.iter()) {
-        column.add_scalar_mut(-mean);
+        column.iter_mut().for_each(|v| *v = (f64::from(*v) - mean) as f32);
     }
     (centred, means)
 }
 
+/// Rows whose products are summed in f32 before the sum goes on in f64.
+const CHUNK: usize = 2048;
+
+/// `aᵀ b`.
+fn products(a: &DMatrix<f32>, b: &DMatrix<f32>) -> DMatrix<f64> {
+    let mut sum = DMatrix::zeros(a.ncols(), b.ncols());
+    for first in (0..a.nrows()).step_by(CHUNK) {
+        let rows = CHUNK.min(a.nrows() - first);
+        sum += (a.rows(first, rows).transpose() * b.rows(first, rows)).cast::<f64>();
+    }
+    sum
+}
+
+/// Rows of a block of a triangular matrix: a block of f64 stays in a processor's cache, the rest is matrix products.
+const BLOCK: usize = 192;
+
+/// The lower triangular L of `matrix` = L Lᵀ, block by block; `None` if `matrix` is not positive definite.
+fn cholesky(mut matrix: DMatrix<f64>) -> Option<DMatrix<f64>> {
+    let size = matrix.nrows();
+    for at in (0..size).step_by(BLOCK) {
+        let (rows, next) = (BLOCK.min(size - at), (at + BLOCK).min(size));
+        let corner = matrix.view((at, at), (rows, rows)).clone_owned().cholesky()?.unpack();
+        matrix.view_mut((at, at), (rows, rows)).copy_from(&corner);
+        let below = matrix.view((next, at), (size - next, rows)).transpose();
+        let below = corner.solve_lower_triangular(&below)?;
+        matrix.view_mut((next, at), (size - next, rows)).copy_from(&below.transpose());
+        for column in (next..size).step_by(BLOCK) {
+            let columns = BLOCK.min(size - column);
+            let update =
+                below.columns(column - next, size - column).transpose() * below.columns(column - next, columns);
+            let mut rest = matrix.view_mut((column, column), (size - column, columns));
+            rest -= update;
+        }
+    }
+    Some(matrix)
+}
+
+/// The x of L Lᵀ x = `b`, from the lower triangle of `factor`, block by block.
+fn solve(factor: &DMatrix<f64>, mut b: DMatrix<f64>) -> DMatrix<f64> {
+    let (size, columns) = b.shape();
+    let starts: Vec<usize> = (0..size).step_by(BLOCK).collect();
+    let block = |at: usize| factor.view((at, at), (BLOCK.min(size - at), BLOCK.min(size - at)));
+    for &at in &starts {
+        let rows = BLOCK.min(size - at);
+        let known = factor.view((at, 0), (rows, at)) * b.rows(0, at);
+        let mut here = b.view_mut((at, 0), (rows, columns));
+        here -= known;
+        block(at).solve_lower_triangular_mut(&mut here);
+    }
+    for &at in starts.iter().rev() {
+        let (rows, next) = (BLOCK.min(size - at), (at + BLOCK).min(size));
+        let known = factor.view((next, at), (size - next, rows)).transpose() * b.rows(next, size - next);
+        let mut here = b.view_mut((at, 0), (rows, columns));
+        here -= known;
+        block(at).tr_solve_lower_triangular_mut(&mut here);
+    }
+    b
+}
+
 /// Weights (a row for each target) and biases of the ridge regression of `targets` on `inputs`, columns both; `rectified`
 /// targets go through a ReLU, and are free below zero.
-pub(crate) fn regression(inputs: &DMatrix<f64>, targets: &DMatrix<f64>, rectified: bool) -> Result<[Vec<f32>; 2]> {
+pub(crate) fn regression(inputs: &DMatrix<f32>, targets: &DMatrix<f32>, rectified: bool) -> Result<[Vec<f32>; 2]> {
     let (x, x_means) = centre(inputs);
-    let transposed = x.transpose();
-    let mut normal = &transposed * &x;
+    let mut normal = products(&x, &x);
     let ridge = RIDGE * normal.diagonal().mean() + f64::MIN_POSITIVE;
     for at in 0..normal.nrows() {
         normal[(at, at)] += ridge;
     }
-    let Some(factor) = normal.cholesky() else {
+    let Some(factor) = cholesky(normal) else {
         let expected = "features that vary: give more or other photos";
         return Err(Error::argument("least squares", "photos", expected, "a constant or broken feature map"));
     };
@@ -196,20 +261,56 @@ pub(crate) fn regression(inputs: &DMatrix<f64>, targets: &DMatrix<f64>, rectifie
     let mut rounds = if rectified { ROUNDS } else { 0 };
     loop {
         let (t, means) = centre(&wanted);
-        let weights = factor.solve(&(&transposed * t));
+        let weights = solve(&factor, products(&x, &t));
         let biases = &means - weights.transpose() * &x_means;
         if rounds == 0 {
             let rows = weights.column_iter().flat_map(|column| column.iter().map(|&w| w as f32).collect::<Vec<_>>());
             return Ok([rows.collect(), biases.iter().map(|&b| b as f32).collect()]);
         }
         rounds -= 1;
-        let predicted = &x * &weights;
+        let predicted = &x * weights.cast::<f32>();
         for (column, mut values) in wanted.column_iter_mut().enumerate() {
             for (row, value) in values.iter_mut().enumerate() {
-                let made = predicted[(row, column)] + means[column];
+                let made = predicted[(row, column)] + means[column] as f32;
                 let target = targets[(row, column)];
                 *value = if target <= 0.0 && made < 0.0 { made } else { target };
             }
         }
+    }
+}
+
+/// `count` columns of `features` whose linear maps explain most of the variance of all columns, chosen one after the other.
+pub(crate) fn most_telling(features: &DMatrix<f32>, count: usize) -> Vec<usize> {
+    let (centred, _) = centre(features);
+    let mut left = products(&centred, &centred); // covariance of what is not yet explained
+    let floor = 1e-3 * left.diagonal().mean();
+    let mut chosen: Vec<usize> = Vec::new();
+    while chosen.len() < count.min(features.ncols()) {
+        let gain = |column: usize| left.column(column).norm_squared() / (left[(column, column)].max(0.0) + floor);
+        let candidates = (0..features.ncols()).filter(|column| !chosen.contains(column));
+        let Some(best) = candidates.max_by(|a, b| gain(*a).total_cmp(&gain(*b))) else { break };
+        let column = left.column(best).clone_owned();
+        let pivot = column[best].max(f64::MIN_POSITIVE);
+        left.ger(-1.0 / pivot, &column, &column, 1.0);
+        chosen.push(best);
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equations_are_solved_block_by_block() {
+        let mut random = Random::new(5);
+        let size = 2 * BLOCK + 7;
+        let values = DMatrix::from_fn(size + 20, size, |_, _| f64::from(random.normal()));
+        let matrix = values.transpose() * &values;
+        let expected = DMatrix::from_fn(size, 3, |_, _| f64::from(random.normal()));
+        let factor = cholesky(matrix.clone()).unwrap();
+        let error = (solve(&factor, &matrix * &expected) - &expected).amax();
+        assert!(error < 1e-6, "{error}");
+        assert!(cholesky(-matrix).is_none());
     }
 }

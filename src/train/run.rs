@@ -196,6 +196,7 @@ pub fn train(
         Some(path) => path,
         None => training.save(&run.folder, lesson)?,
     };
+    training.take_averages(context, lesson)?;
     Ok(Outcome {
         end,
         step: training.step,

@@ -24,6 +24,9 @@ pub struct Settings {
     pub weight_decay: f32,
     /// Largest global norm of the gradients; larger ones are scaled down to it.
     pub clip: Option<f32>,
+    /// Decay d of an exponential moving average w̄ ← d·w̄ + (1−d)·w of the parameters over the steps, from 0 up to below 1: the
+    /// trained net has w̄ for w. `None`: the net has the last step's w.
+    pub average: Option<f32>,
     /// Seed of the pictures' order and crops.
     pub seed: u64,
 }
@@ -38,6 +41,7 @@ impl Default for Settings {
             schedule: Schedule::Constant,
             weight_decay: 0.0,
             clip: None,
+            average: None,
             seed: 0,
         }
     }
@@ -57,8 +61,11 @@ impl Settings {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return refuse("weight-decay", "a number from 0 up", self.weight_decay.to_string());
         }
-        match self.clip {
-            Some(clip) if !(clip > 0.0 && clip.is_finite()) => refuse("clip", "above 0", clip.to_string()),
+        if let Some(clip) = self.clip.filter(|clip| !(*clip > 0.0 && clip.is_finite())) {
+            return refuse("clip", "above 0", clip.to_string());
+        }
+        match self.average {
+            Some(decay) if !(0.0..1.0).contains(&decay) => refuse("average", "0 to below 1", decay.to_string()),
             _ => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Checkpoint, Lesson, Settings};
 use crate::gpu::{Context, DeviceTensor, Memory, Precision, Program, Recorder};
 use crate::io::HostTensor;
+use crate::ops::vector;
 use crate::optim::{AdamOptions, Parameter, ParameterAdam};
 use crate::{Error, Result};
 
@@ -63,6 +64,21 @@ pub(super) fn choose_micro_batch(
     Ok(1)
 }
 
+/// Records a step of the moving average of each parameter, which begins as the parameter is now.
+fn average(rec: &mut Recorder, parameters: &[Parameter], decay: f32) -> Result<Vec<DeviceTensor>> {
+    let step = |parameter: &Parameter| {
+        let name = format!("{}.average", parameter.name);
+        let values = parameter.value.read()?;
+        let kept = DeviceTensor::from_values(rec.context(), name, parameter.value.shape(), &values)?;
+        let (average, value) = (rec.pin(&kept), rec.pin(&parameter.value));
+        let next = rec.transient("average", average.shape);
+        vector::affine(rec, decay, average, 1.0 - decay, value, next)?;
+        vector::copy(rec, next, average)?;
+        Ok(kept)
+    };
+    parameters.iter().map(step).collect()
+}
+
 /// The state of a run in memory: what a checkpoint keeps, and the programs that change it.
 pub(crate) struct Training {
     parameters: Vec<Parameter>,
@@ -72,6 +88,8 @@ pub(crate) struct Training {
     pass: Pass,
     adam: ParameterAdam,
     update: Program,
+    /// The moving average of each parameter, if there is one.
+    averages: Vec<DeviceTensor>,
     /// Everything that a checkpoint keeps, by name.
     kept: Vec<(String, DeviceTensor)>,
     /// Steps done.
@@ -99,12 +117,27 @@ impl Training {
         let mut adam = ParameterAdam::new(context, &parameters, options)?;
         let mut rec = Recorder::new(context);
         adam.record(&mut rec)?;
+        let averages =
+            settings.average.map(|decay| average(&mut rec, &parameters, decay)).transpose()?.unwrap_or_default();
         lesson.refresh(&mut rec)?;
         let update = rec.finish()?;
         let mut kept: Vec<_> = parameters.iter().map(|p| (p.name.clone(), p.value.clone())).collect();
         kept.extend(adam.state());
         kept.extend(lesson.state());
-        Ok(Training { parameters, settings, micro, pass, adam, update, kept, step: 0, seconds: 0.0, loss: f64::NAN })
+        kept.extend(averages.iter().map(|average| (average.name().to_string(), average.clone())));
+        let (step, seconds, loss) = (0, 0.0, f64::NAN);
+        Ok(Training { parameters, settings, micro, pass, adam, update, averages, kept, step, seconds, loss })
+    }
+
+    /// Gives the parameters their averages, if there are any. To go on from here takes a checkpoint of before.
+    pub(super) fn take_averages(&self, context: &Context, lesson: &dyn Lesson) -> Result<()> {
+        let mut rec = Recorder::new(context);
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            let (average, value) = (rec.pin(average), rec.pin(&parameter.value));
+            vector::copy(&mut rec, average, value)?;
+        }
+        lesson.refresh(&mut rec)?;
+        rec.finish()?.run()
     }
 
     pub(super) fn save(&self, folder: &Path, lesson: &dyn Lesson) -> Result<PathBuf> {

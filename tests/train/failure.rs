@@ -94,6 +94,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         schedule: Schedule::Constant,
         weight_decay: 0.0,
         clip: None,
+        average: None,
         seed,
     };
     // The square of 1e20 is infinite; that of 1e18 is not, but 1e21 times its derivative is.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use impasto::io::WeightFile;
-use impasto::nets::Vgg19;
 use impasto::nets::adain_decoder::Weights;
+use impasto::nets::adain_painter::deepest;
+use impasto::nets::{AdainDecoder, Vgg19, vgg19};
 use impasto::ops::pool::Kind;
-use impasto::train::adain::{self, Adain, Settings};
+use impasto::train::adain::{self, Adain, Nets, Pair, Settings};
 use impasto::train::{Crops, Schedule};
 use impasto::{Error, Result};
 
@@ -21,12 +22,18 @@ use crate::cli::weights::find_vgg;
 Examples:
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
   impasto train adain --photos photos/ --paintings paintings/ --init adain.safetensors --steps 5000 -o better.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --encoder vgg19_normalised.safetensors
-  --schedule inverse-time:0.00005 --steps 160000 -o full.safetensors
+  impasto train adain --photos photos/ --paintings paintings/ --teacher-decoder public.safetensors --width 0.5 \
+--pixel-weight 100 --feature-weight 1 --content-weight 0 --style-weight 0 --steps 600 -o distilled.safetensors
+  impasto train adain --photos photos/ --paintings paintings/ --encoder vgg19_normalised.safetensors \
+--schedule inverse-time:0.00005 --steps 160000 -o full.safetensors
 
-The decoder starts as the encoder's inverse, fitted layer by layer by least squares (seconds), and is then trained.
-`impasto stylize PHOTO --style PICTURE --decoder FILE` then paints any photo like any picture. The last example is the paper's
-recipe: the real VGG-19 in the normalised convention, and a decoder as wide.")]
+The decoder starts as the encoder's inverse, fitted layer by layer by least squares (seconds), and is then trained. With \
+--teacher-decoder, the start is fitted to that decoder instead (a minute or two): its most telling channels, as many as --width \
+or --channels says. The distance from the teacher's picture may be part of the loss (--pixel-weight, --feature-weight), alone or \
+beside the paper's terms.
+
+`impasto stylize PHOTO --style PICTURE --vgg ENCODER --decoder FILE` then paints any photo like any picture. The last example is \
+the paper's recipe: the real VGG-19 in the normalised convention, and a decoder as wide.")]
 pub struct Args {
     /// A folder of photos to learn on; may be given again, or several at once
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
@@ -34,12 +41,31 @@ pub struct Args {
     /// A folder of paintings to learn on; may be given again, or several at once
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     paintings: Vec<PathBuf>,
-    /// The encoder: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `compact`
+    /// The encoder: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `compact` or `half`
     #[arg(long, value_name = "FILE", default_value = "compact")]
     encoder: String,
+    /// The net that measures content and style [default: the encoder]
+    #[arg(long, value_name = "FILE")]
+    loss_net: Option<String>,
     /// A decoder for the same encoder to start from
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// A trained decoder for the features of the net that measures: the start is fitted to it, and the loss may ask for its
+    /// pictures
+    #[arg(long, value_name = "FILE")]
+    teacher_decoder: Option<PathBuf>,
+    /// Channels of each layer over the teacher's
+    #[arg(long, value_name = "F", default_value_t = 0.5, requires = "teacher_decoder", conflicts_with = "init")]
+    width: f32,
+    /// Channels of the eight layers before the last, deep to shallow, instead of --width
+    #[arg(long, value_name = "N", num_args = 8, requires = "teacher_decoder", conflicts_with_all = ["init", "width"])]
+    channels: Vec<usize>,
+    /// Weight of the distance from the teacher's picture, in pixels
+    #[arg(long, value_name = "W", default_value_t = 0.0, requires = "teacher_decoder")]
+    pixel_weight: f32,
+    /// Weight of the distance from the teacher's picture, in features at the four taps
+    #[arg(long, value_name = "W", default_value_t = 0.0, requires = "teacher_decoder")]
+    feature_weight: f32,
     /// Weight of the content loss
     #[arg(long, value_name = "W", default_value_t = Settings::default().content_weight)]
     content_weight: f32,
@@ -75,6 +101,8 @@ pub fn run(args: &Args) -> Result<()> {
         ("--style-weight", args.style_weight),
         ("--tv-weight", args.tv_weight),
         ("--identity-weight", args.identity_weight),
+        ("--pixel-weight", args.pixel_weight),
+        ("--feature-weight", args.feature_weight),
     ] {
         if !(weight >= 0.0 && weight.is_finite()) {
             return Err(Error::argument("train", name, "a number from 0 up", weight));
@@ -93,30 +121,52 @@ pub fn run(args: &Args) -> Result<()> {
         style_weight: args.style_weight,
         tv_weight: args.tv_weight,
         identity_weight: args.identity_weight,
+        pixel_weight: args.pixel_weight,
+        feature_weight: args.feature_weight,
         seed: args.training.seed,
         ..Settings::default()
     };
     let encoder = find_vgg(Some(&args.encoder), "compact")?;
+    let loss_net = args.loss_net.as_ref().map(|name| find_vgg(Some(name), "compact")).transpose()?;
+    let teacher = args.teacher_decoder.as_ref().map(|path| Weights::of(&WeightFile::load(path)?)).transpose()?;
     let resumed = args.training.checkpoint()?.is_some();
-    let weights = match &args.init {
-        Some(path) => Weights::of(&WeightFile::load(path)?)?,
-        // The checkpoint's parameters take the place of these.
-        None if resumed => Weights::random(&encoder, 0)?,
-        None => {
+    let weights = match (&args.init, &teacher) {
+        (Some(path), _) => Weights::of(&WeightFile::load(path)?)?,
+        (None, teacher) => {
             let spinner = spinner();
-            let made = adain::start(&context, &encoder, [&folders[0], &folders[1]], &settings, |layer| {
+            let on_layer = |layer: &str| {
                 spinner.set_message(format!("closed-form start: {layer}"));
                 spinner.tick();
                 Ok(())
-            });
+            };
+            let folders = [&folders[0], &folders[1]];
+            let made = match teacher {
+                Some(decoder) => {
+                    let channels = channels(args, decoder)?;
+                    let teacher = Pair { encoder: loss_net.as_ref().unwrap_or(&encoder), decoder };
+                    match resumed {
+                        // The checkpoint's parameters take the place of these.
+                        true => Ok(Weights::seeded(encoder.channels(deepest())?, &channels, 0)),
+                        false => adain::transfer(&context, &encoder, &teacher, &channels, folders, &settings, on_layer),
+                    }
+                }
+                None if resumed => Weights::random(&encoder, 0),
+                None => adain::start(&context, &encoder, folders, &settings, on_layer),
+            };
             spinner.finish_and_clear();
             made?
         }
     };
-    let encoder = Vgg19::new(&context, &encoder, Kind::Max)?;
+    let net = |weights: &vgg19::Weights| Vgg19::new(&context, weights, Kind::Max);
+    let encoder = net(&encoder)?;
     let fingerprint = encoder.fingerprint().to_string();
+    let nets = Nets {
+        encoder,
+        loss: loss_net.as_ref().map(net).transpose()?,
+        teacher: teacher.map(|weights| AdainDecoder::new(&context, weights)).transpose()?,
+    };
     let trained_on = format!("{} photos, {} paintings", folders[0].len(), folders[1].len());
-    let lesson = Adain::new(encoder, weights, folders, settings)?;
+    let lesson = Adain::new(nets, weights, folders, settings)?;
     teach(&args.training, &context, &lesson, &defaults, || {
         let metadata = BTreeMap::from([
             ("architecture".to_string(), "adain_decoder".to_string()),
@@ -125,4 +175,17 @@ pub fn run(args: &Args) -> Result<()> {
         ]);
         Ok((lesson.weights()?.tensors(), metadata))
     })
+}
+
+/// Channels behind each layer of the decoder but the last.
+fn channels(args: &Args, teacher: &Weights) -> Result<[usize; 8]> {
+    if !(args.width > 0.0 && args.width <= 1.0) {
+        return Err(Error::argument("train", "--width", "above 0, at most 1", args.width));
+    }
+    let wide = teacher.layer_channels();
+    Ok(args
+        .channels
+        .as_slice()
+        .try_into()
+        .unwrap_or_else(|_| wide.map(|channels| ((channels as f32 * args.width).round() as usize).max(1))))
 }

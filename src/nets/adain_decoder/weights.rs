@@ -79,19 +79,34 @@ impl Weights {
     /// # Errors
     /// An encoder that does not reach relu4_1.
     pub fn random(encoder: &vgg19::Weights, seed: u64) -> Result<Self> {
-        encoder.channels(deepest())?;
+        let read = encoder.channels(deepest())?;
+        let mirrored = encoder.convolutions[..LAYERS.len()].iter().rev();
+        let behind: Vec<usize> = mirrored.map(|[weight, _]| weight.shape[1]).collect();
+        Ok(Self::seeded(read, &behind, seed))
+    }
+
+    /// A decoder to be trained, seeded, that reads `read` channels and has `behind[i]` channels behind its layer i, deep to
+    /// shallow; the last layer has the picture's three, whatever `behind` says of it.
+    pub fn seeded(read: usize, behind: &[usize], seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let mirrored = encoder.convolutions[..LAYERS.len()].iter().rev().zip(LAYERS);
-        let convolutions = mirrored.map(|([weight, _], (name, _))| {
-            let (read, made) = (weight.shape[0], weight.shape[1]);
+        let mut read = read;
+        let convolutions = LAYERS.iter().enumerate().map(|(index, (name, _))| {
+            let made = if *name == LAST { 3 } else { behind[index] };
             // Past a ReLU half the energy is gone; the last layer starts as a nearly grey picture.
-            let (gain, bias) = if name == LAST { (0.1, 0.5) } else { (1.0, 0.0) };
+            let (gain, bias) = if *name == LAST { (0.1, 0.5) } else { (1.0, 0.0) };
             let deviation = gain * (2.0 / (9 * read) as f32).sqrt();
             let weight = (0..made * read * 9).map(|_| deviation * random.normal()).collect();
             let tensor = |shape: &[usize], data| HostTensor { shape: shape.to_vec(), dtype: DType::F32, data };
-            [tensor(&[made, read, 3, 3], weight), tensor(&[made], vec![bias; made])]
+            let layer = [tensor(&[made, read, 3, 3], weight), tensor(&[made], vec![bias; made])];
+            read = made;
+            layer
         });
-        Ok(Weights { convolutions: convolutions.collect() })
+        Weights { convolutions: convolutions.collect() }
+    }
+
+    /// Channels behind each layer but the last, deep to shallow.
+    pub fn layer_channels(&self) -> [usize; 8] {
+        std::array::from_fn(|layer| self.convolutions[layer][0].shape[0])
     }
 
     /// Channels of the features that it reads.

@@ -20,7 +20,7 @@ use crate::train::closed_form::{Maps, Walk, positions, regression, tensor};
 /// What a layer of the decoder is to give, at random pixels of all pictures.
 struct Goal {
     positions: Vec<(usize, usize)>,
-    values: DMatrix<f64>,
+    values: DMatrix<f32>,
 }
 
 impl Goal {

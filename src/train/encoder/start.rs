@@ -5,8 +5,6 @@
 //! regression (see `closed_form`) of the teacher's pre-activations z_S on what the student itself has made of the layer before,
 //! so that later layers make up for what earlier ones lost. Lifts are such regressions too, of t on the student's features.
 
-use nalgebra::DMatrix;
-
 use super::Settings;
 use super::lifts::Lift;
 use crate::gpu::Context;
@@ -14,7 +12,7 @@ use crate::io::HostTensor;
 use crate::nets::Tap;
 use crate::nets::vgg19::{Convention, Weights};
 use crate::random::Random;
-use crate::train::closed_form::{Maps, Walk, centre, positions, regression, tensor};
+use crate::train::closed_form::{Maps, Walk, most_telling, positions, regression, tensor};
 use crate::{Error, Result};
 
 /// The start: the teacher with every channel's deviation made 1 and what each layer's channels were multiplied with for it,
@@ -146,22 +144,4 @@ pub(super) fn unit_means(linear: &Maps) -> Vec<f32> {
     let means: Vec<f64> = linear.statistics().iter().map(|(mean, _)| *mean).collect();
     let quiet = 1e-3 * means.iter().sum::<f64>() / means.len() as f64;
     means.iter().map(|&mean| if mean > quiet { (1.0 / mean) as f32 } else { 1.0 }).collect()
-}
-
-/// `count` columns of `features` whose linear maps explain most of the variance of all columns, chosen one after the other.
-fn most_telling(features: &DMatrix<f64>, count: usize) -> Vec<usize> {
-    let (centred, _) = centre(features);
-    let mut left = centred.transpose() * &centred; // covariance of what is not yet explained
-    let floor = 1e-3 * left.diagonal().mean();
-    let mut chosen: Vec<usize> = Vec::new();
-    while chosen.len() < count.min(features.ncols()) {
-        let gain = |column: usize| left.column(column).norm_squared() / (left[(column, column)].max(0.0) + floor);
-        let candidates = (0..features.ncols()).filter(|column| !chosen.contains(column));
-        let Some(best) = candidates.max_by(|a, b| gain(*a).total_cmp(&gain(*b))) else { break };
-        let column = left.column(best).clone_owned();
-        let pivot = column[best].max(f64::MIN_POSITIVE);
-        left.ger(-1.0 / pivot, &column, &column, 1.0);
-        chosen.push(best);
-    }
-    chosen
 }

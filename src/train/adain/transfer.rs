@@ -1,0 +1,140 @@
+//! A closed-form start for AdaIN's decoder from a trained one, the teacher: a narrower decoder, or one for another encoder.
+//!
+//! Teacher and student run side by side on AdaIN features of random pairs of a photo and a painting, the teacher on those of
+//! the encoder that it was trained with, the student on those of its own. Deep to shallow, the channels of the teacher's layer
+//! are chosen greedily: the one next that explains most of what is left of the channels' covariance, each channel scaled by
+//! the norm of the filters that read it in the following layer. The student's filters are the ridge regression (see
+//! `closed_form`) of the teacher's pre-activations at those channels on what the student itself has made of the layer before,
+//! so that later layers make up for what earlier ones lost.
+
+use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::nets::adain_decoder::Weights;
+use crate::nets::adain_painter::{adapt, deepest};
+use crate::nets::{ConvLayer, Vgg19, packed, vgg19};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::pad::{self, Border, Placement};
+use crate::ops::pool::Kind;
+use crate::ops::{mean_std, vector};
+use crate::random::Random;
+use crate::train::closed_form::{Maps, most_telling, positions, regression, tensor};
+use crate::{Error, Result, loss};
+
+/// A decoder and the encoder whose features it reads.
+pub struct Pair<'a> {
+    /// The encoder.
+    pub encoder: &'a vgg19::Weights,
+    /// The decoder.
+    pub decoder: &'a Weights,
+}
+
+/// Makes the start for `encoder`, with `channels` behind each layer but the last, from pairs of a photo and a painting,
+/// squares `[3, size, size]` of RGB 0..1. `on_layer` is told of each layer as it is done.
+///
+/// # Errors
+/// An encoder that does not reach relu4_1 or has not the teacher's channels there; more channels than the teacher has;
+/// pictures without variance.
+pub(super) fn transfer(
+    context: &Context,
+    encoder: &vgg19::Weights,
+    teacher: &Pair,
+    channels: &[usize],
+    pairs: &[[Vec<f32>; 2]],
+    size: usize,
+    seed: u64,
+    mut on_layer: impl FnMut(&str) -> Result<()>,
+) -> Result<Weights> {
+    let mut random = Random::new(seed);
+    let mut student_maps = features(context, encoder, pairs, size)?;
+    let mut teacher_maps = features(context, teacher.encoder, pairs, size)?;
+    if teacher_maps.channels != teacher.decoder.channels() {
+        let expected = format!("a decoder of {} channels, as its encoder has them", teacher_maps.channels);
+        return Err(Error::argument("train adain", "teacher decoder", expected, teacher.decoder.channels()));
+    }
+    let mut weights = Weights { convolutions: Vec::new() };
+    let layers: Vec<_> = teacher.decoder.layers().collect();
+    for (index, &(name, conv)) in layers.iter().enumerate() {
+        if conv.upsample {
+            let enlarged = |maps: &Maps| {
+                let at = Placement { before: 0, size: maps.size.map(|side| 2 * side), scale: 2 };
+                maps.apply(context, |rec, x| pad::forward(rec, x, Border::Replicate, at))
+            };
+            (student_maps, teacher_maps) = (enlarged(&student_maps)?, enlarged(&teacher_maps)?);
+        }
+        let [weight, bias] = &teacher.decoder.convolutions[index];
+        let layer = |conv: Conv2d, weight: &[f32], bias: &[f32]| {
+            // The maps are enlarged already.
+            packed(context, |rec| ConvLayer::frozen(rec, name, Conv2d { upsample: false, ..conv }, weight, bias))
+        };
+        let linear = layer(Conv2d { relu: false, ..conv }, &weight.data, &bias.data)?;
+        let linear = teacher_maps.apply(context, |rec, x| linear.forward(rec, x))?;
+        let positions = positions(&mut random, pairs.len(), linear.size);
+        let mut targets = linear.at(&positions);
+        if let Some([next, _]) = teacher.decoder.convolutions.get(index + 1) {
+            let count = channels[index];
+            if count == 0 || count > conv.channels_out {
+                let expected = format!("1 to the teacher's {} at {name}", conv.channels_out);
+                return Err(Error::argument("train adain", "channels", expected, count));
+            }
+            let mut telling = targets.map(|z| z.max(0.0));
+            for (mut column, norm) in telling.column_iter_mut().zip(norms_of_readers(&next.data, conv.channels_out)) {
+                column *= norm;
+            }
+            let mut chosen = most_telling(&telling, count);
+            chosen.sort_unstable();
+            targets = targets.select_columns(&chosen);
+        }
+        let patches = student_maps.patches(&positions, Border::Reflect);
+        let [weight, bias] = regression(&patches, &targets, conv.relu)?;
+        let conv = Conv2d { channels_in: student_maps.channels, channels_out: targets.ncols(), ..conv };
+        let made = layer(conv, &weight, &bias)?;
+        student_maps = student_maps.apply(context, |rec, x| made.forward(rec, x))?;
+        teacher_maps = linear;
+        teacher_maps.rectify();
+        let shape = [conv.channels_out, conv.channels_in, 3, 3];
+        weights.convolutions.push([tensor(&shape, weight), tensor(&[conv.channels_out], bias)]);
+        on_layer(name)?;
+    }
+    Ok(weights)
+}
+
+/// The norm of all weights (`[M, C, 3, 3]`) that read each of C channels.
+fn norms_of_readers(weights: &[f32], channels: usize) -> Vec<f32> {
+    let mut squares = vec![0.0f64; channels];
+    for (index, filter) in weights.chunks_exact(9).enumerate() {
+        squares[index % channels] += filter.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>();
+    }
+    squares.into_iter().map(|square| square.sqrt() as f32).collect()
+}
+
+/// AdaIN features of each pair. A quarter of the photos keep their own statistics, a quarter meet the painting's half-way.
+fn features(context: &Context, encoder: &vgg19::Weights, pairs: &[[Vec<f32>; 2]], size: usize) -> Result<Maps> {
+    let encoder = Vgg19::new(context, encoder, Kind::Max)?;
+    let [photo, painting] = ["photo", "painting"].map(|name| DeviceTensor::new(context, name, [1, 3, size, size]));
+    let mut rec = Recorder::new(context);
+    let [content, style] = [&photo, &painting].map(|picture| {
+        let x = rec.pin(picture);
+        encoder.forward(&mut rec, x, deepest())?.at(deepest())
+    });
+    let (content, style) = (content?, style?);
+    let (mean, deviation) = mean_std::forward(&mut rec, style, loss::EPSILON)?;
+    let adapted = adapt(&mut rec, content, [mean, deviation])?;
+    let mut kept = |name: &str, x: Tensor| -> Result<DeviceTensor> {
+        let kept = DeviceTensor::new(context, name, x.shape);
+        let into = rec.pin(&kept);
+        vector::copy(&mut rec, x, into)?;
+        Ok(kept)
+    };
+    let [own, adapted] = [kept("own", content)?, kept("adapted", adapted)?];
+    let program = rec.finish()?;
+    let [_, channels, height, width] = content.shape.nchw("closed form", "features")?;
+    let mut maps = Maps { channels, size: [height, width], values: Vec::new() };
+    for (number, [photo_values, painting_values]) in pairs.iter().enumerate() {
+        photo.write(photo_values)?;
+        painting.write(painting_values)?;
+        program.submit()?;
+        let alpha = [0.0, 0.5, 1.0, 1.0][number % 4];
+        let (own, adapted) = (own.read()?, adapted.read()?);
+        maps.values.push(own.iter().zip(adapted).map(|(own, adapted)| own + alpha * (adapted - own)).collect());
+    }
+    Ok(maps)
+}
