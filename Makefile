@@ -33,7 +33,7 @@ demo: setup
 	@mkdir -p out
 	./target/release/examples/draw_samples out
 	./target/release/impasto stylize out/landscape.png --style out/strokes.png --style out/marble.png --style out/mosaic.png \
-	  --style out/woodcut.png --grid --size 512 -o out
+	  --style out/woodcut.png --grid --size 512 --cell 384 -o out
 	@echo "out/grid.png shows them side by side"
 
 test:

@@ -18,6 +18,7 @@ pub mod ops;
 pub mod optim;
 mod plot;
 pub mod random;
+pub mod sheet;
 pub mod train;
 pub mod tune;
 pub mod weights;

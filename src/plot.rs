@@ -1,4 +1,4 @@
-//! What pictures of figures have in common: paper, axes, colours and letters.
+//! What pictures of figures have in common: paper, axes, colours and letters; words as pictures.
 
 use std::{error, ops::Range, path::Path, sync::Once};
 
@@ -41,14 +41,39 @@ pub type Drawn<T = ()> = std::result::Result<T, Box<dyn error::Error>>;
 
 /// Draws a picture of `size` and saves it as [`Picture::save`] does.
 pub fn picture(path: &Path, size: (usize, usize), draw: impl FnOnce(&Area) -> Drawn) -> Result<()> {
-    let (width, height) = (size.0 * OVERSAMPLED, size.1 * OVERSAMPLED);
-    let mut pixels = vec![0; 3 * width * height];
-    let area = BitMapBackend::with_buffer(&mut pixels, (width as u32, height as u32)).into_drawing_area();
-    let drawn = area.fill(&WHITE).map_err(Box::from).and_then(|()| draw(&area));
-    drawn.and_then(|()| Ok(area.present()?)).map_err(|error| Error::picture(path, error))?;
+    drawn(size, WHITE, draw).map_err(|error| Error::picture(path, error))?.save(path)
+}
+
+/// Draws a picture of `size` on paper of that colour.
+fn drawn((width, height): (usize, usize), paper: RGBColor, draw: impl FnOnce(&Area) -> Drawn) -> Drawn<Picture> {
+    let [across, down] = [width, height].map(|side| side * OVERSAMPLED);
+    let mut pixels = vec![0; 3 * across * down];
+    let area = BitMapBackend::with_buffer(&mut pixels, (across as u32, down as u32)).into_drawing_area();
+    area.fill(&paper)?;
+    draw(&area)?;
+    area.present()?;
     drop(area);
     let rgb = (0..3).flat_map(|plane| pixels.iter().skip(plane).step_by(3).map(|&value| f32::from(value) / 255.0));
-    Picture::from_rgb(width, height, rgb.collect())?.resize(size.0, size.1).save(path)
+    Ok(Picture::from_rgb(across, down, rgb.collect())?.resize(width, height))
+}
+
+/// A line of words in letters of so many pixels, as a picture of its own.
+pub fn words(text: &str, pixels: u32, ink: RGBColor, paper: RGBColor) -> Drawn<Picture> {
+    let style = font(pixels).color(&ink);
+    let width = (words_width(text, pixels)? + pixels as usize / 4).max(1);
+    // Letters are drawn from above the place that they are given.
+    let top = scaled(pixels) as i32 * 3 / 8;
+    drawn((width, line_height(pixels)), paper, |area| Ok(area.draw_text(text, &style, (0, top))?))
+}
+
+/// How wide a line of words is in pixels.
+pub fn words_width(text: &str, pixels: u32) -> Drawn<usize> {
+    Ok((font(pixels).font.box_size(text)?.0 as usize).div_ceil(OVERSAMPLED))
+}
+
+/// How high a line of letters of so many pixels is.
+pub fn line_height(pixels: u32) -> usize {
+    (pixels as usize * 5).div_ceil(4)
 }
 
 /// A length in pixels of the picture, in those of its [`Area`].

@@ -6,6 +6,7 @@ mod page;
 
 use std::path::{Path, PathBuf};
 
+use impasto::sheet::{self, Cell};
 use impasto::train::curve;
 use impasto::{Error, Result};
 
@@ -26,7 +27,8 @@ Examples:
   impasto compare --training-logs bn.safetensors.training/log.jsonl in.safetensors.training/log.jsonl -o comparison/
 
 Every method is measured by the same loss: the one that the first net learned by, as its file says (without a net of one style:
-that of `stylize`). DIR/index.html holds all pictures, figures and plots; results.json has the figures. Seconds are those of one
+that of `stylize`). DIR/index.html holds all pictures, figures and plots; results.json has the figures; methods.png shows
+photo, style and results side by side at the size they have, for strokes to be seen with --size 768. Seconds are those of one
 picture: `cold` is the first one, with the nets' loading, the recording and the compiling of kernels, `warm` is another one, for
 AdaIN in the same style.
 --training-logs draws the losses of training runs over their steps, and gives the mean of each tenth.")]
@@ -106,11 +108,14 @@ fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) 
     let mut page = Page::new(contest.map_or("Training", |contest| &contest.title));
     if let Some(contest) = contest {
         page.text(&contest.conditions());
+        let mut cells = Vec::new();
         for (name, caption, picture) in contest.pictures() {
             let path = folder.join(format!("{name}.png"));
             picture.save(&path)?;
             page.picture(&caption, &path)?;
+            cells.push(Cell::picture(picture, picture.width.max(picture.height), name));
         }
+        sheet::sheet(&[cells])?.save(&folder.join("methods.png"))?;
         let table = contest.table();
         print_table(&table)?;
         page.table(&table);

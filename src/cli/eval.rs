@@ -4,6 +4,7 @@ mod adain;
 mod encoder;
 mod feed_forward;
 mod precision;
+mod standing;
 
 pub use feed_forward::{measured_by, warn_of_other_style};
 
@@ -72,40 +73,6 @@ impl Photos {
 
     /// The square in the middle, resized.
     fn middle(&self, path: &Path) -> Result<Picture> {
-        let picture = Picture::load(path)?;
-        let short = picture.width.min(picture.height);
-        let [left, top] = [(picture.width - short) / 2, (picture.height - short) / 2];
-        let mut square = Picture::new(short, short);
-        for channel in 0..3 {
-            for row in 0..short {
-                let from = channel * picture.pixels() + (top + row) * picture.width + left;
-                let to = (channel * short + row) * short;
-                square.rgb[to..to + short].copy_from_slice(&picture.rgb[from..from + short]);
-            }
-        }
-        Ok(square.resize(self.size, self.size))
+        Ok(Picture::load(path)?.square().resize(self.size, self.size))
     }
-}
-
-/// A file's name without its ending.
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Pictures in a row, each fitted to `side` and set at the top.
-fn side_by_side(pictures: &[Picture], side: usize) -> Picture {
-    let fitted: Vec<Picture> = pictures.iter().map(|picture| picture.fit(side)).collect();
-    let height = fitted.iter().map(|picture| picture.height).max().unwrap_or(1);
-    let mut sheet = Picture::new(fitted.len() * side, height);
-    for (index, picture) in fitted.iter().enumerate() {
-        sheet.paste(picture, [index * side, 0]);
-    }
-    sheet
-}
-
-/// The middle of some figures: with an even number of them, the mean of both.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }

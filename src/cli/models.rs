@@ -6,6 +6,7 @@ use impasto::io::{Picture, WeightFile, picture};
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{Form, Painter, Weights};
 use impasto::ops::norm::Over;
+use impasto::sheet::{self, Cell};
 use impasto::{Error, Result};
 
 use super::{DeviceArgs, data_directory, print_line};
@@ -127,18 +128,16 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The photo, then the photo by every net that can be used.
-fn thumbnails(args: &Args, models: &[Model], photo: &Path, output: &Path) -> Result<()> {
+fn thumbnails(args: &Args, models: &[Model], path: &Path, output: &Path) -> Result<()> {
     picture::check_output(output)?;
-    let photo = Picture::load(photo)?.fit(args.size);
+    let photo = Picture::load(path)?.fit(args.size);
     let context = args.device.open()?;
-    let mut pictures = vec![photo.clone()];
-    for weights in models.iter().filter_map(|model| Weights::of(model.file.as_ref().ok()?).ok()) {
-        pictures.push(Painter::new(ImageTransformNet::new(&context, weights)?).paint(&photo)?);
+    let mut cells = vec![Cell::picture(&photo, args.size, sheet::stem(path))];
+    for model in models {
+        let Some(weights) = model.file.as_ref().ok().and_then(|file| Weights::of(file).ok()) else { continue };
+        let painted = Painter::new(ImageTransformNet::new(&context, weights)?).paint(&photo)?;
+        cells.push(Cell::picture(&painted, args.size, &model.name));
     }
-    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
-    let mut sheet = Picture::new(columns * photo.width, pictures.len().div_ceil(columns) * photo.height);
-    for (index, picture) in pictures.iter().enumerate() {
-        sheet.paste(picture, [index % columns * photo.width, index / columns * photo.height]);
-    }
-    sheet.save(output)
+    let columns = (cells.len() as f64).sqrt().ceil() as usize;
+    sheet::sheet(&cells.chunks(columns).map(<[Cell]>::to_vec).collect::<Vec<_>>())?.save(output)
 }

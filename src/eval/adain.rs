@@ -13,7 +13,7 @@ use crate::io::Picture;
 use crate::nets::{AdainPainter, Tap, Vgg19};
 use crate::{Error, Result, loss};
 
-/// Looks at square pictures of one size through the teacher.
+/// Looks at pictures of one size through the teacher.
 pub struct Judge {
     picture: DeviceTensor,
     program: Program,
@@ -31,12 +31,12 @@ pub struct Sight {
 }
 
 impl Judge {
-    /// A judge of pictures of `side`² pixels.
+    /// A judge of pictures of `width` x `height` pixels.
     ///
     /// # Errors
     /// A teacher that does not reach relu4_1; pictures too small for it or too large for the device.
-    pub fn new(teacher: &Vgg19, side: usize) -> Result<Self> {
-        let picture = DeviceTensor::new(teacher.context(), "picture", [1, 3, side, side]);
+    pub fn new(teacher: &Vgg19, width: usize, height: usize) -> Result<Self> {
+        let picture = DeviceTensor::new(teacher.context(), "picture", [1, 3, height, width]);
         let taps: Vec<Tap> = Tap::style().collect();
         let (rec, features) = teacher.measure(&picture, &taps, |_, features| Ok(features))?;
         Ok(Judge { picture, program: rec.finish()?, features })

@@ -60,6 +60,24 @@ impl Picture {
         }
     }
 
+    /// What is in the middle, `width` by `height` pixels, or as many as there are.
+    pub fn middle(&self, width: usize, height: usize) -> Picture {
+        let (width, height) = (width.min(self.width), height.min(self.height));
+        let [left, top] = [(self.width - width) / 2, (self.height - height) / 2];
+        let cut = |plane: &[f32]| -> Vec<f32> {
+            let rows = plane.chunks(self.width.max(1)).skip(top).take(height);
+            rows.flat_map(|row| &row[left..left + width]).copied().collect()
+        };
+        let rgb = self.rgb.chunks(self.pixels().max(1)).flat_map(cut).collect();
+        Picture { width, height, rgb, alpha: self.alpha.as_deref().map(cut) }
+    }
+
+    /// The largest square in the middle.
+    pub fn square(&self) -> Picture {
+        let short = self.width.min(self.height);
+        self.middle(short, short)
+    }
+
     /// Reads a PNG, JPEG, WebP or TIFF file, known by its content and not its name; of an animation, the first frame.
     ///
     /// 8 and 16 bits, grey and colour, with and without alpha. The EXIF orientation is applied, and an embedded colour
@@ -164,6 +182,22 @@ mod tests {
         for (width, height, length) in [(2, 1, 5), (0, 4, 0), (usize::MAX, 2, 6)] {
             assert!(Picture::from_rgb(width, height, vec![0.5; length]).is_err(), "{width}x{height}");
         }
+    }
+
+    #[test]
+    fn the_middle_is_cut_out_of_every_plane() {
+        let rgb = (0..3 * 5 * 4).map(|index| index as f32).collect();
+        let picture = Picture {
+            alpha: Some((0..20).map(|index| index as f32 / 20.0).collect()),
+            ..Picture::from_rgb(5, 4, rgb).unwrap()
+        };
+        let cut = picture.middle(2, 3);
+        assert_eq!((cut.width, cut.height, cut.rgb.len()), (2, 3, 18));
+        assert_eq!(cut.rgb[..6], [1.0, 2.0, 6.0, 7.0, 11.0, 12.0]);
+        assert_eq!(cut.rgb[12..14], [41.0, 42.0]);
+        assert_eq!(cut.alpha.unwrap()[4..], [11.0 / 20.0, 12.0 / 20.0]);
+        assert_eq!(picture.square(), picture.middle(4, 9));
+        assert_eq!(picture.middle(9, 9), picture);
     }
 
     #[test]

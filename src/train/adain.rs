@@ -24,6 +24,7 @@ use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, vgg19};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
+use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
 
@@ -339,17 +340,18 @@ impl Lesson for Adain {
         let decoder = AdainDecoder::new(encoder.context(), self.decoder.weights()?)?;
         let mut painter = AdainPainter::new(encoder, decoder)?;
         let size = self.settings.crops.size;
-        let mut sheet = Picture::new((SAMPLES + 1) * size, (SAMPLES + 1) * size);
         let [photos, paintings] = &self.samples;
-        for (column, painting) in (1..).zip(paintings) {
-            sheet.paste(painting, [column * size, 0]);
+        let mut rows = vec![vec![Cell::words(["AdaIN", "paintings across", "photos down"])]];
+        let photo = |(number, photo)| vec![Cell::picture(photo, size, format!("photo {number}"))];
+        rows.extend((1..).zip(photos).map(photo));
+        for (number, painting) in (1..).zip(paintings) {
+            rows[0].push(Cell::head(painting, size, format!("painting {number}")));
             let style = painter.style(painting)?;
-            for (row, photo) in (1..).zip(photos) {
-                sheet.paste(photo, [0, row * size]);
-                sheet.paste(&painter.paint(photo, &[style.clone().into()])?, [column * size, row * size]);
+            for (row, photo) in rows[1..].iter_mut().zip(photos) {
+                row.push(Cell::picture(&painter.paint(photo, &[style.clone().into()])?, size, ""));
             }
         }
-        Ok(sheet)
+        sheet::sheet(&rows)
     }
 
     fn settings(&self) -> serde_json::Value {

@@ -27,6 +27,7 @@ use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
+use crate::sheet::{self, Cell};
 use crate::train::closed_form::Walk;
 use crate::train::{Checkpoint, Crops, Folder, Lesson, Loader};
 use crate::{Error, Result};
@@ -415,15 +416,18 @@ impl Lesson for Encoder {
             }
         }
         rec.finish()?.run()?;
-        let columns = 1 + kept.len();
-        let mut sheet = Picture::new(columns * size, (rows + usize::from(self.easel.is_some())) * size);
-        for (row, picture) in self.calibration[..rows].iter().enumerate() {
-            paste(&mut sheet, [row, 0], size, |channel, i, j| picture[(channel * size + i) * size + j]);
-        }
-        for (pair, columns) in kept.chunks_exact(2).zip((1..).step_by(2)) {
+        let square = |value: &dyn Fn(usize) -> f32, caption: String| {
+            let rgb = (0..3 * size * size).map(value).collect();
+            Ok(Cell::picture(&Picture::from_rgb(size, size, rgb)?, size, caption))
+        };
+        let photo = |(number, picture): (usize, &Vec<f32>)| {
+            Ok(vec![square(&|at| picture[at], format!("picture {}", number + 1))?])
+        };
+        let mut cells = self.calibration[..rows].iter().enumerate().map(photo).collect::<Result<Vec<_>>>()?;
+        for (pair, (tap, _)) in kept.chunks_exact(2).zip(&self.settings.taps) {
             let [_, channels, height, width] = pair[0].shape().nchw("sample", "features")?;
             let values = [pair[0].read()?, pair[1].read()?];
-            for row in 0..rows {
+            for (row, cells) in cells.iter_mut().enumerate() {
                 let plane = |which: usize, channel: usize| {
                     &values[which][(row * channels + channel) * height * width..][..height * width]
                 };
@@ -432,36 +436,30 @@ impl Lesson for Encoder {
                 order.sort_by(|a, b| energy(b).total_cmp(&energy(a)));
                 let shown = order[row % channels];
                 let brightest = plane(0, shown).iter().fold(f32::MIN_POSITIVE, |most, v| most.max(*v));
-                for which in [0, 1] {
-                    paste(&mut sheet, [row, columns + which], size, |_, i, j| {
-                        (plane(which, shown)[i * height / size * width + j * width / size] / brightest).clamp(0.0, 1.0)
-                    });
+                for (which, net) in ["teacher", "student"].into_iter().enumerate() {
+                    let value = |at: usize| {
+                        let (i, j) = (at / size % size, at % size);
+                        plane(which, shown)[i * height / size * width + j * width / size] / brightest
+                    };
+                    cells.push(square(&|at| value(at).clamp(0.0, 1.0), format!("{tap}, {net}"))?);
                 }
             }
         }
-        let painted = self.easel.iter().flat_map(Easel::finished);
-        for (column, painting) in painted.take(columns).enumerate() {
+        let mut painted = Vec::new();
+        for painting in self.easel.iter().flat_map(Easel::finished).take(1 + kept.len()) {
             let values = painting.read()?;
-            paste(&mut sheet, [rows, column], size, |channel, i, j| values[(channel * size + i) * size + j]);
+            // Until it is painted it is black.
+            if values.iter().any(|value| *value > 0.0) {
+                painted.push(square(&|at| values[at], "painted by it".into())?);
+            }
         }
-        Ok(sheet)
+        cells.extend(Some(painted).filter(|row| !row.is_empty()));
+        sheet::sheet(&cells)
     }
 
     fn settings(&self) -> serde_json::Value {
         serde_json::json!({
             "encoder": &self.settings, "pictures": self.folder.len(), "teacher": self.teacher.fingerprint(),
         })
-    }
-}
-
-/// Fills the square at `[row, column]` of a sheet of squares.
-fn paste(sheet: &mut Picture, [row, column]: [usize; 2], size: usize, value: impl Fn(usize, usize, usize) -> f32) {
-    let (width, plane) = (sheet.width, sheet.pixels());
-    for channel in 0..3 {
-        for i in 0..size {
-            for j in 0..size {
-                sheet.rgb[channel * plane + (row * size + i) * width + column * size + j] = value(channel, i, j);
-            }
-        }
     }
 }

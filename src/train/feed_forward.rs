@@ -21,6 +21,7 @@ use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
 use crate::ops::{gram, total_variation, vector};
 use crate::optim::Parameter;
+use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
 
@@ -268,17 +269,12 @@ impl Lesson for FeedForward {
     /// Photos on the left, repainted on the right.
     fn sample(&self) -> Result<Picture> {
         let mut painter = Painter::new(ImageTransformNet::new(self.net.context(), self.net.weights()?)?);
-        let width = self.previews.iter().map(|photo| photo.width).max().unwrap_or(1);
-        let height = self.previews.iter().map(|photo| photo.height).sum();
-        let mut sheet = Picture::new(2 * width, height);
-        let mut top = 0;
-        for photo in &self.previews {
-            let painted = painter.paint(photo)?;
-            sheet.paste(photo, [0, top]);
-            sheet.paste(&painted, [width, top]);
-            top += photo.height;
-        }
-        Ok(sheet)
+        let row = |(number, photo): (usize, &Picture)| {
+            let side = photo.width.max(photo.height);
+            let painted = Cell::picture(&painter.paint(photo)?, side, "repainted");
+            Ok(vec![Cell::picture(photo, side, format!("photo {number}")), painted])
+        };
+        sheet::sheet(&(1..).zip(&self.previews).map(row).collect::<Result<Vec<_>>>()?)
     }
 
     fn settings(&self) -> serde_json::Value {

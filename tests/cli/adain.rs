@@ -4,7 +4,7 @@ use impasto::io::{DType, WeightFile};
 use impasto::nets::adain_decoder::Weights;
 use impasto::nets::vgg19;
 
-use crate::studio::{Studio, content, style};
+use crate::studio::{Studio, content, place, style};
 use crate::train::save_photos;
 
 /// A studio with `other.png`, the style in other colours.
@@ -133,17 +133,30 @@ fn a_grid_is_every_photo_in_every_style() {
         let width = if name.starts_with('a') { 64 } else { 51 };
         assert_eq!(studio.picture(&format!("painted/{name}.png")).dimensions(), (width, 40), "{name}");
     }
-    // Styles along the top, photos down the left, results where they meet.
+    // Styles across, photos down, results where they meet, a strip of paper for captions below each row.
     let sheet = studio.picture("painted/grid.png");
-    assert_eq!(sheet.dimensions(), (3 * 256, 3 * 256));
-    let cell = image::imageops::crop_imm(&sheet, 256, 256, 64, 40).to_image();
-    assert_eq!(cell, studio.picture("painted/a-style.png"));
+    assert_eq!(sheet.dimensions(), (2 * 6 + 3 * 64 + 2 * 3, 2 * 6 + (64 + 13) + 2 * (3 + 40 + 13)));
+    let shown = |name: &str| place(&sheet, &studio.picture(&format!("painted/{name}.png")));
+    assert_eq!((shown("a-style"), shown("a-other")), ((73, 86), (140, 86)));
+    assert_eq!((shown("b-style"), shown("b-other")), ((73 + 6, 142), (140 + 6, 142)));
+    assert_eq!(place(&sheet, &studio.picture("album/a.png")), (6, 86));
+    let corner = image::imageops::crop_imm(&sheet, 0, 0, 70, 70).to_image();
+    let is_paper = |pixel: &image::Rgb<u8>| pixel == sheet.get_pixel(0, 0) && pixel.0[0] < 255;
+    assert!(corner.pixels().any(is_paper) && !corner.pixels().all(is_paper), "words on paper");
     // A photo that cannot be read is told, and the sheet shows the others.
     studio.write("album/broken.png", "no picture");
     let done = studio.run("stylize album --style style.png --grid -o some");
     assert!(done.code == Some(1) && done.stderr.contains("broken.png"), "{}", done.stderr);
-    assert_eq!(studio.picture("some/grid.png").dimensions(), (2 * 256, 3 * 256));
+    assert_eq!(studio.picture("some/grid.png").dimensions(), (2 * 6 + 2 * 64 + 3, sheet.height()));
     std::fs::remove_file(studio.path("album/broken.png")).unwrap();
+    // Larger cells show no more than there is, smaller ones less; a saved style has no picture to show.
+    studio.succeed("stylize album --style style.png --style other.png --grid --cell 300 -o large");
+    assert_eq!(studio.picture("large/grid.png"), sheet);
+    studio.succeed("style save style.png -o kept.style");
+    studio.succeed("stylize album --style kept.style --grid --cell 40 -o small");
+    let small = studio.picture("small/grid.png");
+    assert_eq!(small.dimensions(), (2 * 6 + 2 * 40 + 3, 2 * 6 + (40 + 13) + (3 + 25 + 13) + (3 + 31 + 13)));
+    assert!(small.get_pixel(6 + 43 + 2, 6 + 2) != small.get_pixel(0, 0), "a tile");
     // Without --grid styles are mixed, photo by photo.
     studio.succeed("stylize album --style style.png --style other.png -o mixed");
     assert_eq!(studio.picture("mixed/b.png").dimensions(), (51, 40));
@@ -175,6 +188,7 @@ fn what_cannot_be_is_refused() {
         ("stylize content.png --style a.style --vgg random:0.25 -o out.png".into(), "encoder"),
         ("stylize content.png --style style.png --style style.png --grid -o out".into(), "different names"),
         ("stylize content.png --style style.png --grid -o out.png".into(), "a folder"),
+        ("stylize content.png --style style.png --grid --cell 31 -o out".into(), "at least 32 px"),
         ("style save text.png -o b.style".into(), "text.png"),
         ("style save style.png -o b.png".into(), ".style"),
     ] {

@@ -6,7 +6,7 @@ use impasto::io::{DType, WeightFile};
 use impasto::nets::adain_decoder::Weights;
 use serde_json::Value;
 
-use crate::studio::{Done, Studio};
+use crate::studio::{Done, Studio, cell, sheet_size};
 use crate::train::{save_net, save_photos};
 
 /// A studio with two nets, `photos` of twelve pictures, and `styles` of one.
@@ -137,8 +137,8 @@ fn pairs_are_painted_and_a_net_removes_all_that_it_removes_itself() {
 
     // Photo, style and the two results, side by side; the results of one net are one picture.
     let sheet = studio.picture("out/00-000-style.png");
-    assert_eq!(sheet.dimensions(), (4 * 32, 32));
-    let part = |sheet: &image::RgbImage, index: u32| image::imageops::crop_imm(sheet, 32 * index, 0, 32, 27).to_image();
+    assert_eq!(sheet.dimensions(), sheet_size(4, 1));
+    let part = |sheet: &image::RgbImage, index: u32| cell(sheet, index, 0);
     assert!(part(&sheet, 2) == part(&sheet, 3));
     assert!(part(&sheet, 0) != part(&sheet, 2) && part(&sheet, 0) != part(&sheet, 1));
 
@@ -216,7 +216,7 @@ fn adain(options: &str) -> String {
     )
 }
 
-const FIGURES: [&str; 3] = ["style_distance", "content_distance", "reconstruction_db"];
+const FIGURES: [&str; 4] = ["style_distance", "content_distance", "ssim", "reconstruction_db"];
 
 #[test]
 fn every_photo_is_painted_like_every_painting_and_measured() {
@@ -230,7 +230,7 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
     assert_eq!(names, expected.concat());
     for field in FIGURES {
         let mut values = numbers(&result["pairs"][0]["pictures"], field);
-        assert!(values.iter().all(|value| *value > 0.0), "{field}: {values:?}");
+        assert!(values.iter().all(|value| *value > 0.0 || field == "ssim"), "{field}: {values:?}");
         values.sort_by(f64::total_cmp);
         let median = result["pairs"][0]["median"][field].as_f64().unwrap();
         assert_eq!(median, (values[2] + values[3]) / 2.0, "{field}");
@@ -241,10 +241,7 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
 
     // Photos down the left, paintings along the top.
     let sheet = studio.picture("out/adain.png");
-    assert_eq!(sheet.dimensions(), (4 * 32, 3 * 32));
-    let cell = |sheet: &image::RgbImage, column: u32, row: u32| {
-        image::imageops::crop_imm(sheet, 32 * column, 32 * row, 32, 32).to_image()
-    };
+    assert_eq!(sheet.dimensions(), sheet_size(4, 3));
     for number in [0, 1] {
         // What an untrained decoder paints is nearly grey.
         let distances = &numbers(&result["pairs"][0]["pictures"], "style_distance")[3 * number..][..3];
@@ -254,15 +251,36 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
     assert!(cell(&sheet, 2, 0).pixels().all(|pixel| pixel.0 == [128; 3]));
     assert!(cell(&sheet, 1, 1) != cell(&sheet, 2, 1) && cell(&sheet, 1, 1) != cell(&sheet, 1, 2));
 
-    // Medians alone are printed, and with -v each picture.
+    // The ends: the photo has all of the photo's structure, the painting all of the painting's style.
+    let median = |end: &str, field: &str| result["ends"][end]["median"][field].as_f64().unwrap();
+    assert!((median("photo", "ssim") - 1.0).abs() < 1e-9 && median("painting", "ssim") < 0.9, "{}", result["ends"]);
+    assert!(median("painting", "style_distance") == 0.0 && median("photo", "style_distance") > 0.0);
+    // The photo that is a painting too.
+    let itself = &result["ends"]["photo"]["pictures"][0];
+    assert!(itself["style_distance"] == 0.0 && itself["content_distance"].as_f64().unwrap() < 1e-9, "{itself}");
+    // Of three paintings, the worst is the worst quarter; a painting's figure is the median over both photos.
+    let distances = numbers(&result["pairs"][0]["pictures"], "style_distance");
+    let expected: Vec<f64> = (0..3).map(|painting| (distances[painting] + distances[3 + painting]) / 2.0).collect();
+    assert_eq!(numbers(&result["pairs"][0]["paintings"], "style_distance"), expected);
+    let worst = expected.iter().copied().fold(0.0, f64::max);
+    assert_eq!(result["pairs"][0]["worst_quarter"].as_f64(), Some(worst));
+    let meshes = numbers(&result["pairs"][0]["pictures"], "mesh");
+    assert!(meshes.iter().all(|mesh| *mesh >= 1.0), "{meshes:?}");
+    assert!(result["pairs"][0]["median"]["mesh"].as_f64().unwrap() >= 1.0);
+
+    // Medians alone are printed, and with -v each picture; then each painting's, the worst first.
     let short = studio.succeed(&adain("")).stdout;
-    assert!(short.starts_with("2 photos x 3 paintings at 32 x 32 px\n") && short.lines().count() == 3, "{short}");
-    let line = short.lines().last().unwrap();
-    assert!(line.starts_with("median of teacher.safetensors with decoder.safetensors "), "{short}");
+    let lines: Vec<&str> = short.lines().collect();
+    assert!(lines[0] == "2 photos x 3 paintings at 32 x 32 px" && lines.len() == 10, "{short}");
+    let starts = ["the photo itself ", "teacher.safetensors with decoder.safetensors ", "the painting itself "];
+    assert!(lines[2..5].iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{short}");
     let median = &result["pairs"][0]["median"];
-    assert!(line.contains(&format!(" {:.4} ", median["style_distance"].as_f64().unwrap())), "{line} {median}");
+    for figure in [median["style_distance"].as_f64().unwrap(), worst] {
+        assert!(lines[3].contains(&format!(" {figure:.4} ")), "{short} {figure}");
+    }
+    assert!(lines[7].ends_with(&format!(" {worst:.4}")), "{short}");
     let long = studio.succeed(&adain("-v")).stdout;
-    assert!(long.lines().count() == 9 && long.contains("001 x style "), "{long}");
+    assert!(long.lines().count() == 16 && long.contains("001 x style "), "{long}");
     // Limits count photos and paintings apart.
     let one = studio.succeed(&adain("--style-limit 1 --json")).json();
     assert_eq!(one["pairs"][0]["pictures"].as_array().unwrap()[..], [pictures[0].clone(), pictures[3].clone()]);
@@ -279,17 +297,21 @@ fn pairs_are_measured_side_by_side() {
     assert_eq!(result["pairs"][1]["encoder"], "teacher.safetensors");
     let of = |pair: usize, field: &str| result["pairs"][pair]["median"][field].as_f64().unwrap();
     let ratio = |field: &str| result["ratio"][field].as_f64().unwrap();
-    for field in &FIGURES[..2] {
+    for field in &FIGURES[..3] {
         assert!(ratio(field) == of(0, field) / of(1, field) && ratio(field) != 1.0, "{field}: {result}");
     }
-    assert_eq!(ratio(FIGURES[2]), of(0, FIGURES[2]) - of(1, FIGURES[2]));
+    assert_eq!(ratio(FIGURES[3]), of(0, FIGURES[3]) - of(1, FIGURES[3]));
+    let worst = |pair: usize| result["pairs"][pair]["worst_quarter"].as_f64().unwrap();
+    assert_eq!(ratio("worst_quarter"), worst(0) / worst(1));
     let sheet = studio.picture("out/adain.png");
-    assert_eq!(sheet.dimensions(), (5 * 32, 3 * 32));
+    assert_eq!(sheet.dimensions(), sheet_size(5, 3));
+    assert!(cell(&sheet, 1, 0) == cell(&sheet, 2, 0) && cell(&sheet, 1, 1) != cell(&sheet, 2, 1));
 
     let same = studio
         .succeed(&adain("--style-limit 1 --beside-encoder teacher.safetensors --beside-decoder decoder.safetensors"));
-    let ratios: Vec<_> = same.stdout.lines().last().unwrap().split_whitespace().rev().take(3).collect();
-    assert_eq!(ratios, ["0.00", "1.0000", "1.0000"], "{}", same.stdout);
+    let line = same.stdout.lines().find(|line| line.starts_with("first over second")).unwrap();
+    let ratios: Vec<_> = line.split_whitespace().rev().take(6).collect();
+    assert_eq!(ratios, ["0.00", "1.000", "1.0000", "1.0000", "1.0000", "1.0000"], "{}", same.stdout);
 }
 
 #[test]
@@ -314,7 +336,7 @@ fn what_cannot_be_painted_is_refused() {
         (with("--paintings styles", "--paintings nowhere"), &["cannot read nowhere", "check the path"]),
         (with("--limit 2", "--limit 0"), &["photos", "at least one picture"]),
         (with("--limit 2", "--style-limit 0"), &["paintings", "at least one picture"]),
-        (with("--size 32", "--size 7"), &["--size", "at least 8 px", "got 7"]),
+        (with("--size 32", "--size 10"), &["--size", "at least 11 px", "got 10"]),
         (with("--size 32", "--pictures style.png"), &["style.png"]),
     ];
     for (command, words) in cases {

@@ -5,7 +5,7 @@ use impasto::nets::image_transform_net::{Form, Weights};
 use impasto::ops::norm::Over;
 use serde_json::Value;
 
-use crate::studio::{Studio, content};
+use crate::studio::{Studio, content, place};
 use crate::train::save_photos;
 
 /// A short run on small pictures.
@@ -144,9 +144,13 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
     }
     assert_eq!(lines.len(), built_in + 2);
     studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
-    // The photo itself and every net that can be used, in a square of 32 x 24 px each.
+    // The photo itself and every net that can be used, 32 x 24 px each, its name below it.
     let columns = (built_in as f64 + 2.0).sqrt().ceil() as u32;
     let rows = (built_in as u32 + 2).div_ceil(columns);
-    assert_eq!(studio.picture("sheet.png").dimensions(), (32 * columns, 24 * rows));
-    studio.succeed("stylize content.png --model mine -o out.png");
+    let sheet = studio.picture("sheet.png");
+    assert_eq!(sheet.dimensions(), (9 + 35 * columns, 9 + 40 * rows));
+    studio.succeed("stylize content.png --model mine --size 32 -o out.png");
+    // The last of the list, behind the photo and those that come with the command.
+    let (column, row) = ((built_in as u32 + 1) % columns, (built_in as u32 + 1) / columns);
+    assert_eq!(place(&sheet, &studio.picture("out.png")), (6 + 35 * column, 6 + 40 * row));
 }

@@ -195,6 +195,25 @@ impl Done {
     }
 }
 
+/// What a contact sheet of squares of 32 px shows at a place, captions in every row.
+pub fn cell(sheet: &RgbImage, column: u32, row: u32) -> RgbImage {
+    image::imageops::crop_imm(sheet, 6 + 35 * column, 6 + 48 * row, 32, 32).to_image()
+}
+
+/// How large a contact sheet of so many columns and rows is.
+pub fn sheet_size(columns: u32, rows: u32) -> (u32, u32) {
+    (9 + 35 * columns, 9 + 48 * rows)
+}
+
+/// Where the picture stands in the sheet, pixel by pixel the same.
+pub fn place(sheet: &RgbImage, picture: &RgbImage) -> (u32, u32) {
+    let (width, height) = picture.dimensions();
+    let places = (0..=sheet.height() - height).flat_map(|y| (0..=sheet.width() - width).map(move |x| (x, y)));
+    let is_there =
+        |(x, y): &(u32, u32)| picture.enumerate_pixels().all(|(i, j, pixel)| sheet.get_pixel(x + i, y + j) == pixel);
+    places.into_iter().find(is_there).expect("the sheet shows the picture")
+}
+
 /// The mean difference of two pictures of one size, in 8-bit steps.
 pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions());

@@ -2,33 +2,39 @@
 
 use std::path::{Path, PathBuf};
 
-use impasto::eval::adain::{Judge, Sight, reconstruction};
-use impasto::io::Picture;
+use impasto::eval::adain::{Judge, reconstruction};
+use impasto::eval::marks::{Marks, Seen};
+use impasto::eval::{median, ssim};
 use impasto::nets::adain_painter::{Region, deepest};
 use impasto::nets::{AdainPainter, Vgg19};
 use impasto::ops::pool::Kind;
+use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
+use serde_json::{Map, Value, json};
 
-use super::{Photos, median, stem};
+use super::Photos;
+use super::standing::{EXPLANATION, HEADINGS, Standing, Unit};
 use crate::cli::file_name;
 use crate::cli::progress::bar;
-use crate::cli::table::print_table;
+use crate::cli::table::{Table, print_table};
 use crate::cli::weights::{load_decoder, load_vgg};
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval adain`.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
   impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/ --hold-out 20
   impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/
   --beside-encoder vgg19.safetensors --beside-decoder public.safetensors --pictures out/
 
-Every photo is painted like every painting, and the teacher measures how far the result is from the painting's style (means and
-deviations at relu1_1 to relu4_1) and from the photo's content (features at relu4_1, with the painting's means and deviations):
-the losses of arXiv:1703.06868, whichever nets painted. `reconstruction` is how near a photo that is its own style comes back, as
-a peak signal-to-noise ratio. Medians are printed, and with -v each picture's figures. A teacher favours the pair that learned
-by it.")]
+Every photo is painted like every painting, and the teacher measures what comes out. It measures the photo itself and the painting
+itself too: the ends between which every method lies, one without any style, one without any of the photo.
+{EXPLANATION}
+`worst quarter` tells of the paintings that come out worst: of each painting the median style distance over the photos, of the
+quarter of the paintings (rounded up) in which it is largest the mean. The second table has each painting's, the worst first.
+`reconstruction` is how near a photo that is its own style comes back, as a peak signal-to-noise ratio. With -v each picture's
+figures are printed too. A teacher favours the pair that learned by it."))]
 pub struct Args {
     #[command(flatten)]
     photos: Photos,
@@ -56,8 +62,8 @@ pub struct Args {
     /// The decoder of a pair to compare with
     #[arg(long, value_name = "FILE")]
     beside_decoder: Option<String>,
-    /// Write what was painted as one picture, DIR/adain.png: photos down the left, paintings along the top; what the other
-    /// pair painted to the right of each
+    /// Write what was painted as one sheet, DIR/adain.png: photos down the left, paintings along the top, below each picture
+    /// its style distance and SSIM; what the other pair painted to the right of each
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Print JSON, with the figures of each picture
@@ -67,40 +73,6 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// What is measured of a painted picture, or medians of it.
-#[derive(Clone, Copy, serde::Serialize)]
-struct Figures {
-    style_distance: f64,
-    content_distance: f64,
-    /// Of the photo as its own style.
-    reconstruction_db: f64,
-}
-
-impl Figures {
-    fn medians(rows: &[Row]) -> Self {
-        let of = |figure: fn(&Figures) -> f64| median(rows.iter().map(|row| figure(&row.figures)).collect());
-        Figures {
-            style_distance: of(|figures| figures.style_distance),
-            content_distance: of(|figures| figures.content_distance),
-            reconstruction_db: of(|figures| figures.reconstruction_db),
-        }
-    }
-
-    fn line(&self, what: String) -> Vec<String> {
-        let Figures { style_distance, content_distance, reconstruction_db } = self;
-        vec![what, format!("{style_distance:.4}"), format!("{content_distance:.4}"), format!("{reconstruction_db:.2}")]
-    }
-}
-
-/// A painted picture.
-#[derive(serde::Serialize)]
-struct Row {
-    photo: String,
-    painting: String,
-    #[serde(flatten)]
-    figures: Figures,
-}
-
 /// An encoder and a decoder at work.
 struct Pair<'a> {
     encoder: String,
@@ -108,21 +80,75 @@ struct Pair<'a> {
     painter: AdainPainter<'a>,
     /// Each painting's.
     styles: Vec<Region>,
-    rows: Vec<Row>,
+    standing: Standing,
+    /// Of each photo as its own style, in dB.
+    reconstructions: Vec<f64>,
 }
 
 impl<'a> Pair<'a> {
     fn new(encoder: &'a Vgg19, name: &str, decoder: &str) -> Result<Self> {
         let painter = AdainPainter::new(encoder, load_decoder(encoder, decoder)?)?;
         let [encoder, decoder] = [name, decoder].map(|name| file_name(Path::new(name)));
-        Ok(Pair { encoder, decoder, painter, styles: Vec::new(), rows: Vec::new() })
+        let standing = Standing::new(Unit::Painting);
+        Ok(Pair { encoder, decoder, painter, styles: Vec::new(), standing, reconstructions: Vec::new() })
     }
 
-    fn results(&self) -> serde_json::Value {
-        let median = Figures::medians(&self.rows);
-        serde_json::json!({
-            "encoder": self.encoder, "decoder": self.decoder, "median": median, "pictures": self.rows,
-        })
+    fn name(&self) -> String {
+        format!("{} with {}", self.encoder, self.decoder)
+    }
+
+    fn reconstruction(&self) -> f64 {
+        median(self.reconstructions.clone())
+    }
+
+    /// A photo's for each of its pictures.
+    fn each_reconstruction(&self) -> impl Iterator<Item = f64> {
+        self.reconstructions.iter().flat_map(|db| std::iter::repeat_n(*db, self.styles.len()))
+    }
+
+    fn results(&self) -> Value {
+        let mut results = self.standing.results();
+        for (picture, db) in self.each_reconstruction().enumerate() {
+            results["pictures"][picture]["reconstruction_db"] = json!(db);
+        }
+        results["median"]["reconstruction_db"] = json!(self.reconstruction());
+        results["encoder"] = json!(self.encoder);
+        results["decoder"] = json!(self.decoder);
+        results
+    }
+}
+
+/// What the first pair's figures are of the second's.
+#[derive(serde::Serialize)]
+struct Ratio {
+    style_distance: f64,
+    worst_quarter: f64,
+    content_distance: f64,
+    ssim: f64,
+    mesh: f64,
+    /// Of decibels, which are logarithms, the difference is what a ratio is of the others.
+    reconstruction_db: f64,
+}
+
+impl Ratio {
+    fn of(first: &Pair, second: &Pair) -> Self {
+        let [a, b] = [first, second].map(|pair| pair.standing.median());
+        let [worst_a, worst_b] = [first, second].map(|pair| pair.standing.worst_quarter());
+        Ratio {
+            style_distance: a.style_distance / b.style_distance,
+            worst_quarter: worst_a / worst_b,
+            content_distance: a.content_distance / b.content_distance,
+            ssim: a.ssim / b.ssim,
+            mesh: a.mesh.strength() / b.mesh.strength(),
+            reconstruction_db: first.reconstruction() - second.reconstruction(),
+        }
+    }
+
+    fn line(&self) -> Vec<String> {
+        let Ratio { style_distance, worst_quarter, content_distance, ssim, mesh, .. } = self;
+        let ratios = [style_distance, worst_quarter, content_distance, ssim].map(|ratio| format!("{ratio:.4}"));
+        let last = [format!("{mesh:.3}"), format!("{:.2}", self.reconstruction_db)];
+        ["first over second (dB: difference)".to_string()].into_iter().chain(ratios).chain(last).collect()
     }
 }
 
@@ -143,7 +169,8 @@ pub fn run(args: &Args) -> Result<()> {
     let encoders = chosen.iter().map(|(encoder, _)| load(encoder)).collect::<Result<Vec<_>>>()?;
     let pairs = encoders.iter().zip(&chosen).map(|(encoder, (name, decoder))| Pair::new(encoder, name, decoder));
     let mut pairs = pairs.collect::<Result<Vec<_>>>()?;
-    let least = encoders.iter().chain([&teacher]).map(|net| net.least_side(deepest())).max().unwrap_or(1);
+    let least = encoders.iter().chain([&teacher]).map(|net| net.least_side(deepest())).chain([ssim::WINDOW]).max();
+    let least = least.unwrap_or(1);
     if size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }
@@ -151,73 +178,100 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
 
-    let judge = Judge::new(&teacher, size)?;
-    let sides = [1 + paintings.len() * pairs.len(), 1 + photos.len()].map(|cells| cells * size);
-    let mut sheet = args.pictures.as_ref().map(|_| Picture::new(sides[0], sides[1]));
-    let mut set = |picture: &Picture, [column, row]: [usize; 2]| {
-        if let Some(sheet) = &mut sheet {
-            sheet.paste(picture, [column * size, row * size]);
-        }
-    };
-    let count = pairs.len();
-    let mut goals: Vec<Sight> = Vec::new();
-    for (number, path) in paintings.iter().enumerate() {
+    let judge = Judge::new(&teacher, size, size)?;
+    let several = pairs.len() > 1;
+    let mut goals: Vec<(Seen, String)> = Vec::new();
+    let mut sheet = vec![vec![Cell::words(["AdaIN", "paintings across", "photos down", "style distance, SSIM"])]];
+    for path in &paintings {
         let painting = args.photos.middle(path)?;
-        set(&painting, [1 + number * count, 0]);
-        goals.push(judge.see(&painting)?);
         for pair in &mut pairs {
+            let decoder = stem(Path::new(&pair.decoder));
+            let caption = if several { format!("{}, {decoder}", stem(path)) } else { stem(path) };
+            sheet[0].push(Cell::head(&painting, size, caption));
             pair.styles.push(pair.painter.style(&painting)?.into());
         }
+        goals.push((Seen::by(&judge, painting)?, stem(path)));
     }
-    let progress = bar((photos.len() * paintings.len() * count) as u64).with_message("pictures");
-    for (row, path) in (1..).zip(&photos) {
-        let photo = args.photos.middle(path)?;
-        set(&photo, [0, row]);
-        let seen = judge.see(&photo)?;
-        for (index, pair) in pairs.iter_mut().enumerate() {
-            let reconstruction_db = reconstruction(&mut pair.painter, &photo)?;
-            for (number, (goal, style)) in goals.iter().zip(&pair.styles).enumerate() {
-                let painted = pair.painter.paint(&photo, std::slice::from_ref(style))?;
-                set(&painted, [1 + number * count + index, row]);
-                let sight = judge.see(&painted)?;
-                let figures = Figures {
-                    style_distance: sight.style_distance(goal),
-                    content_distance: sight.content_distance(&seen, goal),
-                    reconstruction_db,
-                };
-                pair.rows.push(Row { photo: stem(path), painting: stem(&paintings[number]), figures });
+    let [mut as_photo, mut as_painting] = [Unit::Painting; 2].map(Standing::new);
+    let progress = bar((photos.len() * paintings.len() * pairs.len()) as u64).with_message("pictures");
+    for (index, path) in photos.iter().enumerate() {
+        let (photo, name) = (Seen::by(&judge, args.photos.middle(path)?)?, stem(path));
+        for pair in &mut pairs {
+            pair.reconstructions.push(reconstruction(&mut pair.painter, &photo.picture)?);
+        }
+        let mut row = vec![Cell::picture(&photo.picture, size, &name)];
+        for (number, (goal, title)) in goals.iter().enumerate() {
+            let (from, to) = ((index, name.as_str()), (number, title.as_str()));
+            let marks = |seen: &Seen| Marks::of(seen, &photo, &goal.sight);
+            as_photo.push(from, to, marks(&photo)?);
+            as_painting.push(from, to, marks(goal)?);
+            for pair in &mut pairs {
+                let style = std::slice::from_ref(&pair.styles[number]);
+                let painted = Seen::by(&judge, pair.painter.paint(&photo.picture, style)?)?;
+                let marks = marks(&painted)?;
+                let caption = format!("{:.2}, {:.2}", marks.style_distance, marks.ssim);
+                row.push(Cell::picture(&painted.picture, size, caption));
+                pair.standing.push(from, to, marks);
                 progress.inc(1);
             }
         }
+        // Many pictures are a lot of memory.
+        if args.pictures.is_some() {
+            sheet.push(row);
+        }
     }
     progress.finish_and_clear();
-    if let (Some(folder), Some(sheet)) = (&args.pictures, sheet) {
-        sheet.save(&folder.join("adain.png"))?;
+    if let Some(folder) = &args.pictures {
+        sheet::sheet(&sheet)?.save(&folder.join("adain.png"))?;
     }
 
-    let medians: Vec<_> = pairs.iter().map(|pair| Figures::medians(&pair.rows)).collect();
-    // Of decibels, which are logarithms, the difference is what a ratio is of the others.
-    let ratio = medians.get(1).map(|beside| Figures {
-        style_distance: medians[0].style_distance / beside.style_distance,
-        content_distance: medians[0].content_distance / beside.content_distance,
-        reconstruction_db: medians[0].reconstruction_db - beside.reconstruction_db,
-    });
+    let ratio = (pairs.len() == 2).then(|| Ratio::of(&pairs[0], &pairs[1]));
+    let ends = [("photo", &as_photo), ("painting", &as_painting)];
     if args.json {
-        return print_line(serde_json::json!({
+        let ends = ends.map(|(end, standing)| (end.to_string(), standing.results()));
+        return print_line(json!({
             "photos": photos.len(), "paintings": paintings.len(), "size": size, "teacher": file_name(Path::new(&args.teacher)),
-            "pairs": pairs.iter().map(Pair::results).collect::<Vec<_>>(), "ratio": ratio, "device": context.name(),
+            "ends": Map::from_iter(ends), "pairs": pairs.iter().map(Pair::results).collect::<Vec<_>>(), "ratio": ratio,
+            "device": context.name(),
         }));
     }
     let [photos, paintings] = [photos.len(), paintings.len()];
     print_line(format_args!("{photos} photos x {paintings} paintings at {size} x {size} px"))?;
-    let mut table = vec![["", "style distance", "content distance", "reconstruction dB"].map(String::from).to_vec()];
-    for (pair, median) in pairs.iter().zip(&medians) {
-        if tracing::enabled!(tracing::Level::INFO) {
-            let rows = pair.rows.iter();
-            table.extend(rows.map(|row| row.figures.line(format!("{} x {}", row.photo, row.painting))));
-        }
-        table.push(median.line(format!("median of {} with {}", pair.encoder, pair.decoder)));
+    print_table(&medians(&pairs, [&as_photo, &as_painting], ratio.as_ref()))?;
+    print_line("")?;
+    print_table(&by_painting(&pairs, &as_photo))
+}
+
+/// The figures of the ends and of the pairs, and, if more is to be told, of each picture.
+fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Ratio>) -> Table {
+    let with = |mut line: Vec<String>, last: String| {
+        line.push(last);
+        line
+    };
+    let decibels = |db: f64| format!("{db:.2}");
+    let mut table = vec![with(HEADINGS.map(String::from).to_vec(), "reconstruction dB".into())];
+    if tracing::enabled!(tracing::Level::INFO) {
+        let lines = pairs.iter().flat_map(|pair| pair.standing.lines().zip(pair.each_reconstruction()));
+        table.extend(lines.map(|(line, db)| with(line, decibels(db))));
     }
-    table.extend(ratio.map(|ratio| ratio.line("first over second (dB: difference)".into())));
-    print_table(&table)
+    table.push(with(photo.line("the photo itself"), String::new()));
+    table.extend(pairs.iter().map(|pair| with(pair.standing.line(pair.name()), decibels(pair.reconstruction()))));
+    table.push(with(painting.line("the painting itself"), String::new()));
+    table.extend(ratio.map(Ratio::line));
+    table
+}
+
+/// Each painting's style distance, the worst of the first pair first.
+fn by_painting(pairs: &[Pair], photo: &Standing) -> Table {
+    let headings = ["style distance to", "the photo itself"].map(String::from);
+    let mut table = vec![headings.into_iter().chain(pairs.iter().map(Pair::name)).collect()];
+    let mut columns = vec![photo.units()];
+    columns.extend(pairs.iter().map(|pair| pair.standing.units()));
+    let mut order: Vec<usize> = (0..columns[0].len()).collect();
+    order.sort_by(|a, b| columns[1][*b].1.total_cmp(&columns[1][*a].1));
+    for painting in order {
+        let figures = columns.iter().map(|units| format!("{:.4}", units[painting].1));
+        table.push([columns[0][painting].0.to_string()].into_iter().chain(figures).collect());
+    }
+    table
 }

@@ -8,9 +8,10 @@ use impasto::io::{Picture, WeightFile};
 use impasto::methods::gatys::{Preset, Settings};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
+use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
 
-use super::{Photos, side_by_side, stem};
+use super::Photos;
 use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
@@ -100,7 +101,10 @@ pub fn run(args: &Args) -> Result<()> {
         if let Some(folder) = &args.pictures {
             let name = format!("{pair:02}-{}-{}.png", stem(photo), stem(style));
             let [a, b] = service.pictures.clone();
-            side_by_side(&[content, painting, a, b], args.pair_size).save(&folder.join(name))?;
+            let pictures =
+                [(content, stem(photo)), (painting, stem(style)), (a, "the encoder".into()), (b, "the teacher".into())];
+            let cells = pictures.map(|(picture, caption)| Cell::picture(&picture, args.pair_size, caption));
+            sheet::sheet(&[cells.to_vec()])?.save(&folder.join(name))?;
         }
         services.push((photo.clone(), style.clone(), service));
         progress.inc(1);

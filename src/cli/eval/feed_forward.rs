@@ -3,22 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
-use impasto::eval::feed_forward::{Judge, Learned, Standing};
+use impasto::eval::adain::Judge as Teacher;
+use impasto::eval::feed_forward::{Judge, Learned, Standing as Losses};
+use impasto::eval::marks::{Marks, Seen};
+use impasto::eval::{median, ssim};
 use impasto::io::{Picture, WeightFile};
+use impasto::nets::adain_painter::deepest;
 use impasto::nets::image_transform_net::Weights;
 use impasto::ops::pool::Kind;
+use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
 
-use super::{Photos, median, side_by_side, stem};
+use super::Photos;
+use super::standing::{EXPLANATION, HEADINGS, Standing, Unit};
+use crate::cli::file_name;
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
 use crate::cli::stylize::InitName;
+use crate::cli::table::print_table;
 use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval feed-forward`.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
   impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/ --limit 5 --steps 100 --json
@@ -28,7 +36,12 @@ Examples:
 The net's file says which loss it learned by. Each photo is measured with it four times: as it is, painted by a net of the same
 shape that has learned nothing, painted by the net, and optimised by Gatys' method. net/Gatys near 1 is as good as optimising;
 net/untrained is how much was learned; `caught up` is after how many evaluations Gatys' method is where the net is at once,
-`-` if it does not get there.")]
+`-` if it does not get there.
+
+A teacher then judges the photo itself, what the net and what Gatys' method made of it, and the style itself, a square of the photo's
+size cut from the middle of its picture: the ends between which every method lies.
+{EXPLANATION}
+`worst quarter` is the mean style distance of the quarter of the photos (rounded up) in which it is largest."))]
 pub struct Args {
     /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote
     #[arg(long, value_name = "NAME|FILE")]
@@ -50,6 +63,10 @@ pub struct Args {
     /// The net that measures, as it was when the net learned [default: `compact`, if the net's file says so]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
+    /// The net that judges style and content, best the same for all nets that are compared: VGG-19 weights (.safetensors,
+    /// .pth), best in the normalised convention, or `compact` [default: the net by which the model learned]
+    #[arg(long, value_name = "FILE")]
+    teacher: Option<String>,
     /// Write each photo, what the net and what Gatys' method made of it, as one picture
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -101,7 +118,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(photo: String, standing: &Standing) -> Self {
+    fn of(photo: String, standing: &Losses) -> Self {
         Line {
             photo,
             photo_loss: standing.photo,
@@ -160,40 +177,65 @@ pub fn run(args: &Args) -> Result<()> {
     let vgg = measured_by("eval", args.vgg.as_deref(), &learned)?;
     let style = Picture::load(&args.style)?;
     let context = args.device.open()?;
-    let vgg = load_vgg(&context, Some(vgg), Kind::Max)?;
-    let mut judge = Judge::new(&vgg, weights, learned, &style)?;
-    if size < judge.least_side() {
-        return Err(Error::argument("eval", "--size", format!("at least {} px", judge.least_side()), size));
+    let teacher_name = args.teacher.as_deref().unwrap_or(vgg);
+    let [vgg, teacher] =
+        [load_vgg(&context, Some(vgg), Kind::Max)?, load_vgg(&context, Some(teacher_name), Kind::Max)?];
+    let style_size = learned.style_size;
+    let mut judge = Judge::new(&vgg, weights, learned.clone(), &style)?;
+    let least = judge.least_side().max(teacher.least_side(deepest())).max(ssim::WINDOW);
+    if size < least {
+        return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }
+    // As large as the net knows it.
+    let style = style.fit(style_size);
+    let goal = Teacher::new(&teacher, style.width, style.height)?.see(&style)?;
+    let teacher = Teacher::new(&teacher, size, size)?;
+    let style_itself = style.square().middle(size, size).resize(size, size);
+    let style_itself = Seen::by(&teacher, style_itself)?;
     if let Some(folder) = &args.pictures {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
     let progress = bar(photos.len() as u64).with_message("photos");
     let mut lines = Vec::new();
+    let model = stem(Path::new(&args.model));
+    let mut standings = ["photo", "net", "gatys", "style"].map(|name| (name, Standing::new(Unit::Photo)));
     for (number, path) in photos.iter().enumerate() {
-        let photo = args.photos.middle(path)?;
-        let standing = judge.measure(&photo, args.init.into(), args.steps, |done| {
-            progress.set_message(format!("photos  {}: Gatys {}/{}", stem(path), done.min(args.steps), args.steps));
+        let (photo, name) = (args.photos.middle(path)?, stem(path));
+        let losses = judge.measure(&photo, args.init.into(), args.steps, |done| {
+            progress.set_message(format!("photos  {name}: Gatys {}/{}", done.min(args.steps), args.steps));
         })?;
+        lines.push(Line::of(name.clone(), &losses));
+        let [painted, optimised] = losses.pictures;
         if let Some(folder) = &args.pictures {
-            let [painted, optimised] = standing.pictures.clone();
-            side_by_side(&[photo, painted, optimised], size)
-                .save(&folder.join(format!("{number:02}-{}.png", stem(path))))?;
+            let cells = [(&photo, name.as_str()), (&painted, &model), (&optimised, "Gatys")]
+                .map(|(picture, caption)| Cell::picture(picture, size, caption));
+            sheet::sheet(&[cells.to_vec()])?.save(&folder.join(format!("{number:02}-{name}.png")))?;
         }
-        lines.push(Line::of(stem(path), &standing));
+        let photo = Seen::by(&teacher, photo)?;
+        let [painted, optimised] = [Seen::by(&teacher, painted)?, Seen::by(&teacher, optimised)?];
+        let seen = [&photo, &painted, &optimised, &style_itself];
+        for ((_, standing), seen) in standings.iter_mut().zip(seen) {
+            standing.push((number, &name), (0, &stem(&args.style)), Marks::of(seen, &photo, &goal)?);
+        }
         progress.inc(1);
     }
     progress.finish_and_clear();
     let medians = Line::medians(&lines);
     let init = args.init.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
     if args.json {
+        let marks = standings.iter().map(|(name, standing)| (name.to_string(), standing.results()));
         return print_line(serde_json::json!({
             "model": args.model, "size": size, "steps": args.steps, "init": init, "photos": lines, "median": medians,
+            "teacher": file_name(Path::new(teacher_name)), "marks": serde_json::Map::from_iter(marks),
             "device": context.name(),
         }));
     }
     let gatys = format_args!("Gatys from {init} with {} evaluations", args.steps);
     print_line(format_args!("{} photos at {size} x {size} px, {gatys}", photos.len()))?;
     print_line("photo                    as is  untrained       net     Gatys  net/Gatys  net/untrained  caught up")?;
-    lines.iter().chain([&medians]).try_for_each(|line| print_line(line.text()))
+    lines.iter().chain([&medians]).try_for_each(|line| print_line(line.text()))?;
+    print_line(format_args!("\njudged by {}", file_name(Path::new(teacher_name))))?;
+    let names = ["the photo itself", &model, "Gatys", "the style itself"];
+    let lines = names.iter().zip(&standings).map(|(name, (_, standing))| standing.line(*name));
+    print_table(&[HEADINGS.map(String::from).to_vec()].into_iter().chain(lines).collect())
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use impasto::eval::signal_to_noise;
+use impasto::eval::{median, signal_to_noise};
 use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys;
@@ -12,7 +12,7 @@ use impasto::nets::image_transform_net::{ImageTransformNet, Painter};
 use impasto::ops::pool::Kind;
 use impasto::{Error, Result};
 
-use super::{Photos, median};
+use super::Photos;
 use crate::cli::models;
 use crate::cli::progress::bar;
 use crate::cli::weights::{load_decoder, load_vgg};

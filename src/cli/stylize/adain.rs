@@ -8,6 +8,7 @@ use impasto::methods::color::KeepColor;
 use impasto::nets::AdainPainter;
 use impasto::nets::adain_painter::Place;
 use impasto::ops::pool::Kind;
+use impasto::sheet::{self, Cell};
 use impasto::{Error, Result};
 
 use super::{Args, many, weighted};
@@ -26,9 +27,13 @@ pub struct AdainArgs {
     /// has the styles of --style, or stays
     #[arg(long, value_name = "MASK=STYLE")]
     mask: Vec<String>,
-    /// Every photo in every style of --style, into a folder, with a contact sheet
+    /// Every photo in every style of --style, into a folder, with a contact sheet, grid.png: styles across, photos down
     #[arg(long, requires = "style")]
     grid: bool,
+    /// Long side of a picture on the contact sheet in pixels; strokes are to be seen from about 512 on. What is painted
+    /// smaller (--size) is not enlarged [default: 256]
+    #[arg(long, value_name = "PX", requires = "grid")]
+    cell: Option<usize>,
     /// Long side from which style pictures are made smaller: larger strokes when larger [default: 512]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
@@ -37,8 +42,8 @@ pub struct AdainArgs {
     decoder: Option<String>,
 }
 
-/// A cell of the contact sheet has this long side in pixels.
-const CELL: usize = 256;
+/// The contact sheet's name.
+const SHEET: &str = "grid.png";
 
 /// Styles with their weights, as the command line names them.
 fn sources(list: &[String]) -> Result<Vec<(Source, f32)>> {
@@ -51,7 +56,7 @@ fn sources(list: &[String]) -> Result<Vec<(Source, f32)>> {
 
 /// What a style is called in the names of results.
 fn title(text: &str) -> String {
-    Path::new(weighted(text).0).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    sheet::stem(Path::new(weighted(text).0))
 }
 
 impl Args {
@@ -96,6 +101,10 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     if settings.style_size == 0 {
         return Err(Error::argument("stylize", "--style-size", "at least 1", 0));
     }
+    let side = options.and_then(|options| options.cell).unwrap_or(256);
+    if side < sheet::LEAST {
+        return Err(Error::argument("stylize", "--cell", format!("at least {} px", sheet::LEAST), side));
+    }
     let titles: Option<Vec<_>> =
         options.filter(|options| options.grid).map(|_| args.style.iter().map(|text| title(text)).collect());
     if let Some(titles) = &titles
@@ -114,46 +123,33 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
             *area = area.measured(&encoder, settings.style_size)?;
         }
     }
-    let mut cells = Vec::new();
-    let sheet = titles.is_some();
+    let Some(titles) = titles else {
+        return many::run(args, &context, jobs, "adain", |photo, look| {
+            adain::stylize(&mut painter, photo, &looks[look.number], &settings)
+        });
+    };
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
     let outcome = many::run(args, &context, jobs, "adain", |photo, look| {
-        if sheet && look == 0 {
-            cells.push(vec![Some(cell(photo))]);
+        let painted = adain::stylize(&mut painter, photo, &looks[look.number], &settings);
+        if look.number == 0 {
+            // As large as what is painted of it.
+            let (width, height) = painted.as_ref().map_or((photo.width, photo.height), |of| (of.width, of.height));
+            rows.push(vec![Cell::picture(&photo.resize(width, height), side, sheet::stem(look.photo))]);
         }
-        let painted = adain::stylize(&mut painter, photo, &looks[look], &settings);
-        if sheet {
-            cells.last_mut().into_iter().for_each(|row| row.push(painted.as_ref().ok().map(cell)));
-        }
+        let cell = painted.as_ref().map_or_else(|_| Cell::tile("not painted", ""), |of| Cell::picture(of, side, ""));
+        rows.last_mut().into_iter().for_each(|row| row.push(cell.clone()));
         painted
     });
-    if cells.is_empty() {
+    if rows.is_empty() {
         return outcome;
     }
     // What could be painted is shown, whatever else could not.
-    let pictures = args.style.iter().map(|text| match styles::find(weighted(text).0)? {
-        Source::Picture(picture) => Ok(Some(cell(&picture))),
-        Source::Style(_) => Ok(None),
+    let heads = args.style.iter().zip(titles).map(|(text, title)| match styles::find(weighted(text).0)? {
+        Source::Picture(picture) => Ok(Cell::head(&picture, side, title)),
+        Source::Style(_) => Ok(Cell::tile("a saved style", title)),
     });
-    let top: Vec<_> = [Ok(None)].into_iter().chain(pictures).collect::<Result<_>>()?;
-    let saved = contact_sheet(&[vec![top], cells].concat()).save(&args.output.join("grid.png"));
-    outcome.and(saved)
-}
-
-/// A picture as the contact sheet shows it.
-fn cell(picture: &Picture) -> Picture {
-    picture.fit(CELL.min(picture.width.max(picture.height)))
-}
-
-/// Pictures in rows and columns, a photo or a style in front of each.
-fn contact_sheet(rows: &[Vec<Option<Picture>>]) -> Picture {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let mut sheet = Picture::new(columns * CELL, rows.len() * CELL);
-    sheet.rgb.fill(1.0);
-    for (row, pictures) in rows.iter().enumerate() {
-        for (column, picture) in pictures.iter().enumerate() {
-            let Some(picture) = picture else { continue };
-            sheet.paste(picture, [column * CELL, row * CELL]);
-        }
-    }
-    sheet
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let corner = ["AdaIN".into(), counted(args.style.len(), "style"), counted(rows.len(), "photo")];
+    rows.insert(0, [Ok(Cell::words(corner))].into_iter().chain(heads).collect::<Result<_>>()?);
+    outcome.and(sheet::sheet(&rows)?.save(&args.output.join(SHEET)))
 }

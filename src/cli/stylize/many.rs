@@ -67,6 +67,12 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
+/// Which result of which photo is to be painted.
+pub struct Look<'a> {
+    pub photo: &'a Path,
+    pub number: usize,
+}
+
 /// How one result went.
 struct Done {
     photo: PathBuf,
@@ -83,13 +89,13 @@ fn write(output: &Path, painted: &Picture) -> Result<()> {
     painted.save(output)
 }
 
-/// Does the jobs: `paint` is given a photo and the number of the look. `by` is what the summary says painted.
+/// Does the jobs: `paint` is given a photo and which look. `by` is what the summary says painted.
 pub fn run(
     args: &Args,
     context: &Context,
     jobs: Vec<Job>,
     by: &str,
-    mut paint: impl FnMut(&Picture, usize) -> Result<Picture>,
+    mut paint: impl FnMut(&Picture, Look) -> Result<Picture>,
 ) -> Result<()> {
     let interrupted = interrupt::flag();
     let count: usize = jobs.iter().map(|job| job.outputs.len()).sum();
@@ -127,7 +133,7 @@ pub fn run(
                 }
                 let began = Instant::now();
                 let picture = match &mut photo {
-                    Ok(photo) => paint(photo, look),
+                    Ok(photo) => paint(photo, Look { photo: &job.photo, number: look }),
                     // What cannot be read is said once.
                     Err(error) => match error.take() {
                         Some(error) => Err(error),

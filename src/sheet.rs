@@ -1,0 +1,290 @@
+//! Contact sheets: pictures in rows and columns on paper, each with its caption beneath.
+//!
+//! All columns are as wide as the widest picture, a row is as high as its highest, and what is smaller stands in the middle of its
+//! cell. Pictures are shown at most as large as the sheet was asked for, and never enlarged.
+
+use std::path::Path;
+
+use plotters::style::RGBColor;
+
+use crate::io::Picture;
+use crate::plot::{self, Drawn};
+use crate::{Error, Result};
+
+/// The least width of a column in pixels: there is room for a word beneath each picture.
+pub const LEAST: usize = 32;
+
+const PAPER: RGBColor = RGBColor(244, 242, 237);
+/// Where there is no picture.
+const TILE: RGBColor = RGBColor(228, 224, 215);
+/// Captions.
+const INK: RGBColor = RGBColor(52, 50, 47);
+/// What is less important.
+const PALE: RGBColor = RGBColor(122, 117, 109);
+
+/// What stands at a place of the sheet.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    kind: Kind,
+    caption: String,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// As it is.
+    Picture(Picture),
+    /// Cut to a square as wide as the column.
+    Head(Picture),
+    /// A tile with a word in its middle, as high as its row.
+    Tile(String),
+    /// Words on the paper, at the bottom: the first line is a title.
+    Words(Vec<String>),
+}
+
+impl Cell {
+    /// A picture, made smaller to fit into a square of `side`.
+    pub fn picture(picture: &Picture, side: usize, caption: impl Into<String>) -> Self {
+        let long = picture.width.max(picture.height);
+        Cell { kind: Kind::Picture(on_paper(picture.fit(side.min(long)))), caption: caption.into() }
+    }
+
+    /// A picture at the head of a column: the square in its middle.
+    pub fn head(picture: &Picture, side: usize, caption: impl Into<String>) -> Self {
+        let square = picture.square();
+        Cell { kind: Kind::Head(on_paper(square.fit(side.min(square.width)))), caption: caption.into() }
+    }
+
+    /// A place without a picture: a tile that says why, or what would be there.
+    pub fn tile(words: impl Into<String>, caption: impl Into<String>) -> Self {
+        Cell { kind: Kind::Tile(words.into()), caption: caption.into() }
+    }
+
+    /// A title and more lines, for a corner.
+    pub fn words<T: Into<String>>(lines: impl IntoIterator<Item = T>) -> Self {
+        Cell { kind: Kind::Words(lines.into_iter().map(Into::into).collect()), caption: String::new() }
+    }
+}
+
+/// A file's name without its ending, as a caption.
+pub fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The sheet of these rows.
+///
+/// # Errors
+/// No cell at all; letters that cannot be drawn.
+pub fn sheet(rows: &[Vec<Cell>]) -> Result<Picture> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    if columns == 0 {
+        return Err(Error::argument("sheet", "rows", "at least one cell", "none"));
+    }
+    let layout = Layout::of(rows);
+    layout.draw(rows, columns).map_err(|error| Error::picture(Path::new("contact sheet"), error))
+}
+
+/// Lengths in pixels.
+struct Layout {
+    /// A column's width.
+    width: usize,
+    /// Between cells.
+    gap: usize,
+    /// Around everything.
+    margin: usize,
+    /// Of captions.
+    letters: u32,
+}
+
+impl Layout {
+    fn of(rows: &[Vec<Cell>]) -> Self {
+        let width = |heads: bool| {
+            let widths = rows.iter().flatten().filter_map(|cell| match &cell.kind {
+                Kind::Picture(picture) => Some(picture.width),
+                Kind::Head(picture) if heads => Some(picture.width),
+                _ => None,
+            });
+            widths.max()
+        };
+        let width = width(false).or_else(|| width(true)).unwrap_or(LEAST).max(LEAST);
+        let gap = (width / 28).max(3);
+        Layout { width, gap, margin: 2 * gap, letters: (width as u32 / 16).max(9) }
+    }
+
+    fn caption_height(&self) -> usize {
+        plot::line_height(self.letters)
+    }
+
+    /// How high the pictures of a row are.
+    fn row_height(&self, row: &[Cell]) -> usize {
+        let heights = row.iter().filter_map(|cell| match &cell.kind {
+            Kind::Picture(picture) => Some(picture.height),
+            Kind::Head(_) => Some(self.width),
+            _ => None,
+        });
+        heights.max().unwrap_or(self.width)
+    }
+
+    fn draw(&self, rows: &[Vec<Cell>], columns: usize) -> Drawn<Picture> {
+        let heights: Vec<usize> = rows.iter().map(|row| self.row_height(row)).collect();
+        // Above a caption lies half of a gap.
+        let below = |row: &[Cell]| match row.iter().any(|cell| !cell.caption.is_empty()) {
+            true => self.gap / 2 + self.caption_height(),
+            false => 0,
+        };
+        let total: usize = rows.iter().zip(&heights).map(|(row, height)| height + below(row)).sum();
+        let mut sheet = filled(
+            2 * self.margin + columns * self.width + (columns - 1) * self.gap,
+            2 * self.margin + total + (rows.len() - 1) * self.gap,
+            PAPER,
+        );
+        let mut top = self.margin;
+        for (row, height) in rows.iter().zip(heights) {
+            for (column, cell) in row.iter().enumerate() {
+                let left = self.margin + column * (self.width + self.gap);
+                self.draw_cell(&mut sheet, cell, [left, top], height)?;
+                if !cell.caption.is_empty() {
+                    let caption = self.line(&cell.caption, self.letters, INK, PAPER)?;
+                    let indent = (self.width - caption.width.min(self.width)) / 2;
+                    sheet.paste(&caption, [left + indent, top + height + self.gap / 2]);
+                }
+            }
+            top += height + below(row) + self.gap;
+        }
+        Ok(sheet)
+    }
+
+    fn draw_cell(&self, sheet: &mut Picture, cell: &Cell, [left, top]: [usize; 2], height: usize) -> Drawn {
+        let mut middle = |picture: &Picture| {
+            let indent = [(self.width, picture.width), (height, picture.height)];
+            let [right, down] = indent.map(|(room, side)| room.saturating_sub(side) / 2);
+            sheet.paste(picture, [left + right, top + down]);
+        };
+        match &cell.kind {
+            Kind::Picture(picture) => middle(picture),
+            Kind::Head(picture) => middle(&picture.fit(self.width.min(picture.width))),
+            Kind::Tile(words) => {
+                middle(&filled(self.width, height, TILE));
+                middle(&self.line(words, self.letters, PALE, TILE)?);
+            }
+            Kind::Words(lines) => {
+                let letters = |number: usize| if number == 0 { (self.letters * 2, INK) } else { (self.letters, PALE) };
+                // They end where the pictures beside them do.
+                let total: usize = (0..lines.len()).map(|number| plot::line_height(letters(number).0)).sum();
+                let mut top = top + height.saturating_sub(total);
+                for (number, line) in lines.iter().enumerate() {
+                    let (letters, ink) = letters(number);
+                    sheet.paste(&self.line(line, letters, ink, PAPER)?, [left, top]);
+                    top += plot::line_height(letters);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Words on one line, cut to a column's width.
+    fn line(&self, text: &str, letters: u32, ink: RGBColor, paper: RGBColor) -> Drawn<Picture> {
+        plot::words(&shortened(text, self.width, |text| plot::words_width(text, letters))?, letters, ink, paper)
+    }
+}
+
+/// The text, or as much of it as there is room for, with an ellipsis.
+fn shortened(text: &str, room: usize, width: impl Fn(&str) -> Drawn<usize>) -> Drawn<String> {
+    let mut shown = text.to_string();
+    let mut kept: Vec<char> = text.chars().collect();
+    while width(&shown)? > room {
+        if kept.pop().is_none() {
+            return Ok(String::new());
+        }
+        shown = kept.iter().collect::<String>().trim_end().to_string() + "…";
+    }
+    Ok(shown)
+}
+
+/// What is transparent shows the paper.
+fn on_paper(mut picture: Picture) -> Picture {
+    let Some(alpha) = picture.alpha.take() else { return picture };
+    for (plane, paper) in picture.rgb.chunks_mut(alpha.len().max(1)).zip([PAPER.0, PAPER.1, PAPER.2]) {
+        let paper = f32::from(paper) / 255.0;
+        plane.iter_mut().zip(&alpha).for_each(|(value, alpha)| *value = paper + (*value - paper) * alpha);
+    }
+    picture
+}
+
+fn filled(width: usize, height: usize, RGBColor(red, green, blue): RGBColor) -> Picture {
+    let mut picture = Picture::new(width, height);
+    for (plane, value) in picture.rgb.chunks_mut((width * height).max(1)).zip([red, green, blue]) {
+        plane.fill(f32::from(value) / 255.0);
+    }
+    picture
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(width: usize, height: usize, value: f32) -> Picture {
+        Picture { rgb: vec![value; 3 * width * height], ..Picture::new(width, height) }
+    }
+
+    /// Left, top, width and height of the rectangle of that value.
+    fn place(sheet: &Picture, value: f32) -> [usize; 4] {
+        let inside: Vec<_> = (0..sheet.pixels()).filter(|at| (sheet.rgb[*at] - value).abs() < 1e-3).collect();
+        let [across, down] = [|at: usize, width| at % width, |at: usize, width| at / width]
+            .map(|of| inside.iter().map(|at| of(*at, sheet.width)).collect::<Vec<_>>());
+        let range = |values: &[usize]| [*values.iter().min().unwrap(), *values.iter().max().unwrap()];
+        let ([left, right], [top, bottom]) = (range(&across), range(&down));
+        assert_eq!(inside.len(), (right - left + 1) * (bottom - top + 1), "{value}: no rectangle");
+        [left, top, right - left + 1, bottom - top + 1]
+    }
+
+    #[test]
+    fn pictures_stand_in_columns_and_rows_with_room_for_captions() {
+        let rows = vec![
+            vec![Cell::words(["Title", "words"]), Cell::head(&plain(90, 60, 0.1), 112, "one")],
+            vec![Cell::picture(&plain(224, 168, 0.2), 112, "wide"), Cell::picture(&plain(112, 84, 0.3), 112, "")],
+            vec![Cell::picture(&plain(60, 112, 0.4), 112, "high"), Cell::tile("nothing", "")],
+        ];
+        let sheet = sheet(&rows).unwrap();
+        let (gap, margin, caption) = (4, 8, 2 + 12);
+        assert_eq!([sheet.width, sheet.height], [2 * 8 + 2 * 112 + 4, 2 * 8 + 112 + 84 + 112 + 3 * caption + 2 * 4]);
+        let (left, right) = (margin, margin + 112 + gap);
+        let (first, second) = (margin + 112 + caption + gap, margin + 112 + 84 + 2 * (caption + gap));
+        // A head is a square, and is not enlarged.
+        assert_eq!(place(&sheet, 0.1), [right + 26, margin + 26, 60, 60]);
+        assert_eq!(place(&sheet, 0.2), [left, first, 112, 84]);
+        assert_eq!(place(&sheet, 0.3), [right, first, 112, 84]);
+        assert_eq!(place(&sheet, 0.4), [left + 26, second, 60, 112]);
+        // Letters are where captions and titles are, and nothing is white or black where there is no picture.
+        let has_ink = |[left, top, width, height]: [usize; 4]| {
+            (top..top + height).any(|row| sheet.rgb[row * sheet.width..][left..left + width].iter().any(|v| *v < 0.75))
+        };
+        assert!(has_ink([left, margin + 70, 112, 42]) && has_ink([left, first + 84, 112, caption]));
+        assert!(!has_ink([right, first + 84, 112, caption]) && has_ink([right, second, 112, 112]));
+        assert!(sheet.rgb.iter().all(|value| (0.09..0.97).contains(value)));
+    }
+
+    #[test]
+    fn what_is_transparent_shows_the_paper() {
+        let picture = Picture { alpha: Some(vec![0.0; 32 * 32]), ..plain(32, 32, 0.0) };
+        let sheet = sheet(&[vec![Cell::picture(&picture, 32, "")]]).unwrap();
+        assert!(sheet.rgb[..sheet.pixels()].iter().all(|value| *value == sheet.rgb[0]) && sheet.rgb[0] > 0.9);
+    }
+
+    #[test]
+    fn names_that_are_too_long_end_in_an_ellipsis() {
+        let letters = |text: &str| Ok(10 * text.chars().count());
+        for (text, room, shown) in [
+            ("photo", 50, "photo"),
+            ("photograph", 60, "photo…"),
+            ("a long name", 30, "a…"),
+            ("añb", 20, "a…"),
+            ("photo", 5, ""),
+        ] {
+            assert_eq!(shortened(text, room, letters).unwrap(), shown, "{text}");
+        }
+        let long = "a name that is by far too long for a thumbnail of this size".to_string();
+        let wide = |caption: &str| sheet(&[vec![Cell::picture(&plain(64, 48, 0.5), 64, caption)]]).unwrap();
+        assert_eq!((wide(&long).width, wide(&long).height), (wide("a").width, wide("a").height));
+        assert!(sheet(&[]).is_err() && sheet(&[vec![]]).is_err());
+    }
+}
