@@ -42,6 +42,8 @@ mod regions;
 mod relu;
 #[path = "ops/roof.rs"]
 mod roof;
+#[path = "ops/rows.rs"]
+mod rows;
 #[path = "ops/tanh.rs"]
 mod tanh;
 #[path = "ops/vector.rs"]

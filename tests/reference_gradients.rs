@@ -15,6 +15,8 @@ mod optimisers;
 mod pooling;
 #[path = "reference/checks/quasi_newton.rs"]
 mod quasi_newton;
+#[path = "reference/checks/rows.rs"]
+mod rows;
 #[path = "reference/checks/statistics.rs"]
 mod statistics;
 

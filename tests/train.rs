@@ -6,6 +6,8 @@
 mod batches;
 #[path = "train/beyond.rs"]
 mod beyond;
+#[path = "train/body.rs"]
+mod body;
 #[path = "train/failure.rs"]
 mod failure;
 #[path = "train/gradients.rs"]

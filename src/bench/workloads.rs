@@ -330,11 +330,11 @@ fn step(context: &Context, lesson: &dyn Lesson, batch: usize, size: usize) -> Re
     let settings = train::Settings { batch, ..train::Settings::default() };
     let mut training = Training::new(context, lesson, settings, batch)?;
     let work = training.work();
-    let mut at = 0;
+    let (streams, labels) = (lesson.streams().len(), lesson.labels(0));
     let run = move || {
-        let next = |_| {
-            at += 1;
-            Ok(pictures[at % batch].clone())
+        let next = |input, number: u64| match input < streams {
+            true => Ok(pictures[number as usize % batch].clone()),
+            false => Ok(labels.clone()),
         };
         training.step(u64::MAX, next).map(|_| ())
     };

@@ -1,6 +1,7 @@
 //! `impasto train`
 
 mod adain;
+mod body;
 mod encoder;
 mod feed_forward;
 
@@ -30,6 +31,7 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
   impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 -o painting.safetensors
+  impasto train body --styles paintings/ --photos photos/ -o body.safetensors
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
 
 Beside FILE a folder FILE.training keeps checkpoints, log.jsonl, sample pictures and the loss curve. Ctrl-C leaves a
@@ -41,6 +43,8 @@ pub enum Command {
     Johnson(Box<feed_forward::Args>),
     /// A net that paints in one style, with instance norm: better, sooner (arXiv:1607.08022)
     Ulyanov(Box<feed_forward::Args>),
+    /// A net that paints in many styles, and in any mixture of them (arXiv:1610.07629)
+    Body(Box<body::Args>),
     /// A decoder that paints in any style (arXiv:1703.06868)
     Adain(Box<adain::Args>),
 }
@@ -50,6 +54,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Encoder(args) => encoder::run(&args),
         Command::Johnson(args) => feed_forward::run(&args, Over::Batch),
         Command::Ulyanov(args) => feed_forward::run(&args, Over::Instance),
+        Command::Body(args) => body::run(&args),
         Command::Adain(args) => adain::run(&args),
     }
 }

@@ -47,6 +47,7 @@ shaders![
     "roof_half.wgsl",
     "roof_matrix_16.wgsl",
     "roof_matrix_8.wgsl",
+    "rows.wgsl",
     "square_loss.wgsl",
     "tanh.wgsl",
     "total_variation.wgsl",

@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::gpu::{Later, Recorder, Tensor};
-use crate::ops::gram;
 use crate::ops::square_loss::{self, Weight};
+use crate::ops::{gram, rows};
 
 /// `losses[slot] = weight · Σ (G(features) − target)²`, `target` being a Gram matrix over C·H·W (arXiv:1508.06576,
 /// equations 3 to 5); gives the gradient to `features`, to be recorded where it is needed.
@@ -15,9 +15,38 @@ pub fn gram_style(
     losses: Tensor,
     slot: usize,
 ) -> Result<Later<'static>> {
+    scaled(rec, features, None, target, weight, losses, slot)
+}
+
+/// The same with images in styles and units of their own: `losses[slot] = weight · Σ (a·G(features) − target)²`, `factors` (a, `[N]`
+/// or `[N, 1]`) being one for each image.
+pub fn gram_styles(
+    rec: &mut Recorder,
+    features: Tensor,
+    factors: Tensor,
+    target: Tensor,
+    weight: Weight,
+    losses: Tensor,
+    slot: usize,
+) -> Result<Later<'static>> {
+    scaled(rec, features, Some(factors), target, weight, losses, slot)
+}
+
+fn scaled(
+    rec: &mut Recorder,
+    features: Tensor,
+    factors: Option<Tensor>,
+    target: Tensor,
+    weight: Weight,
+    losses: Tensor,
+    slot: usize,
+) -> Result<Later<'static>> {
     let scale = gram::scale(features);
+    let own = |rec: &mut Recorder, x: Tensor| factors.map_or(Ok(x), |factors| rows::scale(rec, x, factors));
     let matrix = gram::forward(rec, features, scale)?;
+    let matrix = own(rec, matrix)?;
     square_loss::forward(rec, matrix, target, weight, losses, slot)?;
     let dmatrix = square_loss::backward(rec, matrix, target, weight)?;
+    let dmatrix = own(rec, dmatrix)?;
     Ok(Box::new(move |rec| gram::backward(rec, features, dmatrix, scale)))
 }

@@ -6,5 +6,5 @@ mod gram_style;
 mod mean_std_style;
 
 pub use content::content;
-pub use gram_style::gram_style;
+pub use gram_style::{gram_style, gram_styles};
 pub use mean_std_style::{EPSILON, mean_std_style};

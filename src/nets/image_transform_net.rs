@@ -5,6 +5,7 @@
 //! ```
 //! A norm follows every convolution but the last, a ReLU every norm but the second of a residual block.
 
+mod body;
 mod painter;
 mod weights;
 
@@ -48,14 +49,16 @@ enum Use {
 #[derive(Clone, Copy)]
 struct Kept {
     x: Tensor,
+    /// The images' weights of the rows of a net of many styles.
+    styles: Option<Tensor>,
     /// Between convolution and norm.
     z: Tensor,
     statistics: Option<Statistics>,
 }
 
 impl Unit {
-    fn forward(&self, rec: &mut Recorder, x: Input, becomes: Use) -> Result<(Input, Kept)> {
-        let kept = |z, statistics| Kept { x: x.tensor, z, statistics };
+    fn forward(&self, rec: &mut Recorder, x: Input, styles: Option<Tensor>, becomes: Use) -> Result<(Input, Kept)> {
+        let kept = |z, statistics| Kept { x: x.tensor, styles, z, statistics };
         let skip = |rec: &mut Recorder, z: Tensor| -> Result<Option<Tensor>> {
             let Use::AddedTo(skip) = becomes else { return Ok(None) };
             let [_, _, height, width] = z.shape.nchw("image transform net", "branch")?;
@@ -76,14 +79,14 @@ impl Unit {
             return Ok((y, kept(z, None)));
         }
         let skip = skip(rec, z)?;
-        let (y, statistics) = norm.forward(rec, z, moments, skip)?;
+        let (y, statistics) = norm.forward(rec, z, styles, moments, skip)?;
         Ok((y.into(), kept(z, Some(statistics))))
     }
 
     /// Adds to the gradients of the parameters, and gives the one to the norm's input.
     fn backward_parameters(&self, rec: &mut Recorder, kept: Kept, dy: Tensor) -> Result<Tensor> {
         let dz = match (&self.norm, kept.statistics) {
-            (Some(norm), Some(statistics)) => norm.backward(rec, kept.z, statistics, dy)?,
+            (Some(norm), Some(statistics)) => norm.backward(rec, kept.z, kept.styles, statistics, dy)?,
             _ => dy,
         };
         self.conv.backward_parameters(rec, kept.x, dz, None)?;
@@ -115,7 +118,14 @@ pub struct Activations {
 
 impl ImageTransformNet {
     /// A net whose weights stay as they are; batch norm goes by its running statistics.
+    ///
+    /// # Errors
+    /// Weights of many styles: [`Weights::blend`] makes a net of one of them.
     pub fn new(context: &Context, weights: Weights) -> Result<Self> {
+        if !weights.styles.is_empty() {
+            let got = format!("one of {}", weights.styles.join(", "));
+            return Err(Error::argument("image transform net", "weights", "a net of one style", got));
+        }
         let unit = |rec: &mut Recorder, layer: &weights::Layer| {
             let [weight, bias] = weights.folded(layer);
             let name = format!("{}.conv2d", layer.name);
@@ -123,7 +133,7 @@ impl ImageTransformNet {
             let convolution = layer.conv.with_relu(folded && layer.relu);
             let conv = ConvLayer::frozen(rec, &name, convolution, &weight, &bias)?;
             let norm = layer.norm_name(weights.norm).filter(|_| !folded).map(|name| {
-                let affine = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
+                let affine = ["weight", "bias"].map(|kind| weights.tensor(&format!("{name}.{kind}")));
                 NormLayer::frozen(context, &name, layer.relu, affine)
             });
             Ok(Unit { conv, norm: norm.transpose()? })
@@ -140,8 +150,8 @@ impl ImageTransformNet {
             let conv = ConvLayer::trainable(rec, &name, layer.conv, weight, bias)?;
             let conv = if layer.norm.is_some() { conv.with_fixed_bias() } else { conv };
             let norm = layer.norm_name(weights.norm).map(|name| {
-                let values = |kind: &str| weights.values(&format!("{name}.{kind}"));
-                let (affine, running) = (["weight", "bias"].map(values), ["running_mean", "running_var"].map(values));
+                let affine = ["weight", "bias"].map(|kind| weights.tensor(&format!("{name}.{kind}")));
+                let running = ["running_mean", "running_var"].map(|kind| weights.values(&format!("{name}.{kind}")));
                 NormLayer::trainable(context, &name, Norm { over: weights.norm, relu: layer.relu }, affine, running)
             });
             Ok(Unit { conv, norm: norm.transpose()? })
@@ -181,8 +191,16 @@ impl ImageTransformNet {
     /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1).
     ///
     /// # Errors
-    /// A picture that is too small for its borders.
+    /// A picture that is too small for its borders; a net of many styles.
     pub fn forward(&self, rec: &mut Recorder, picture: Tensor) -> Result<Activations> {
+        self.forward_in(rec, picture, None)
+    }
+
+    /// The same with each picture's weights of the styles, `[N, S]`, of which a net of one style has no need.
+    ///
+    /// # Errors
+    /// A picture that is too small for its borders.
+    pub fn forward_in(&self, rec: &mut Recorder, picture: Tensor, styles: Option<Tensor>) -> Result<Activations> {
         let [_, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
         let least = self.least_side();
         if height < least || width < least {
@@ -199,7 +217,7 @@ impl ImageTransformNet {
         let mut units = self.units.iter();
         let mut next = |rec: &mut Recorder, x: Input, becomes: Use| -> Result<Input> {
             let unit = units.next().expect("as many units as layers");
-            let (y, left) = unit.forward(rec, x, becomes)?;
+            let (y, left) = unit.forward(rec, x, styles, becomes)?;
             kept.push(left);
             Ok(y)
         };

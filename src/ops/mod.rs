@@ -16,6 +16,7 @@ pub mod pool;
 pub mod regions;
 pub mod relu;
 pub mod roof;
+pub mod rows;
 pub mod square_loss;
 pub mod tanh;
 pub mod total_variation;
@@ -55,6 +56,7 @@ pub fn kernels() -> Vec<Kernel> {
         regions::kernels(),
         relu::kernels(),
         roof::kernels(),
+        rows::kernels(),
         square_loss::kernels(),
         tanh::kernels(),
         total_variation::kernels(),
@@ -95,6 +97,7 @@ pub fn layouts() -> Vec<Layout> {
         roof::Params::layout_of(Kernel::new("roof_half.wgsl", "multiply_add")),
         roof::MatrixParams::layout(),
         roof::MatrixParams::layout_of(Kernel::new("roof_matrix_16.wgsl", "multiply_add")),
+        rows::Params::layout(),
         square_loss::Params::layout(),
         total_variation::Params::layout(),
         vector::Params::layout(),

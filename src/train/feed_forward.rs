@@ -1,4 +1,5 @@
-//! Johnson's and Ulyanov's nets (arXiv:1603.08155, arXiv:1607.08022): a net that repaints any photo in one style.
+//! Johnson's and Ulyanov's nets (arXiv:1603.08155, arXiv:1607.08022): a net that repaints any photo in one style. And Dumoulin's
+//! (arXiv:1610.07629): one that does so in each of many, every photo of a batch in its own.
 //!
 //! With y the net's picture of a photo c, clamped to 0..1, F a tap's features over their number of elements, G their Gram
 //! matrix over C·H·W and s the style picture, the loss is the mean over the photos of
@@ -8,7 +9,8 @@
 //! ```
 //! a_t and b_t are such that a picture without any features, or any style, has the loss that was asked for: weights mean the
 //! same for every net that measures, and every style. All runs on a folder of photos have the same a_t. Gatys' method has the
-//! same loss with [`Loss`]'s weights as plain ones.
+//! same loss with [`Loss`]'s weights as plain ones. Of many styles each has its own b_t. What is squared on the device has one b_t,
+//! their mean, and G(y) and G(s) have a factor √(b_t of the style / mean).
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +21,9 @@ use crate::nets::{ImageTransformNet, Tap, Vgg19, vgg19};
 use crate::ops::norm::Over;
 use crate::ops::pool::Kind;
 use crate::ops::square_loss::Weight;
-use crate::ops::{gram, total_variation, vector};
+use crate::ops::{gram, rows, total_variation, vector};
 use crate::optim::Parameter;
+use crate::random::Random;
 use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
@@ -93,11 +96,36 @@ pub struct FeedForward {
     folder: Folder,
     vgg: Vgg19,
     net: ImageTransformNet,
+    /// With the mean of the styles' weights.
     loss: Loss,
-    /// The style's Gram matrix at each style tap.
-    grams: Vec<Vec<f32>>,
+    /// The styles' weights at each style tap.
+    units: Vec<Vec<f32>>,
+    /// What styles are at each style tap.
+    targets: Vec<Target>,
     /// What samples are painted of.
     previews: Vec<Picture>,
+}
+
+/// What the styles' Gram matrices are at a tap, and what makes their units one.
+struct Target {
+    /// `[S, C·C]`, each times its factor.
+    grams: DeviceTensor,
+    /// `[S, 1]`.
+    factors: DeviceTensor,
+}
+
+impl Target {
+    /// Of the styles' Gram matrices and weights, over `weight`.
+    fn new(context: &Context, grams: &[Vec<f32>], units: &[f32], weight: f32) -> Result<Self> {
+        let factors: Vec<f32> = units.iter().map(|unit| (unit / weight).sqrt()).collect();
+        let scaled = |(gram, factor): (&Vec<f32>, &f32)| gram.iter().map(|g| g * factor).collect::<Vec<_>>();
+        let scaled = grams.iter().zip(&factors).map(scaled).collect::<Vec<_>>().concat();
+        let (styles, length) = (grams.len(), scaled.len() / grams.len());
+        Ok(Target {
+            grams: DeviceTensor::from_values(context, "style targets", [styles, length], &scaled)?,
+            factors: DeviceTensor::from_values(context, "factors of styles", [styles, 1], &factors)?,
+        })
+    }
 }
 
 /// Photos in a sample, if no other were given.
@@ -111,29 +139,48 @@ fn mean_square(values: &[f32]) -> f64 {
 }
 
 impl FeedForward {
-    /// A net that starts as `weights` and learns, from the photos of `folder`, to paint like `style`; `vgg` measures.
+    /// A net that starts as `weights` and learns, from the photos of `folder`, to paint like each of `styles`: one, or as many as
+    /// the net has, in the order of its rows. `vgg` measures.
     ///
     /// # Errors
-    /// A tap that `vgg` does not reach, crops too small for the nets, a style picture too small for its taps.
+    /// A tap that `vgg` does not reach, crops too small for the nets, a style picture too small for its taps, another number of
+    /// styles than the net's.
     pub fn new(
         vgg: Vgg19,
         weights: Weights,
-        style: &Picture,
+        styles: &[Picture],
         folder: Folder,
         settings: Settings,
         preview: Option<Picture>,
     ) -> Result<Self> {
         let context = vgg.context();
+        if styles.len() != weights.styles.len().max(1) {
+            let expected = format!("{}, as the net has them", weights.styles.len().max(1));
+            return Err(Error::argument("train", "styles", expected, styles.len()));
+        }
         let net = ImageTransformNet::trainable(context, weights)?;
         let mut loss = Loss { content: Vec::new(), style: Vec::new(), tv: settings.tv_weight };
-        let style = style.fit(settings.style_size);
         let style_taps: Vec<_> = settings.style_taps.iter().map(|(tap, _)| *tap).collect();
-        let grams =
-            measure(&vgg, &style, &style_taps, |rec, features| gram::forward(rec, features, gram::scale(features)))?;
-        for ((tap, weight), values) in settings.style_taps.iter().zip(&grams) {
+        // Of each tap, those of each style.
+        let mut grams = vec![Vec::new(); style_taps.len()];
+        for style in styles {
+            let of_taps = measure(&vgg, &style.fit(settings.style_size), &style_taps, |rec, features| {
+                gram::forward(rec, features, gram::scale(features))
+            })?;
+            grams.iter_mut().zip(of_taps).for_each(|(grams, gram)| grams.push(gram));
+        }
+        let (mut units, mut targets) = (Vec::new(), Vec::new());
+        for ((tap, weight), grams) in settings.style_taps.iter().zip(&grams) {
             // A black style has no unit of its own.
-            loss.style
-                .push((*tap, (f64::from(settings.style_weight * weight) / mean_square(values).max(1e-12)) as f32));
+            let unit = |gram: &Vec<f32>| f64::from(settings.style_weight * weight) / mean_square(gram).max(1e-12);
+            let own: Vec<f64> = grams.iter().map(unit).collect();
+            let mean = (own.iter().sum::<f64>() / own.len() as f64) as f32;
+            let own: Vec<f32> = own.into_iter().map(|unit| unit as f32).collect();
+            loss.style.push((*tap, mean));
+            // Without a weight there is nothing to share out.
+            let shares = if mean > 0.0 { own.clone() } else { vec![1.0; own.len()] };
+            targets.push(Target::new(context, grams, &shares, if mean > 0.0 { mean } else { 1.0 })?);
+            units.push(own);
         }
         let squares = Crops { size: UNIT_SIDE, share: [1.0, 1.0], flip: false };
         let mut loader = Loader::start(folder.clone(), squares, 0, 0, 1)?;
@@ -141,17 +188,17 @@ impl FeedForward {
         let photos = (0..count).map(|_| Picture::from_rgb(UNIT_SIDE, UNIT_SIDE, loader.next()?));
         let photos: Vec<_> = photos.collect::<Result<_>>()?;
         let content_taps: Vec<_> = settings.content_taps.iter().map(|(tap, _)| *tap).collect();
-        let mut units = vec![0.0; content_taps.len()];
+        let mut content_units = vec![0.0; content_taps.len()];
         for photo in &photos {
             let features = measure(&vgg, photo, &content_taps, |_, features| Ok(features))?;
-            units.iter_mut().zip(features).for_each(|(unit, f)| *unit += mean_square(&f) / photos.len() as f64);
+            content_units.iter_mut().zip(features).for_each(|(unit, f)| *unit += mean_square(&f) / photos.len() as f64);
         }
-        for ((tap, weight), unit) in settings.content_taps.iter().zip(units) {
+        for ((tap, weight), unit) in settings.content_taps.iter().zip(content_units) {
             loss.content.push((*tap, (f64::from(settings.content_weight * weight) / unit.max(1e-12)) as f32));
         }
         loss.deepest()?;
         let previews = preview.map_or_else(|| photos[..SAMPLES].to_vec(), |photo| vec![photo]);
-        Ok(FeedForward { settings, folder, vgg, net, loss, grams, previews })
+        Ok(FeedForward { settings, folder, vgg, net, loss, units, targets, previews })
     }
 
     /// A net that is `width` times as wide as the paper's, measured by a VGG-19 as wide, both of random weights, without
@@ -160,10 +207,12 @@ impl FeedForward {
         let vgg = Vgg19::new(context, &vgg19::Weights::random(width, 1), Kind::Max)?;
         let net = Weights::random(Form::Resize, Over::Instance, width, 2);
         let (content, style) = (settings.content_taps.clone(), settings.style_taps.clone());
-        let gram = |(tap, _): &(Tap, f32)| Result::Ok(vec![1.0; vgg.channels(*tap)?.pow(2)]);
+        let target =
+            |(tap, _): &(Tap, f32)| Target::new(context, &[vec![1.0; vgg.channels(*tap)?.pow(2)]], &[1.0], 1.0);
         Ok(FeedForward {
             loss: Loss { content, tv: settings.tv_weight, style: style.clone() },
-            grams: style.iter().map(gram).collect::<Result<_>>()?,
+            units: style.iter().map(|(_, weight)| vec![*weight]).collect(),
+            targets: style.iter().map(target).collect::<Result<_>>()?,
             net: ImageTransformNet::trainable(context, net)?,
             vgg,
             settings,
@@ -172,15 +221,36 @@ impl FeedForward {
         })
     }
 
-    /// The loss that is trained for.
-    pub fn loss(&self) -> &Loss {
-        &self.loss
+    /// The loss that is trained for, of each style.
+    pub fn losses(&self) -> Vec<Loss> {
+        let of = |style: usize| {
+            let own = self.loss.style.iter().zip(&self.units).map(|((tap, _), units)| (*tap, units[style]));
+            Loss { style: own.collect(), ..self.loss.clone() }
+        };
+        (0..self.styles()).map(of).collect()
+    }
+
+    fn styles(&self) -> usize {
+        self.net.shape().styles.len().max(1)
+    }
+
+    /// The net as it stands, of one style after another.
+    fn nets(&self) -> Result<Vec<Weights>> {
+        let weights = self.net.weights()?;
+        if weights.styles.is_empty() {
+            return Ok(vec![weights]);
+        }
+        (0..self.styles()).map(|style| weights.blend(&one_hot(style, self.styles()))).collect()
     }
 
     /// The net as it stands.
     pub fn weights(&self) -> Result<Weights> {
         self.net.weights()
     }
+}
+
+fn one_hot(at: usize, count: usize) -> Vec<f32> {
+    (0..count).map(|index| if index == at { 1.0 } else { 0.0 }).collect()
 }
 
 /// Runs the net that measures on `picture` and gives what `of` makes of the features at each tap.
@@ -218,10 +288,19 @@ impl Lesson for FeedForward {
         self.net.state()
     }
 
-    fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
-        let photos = pictures[0];
-        let images = photos.shape.dims()[0];
-        let painted = self.net.forward(rec, photos)?;
+    /// The weights of the styles: one of each is 1. Every run of as many pictures as there are styles has each once, in an order of
+    /// its own.
+    fn labels(&self, number: u64) -> Vec<f32> {
+        let count = self.styles();
+        let mut random = Random::new(number / count as u64);
+        let mut order: Vec<usize> = (0..count).collect();
+        (1..count).rev().for_each(|last| order.swap(last, (random.bits() % (last as u64 + 1)) as usize));
+        one_hot(order[(number % count as u64) as usize], count)
+    }
+
+    fn record(&self, rec: &mut Recorder, inputs: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
+        let (photos, styles) = (inputs[0], inputs[1]);
+        let painted = self.net.forward_in(rec, photos, Some(styles))?;
         // What is seen of a picture lies between black and white, and so does what is measured.
         let y = rec.transient("painted", painted.picture.shape);
         vector::copy(rec, painted.picture, y)?;
@@ -241,19 +320,14 @@ impl Lesson for FeedForward {
             let weight = Weight::new(rec, share * weight / features.shape.count() as f32);
             gradients.push((*tap, loss::content(rec, features, target.at(*tap)?, weight, losses, slot)?));
         }
-        for (index, ((tap, weight), gram)) in self.loss.style.iter().zip(&self.grams).enumerate() {
+        for (index, ((tap, weight), Target { grams, factors })) in self.loss.style.iter().zip(&self.targets).enumerate()
+        {
             let features = activations.at(*tap)?;
-            let channels = features.shape.dims()[1];
-            let target = DeviceTensor::from_values(
-                rec.context(),
-                format!("style target {tap}"),
-                [images, channels, channels],
-                &gram.repeat(images),
-            )?;
-            let target = rec.pin(&target);
+            let [grams, factors] = [grams, factors].map(|tensor| rec.pin(tensor));
+            let (target, factors) = (rows::mix(rec, styles, grams)?, rows::mix(rec, styles, factors)?);
             let weight = Weight::new(rec, share * weight / target.shape.count() as f32);
             let slot = self.loss.content.len() + index;
-            gradients.push((*tap, loss::gram_style(rec, features, target, weight, losses, slot)?));
+            gradients.push((*tap, loss::gram_styles(rec, features, factors, target, weight, losses, slot)?));
         }
         let dy = self.vgg.backward(rec, &activations, gradients)?;
         let smoothing = total_variation::backward(rec, y, roughness)?;
@@ -266,23 +340,33 @@ impl Lesson for FeedForward {
         self.net.repack(rec)
     }
 
-    /// Photos on the left, repainted on the right.
+    /// Photos on the left, repainted in each style to the right.
     fn sample(&self) -> Result<Picture> {
-        let mut painter = Painter::new(ImageTransformNet::new(self.net.context(), self.net.weights()?)?);
-        let row = |(number, photo): (usize, &Picture)| {
+        let mut painters: Vec<(String, Painter)> = Vec::new();
+        for (index, weights) in self.nets()?.into_iter().enumerate() {
+            let name = self.net.shape().styles.get(index).cloned().unwrap_or_else(|| "repainted".into());
+            painters.push((name, Painter::new(ImageTransformNet::new(self.net.context(), weights)?)));
+        }
+        let mut rows = Vec::new();
+        for (number, photo) in (1..).zip(&self.previews) {
             let side = photo.width.max(photo.height);
-            let painted = Cell::picture(&painter.paint(photo)?, side, "repainted");
-            Ok(vec![Cell::picture(photo, side, format!("photo {number}")), painted])
-        };
-        sheet::sheet(&(1..).zip(&self.previews).map(row).collect::<Result<Vec<_>>>()?)
+            let mut row = vec![Cell::picture(photo, side, format!("photo {number}"))];
+            for (name, painter) in &mut painters {
+                row.push(Cell::picture(&painter.paint(photo)?, side, name.clone()));
+            }
+            rows.push(row);
+        }
+        sheet::sheet(&rows)
     }
 
     fn settings(&self) -> serde_json::Value {
         let weights = self.net.shape();
         let (form, norm) = (weights.form, format!("{:?}", weights.norm));
+        // A net of one style says nothing of it.
+        let styles = (!weights.styles.is_empty()).then_some(&weights.styles);
         serde_json::json!({
             "feed-forward": &self.settings, "form": form, "norm": norm, "channels": weights.channels,
-            "pictures": self.folder.len(), "loss": &self.loss, "measured_by": self.vgg.fingerprint(),
+            "styles": styles, "pictures": self.folder.len(), "loss": &self.loss, "measured_by": self.vgg.fingerprint(),
         })
     }
 }

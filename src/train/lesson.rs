@@ -28,9 +28,16 @@ pub trait Lesson {
         Ok(found)
     }
 
+    /// Numbers that go with picture `number` of every stream, counted from 0 over all steps, as many for each: which style it is to
+    /// have. They depend on the arguments alone.
+    fn labels(&self, _number: u64) -> Vec<f32> {
+        Vec::new()
+    }
+
     /// Records forward and backward of one micro-batch: the loss's terms into `losses`, the gradients added to those of the
-    /// parameters, both times `share`, the micro-batch's part of the batch. `pictures` are `[N, 3, S, S]`, RGB 0..1.
-    fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()>;
+    /// parameters, both times `share`, the micro-batch's part of the batch. `inputs` are each stream's pictures, `[N, 3, S, S]`,
+    /// RGB 0..1, and, if there are any, their labels, `[N, L]`.
+    fn record(&self, rec: &mut Recorder, inputs: &[Tensor], losses: Tensor, share: f32) -> Result<()>;
 
     /// Records what is due when the parameters have changed: packing them for the kernels.
     fn refresh(&self, rec: &mut Recorder) -> Result<()>;

@@ -163,9 +163,9 @@ pub fn train(
     let names = lesson.terms();
     while training.step < run.steps {
         let learning_rate = training.learning_rate(run.steps);
-        let (values, gradient_norm) = training.step(run.steps, |stream| {
-            let number = loaders[stream].number();
-            lesson.picture(stream, number, loaders[stream].next()?)
+        let (values, gradient_norm) = training.step(run.steps, |input, number| match loaders.get_mut(input) {
+            Some(loader) => lesson.picture(input, number, loader.next()?),
+            None => Ok(lesson.labels(number)),
         })?;
         let elapsed = began.elapsed().as_secs_f64();
         training.seconds = before + elapsed;

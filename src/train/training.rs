@@ -12,7 +12,8 @@ use crate::{Error, Result};
 /// One micro-batch as a program.
 struct Pass {
     program: Program,
-    pictures: Vec<DeviceTensor>,
+    /// Pictures of each stream, then labels, if the lesson has any.
+    inputs: Vec<DeviceTensor>,
     losses: DeviceTensor,
 }
 
@@ -22,7 +23,7 @@ fn record_pass(
     batch: usize,
     micro: usize,
 ) -> Result<(Recorder, Vec<DeviceTensor>, DeviceTensor)> {
-    let pictures: Vec<_> = lesson
+    let mut inputs: Vec<_> = lesson
         .streams()
         .iter()
         .enumerate()
@@ -30,12 +31,16 @@ fn record_pass(
             DeviceTensor::new(context, format!("pictures {index}"), [micro, 3, crops.size, crops.size])
         })
         .collect();
+    let labels = lesson.labels(0).len();
+    if labels > 0 {
+        inputs.push(DeviceTensor::new(context, "labels", [micro, labels]));
+    }
     let losses = DeviceTensor::new(context, "loss terms", [lesson.terms().len()]);
     let mut rec = Recorder::new(context);
-    let inputs: Vec<_> = pictures.iter().map(|tensor| rec.pin(tensor)).collect();
+    let pinned: Vec<_> = inputs.iter().map(|tensor| rec.pin(tensor)).collect();
     let slots = rec.pin(&losses);
-    lesson.record(&mut rec, &inputs, slots, micro as f32 / batch as f32)?;
-    Ok((rec, pictures, losses))
+    lesson.record(&mut rec, &pinned, slots, micro as f32 / batch as f32)?;
+    Ok((rec, inputs, losses))
 }
 
 /// Forward and backward passes of a whole batch on their own, for measuring.
@@ -105,8 +110,8 @@ impl Training {
         if context.precision() != Precision::F32 {
             return Err(Error::argument("train", "precision", "f32: steps are smaller than f16 can tell", "f16"));
         }
-        let (rec, pictures, losses) = record_pass(context, lesson, settings.batch, micro)?;
-        let pass = Pass { program: rec.finish()?, pictures, losses };
+        let (rec, inputs, losses) = record_pass(context, lesson, settings.batch, micro)?;
+        let pass = Pass { program: rec.finish()?, inputs, losses };
         let parameters = lesson.parameters();
         let options = AdamOptions {
             learning_rate: settings.learning_rate as f32,
@@ -176,19 +181,21 @@ impl Training {
         rec.finish()?.run()
     }
 
-    /// One step of `steps`: every micro-batch, then the update. `next` gives the next picture of a stream. Gives the loss's
-    /// terms and the norm of the gradients.
+    /// One step of `steps`: every micro-batch, then the update. `next` gives what belongs to the next picture, whose number it is
+    /// told, of an input: a stream, in order, or behind the last one the labels. Gives the loss's terms and the norm of the
+    /// gradients.
     pub(crate) fn step(
         &mut self,
         steps: u64,
-        mut next: impl FnMut(usize) -> Result<Vec<f32>>,
+        mut next: impl FnMut(usize, u64) -> Result<Vec<f32>>,
     ) -> Result<(Vec<f64>, f32)> {
         let mut sums = vec![0.0; self.pass.losses.shape().count()];
-        for _ in 0..self.passes() {
-            for (stream, tensor) in self.pass.pictures.iter().enumerate() {
+        for pass in 0..self.passes() {
+            let first = self.step * self.settings.batch as u64 + (pass * self.micro) as u64;
+            for (input, tensor) in self.pass.inputs.iter().enumerate() {
                 let mut values = Vec::with_capacity(tensor.shape().count());
-                for _ in 0..self.micro {
-                    values.extend(next(stream)?);
+                for number in first..first + self.micro as u64 {
+                    values.extend(next(input, number)?);
                 }
                 tensor.write(&values)?;
             }

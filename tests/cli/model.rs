@@ -14,7 +14,7 @@ const SHORT: &str = "--photos photos --style style.png --vgg random:0.05 --width
 
 fn save_net(studio: &Studio, name: &str, seed: u64) {
     let weights = Weights::random(Form::Resize, Over::Instance, 0.0625, seed);
-    let metadata = weights.metadata().map(|(key, value)| (key.to_string(), value)).into();
+    let metadata = weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     WeightFile::save(&studio.path(name), DType::F32, &weights.tensors, &metadata).unwrap();
 }
 

@@ -8,7 +8,7 @@ use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Kind, Pool};
 use impasto::ops::square_loss::{self, Weight};
-use impasto::ops::{gram, lbfgs, mean_std, regions, relu, tanh, total_variation, vector};
+use impasto::ops::{gram, lbfgs, mean_std, regions, relu, rows, tanh, total_variation, vector};
 use impasto::{Error, Result};
 
 use crate::harness::contexts;
@@ -315,6 +315,30 @@ fn vectors_and_histories() {
     refused("lbfgs", "direction", |rec| passes(rec, 7, 3, 4, 6));
     for context in contexts() {
         passes(&mut Recorder::new(context), 7, 3, 4, 7).unwrap();
+    }
+}
+
+#[test]
+fn tables() {
+    let mix = |rec: &mut Recorder, table: [usize; 2], dy: [usize; 2], dtable: [usize; 2]| {
+        let (weights, table) = (filled(rec, [2, 3]), filled(rec, table));
+        let [dy, dtable] = [dy, dtable].map(|shape| filled(rec, shape));
+        rows::mix(rec, weights, table)?;
+        rows::mix_gradient(rec, weights, dy, dtable)
+    };
+    refused("mix", "table", |rec| mix(rec, [2, 5], [2, 5], [3, 5]));
+    refused("mix gradient", "dtable", |rec| mix(rec, [3, 5], [2, 5], [2, 5]));
+    refused("mix gradient", "dy", |rec| mix(rec, [3, 5], [2, 4], [3, 5]));
+    refused("mix", "weights", |rec| {
+        let [weights, table] = [filled(rec, [1, 2, 3]), filled(rec, [3, 5, 1])];
+        rows::mix(rec, weights, table)
+    });
+    refused("scale", "factors", |rec| {
+        let [x, factors] = [filled(rec, [2, 5]), filled(rec, [5, 1])];
+        rows::scale(rec, x, factors)
+    });
+    for context in contexts() {
+        mix(&mut Recorder::new(context), [3, 5], [2, 5], [3, 5]).unwrap();
     }
 }
 

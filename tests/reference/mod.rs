@@ -19,6 +19,7 @@ pub mod norm;
 pub mod pool;
 pub mod relu;
 pub mod roof;
+pub mod rows;
 pub mod tanh;
 pub mod total_variation;
 pub mod vector;

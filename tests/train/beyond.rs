@@ -27,13 +27,14 @@ fn what_is_beyond_white_counts_as_white_and_comes_back() {
         let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
         let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
         let style = picture(SIZE, 9);
-        let lesson = FeedForward::new(vgg, weights, &style, folder.clone(), settings, None).unwrap();
+        let lesson = FeedForward::new(vgg, weights, &[style], folder.clone(), settings, None).unwrap();
         let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo).unwrap();
         let losses = DeviceTensor::new(context(), "losses", [lesson.terms().len()]);
         let mut rec = Recorder::new(context());
-        let (x, slots) = (rec.pin(&input), rec.pin(&losses));
+        let labels = DeviceTensor::from_values(context(), "labels", [1, 1], &lesson.labels(0)).unwrap();
+        let [x, styles, slots] = [&input, &labels, &losses].map(|tensor| rec.pin(tensor));
         lesson.refresh(&mut rec).unwrap();
-        lesson.record(&mut rec, &[x], slots, 1.0).unwrap();
+        lesson.record(&mut rec, &[x, styles], slots, 1.0).unwrap();
         let parameters = lesson.parameters();
         let bias = parameters.iter().find(|parameter| parameter.name == "deconv3.conv2d.bias").unwrap();
         bias.gradient.write(&[0.0; 3]).unwrap();

@@ -1,21 +1,23 @@
 //! `impasto train johnson` and `impasto train ulyanov`
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use impasto::io::{Picture, WeightFile};
+use impasto::nets::Vgg19;
 use impasto::nets::image_transform_net::{Form, Weights};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::train::feed_forward::{FeedForward, Settings};
-use impasto::train::{Lesson as _, Schedule};
+use impasto::train::{Crops, Lesson as _, Schedule};
 use impasto::{Error, Result};
 
 use super::{Defaults, LoopArgs, teach};
 use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
-use crate::cli::weights::load_vgg;
+use crate::cli::weights::find_vgg;
 
 /// Arguments of `impasto train johnson` and `impasto train ulyanov`.
 #[derive(clap::Args)]
@@ -33,35 +35,45 @@ pub struct Args {
     /// The picture whose style is learned
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
-    /// A folder of photos to learn on; may be given again, or several at once
-    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
-    photos: Vec<PathBuf>,
     /// How the net enlarges, and what it does at borders
     #[arg(long, value_enum, default_value = "resize")]
     form: FormName,
-    /// Channels over the paper's 32
-    #[arg(long, value_name = "F", default_value_t = 1.0)]
-    width: f32,
+    #[command(flatten)]
+    net: NetArgs,
+    #[command(flatten)]
+    training: LoopArgs,
+}
+
+/// What every feed-forward net lets one choose: how wide it is, and what it learns by.
+#[derive(clap::Args)]
+pub struct NetArgs {
+    /// A folder of photos to learn on; may be given again, or several at once
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    photos: Vec<PathBuf>,
+    /// Channels over the paper's 32 [default: 1, or 0.5 for a body]
+    #[arg(long, value_name = "F")]
+    width: Option<f32>,
     /// A net of the same form and norm to start from; channels are added to one that is narrower
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// The net that measures: VGG-19 weights (.safetensors, .pth), `compact` or `random[:WIDTH]` [default: the imported
-    /// ones, else `compact`]
+    /// The net that measures: VGG-19 weights (.safetensors, .pth), `compact`, `half` or `random[:WIDTH]` [default: the
+    /// imported ones, else `compact`, or `half` for a body]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
-    /// Long side of the style picture in pixels: larger strokes when larger
-    #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
-    style_size: usize,
-    /// Weight of the style loss
-    #[arg(long, value_name = "W", default_value_t = Settings::default().style_weight)]
-    style_weight: f32,
-    /// Weight of the content loss
-    #[arg(long, value_name = "W", default_value_t = Settings::default().content_weight)]
-    content_weight: f32,
-    /// Weight of the total variation: smooths
-    #[arg(long, value_name = "W", default_value_t = Settings::default().tv_weight)]
-    tv_weight: f32,
-    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu2_2 relu3_1]
+    /// Long side of the style pictures in pixels: larger strokes when larger [default: 256, or 384 for a body]
+    #[arg(long, value_name = "PX")]
+    style_size: Option<usize>,
+    /// Weight of the style loss [default: 2]
+    #[arg(long, value_name = "W")]
+    style_weight: Option<f32>,
+    /// Weight of the content loss [default: 1, or 5 for a body]
+    #[arg(long, value_name = "W")]
+    content_weight: Option<f32>,
+    /// Weight of the total variation: smooths [default: 0.5, or 0.1 for a body]
+    #[arg(long, value_name = "W")]
+    tv_weight: Option<f32>,
+    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu2_2 relu3_1, or relu3_1 for a
+    /// body]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
     /// A tap for style; may be given again [default: relu1_1 relu2_1 relu3_1 relu4_1]
@@ -70,8 +82,6 @@ pub struct Args {
     /// The photo that samples are painted of [default: three of the photos]
     #[arg(long, value_name = "PHOTO")]
     preview: Option<PathBuf>,
-    #[command(flatten)]
-    training: LoopArgs,
 }
 
 /// The net's form, on the command line.
@@ -86,87 +96,135 @@ enum FormName {
 /// Long side of a preview in pixels.
 const PREVIEW_SIZE: usize = 512;
 
+/// What a feed-forward trainer recommends, and what it learns.
+pub struct Lessons<'a> {
+    pub defaults: Defaults,
+    /// Without the crops, which the arguments and `defaults` say.
+    pub settings: Settings,
+    pub width: f32,
+    pub form: Form,
+    pub norm: Over,
+    /// The net that measures, if none is named or imported.
+    pub vgg: &'a str,
+    /// The pictures whose styles are learned, and of a net of many styles their names.
+    pub styles: Vec<PathBuf>,
+    pub names: Vec<String>,
+}
+
+// The first gradients are a thousand times those that follow; unclipped, Adam's second moments would be slow for as long as they
+// remember them. Later a flat crop now and then makes one as large.
+pub const CLIP: Option<f32> = Some(10.0);
+
 pub fn run(args: &Args, norm: Over) -> Result<()> {
-    let crops = Settings::default().crops;
-    // The first gradients are a thousand times those that follow; unclipped, Adam's second moments would be slow for as long
-    // as they remember them. Later a flat crop now and then makes one as large.
+    let settings = Settings::default();
     let defaults = Defaults {
         steps: 4000,
         batch: 4,
         learning_rate: 1e-3,
         schedule: Schedule::Cosine { warmup: 20 },
-        clip: Some(10.0),
-        crop: crops.size,
+        clip: CLIP,
+        crop: settings.crops.size,
     };
-    args.training.check(&defaults)?;
-    if !(args.width > 0.0 && args.width <= 4.0) {
-        return Err(Error::argument("train", "--width", "above 0, at most 4", args.width));
-    }
-    for (name, weight) in [
-        ("--style-weight", args.style_weight),
-        ("--content-weight", args.content_weight),
-        ("--tv-weight", args.tv_weight),
-    ] {
-        if !(weight >= 0.0 && weight.is_finite()) {
-            return Err(Error::argument("train", name, "a number from 0 up", weight));
-        }
-    }
-    let folder = args.training.pictures(&args.photos)?;
-    let style = Picture::load(&args.style)?;
-    let preview = args.preview.as_deref().map(Picture::load).transpose()?;
-    let preview = preview.map(|photo| photo.fit(PREVIEW_SIZE.min(photo.width.max(photo.height))));
     let form = match args.form {
         FormName::Paper => Form::Paper,
         FormName::Resize => Form::Resize,
     };
-    let mut weights = Weights::random(form, norm, args.width, args.training.seed);
-    if let Some(path) = &args.init {
-        let init = Weights::of(&WeightFile::load(path)?)?;
-        if (init.form, init.norm) != (form, norm) || init.channels > weights.channels {
-            let expected = format!("a net of form {form:?}, {norm:?} norm and at most {} channels", weights.channels);
-            let got = format!("{:?}, {:?} and {}", init.form, init.norm, init.channels);
-            return Err(Error::argument("train", "--init", expected, got));
-        }
-        if init.channels < weights.channels {
-            tracing::info!("{} of {} channels are new", weights.channels - init.channels, weights.channels);
-        }
-        weights = init.widened(args.width, args.training.seed)?;
+    let (styles, names) = (vec![args.style.clone()], Vec::new());
+    learn(
+        &args.net,
+        &args.training,
+        Lessons { defaults, settings, width: 1.0, form, norm, vgg: "compact", styles, names },
+    )
+}
+
+/// The name of a file without the folders of this machine.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl NetArgs {
+    fn settings(&self, crops: Crops, defaults: Settings) -> Result<Settings> {
+        let weight = |name, given: Option<f32>, default| match given.unwrap_or(default) {
+            weight if weight >= 0.0 && weight.is_finite() => Ok(weight),
+            weight => Err(Error::argument("train", name, "a number from 0 up", weight)),
+        };
+        let taps_or = |given: &[String], default| if given.is_empty() { Ok(default) } else { taps(given) };
+        Ok(Settings {
+            crops,
+            style_weight: weight("--style-weight", self.style_weight, defaults.style_weight)?,
+            content_weight: weight("--content-weight", self.content_weight, defaults.content_weight)?,
+            tv_weight: weight("--tv-weight", self.tv_weight, defaults.tv_weight)?,
+            content_taps: taps_or(&self.content_tap, defaults.content_taps)?,
+            style_taps: taps_or(&self.style_tap, defaults.style_taps)?,
+            style_size: self.style_size.unwrap_or(defaults.style_size),
+            calibration: defaults.calibration,
+        })
     }
-    let context = args.training.device.open()?;
-    let vgg = load_vgg(&context, args.vgg.as_deref(), Kind::Max)?;
-    let defaults_of = Settings::default();
-    let or = |given: &[String], default| if given.is_empty() { Ok(default) } else { taps(given) };
-    let settings = Settings {
-        crops: args.training.crops(&defaults),
-        content_taps: or(&args.content_tap, defaults_of.content_taps)?,
-        style_taps: or(&args.style_tap, defaults_of.style_taps)?,
-        content_weight: args.content_weight,
-        style_weight: args.style_weight,
-        tv_weight: args.tv_weight,
-        style_size: args.style_size,
-        ..defaults_of
-    };
-    let pictures = folder.len();
+
+    /// The weights that the net starts from.
+    fn start(&self, form: Form, norm: Over, width: f32, names: &[String], seed: u64) -> Result<Weights> {
+        let mut weights = Weights::random(form, norm, width, seed);
+        if let Some(path) = &self.init {
+            let init = Weights::of(&WeightFile::load(path)?)?;
+            if (init.form, init.norm) != (form, norm) || init.channels > weights.channels {
+                let expected =
+                    format!("a net of form {form:?}, {norm:?} norm and at most {} channels", weights.channels);
+                let got = format!("{:?}, {:?} and {}", init.form, init.norm, init.channels);
+                return Err(Error::argument("train", "--init", expected, got));
+            }
+            if !init.styles.is_empty() && names.is_empty() {
+                let got = format!("one of {}", init.styles.join(", "));
+                return Err(Error::argument("train", "--init", "a net of one style", got));
+            }
+            if init.channels < weights.channels {
+                tracing::info!("{} of {} channels are new", weights.channels - init.channels, weights.channels);
+            }
+            weights = init.widened(width, seed)?;
+        }
+        if names.is_empty() { Ok(weights) } else { weights.with_styles(names) }
+    }
+}
+
+/// Trains a net in one style or in many, and writes it.
+pub fn learn(args: &NetArgs, training: &LoopArgs, lessons: Lessons) -> Result<()> {
+    let Lessons { defaults, form, norm, names, .. } = lessons;
+    training.check(&defaults)?;
+    let width = args.width.unwrap_or(lessons.width);
+    if !(width > 0.0 && width <= 4.0) {
+        return Err(Error::argument("train", "--width", "above 0, at most 4", width));
+    }
+    let settings = args.settings(training.crops(&defaults), lessons.settings)?;
+    let folder = training.pictures(&args.photos)?;
+    let styles = lessons.styles.iter().map(|path| Picture::load(path)).collect::<Result<Vec<_>>>()?;
+    let preview = args.preview.as_deref().map(Picture::load).transpose()?;
+    let preview = preview.map(|photo| photo.fit(PREVIEW_SIZE.min(photo.width.max(photo.height))));
+    let weights = args.start(form, norm, width, &names, training.seed)?;
+    let context = training.device.open()?;
+    let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref(), lessons.vgg)?, Kind::Max)?;
+    let (pictures, style_size) = (folder.len(), settings.style_size);
     let spinner = spinner();
     spinner.set_message("the unit of content");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let lesson = FeedForward::new(vgg, weights, &style, folder, settings, preview);
+    let lesson = FeedForward::new(vgg, weights, &styles, folder, settings, preview);
     spinner.finish_and_clear();
     let lesson = lesson?;
     tracing::info!(parameters = lesson.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "start");
-    let loss = serde_json::to_string(lesson.loss()).map_err(|error| Error::argument("train", "loss", "JSON", error))?;
-    teach(&args.training, &context, &lesson, &defaults, || {
+    let losses = lesson.losses();
+    // A net of one style has one, a body a list.
+    let loss = if names.is_empty() { serde_json::to_string(&losses[0]) } else { serde_json::to_string(&losses) };
+    let loss = loss.map_err(|error| Error::argument("train", "loss", "JSON", error))?;
+    let style: Vec<_> = lessons.styles.iter().map(|path| file_name(path)).collect();
+    teach(training, &context, &lesson, &defaults, || {
         let weights = lesson.weights()?;
-        let file = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut metadata: std::collections::BTreeMap<_, _> =
+        let mut metadata: BTreeMap<_, _> =
             weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         metadata.extend([
-            ("width".to_string(), args.width.to_string()),
-            ("style".to_string(), file(&args.style)),
-            ("style_size".to_string(), args.style_size.to_string()),
+            ("width".to_string(), width.to_string()),
+            ("style".to_string(), style.join(", ")),
+            ("style_size".to_string(), style_size.to_string()),
             ("trained_on".to_string(), format!("{pictures} photos")),
             ("loss".to_string(), loss.clone()),
-            ("measured_by".to_string(), args.vgg.clone().map_or("default".into(), |name| file(&name.into()))),
+            ("measured_by".to_string(), args.vgg.clone().map_or("default".into(), |name| file_name(name.as_ref()))),
         ]);
         Ok((weights.tensors, metadata))
     })

@@ -1,5 +1,6 @@
 //! The net's weights on the host: which form they are of, and how a file names them.
 
+use super::body;
 use crate::io::{HostTensor, WeightFile};
 use crate::nets::conv_layer::Convolution;
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
@@ -90,6 +91,9 @@ pub struct Weights {
     pub norm: Over,
     /// Channels of the first convolution, 32 in the paper.
     pub channels: usize,
+    /// Names of the styles that share the convolutions, in the order of the rows of the norms' tables (arXiv:1610.07629); none for
+    /// a net of one style, whose norms have no rows.
+    pub styles: Vec<String>,
     /// Names as pytorch/examples gives them (`bn` for `in` with batch norm), in the order of the net.
     pub tensors: Vec<(String, HostTensor)>,
 }
@@ -98,8 +102,8 @@ pub struct Weights {
 const RANGE: (&str, &str) = ("range", "0..1");
 
 impl Weights {
-    /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`. Running statistics of
-    /// instance norms, which old files of pytorch/examples carry, are ignored.
+    /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`, and styles by the metadata. Running
+    /// statistics of instance norms, which old files of pytorch/examples carry, are ignored.
     ///
     /// # Errors
     /// A file that is not such a net, naming the tensor.
@@ -115,7 +119,8 @@ impl Weights {
         let deep = side("conv3.conv2d.weight", 0)?;
         let form = if side("deconv1.conv2d.weight", 0)? == deep { Form::Paper } else { Form::Resize };
         let norm = if file.get("bn1.weight").is_some() { Over::Batch } else { Over::Instance };
-        let mut weights = Weights { form, norm, channels, tensors: Vec::new() };
+        let styles = body::names(file).map_err(wrong)?;
+        let mut weights = Weights { form, norm, channels, styles, tensors: Vec::new() };
         for (name, shape) in weights.shapes() {
             let tensor = find(&name)?;
             if tensor.shape != shape || tensor.data.is_empty() {
@@ -141,7 +146,7 @@ impl Weights {
     pub fn random(form: Form, norm: Over, width: f32, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let channels = ((32.0 * width).round() as usize).max(1);
-        let mut weights = Weights { form, norm, channels, tensors: Vec::new() };
+        let mut weights = Weights { form, norm, channels, styles: Vec::new(), tensors: Vec::new() };
         for (name, shape) in weights.shapes() {
             let count: usize = shape.iter().product();
             let data = match name.rsplit_once('.') {
@@ -161,12 +166,15 @@ impl Weights {
     }
 
     /// The net with channels added until it is `width` times as wide as the paper's: they start as those of
-    /// [`Weights::random`], and none of those that were there reads them, so that it paints as before.
+    /// [`Weights::random`], and none of those that were there reads them, so that it paints as before, in every style.
     ///
     /// # Errors
     /// A net that is wider already.
     pub fn widened(&self, width: f32, seed: u64) -> Result<Self> {
         let mut wide = Self::random(self.form, self.norm, width, seed);
+        if !self.styles.is_empty() {
+            wide = wide.with_styles(&self.styles)?;
+        }
         if self.channels > wide.channels {
             let expected = format!("a net of at most {} channels", wide.channels);
             return Err(Error::argument("widened", "net", expected, self.channels));
@@ -174,12 +182,13 @@ impl Weights {
         let layers = self.layers();
         let transposed = layers.iter().filter(|layer| matches!(layer.conv, Convolution::Transposed(_)));
         let transposed: Vec<_> = transposed.map(|layer| format!("{}.conv2d.weight", layer.name)).collect();
+        let is_table = |tensor: &HostTensor| tensor.shape.len() == 2;
         let sides = |tensor: &HostTensor| [tensor.shape[0], tensor.shape.get(1).copied().unwrap_or(1)];
         for ((name, added), (_, had)) in wide.tensors.iter_mut().zip(&self.tensors) {
             let ([_, columns], [had_rows, had_columns]) = (sides(added), sides(had));
             let filter: usize = added.shape.iter().skip(2).product();
-            // Weights of a transposed convolution are [C_in, C_out, K, K], of others [C_out, C_in, K, K].
-            let inputs_first = transposed.contains(name);
+            // Weights of a transposed convolution are [C_in, C_out, K, K], of others [C_out, C_in, K, K]; tables are [S, C].
+            let inputs_first = transposed.contains(name) || is_table(added);
             for (index, values) in added.data.chunks_exact_mut(filter).enumerate() {
                 let (row, column) = (index / columns, index % columns);
                 let (reads_new, writes_new) = match inputs_first {
@@ -215,9 +224,18 @@ impl Weights {
                 Over::Instance => &["weight", "bias"],
                 Over::Batch => &["weight", "bias", "running_mean", "running_var"],
             };
-            all.extend(kinds.iter().map(|kind| (format!("{norm}.{kind}"), vec![channels])));
+            let shape = if self.styles.is_empty() { vec![channels] } else { vec![self.styles.len(), channels] };
+            all.extend(kinds.iter().map(|kind| (format!("{norm}.{kind}"), shape.clone())));
         }
         all
+    }
+
+    /// The tensor of a layer.
+    ///
+    /// # Panics
+    /// Without such a tensor.
+    pub(super) fn tensor(&self, name: &str) -> &HostTensor {
+        &self.tensors.iter().find(|(known, _)| known == name).expect("a tensor of the net").1
     }
 
     /// The values of a tensor; none if there is no such tensor.
@@ -226,15 +244,17 @@ impl Weights {
     }
 
     /// What a file of these weights has to say of them in its metadata.
-    pub fn metadata(&self) -> [(&'static str, String); 4] {
+    pub fn metadata(&self) -> Vec<(&'static str, String)> {
         let form = if self.form == Form::Paper { "paper" } else { "resize" };
         let norm = if self.norm == Over::Batch { "batch" } else { "instance" };
-        [
+        let mut all = vec![
             ("architecture", "image_transform_net".into()),
             ("form", form.into()),
             ("norm", norm.into()),
             (RANGE.0, RANGE.1.into()),
-        ]
+        ];
+        all.extend(body::metadata(&self.styles));
+        all
     }
 
     /// Weights and bias of a layer's convolution, with batch norm by running statistics folded in:

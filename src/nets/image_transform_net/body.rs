@@ -1,0 +1,107 @@
+//! Many styles in one net (Dumoulin et al., arXiv:1610.07629): its convolutions are shared, and each of its instance norms has a
+//! row of scales and one of shifts for each style, so that its tensors `inN.weight` and `inN.bias` are tables `[S, C]`.
+
+use super::Weights;
+use crate::io::{HostTensor, WeightFile};
+use crate::ops::norm::Over;
+use crate::{Error, Result};
+
+/// Where a file's metadata names the styles, as a JSON list in the order of the rows.
+const STYLES: &str = "styles";
+
+/// The styles of a file; none if it is a net of one.
+pub(super) fn names(file: &WeightFile) -> Result<Vec<String>, String> {
+    let Some(text) = file.metadata.get(STYLES) else { return Ok(Vec::new()) };
+    let names: Vec<String> = serde_json::from_str(text)
+        .map_err(|error| format!("metadata `{STYLES}` must be a list of names in JSON ({error})"))?;
+    check(&names).map(|()| names).map_err(|reason| format!("metadata `{STYLES}` {reason}"))
+}
+
+/// Refuses names of which none could be chosen.
+fn check(names: &[String]) -> Result<(), String> {
+    if names.is_empty() {
+        return Err("must name one style or more".into());
+    }
+    let twice = names.iter().enumerate().find(|(index, name)| name.is_empty() || names[..*index].contains(name));
+    match twice {
+        None => Ok(()),
+        Some((_, name)) => Err(format!("must name each style once, got `{name}` again or empty")),
+    }
+}
+
+/// What the metadata says of the styles.
+pub(super) fn metadata(styles: &[String]) -> Option<(&'static str, String)> {
+    (!styles.is_empty()).then(|| (STYLES, serde_json::json!(styles).to_string()))
+}
+
+/// The sum of a table's rows by their weights, those of weight 0 left out.
+fn mix(table: &HostTensor, weights: &[f32]) -> Vec<f32> {
+    let mut sum = vec![0.0; table.shape[1]];
+    for (row, weight) in table.data.chunks(table.shape[1]).zip(weights).filter(|(_, weight)| **weight != 0.0) {
+        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * value);
+    }
+    sum
+}
+
+impl Weights {
+    /// Scales and shifts of all norms.
+    fn affine(&mut self) -> impl Iterator<Item = &mut HostTensor> {
+        let norms: Vec<_> = self.layers().iter().filter_map(|layer| layer.norm_name(self.norm)).collect();
+        let is_affine = move |name: &str| {
+            name.rsplit_once('.').is_some_and(|(norm, kind)| {
+                ["weight", "bias"].contains(&kind) && norms.iter().any(|known| known == norm)
+            })
+        };
+        self.tensors.iter_mut().filter(move |(name, _)| is_affine(name)).map(|(_, tensor)| tensor)
+    }
+
+    /// The same convolutions for the styles of these names: one that is known keeps its scales and shifts, another starts from the
+    /// mean of those that are.
+    ///
+    /// # Errors
+    /// Batch norm, which knows one style alone; no name, an empty one, or one that comes twice.
+    pub fn with_styles(&self, names: &[String]) -> Result<Self> {
+        if self.norm == Over::Batch {
+            return Err(Error::argument("styles", "net", "one with instance norm", "one with batch norm"));
+        }
+        check(names).map_err(|reason| Error::argument("styles", "names", reason, names.join(", ")))?;
+        let (mut many, rows) = (self.clone(), self.styles.len().max(1));
+        let weights = |name: &String| match self.styles.iter().position(|known| known == name) {
+            Some(row) => (0..rows).map(|at| if at == row { 1.0 } else { 0.0 }).collect(),
+            None => vec![1.0 / rows as f32; rows],
+        };
+        let weights: Vec<Vec<f32>> = names.iter().map(weights).collect();
+        many.styles = names.to_vec();
+        for tensor in many.affine() {
+            let channels = tensor.data.len() / rows;
+            tensor.shape = vec![rows, channels];
+            tensor.data = weights.iter().flat_map(|weights| mix(tensor, weights)).collect();
+            tensor.shape = vec![names.len(), channels];
+        }
+        Ok(many)
+    }
+
+    /// A net of one style: the sum of the styles' scales and shifts by `weights`, one for each, over the sum of these. A style alone is
+    /// what it is in the whole, to the bit.
+    ///
+    /// # Errors
+    /// Not as many weights as styles; one that is negative or not finite; none above 0.
+    pub fn blend(&self, weights: &[f32]) -> Result<Self> {
+        let sum: f32 = weights.iter().sum();
+        if weights.len() != self.styles.len()
+            || weights.iter().any(|weight| *weight < 0.0)
+            || !(sum > 0.0 && sum.is_finite())
+        {
+            let expected = format!("{} from 0 up, not all 0: one for each style", self.styles.len());
+            return Err(Error::argument("blend", "weights", expected, format!("{weights:?}")));
+        }
+        let weights: Vec<_> = weights.iter().map(|weight| weight / sum).collect();
+        let mut one = self.clone();
+        one.styles.clear();
+        for tensor in one.affine() {
+            tensor.data = mix(tensor, &weights);
+            tensor.shape.remove(0);
+        }
+        Ok(one)
+    }
+}

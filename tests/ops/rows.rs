@@ -1,0 +1,76 @@
+//! Tables of a row for each style, from which each image takes its own.
+
+use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::ops::{rows, vector};
+
+use crate::harness::{EXACT, SUM, check, contexts};
+use crate::reference::{Array, rows as reference};
+
+/// One weight of 1 for each image, a style for more than one of them, and one for none.
+fn one_each(images: usize, styles: usize) -> Array {
+    let mut weights = Array::zeros(&[images, styles]);
+    (0..images).for_each(|image| *weights.at_mut([image, (2 * image + 1) % styles]) = 1.0);
+    weights
+}
+
+/// Images, styles and elements: below, at and above a workgroup, and of many rows of workgroups.
+const SIZES: [(usize, usize, usize); 6] = [(1, 1, 1), (2, 3, 5), (4, 2, 16), (3, 6, 67), (2, 4, 1031), (4, 12, 4096)];
+
+fn check_mix(weights: &Array, length: usize, tolerance: f64) {
+    let [images, styles] = weights.dims();
+    let label = format!("mix of {styles} rows of {length} for {images} images");
+    let (table, dy) = (Array::random(&[styles, length], 151), Array::random(&[images, length], 152));
+    let earlier = Array::random(&[styles, length], 153);
+    let y = reference::mix(weights, &table);
+    let dtable = reference::d_table(weights, &dy);
+    let dtable = Array::new(&dtable.shape, dtable.data.iter().zip(&earlier.data).map(|(a, b)| a + b).collect());
+    check(&label, &[weights, &table, &dy, &earlier], &[&y, &dtable], tolerance, |rec, inputs| {
+        let [weights, table, dy, dtable] = *inputs else { unreachable!() };
+        let y = rows::mix(rec, weights, table)?;
+        rows::mix_gradient(rec, weights, dy, dtable)?;
+        Ok(vec![y, dtable])
+    });
+}
+
+#[test]
+fn sums_of_rows_and_their_gradient() {
+    for (images, styles, length) in SIZES {
+        check_mix(&Array::random(&[images, styles], 150), length, SUM);
+        check_mix(&one_each(images, styles), length, SUM);
+    }
+}
+
+/// What makes a net of one style of a body's row must not change a bit, be the other rows what they are.
+#[test]
+fn one_weight_gives_its_row_to_the_bit() {
+    for (images, styles, length) in SIZES {
+        let (weights, table) = (one_each(images, styles), Array::random(&[styles, length], 154));
+        let expected = reference::mix(&weights, &table);
+        check("one row", &[&weights, &table], &[&expected], EXACT, |rec, inputs| {
+            Ok(vec![rows::mix(rec, inputs[0], inputs[1])?])
+        });
+    }
+    for context in contexts() {
+        let values = [f32::INFINITY, f32::NAN, 0.1, 3e38];
+        let table = DeviceTensor::from_values(context, "table", [2, 2], &values).unwrap();
+        let weights = DeviceTensor::from_values(context, "weights", [1, 2], &[0.0, 1.0]).unwrap();
+        let kept = DeviceTensor::new(context, "kept", [1, 2]);
+        let mut rec = Recorder::new(context);
+        let [weights, table, into] = [&weights, &table, &kept].map(|tensor| rec.pin(tensor));
+        let y = rows::mix(&mut rec, weights, table).unwrap();
+        vector::copy(&mut rec, y, into).unwrap();
+        rec.finish().unwrap().run().unwrap();
+        assert_eq!(kept.read().unwrap(), values[2..]);
+    }
+}
+
+#[test]
+fn factors_of_images() {
+    for shape in [vec![1, 1], vec![3, 5], vec![2, 3, 3], vec![4, 2, 7, 9], vec![2, 64, 64]] {
+        let (x, factors) = (Array::random(&shape, 155), Array::random(&[shape[0]], 156));
+        let expected = reference::scale(&x, &factors);
+        check(&format!("scale {shape:?}"), &[&x, &factors], &[&expected], EXACT, |rec, inputs| {
+            Ok(vec![rows::scale(rec, inputs[0], inputs[1])?])
+        });
+    }
+}
