@@ -45,17 +45,38 @@ pub fn half_encoder() -> Result<WeightFile> {
     find(HALF_ENCODER, "--vgg")
 }
 
-/// The decoder that paints in any style from the compact encoder's features.
-///
-/// # Errors
-/// A build without the feature.
-pub fn decoder() -> Result<WeightFile> {
-    find(DECODER, "--decoder")
+/// An encoder and the decoder that was trained with it: AdaIN for any style in one pass.
+pub struct Pair {
+    /// The pair's name, which is also the decoder's.
+    pub name: &'static str,
+    /// What it is for, in a few words.
+    pub title: &'static str,
+    encoder: &'static str,
+}
+
+/// The pairs that come with the library, the default first.
+pub const PAIRS: [Pair; 1] = [Pair { name: "adain", title: "any style in one pass", encoder: ENCODER }];
+
+impl Pair {
+    /// The pair's encoder.
+    ///
+    /// # Errors
+    /// A build without the feature.
+    pub fn encoder(&self) -> Result<WeightFile> {
+        find(self.encoder, "--vgg")
+    }
+
+    /// The pair's decoder.
+    ///
+    /// # Errors
+    /// A build without the feature.
+    pub fn decoder(&self) -> Result<WeightFile> {
+        find(self.name, "--decoder")
+    }
 }
 
 const ENCODER: &str = "encoder";
 const HALF_ENCODER: &str = "encoder-half";
-const DECODER: &str = "adain";
 
 fn find(name: &str, option: &str) -> Result<WeightFile> {
     let found = FILES.iter().find(|(known, _)| *known == name);
@@ -68,6 +89,7 @@ fn find(name: &str, option: &str) -> Result<WeightFile> {
 
 /// The feed-forward nets, by name; none in a build without the feature.
 pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
-    let nets = FILES.iter().filter(|(name, _)| ![ENCODER, HALF_ENCODER, DECODER].contains(name));
+    let other = |name: &str| [ENCODER, HALF_ENCODER].contains(&name) || PAIRS.iter().any(|pair| pair.name == name);
+    let nets = FILES.iter().filter(move |(name, _)| !other(name));
     nets.map(|(name, bytes)| (*name, WeightFile::from_bytes(name, bytes)))
 }

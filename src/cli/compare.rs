@@ -51,12 +51,13 @@ pub struct Args {
     /// A net with instance norm: a name that `impasto models` lists, or a file
     #[arg(long, value_name = "MODEL", requires = "content")]
     ulyanov: Option<String>,
-    /// AdaIN's decoder, which paints in any style: a file, or `compact`, the one that comes with impasto
+    /// AdaIN's decoder, which paints in any style: a file, or `adain` or `adain-fast`, which come with impasto
     #[arg(long, value_name = "FILE", requires = "content")]
     adain: Option<String>,
-    /// The encoder that the decoder was trained with: VGG-19 weights (.safetensors, .pth), or `compact`
-    #[arg(long, value_name = "FILE", default_value = "compact", requires = "adain")]
-    adain_encoder: String,
+    /// The encoder that the decoder was trained with: VGG-19 weights (.safetensors, .pth) [default: the one of those that
+    /// come with impasto that the decoder's file names]
+    #[arg(long, value_name = "FILE", requires = "adain")]
+    adain_encoder: Option<String>,
     /// Evaluations of Gatys' method
     #[arg(long, value_name = "N", default_value_t = 200)]
     steps: usize,

@@ -40,7 +40,7 @@ pub struct SaveArgs {
     /// Long side from which the picture is made smaller first
     #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
     style_size: usize,
-    /// The encoder that measures, if it is another than the one that comes with impasto
+    /// The encoder that measures: `half` for the pair `adain`, `fast` for `adain-fast`, or the file of another
     #[arg(long, value_name = "FILE", default_value = "compact")]
     vgg: String,
     #[command(flatten)]

@@ -15,6 +15,7 @@ use impasto::methods::color::KeepColor;
 use impasto::{Error, Result};
 
 use super::PainterArgs;
+use super::weights::pair_names;
 
 /// Declares a command-line choice and what each name stands for.
 macro_rules! choice {
@@ -41,6 +42,7 @@ Examples:
   impasto stylize photo.jpg --style a.jpg:0.7 --style b.jpg:0.3 --alpha 0.8 -o out.png
   impasto stylize photo.jpg --mask sky.png=a.jpg --style b.jpg --keep-color luminance -o out.png
   impasto stylize holiday/ --style a.jpg --style b.jpg --grid -o painted/
+  impasto stylize photo.jpg --style painting.jpg --model adain-fast -o out.png
   impasto stylize photo.jpg --model starry-night -o out.png
   impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
   impasto stylize photo.jpg --style painting.jpg --method gatys --size 1024 -o out.png
@@ -59,19 +61,20 @@ pub struct Args {
     output: PathBuf,
     /// A picture whose style is taken, or a style that `impasto style save` kept (a file or a name); with a weight if there
     /// are several; may be given again
-    #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present_any = ["model", "mask"], conflicts_with = "model")]
+    #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present_any = ["model", "mask"])]
     style: Vec<String>,
     /// How it is done [default: gatys if one of its options is given, else adain]
     #[arg(long, value_enum, conflicts_with = "model")]
     method: Option<Method>,
-    /// A trained net: a name that `impasto models` lists, or a file (.safetensors, .pth)
+    /// A trained net: a name that `impasto models` lists, or a file (.safetensors, .pth); `adain` and `adain-fast` paint in
+    /// the styles of --style
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "N")]
     size: Option<usize>,
-    /// VGG-19 weights (.safetensors, .pth), `compact` or `half` (narrow ones that come with impasto) or
-    /// `random[:WIDTH]` [default: `compact`; for Gatys the imported ones, else `half`]
+    /// VGG-19 weights (.safetensors, .pth), `half`, `fast` or `compact` (narrow ones that come with impasto) or
+    /// `random[:WIDTH]` [default: what the decoder was trained with; for Gatys the imported ones, else `half`]
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     vgg: Option<String>,
     /// Keep the photo's colours: its chrominance, or (not with --model) by matching the style's colours to it
@@ -123,6 +126,13 @@ fn suffixed(output: &Path, text: &str) -> PathBuf {
 
 pub fn run(args: &Args) -> Result<()> {
     if let Some(model) = &args.model {
+        if pair_names().contains(&model.as_str()) {
+            return adain::run(args, args.adain.as_ref());
+        }
+        if !args.style.is_empty() || args.adain.is_some() {
+            let expected = format!("{} with --style and AdaIN's options", pair_names().join(" or "));
+            return Err(Error::argument("stylize", "--model", expected, model));
+        }
         return model::run(args, model);
     }
     let optimised = args.gatys.is_some() && args.adain.is_none();

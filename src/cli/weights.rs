@@ -9,6 +9,7 @@ use impasto::nets::adain_painter::deepest;
 use impasto::nets::vgg19::{Convention, Tap, Weights};
 use impasto::nets::{AdainDecoder, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
+use impasto::weights::PAIRS;
 use impasto::{Error, Result, gpu::Context};
 
 use super::{data_directory, print_line};
@@ -175,10 +176,34 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     Weights::of(&file)
 }
 
-/// The decoder of a file, or `compact`, which must read what `encoder` gives.
-pub fn load_decoder(encoder: &Vgg19, choice: &str) -> Result<AdainDecoder> {
-    let path = Path::new(choice);
-    let file = if choice == "compact" { impasto::weights::decoder()? } else { WeightFile::load(path)? };
+/// The names of the AdaIN pairs that come with impasto.
+pub fn pair_names() -> Vec<&'static str> {
+    PAIRS.iter().map(|pair| pair.name).collect()
+}
+
+/// An AdaIN pair on a device. `decoder` is the name of a pair or a decoder's file, `encoder` what `--vgg` names; without it
+/// the encoder is the pair's or, for a file, the one of those that come with impasto that the decoder was trained with.
+pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Result<(Vgg19, AdainDecoder)> {
+    let path = Path::new(decoder);
+    let pair = PAIRS.iter().find(|pair| pair.name == decoder && !path.exists());
+    let file = match pair {
+        Some(pair) => pair.decoder()?,
+        None if path.exists() => WeightFile::load(path)?,
+        None => {
+            let expected = format!("a file, or one of: {}", pair_names().join(", "));
+            return Err(Error::argument("AdaIN", "decoder", expected, decoder));
+        }
+    };
+    let trained_with = file.metadata.get("encoder");
+    let encoder = match (encoder, pair) {
+        (Some(name), _) => find_vgg(Some(name), name)?,
+        (None, Some(pair)) => Weights::of(&pair.encoder()?)?,
+        (None, None) => {
+            let encoders = PAIRS.iter().map(|pair| Weights::of(&pair.encoder()?)).collect::<Result<Vec<_>>>()?;
+            let known = encoders.iter().position(|known| Some(&known.fingerprint()) == trained_with);
+            encoders.into_iter().nth(known.unwrap_or(0)).expect("a pair")
+        }
+    };
     let weights = adain_decoder::Weights::of(&file)?;
     let (reads, gives) = (weights.channels(), encoder.channels(deepest())?);
     if reads != gives {
@@ -186,8 +211,8 @@ pub fn load_decoder(encoder: &Vgg19, choice: &str) -> Result<AdainDecoder> {
         let reason = format!("is a decoder of {reads} channels, but the encoder gives {gives}; {way_out}");
         return Err(Error::weights(path, reason));
     }
-    if file.metadata.get("encoder").is_some_and(|fingerprint| fingerprint != encoder.fingerprint()) {
+    if trained_with.is_some_and(|fingerprint| *fingerprint != encoder.fingerprint()) {
         tracing::warn!("{} was trained with another encoder, or with its weights at another precision", path.display());
     }
-    AdainDecoder::new(encoder.context(), weights)
+    Ok((Vgg19::new(context, &encoder, Kind::Max)?, AdainDecoder::new(context, weights)?))
 }

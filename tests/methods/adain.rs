@@ -279,28 +279,30 @@ fn files_that_are_no_decoder_are_refused_by_name() {
     assert_eq!(Weights::of(&numbered).unwrap().tensors(), Weights::of(&file()).unwrap().tensors());
 }
 
-/// The pair that comes with the library was trained together, and gives a picture back as its own style.
+/// Each pair that comes with the library was trained together, and gives a picture back as its own style.
 #[test]
-fn the_pair_that_comes_along_knows_pictures() {
-    let encoder = vgg19::Weights::of(&impasto::weights::encoder().unwrap()).unwrap();
-    let decoder = impasto::weights::decoder().unwrap();
-    assert_eq!(decoder.metadata["encoder"], encoder.fingerprint());
-    let encoder = Vgg19::new(context(), &encoder, Kind::Max).unwrap();
-    let decoder = AdainDecoder::new(context(), Weights::of(&decoder).unwrap()).unwrap();
-    let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
-    let mut photo = Picture::new(96, 96);
-    // Hills under a sky, in soft light.
-    for (at, value) in photo.rgb.iter_mut().enumerate() {
-        let (channel, i, j) = (at / 9216, at / 96 % 96, at % 96);
-        let (x, y) = (j as f32 / 96.0, i as f32 / 96.0);
-        let ground = y > 0.55 + 0.15 * (5.0 * x).sin();
-        let colour = if ground { [0.25, 0.4 - 0.2 * y, 0.15] } else { [0.45, 0.6, 0.75 + 0.2 * x - 0.3 * y] };
-        *value = colour[channel];
+fn the_pairs_that_come_along_know_pictures() {
+    for pair in impasto::weights::PAIRS {
+        let encoder = vgg19::Weights::of(&pair.encoder().unwrap()).unwrap();
+        let decoder = pair.decoder().unwrap();
+        assert_eq!(decoder.metadata["encoder"], encoder.fingerprint());
+        let encoder = Vgg19::new(context(), &encoder, Kind::Max).unwrap();
+        let decoder = AdainDecoder::new(context(), Weights::of(&decoder).unwrap()).unwrap();
+        let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
+        let mut photo = Picture::new(96, 96);
+        // Hills under a sky, in soft light.
+        for (at, value) in photo.rgb.iter_mut().enumerate() {
+            let (channel, i, j) = (at / 9216, at / 96 % 96, at % 96);
+            let (x, y) = (j as f32 / 96.0, i as f32 / 96.0);
+            let ground = y > 0.55 + 0.15 * (5.0 * x).sin();
+            let colour = if ground { [0.25, 0.4 - 0.2 * y, 0.15] } else { [0.45, 0.6, 0.75 + 0.2 * x - 0.3 * y] };
+            *value = colour[channel];
+        }
+        let own = painter.style(&photo).unwrap();
+        let back = painter.paint(&photo, &[own.into()]).unwrap();
+        let squares = photo.rgb.iter().zip(&back.rgb).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        let decibels = -10.0 * (squares / photo.rgb.len() as f64).log10();
+        println!("{}: {decibels:.1} dB", pair.name);
+        assert!(decibels > 18.0, "{}: {decibels:.1} dB", pair.name);
     }
-    let own = painter.style(&photo).unwrap();
-    let back = painter.paint(&photo, &[own.into()]).unwrap();
-    let squares = photo.rgb.iter().zip(&back.rgb).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-    let decibels = -10.0 * (squares / photo.rgb.len() as f64).log10();
-    println!("{decibels:.1} dB");
-    assert!(decibels > 18.0, "{decibels:.1} dB");
 }

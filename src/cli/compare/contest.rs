@@ -24,7 +24,7 @@ use crate::cli::file_name;
 use crate::cli::models::find_file;
 use crate::cli::progress::bar;
 use crate::cli::table::Table;
-use crate::cli::weights::{load_decoder, load_gatys_vgg, load_vgg};
+use crate::cli::weights::{load_gatys_vgg, load_pair, load_vgg};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
@@ -62,13 +62,13 @@ enum Net {
     /// Paints in the style that it learned.
     One(Weights),
     /// Paints in any style.
-    Any { encoder: String, decoder: String },
+    Any { encoder: Option<String>, decoder: String },
 }
 
 impl Model {
-    fn find(method: Method, option: &str, name: &str, encoder: &str) -> Result<Self> {
+    fn find(method: Method, option: &str, name: &str, encoder: Option<&str>) -> Result<Self> {
         let (net, learned) = match method {
-            Method::Adain => (Net::Any { encoder: encoder.into(), decoder: name.into() }, None),
+            Method::Adain => (Net::Any { encoder: encoder.map(String::from), decoder: name.into() }, None),
             _ => {
                 let file = find_file("compare", option, name)?;
                 let weights = Weights::of(&file)?;
@@ -128,7 +128,8 @@ impl Plan {
             return Err(refused(option, format!("a trained net for the method {}", method.name()), "none"));
         }
         let named = given.iter().filter_map(|(method, option, name)| Some((*method, option, name.as_ref()?)));
-        let models = named.map(|(method, option, name)| Model::find(method, option, name, &args.adain_encoder));
+        let models =
+            named.map(|(method, option, name)| Model::find(method, option, name, args.adain_encoder.as_deref()));
         let models = models.collect::<Result<Vec<_>>>()?;
         let known = models.iter().filter_map(|model| Some((model, model.learned.as_ref()?)));
         let known: Vec<_> = known.collect();
@@ -189,8 +190,8 @@ impl Plan {
                     Painter::new(net).plan(width, height)?;
                 }
                 Net::Any { encoder, decoder } => {
-                    let encoder = load_vgg(vgg.context(), Some(encoder), Kind::Max)?;
-                    let painter = AdainPainter::new(&encoder, load_decoder(&encoder, decoder)?)?;
+                    let (encoder, decoder) = load_pair(vgg.context(), encoder.as_deref(), decoder)?;
+                    let painter = AdainPainter::new(&encoder, decoder)?;
                     self.check_sides(painter.least_side())?;
                     painter.plan(width, height, 1)?;
                 }
@@ -278,8 +279,8 @@ impl Plan {
                 Ok(Painted { peak_bytes: painter.plan(width, height)?.peak_bytes(), ..painted })
             }
             Net::Any { encoder, decoder } => {
-                let encoder = load_vgg(context, Some(encoder), Kind::Max)?;
-                let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, decoder)?)?;
+                let (encoder, decoder) = load_pair(context, encoder.as_deref(), decoder)?;
+                let mut painter = AdainPainter::new(&encoder, decoder)?;
                 let style = [painter.style(&self.style)?.into()];
                 let painted = again(began, || painter.paint(&self.content, &style))?;
                 Ok(Painted { peak_bytes: painter.plan(width, height, 1)?.peak_bytes(), ..painted })

@@ -6,7 +6,7 @@ use impasto::eval::adain::{Judge, reconstruction};
 use impasto::eval::marks::{Marks, Seen};
 use impasto::eval::{median, ssim};
 use impasto::nets::adain_painter::{Region, deepest};
-use impasto::nets::{AdainPainter, Vgg19};
+use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
 use impasto::ops::pool::Kind;
 use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
@@ -17,7 +17,7 @@ use super::standing::{EXPLANATION, HEADINGS, Standing, Unit};
 use crate::cli::file_name;
 use crate::cli::progress::bar;
 use crate::cli::table::{Table, print_table};
-use crate::cli::weights::{load_decoder, load_vgg};
+use crate::cli::weights::{load_pair, load_vgg};
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval adain`.
@@ -50,13 +50,14 @@ pub struct Args {
     /// The net that measures: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `compact`
     #[arg(long, value_name = "FILE")]
     teacher: String,
-    /// The encoder: VGG-19 weights (.safetensors, .pth), or `compact`
-    #[arg(long, value_name = "FILE", default_value = "compact")]
-    encoder: String,
-    /// The decoder that was trained with it: a file, or `compact`
-    #[arg(long, value_name = "FILE", default_value = "compact")]
+    /// The encoder: VGG-19 weights (.safetensors, .pth) [default: the one of those that come with impasto that the decoder
+    /// was trained with]
+    #[arg(long, value_name = "FILE")]
+    encoder: Option<String>,
+    /// The decoder: a file, or `adain` or `adain-fast`, which come with impasto
+    #[arg(long, value_name = "FILE", default_value = "adain")]
     decoder: String,
-    /// The encoder of a pair to compare with [default: the same]
+    /// The encoder of a pair to compare with [default: --encoder]
     #[arg(long, value_name = "FILE", requires = "beside_decoder")]
     beside_encoder: Option<String>,
     /// The decoder of a pair to compare with
@@ -75,8 +76,7 @@ pub struct Args {
 
 /// An encoder and a decoder at work.
 struct Pair<'a> {
-    encoder: String,
-    decoder: String,
+    name: String,
     painter: AdainPainter<'a>,
     /// Each painting's.
     styles: Vec<Region>,
@@ -86,15 +86,10 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(encoder: &'a Vgg19, name: &str, decoder: &str) -> Result<Self> {
-        let painter = AdainPainter::new(encoder, load_decoder(encoder, decoder)?)?;
-        let [encoder, decoder] = [name, decoder].map(|name| file_name(Path::new(name)));
-        let standing = Standing::new(Unit::Painting);
-        Ok(Pair { encoder, decoder, painter, styles: Vec::new(), standing, reconstructions: Vec::new() })
-    }
-
-    fn name(&self) -> String {
-        format!("{} with {}", self.encoder, self.decoder)
+    fn new(encoder: &'a Vgg19, decoder: AdainDecoder, name: &str) -> Result<Self> {
+        let painter = AdainPainter::new(encoder, decoder)?;
+        let (name, standing) = (file_name(Path::new(name)), Standing::new(Unit::Painting));
+        Ok(Pair { name, painter, styles: Vec::new(), standing, reconstructions: Vec::new() })
     }
 
     fn reconstruction(&self) -> f64 {
@@ -112,8 +107,7 @@ impl<'a> Pair<'a> {
             results["pictures"][picture]["reconstruction_db"] = json!(db);
         }
         results["median"]["reconstruction_db"] = json!(self.reconstruction());
-        results["encoder"] = json!(self.encoder);
-        results["decoder"] = json!(self.decoder);
+        results["decoder"] = json!(self.name);
         results
     }
 }
@@ -162,12 +156,14 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     let context = args.device.open()?;
-    let load = |name: &str| load_vgg(&context, Some(name), Kind::Max);
-    let teacher = load(&args.teacher)?;
-    let beside = args.beside_decoder.as_ref().map(|path| (args.beside_encoder.as_ref().unwrap_or(&args.encoder), path));
-    let chosen: Vec<_> = [(&args.encoder, &args.decoder)].into_iter().chain(beside).collect();
-    let encoders = chosen.iter().map(|(encoder, _)| load(encoder)).collect::<Result<Vec<_>>>()?;
-    let pairs = encoders.iter().zip(&chosen).map(|(encoder, (name, decoder))| Pair::new(encoder, name, decoder));
+    let teacher = load_vgg(&context, Some(&args.teacher), Kind::Max)?;
+    let beside =
+        args.beside_decoder.as_ref().map(|decoder| (args.beside_encoder.as_ref().or(args.encoder.as_ref()), decoder));
+    let chosen: Vec<_> = [(args.encoder.as_ref(), &args.decoder)].into_iter().chain(beside).collect();
+    let loaded = chosen.iter().map(|(encoder, decoder)| load_pair(&context, encoder.map(String::as_str), decoder));
+    let (encoders, decoders): (Vec<_>, Vec<_>) = loaded.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let pairs = encoders.iter().zip(decoders).zip(&chosen);
+    let pairs = pairs.map(|((encoder, decoder), (_, name))| Pair::new(encoder, decoder, name));
     let mut pairs = pairs.collect::<Result<Vec<_>>>()?;
     let least = encoders.iter().chain([&teacher]).map(|net| net.least_side(deepest())).chain([ssim::WINDOW]).max();
     let least = least.unwrap_or(1);
@@ -185,7 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
     for path in &paintings {
         let painting = args.photos.middle(path)?;
         for pair in &mut pairs {
-            let decoder = stem(Path::new(&pair.decoder));
+            let decoder = stem(Path::new(&pair.name));
             let caption = if several { format!("{}, {decoder}", stem(path)) } else { stem(path) };
             sheet[0].push(Cell::head(&painting, size, caption));
             pair.styles.push(pair.painter.style(&painting)?.into());
@@ -255,7 +251,7 @@ fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Rat
         table.extend(lines.map(|(line, db)| with(line, decibels(db))));
     }
     table.push(with(photo.line("the photo itself"), String::new()));
-    table.extend(pairs.iter().map(|pair| with(pair.standing.line(pair.name()), decibels(pair.reconstruction()))));
+    table.extend(pairs.iter().map(|pair| with(pair.standing.line(pair.name.clone()), decibels(pair.reconstruction()))));
     table.push(with(painting.line("the painting itself"), String::new()));
     table.extend(ratio.map(Ratio::line));
     table
@@ -264,7 +260,7 @@ fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Rat
 /// Each painting's style distance, the worst of the first pair first.
 fn by_painting(pairs: &[Pair], photo: &Standing) -> Table {
     let headings = ["style distance to", "the photo itself"].map(String::from);
-    let mut table = vec![headings.into_iter().chain(pairs.iter().map(Pair::name)).collect()];
+    let mut table = vec![headings.into_iter().chain(pairs.iter().map(|pair| pair.name.clone())).collect()];
     let mut columns = vec![photo.units()];
     columns.extend(pairs.iter().map(|pair| pair.standing.units()));
     let mut order: Vec<usize> = (0..columns[0].len()).collect();

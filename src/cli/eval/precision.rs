@@ -10,12 +10,13 @@ use impasto::methods::gatys;
 use impasto::nets::adain_painter::AdainPainter;
 use impasto::nets::image_transform_net::{ImageTransformNet, Painter};
 use impasto::ops::pool::Kind;
+use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
 use super::Photos;
 use crate::cli::models;
 use crate::cli::progress::bar;
-use crate::cli::weights::{load_decoder, load_vgg};
+use crate::cli::weights::{load_pair, load_vgg};
 use crate::cli::{DeviceArgs, print_line};
 
 /// Arguments of `impasto eval precision`.
@@ -141,8 +142,8 @@ pub fn run(args: &Args) -> Result<()> {
         })?);
     }
     lines.extend(all("AdaIN", &|context| {
-        let encoder = load_vgg(context, Some("compact"), Kind::Max)?;
-        let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, "compact")?)?;
+        let (encoder, decoder) = load_pair(context, None, PAIRS[0].name)?;
+        let mut painter = AdainPainter::new(&encoder, decoder)?;
         let region = painter.style(&style.fit(args.photos.size))?.into();
         each(&mut |photo| {
             let peak_bytes = painter.plan(photo.width, photo.height, 1)?.peak_bytes();

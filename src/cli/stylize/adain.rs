@@ -7,17 +7,17 @@ use impasto::methods::adain::{self, Area, Settings, Source};
 use impasto::methods::color::KeepColor;
 use impasto::nets::AdainPainter;
 use impasto::nets::adain_painter::Place;
-use impasto::ops::pool::Kind;
 use impasto::sheet::{self, Cell};
+use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
 use super::{Args, many, weighted};
 use crate::cli::styles;
-use crate::cli::weights::{load_decoder, load_vgg};
+use crate::cli::weights::load_pair;
 
 /// What only AdaIN lets one choose.
 #[derive(clap::Args)]
-#[group(id = "in_one_pass", multiple = true, conflicts_with = "model")]
+#[group(id = "in_one_pass", multiple = true)]
 #[command(next_help_heading = "In one pass (AdaIN)")]
 pub struct AdainArgs {
     /// How much of the style there is, 0 to 1; at 0 the photo comes back as the decoder knows it [default: 1]
@@ -37,8 +37,8 @@ pub struct AdainArgs {
     /// Long side from which style pictures are made smaller: larger strokes when larger [default: 512]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
-    /// The decoder of another encoder, which --vgg names
-    #[arg(long, value_name = "FILE")]
+    /// Another decoder: a file. Its encoder is the one that it was trained with, if that comes with impasto, or --vgg
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     decoder: Option<String>,
 }
 
@@ -115,9 +115,10 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     let jobs = many::jobs(args, titles.as_deref())?;
     let mut looks = args.looks(options)?;
     let context = args.device.open()?;
-    let encoder = load_vgg(&context, Some(args.vgg.as_deref().unwrap_or("compact")), Kind::Max)?;
-    let decoder = options.and_then(|options| options.decoder.as_deref()).unwrap_or("compact");
-    let mut painter = AdainPainter::new(&encoder, load_decoder(&encoder, decoder)?)?;
+    let decoder = options.and_then(|options| options.decoder.as_deref()).or(args.model.as_deref());
+    let decoder = decoder.unwrap_or(PAIRS[0].name);
+    let (encoder, decoder) = load_pair(&context, args.vgg.as_deref(), decoder)?;
+    let mut painter = AdainPainter::new(&encoder, decoder)?;
     if settings.keep_color != KeepColor::Match {
         for area in looks.iter_mut().flatten() {
             *area = area.measured(&encoder, settings.style_size)?;
