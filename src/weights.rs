@@ -75,19 +75,30 @@ impl Pair {
     }
 }
 
+/// The name of the body, one net of many styles: `impasto train style` learns more of them.
+pub const BODY: &str = "impressions";
+
+/// The body.
+///
+/// # Errors
+/// A build without it.
+pub fn body() -> Result<WeightFile> {
+    find(BODY, "the file of another")
+}
+
 const ENCODER: &str = "encoder";
 const HALF_ENCODER: &str = "encoder-half";
 
 fn find(name: &str, option: &str) -> Result<WeightFile> {
     let found = FILES.iter().find(|(known, _)| *known == name);
     let (name, bytes) = found.ok_or_else(|| {
-        let reason = format!("this build carries no weights; build with the feature embedded-weights, or use {option}");
+        let reason = format!("this build does not carry it; build with the feature embedded-weights, or use {option}");
         crate::Error::weights(std::path::Path::new(name), reason)
     })?;
     WeightFile::from_bytes(name, bytes)
 }
 
-/// The feed-forward nets, by name; none in a build without the feature.
+/// The feed-forward nets of one style and of many, by name; none in a build without the feature.
 pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
     let other = |name: &str| [ENCODER, HALF_ENCODER].contains(&name) || PAIRS.iter().any(|pair| pair.name == name);
     let nets = FILES.iter().filter(move |(name, _)| !other(name));

@@ -8,6 +8,8 @@
 mod adain;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/body.rs"]
+mod body;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/compare.rs"]

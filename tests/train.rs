@@ -20,6 +20,8 @@ mod painting;
 mod resume;
 #[path = "train/start.rs"]
 mod start;
+#[path = "train/style.rs"]
+mod style;
 #[path = "train/weights.rs"]
 mod weights;
 

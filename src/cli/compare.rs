@@ -48,7 +48,7 @@ pub struct Args {
     /// A net with batch norm: a name that `impasto models` lists, or a file
     #[arg(long, value_name = "MODEL", requires = "content")]
     johnson: Option<String>,
-    /// A net with instance norm: a name that `impasto models` lists, or a file
+    /// A net with instance norm: a name that `impasto models` lists, or a file; of one with many styles BODY:STYLE
     #[arg(long, value_name = "MODEL", requires = "content")]
     ulyanov: Option<String>,
     /// AdaIN's decoder, which paints in any style: a file, or `adain` or `adain-fast`, which come with impasto
@@ -64,7 +64,7 @@ pub struct Args {
     /// Long side of the pictures in pixels
     #[arg(long, value_name = "N", default_value_t = 256)]
     size: usize,
-    /// The net that measures, as it was when the nets learned [default: `compact`, if the first net's file says so; without
+    /// The net that measures, as it was when the nets learned [default: `compact` or `half`, if the first net's file says so; without
     /// nets the imported weights, else `half`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,

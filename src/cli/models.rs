@@ -1,15 +1,22 @@
-//! `impasto models`, and finding one by its name.
+//! `impasto models`
 
+mod find;
+
+pub use find::{find, start};
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use impasto::io::{Picture, WeightFile, picture};
 use impasto::nets::ImageTransformNet;
-use impasto::nets::image_transform_net::{Form, Painter, Weights};
+use impasto::nets::image_transform_net::{Form, Painter, Style, Weights};
 use impasto::ops::norm::Over;
 use impasto::sheet::{self, Cell};
+use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
-use super::{DeviceArgs, data_directory, print_line};
+use super::{DeviceArgs, print_line};
+use find::Model;
 
 /// Arguments of `impasto models`.
 #[derive(clap::Args)]
@@ -18,8 +25,8 @@ Examples:
   impasto models
   impasto models --thumbnails photo.jpg -o sheet.png
 
-A net that lies in the folder `models` of the user's data directory (the last line says where) is known by its file's name
-without the ending.")]
+A body, one net of many styles, has a line for each of them: BODY:STYLE is what `stylize --model` takes. A net, a body or a style that
+lies in the folder `models` of the user's data directory (the last line says where) is known by its file's name without the ending.")]
 pub struct Args {
     /// Paint this photo with every net, on one sheet
     #[arg(long, value_name = "PHOTO", requires = "output")]
@@ -37,53 +44,61 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// A net that goes by a name.
-struct Model {
+/// A net of the list.
+struct Entry {
     name: String,
-    /// Where it lies; `None` if it is part of the command.
-    path: Option<PathBuf>,
-    file: Result<WeightFile>,
+    place: String,
+    net: Result<Listed>,
 }
 
-fn folder() -> Result<PathBuf> {
-    Ok(data_directory()?.join("models"))
+struct Listed {
+    /// What it paints, in a few words.
+    title: Option<String>,
+    /// What it is.
+    form: String,
+    metadata: BTreeMap<String, String>,
+    /// As it paints a photo by itself; AdaIN takes a style.
+    weights: Option<Weights>,
 }
 
-/// Built in first, then installed, each by name.
-fn all() -> Vec<Model> {
-    let built_in = impasto::weights::models();
-    let mut models: Vec<_> = built_in.map(|(name, file)| Model { name: name.to_string(), path: None, file }).collect();
-    let entries = folder().ok().and_then(|folder| std::fs::read_dir(folder).ok());
-    let mut paths: Vec<_> = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "safetensors" || ending == "pth"));
-    paths.sort();
-    models.extend(paths.into_iter().map(|path| Model {
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        file: WeightFile::load(&path),
-        path: Some(path),
-    }));
-    models
-}
-
-/// The net that `--model` names: a file, or one of those that `impasto models` lists.
-pub fn find(name: &str) -> Result<Weights> {
-    Weights::of(&find_file("stylize", "--model", name)?)
-}
-
-/// The file of the net that an option of a command names.
-pub fn find_file(command: &str, option: &str, name: &str) -> Result<WeightFile> {
-    if Path::new(name).exists() {
-        return WeightFile::load(Path::new(name));
+impl Listed {
+    fn of(file: WeightFile) -> Result<Self> {
+        let weights = find::weights(&file)?;
+        let title = file.metadata.get("style_title").or(file.metadata.get("style")).cloned();
+        Ok(Listed { title, form: describe(&weights), metadata: file.metadata, weights: Some(weights) })
     }
-    let mut models = all();
-    match models.iter().position(|model| model.name == name) {
-        Some(index) => models.swap_remove(index).file,
-        None => {
-            let known: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
-            let expected = format!("a file, or one of: {}", known.join(", "));
-            Err(Error::argument(command, option, expected, name))
+}
+
+/// All that paints: nets of one style, the styles of bodies, AdaIN's pairs.
+fn entries() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for Model { name, path, file } in find::all() {
+        let place = path.map_or("built in".into(), |path| path.display().to_string());
+        let mut push = |name, net| entries.push(Entry { name, place: place.clone(), net });
+        match file {
+            Ok(file) if Style::is_in(&file) => push(name, find::in_its_body(&file).and_then(Listed::of)),
+            Ok(file) => match find::weights(&file) {
+                Ok(body) if !body.styles.is_empty() => {
+                    for style in &body.styles {
+                        push(format!("{name}:{style}"), body.alone(style, &file).and_then(Listed::of));
+                    }
+                }
+                _ => push(name, Listed::of(file)),
+            },
+            Err(error) => push(name, Err(error)),
         }
     }
+    let pairs = PAIRS.iter().map(|pair| {
+        let listed = |decoder: WeightFile| Listed {
+            title: Some(pair.title.into()),
+            form: "AdaIN, with --style".into(),
+            metadata: decoder.metadata,
+            weights: None,
+        };
+        Entry { name: pair.name.into(), place: "built in".into(), net: pair.decoder().map(listed) }
+    });
+    entries.extend(pairs);
+    entries
 }
 
 /// The net's form in words: `resize, instance norm, 16 channels`.
@@ -94,49 +109,44 @@ fn describe(weights: &Weights) -> String {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let models = all();
+    let entries = entries();
     if let (Some(photo), Some(output)) = (&args.thumbnails, &args.output) {
-        thumbnails(args, &models, photo, output)?;
+        thumbnails(args, &entries, photo, output)?;
     }
-    for model in &models {
-        let place = model.path.as_ref().map_or("built in".into(), |path| path.display().to_string());
-        let net = model.file.as_ref().map_err(Error::to_string).and_then(|file| {
-            let weights = Weights::of(file).map_err(|error| error.to_string())?;
-            Ok((describe(&weights), file.metadata.clone()))
-        });
+    let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0).max(16);
+    for Entry { name, place, net } in &entries {
         if args.json {
-            let metadata = net.as_ref().ok().map(|(_, metadata)| metadata);
-            let (form, error) = (net.as_ref().ok().map(|(form, _)| form), net.as_ref().err());
+            let (listed, error) = (net.as_ref().ok(), net.as_ref().err().map(Error::to_string));
             print_line(serde_json::json!({
-                "name": model.name, "place": place, "net": form, "metadata": metadata, "error": error,
+                "name": name, "place": place, "title": listed.map(|net| &net.title), "net": listed.map(|net| &net.form),
+                "metadata": listed.map(|net| &net.metadata), "error": error,
             }))?;
             continue;
         }
         match net {
-            Ok((form, metadata)) => {
-                let style =
-                    metadata.get("style_title").or(metadata.get("style")).map(|s| format!("{s}; ")).unwrap_or_default();
-                print_line(format_args!("{:16}  {style}{form}  ({place})", model.name))?;
+            Ok(Listed { title, form, .. }) => {
+                let title = title.as_ref().map(|title| format!("{title}; ")).unwrap_or_default();
+                print_line(format_args!("{name:width$}  {title}{form}  ({place})"))?;
             }
-            Err(error) => print_line(format_args!("{:16}  cannot be used: {error}", model.name))?,
+            Err(error) => print_line(format_args!("{name:width$}  cannot be used: {error}"))?,
         }
     }
     if !args.json {
-        print_line(format_args!("Nets in {} are listed too.", folder()?.display()))?;
+        print_line(format_args!("Nets in {} are listed too.", find::folder()?.display()))?;
     }
     Ok(())
 }
 
-/// The photo, then the photo by every net that can be used.
-fn thumbnails(args: &Args, models: &[Model], path: &Path, output: &Path) -> Result<()> {
+/// The photo, then the photo by every net that paints by itself.
+fn thumbnails(args: &Args, entries: &[Entry], path: &Path, output: &Path) -> Result<()> {
     picture::check_output(output)?;
     let photo = Picture::load(path)?.fit(args.size);
     let context = args.device.open()?;
     let mut cells = vec![Cell::picture(&photo, args.size, sheet::stem(path))];
-    for model in models {
-        let Some(weights) = model.file.as_ref().ok().and_then(|file| Weights::of(file).ok()) else { continue };
+    for entry in entries {
+        let Some(weights) = entry.net.as_ref().ok().and_then(|net| net.weights.clone()) else { continue };
         let painted = Painter::new(ImageTransformNet::new(&context, weights)?).paint(&photo)?;
-        cells.push(Cell::picture(&painted, args.size, &model.name));
+        cells.push(Cell::picture(&painted, args.size, &entry.name));
     }
     let columns = (cells.len() as f64).sqrt().ceil() as usize;
     sheet::sheet(&cells.chunks(columns).map(<[Cell]>::to_vec).collect::<Vec<_>>())?.save(output)

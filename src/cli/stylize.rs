@@ -44,12 +44,14 @@ Examples:
   impasto stylize holiday/ --style a.jpg --style b.jpg --grid -o painted/
   impasto stylize photo.jpg --style painting.jpg --model adain-fast -o out.png
   impasto stylize photo.jpg --model starry-night -o out.png
+  impasto stylize photo.jpg --model impressions:wave -o out.png
+  impasto stylize photo.jpg --model impressions:wave:0.6 --model impressions:scream:0.4 -o out.png
   impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
   impasto stylize photo.jpg --style painting.jpg --method gatys --size 1024 -o out.png
   impasto stylize photo.jpg --style painting.jpg --method gatys --preset first-five --log loss.jsonl -o out.png
 
 With --style any picture's style is taken in one pass (AdaIN), or, with --method gatys, the photo is optimised: slow, and the
-reference for quality. With --model a net that has learned one style repaints each photo in one pass; `impasto models` lists
+reference for quality. With --model a net that has learned one style, or many, repaints each photo in one pass; `impasto models` lists
 those there are."
 )]
 pub struct Args {
@@ -66,10 +68,11 @@ pub struct Args {
     /// How it is done [default: gatys if one of its options is given, else adain]
     #[arg(long, value_enum, conflicts_with = "model")]
     method: Option<Method>,
-    /// A trained net: a name that `impasto models` lists, or a file (.safetensors, .pth); `adain` and `adain-fast` paint in
-    /// the styles of --style
-    #[arg(long, value_name = "NAME|FILE")]
-    model: Option<String>,
+    /// A trained net: a name that `impasto models` lists, or a file (.safetensors, .pth, .style); of one with many styles
+    /// BODY:STYLE; with a weight if styles of one body are mixed; may be given again. `adain` and `adain-fast` paint in the
+    /// styles of --style
+    #[arg(long, value_name = "NAME|FILE[:STYLE][:WEIGHT]")]
+    model: Vec<String>,
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "N")]
     size: Option<usize>,
@@ -125,15 +128,16 @@ fn suffixed(output: &Path, text: &str) -> PathBuf {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(model) = &args.model {
-        if pair_names().contains(&model.as_str()) {
+    if !args.model.is_empty() {
+        let is_pair = |model: &String| pair_names().contains(&model.as_str());
+        if args.model.len() == 1 && is_pair(&args.model[0]) {
             return adain::run(args, args.adain.as_ref());
         }
-        if !args.style.is_empty() || args.adain.is_some() {
-            let expected = format!("{} with --style and AdaIN's options", pair_names().join(" or "));
-            return Err(Error::argument("stylize", "--model", expected, model));
+        if !args.style.is_empty() || args.adain.is_some() || args.model.iter().any(is_pair) {
+            let expected = format!("{} with --style and AdaIN's options, by itself", pair_names().join(" or "));
+            return Err(Error::argument("stylize", "--model", expected, args.model.join(", ")));
         }
-        return model::run(args, model);
+        return model::run(args);
     }
     let optimised = args.gatys.is_some() && args.adain.is_none();
     match (args.method.unwrap_or(if optimised { Method::Gatys } else { Method::Adain }), &args.adain, &args.gatys) {

@@ -4,6 +4,7 @@ mod adain;
 mod body;
 mod encoder;
 mod feed_forward;
+mod style;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -32,6 +33,7 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
   impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 -o painting.safetensors
   impasto train body --styles paintings/ --photos photos/ -o body.safetensors
+  impasto train style --style painting.jpg --photos photos/ -o painting.style
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
 
 Beside FILE a folder FILE.training keeps checkpoints, log.jsonl, sample pictures and the loss curve. Ctrl-C leaves a
@@ -45,6 +47,8 @@ pub enum Command {
     Ulyanov(Box<feed_forward::Args>),
     /// A net that paints in many styles, and in any mixture of them (arXiv:1610.07629)
     Body(Box<body::Args>),
+    /// One more style of such a net, a few KB, in minutes; or (--refine) a net of its own from there
+    Style(Box<style::Args>),
     /// A decoder that paints in any style (arXiv:1703.06868)
     Adain(Box<adain::Args>),
 }
@@ -55,6 +59,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Johnson(args) => feed_forward::run(&args, Over::Batch),
         Command::Ulyanov(args) => feed_forward::run(&args, Over::Instance),
         Command::Body(args) => body::run(&args),
+        Command::Style(args) => style::run(&args),
         Command::Adain(args) => adain::run(&args),
     }
 }
@@ -63,7 +68,7 @@ pub fn run(command: Command) -> Result<()> {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Training")]
 pub struct LoopArgs {
-    /// Where the trained net goes (.safetensors, f16)
+    /// Where the trained net goes (.safetensors, f16), or a style of a body (.style)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Steps in all; the schedule's length
@@ -143,6 +148,9 @@ fn share(text: &str) -> std::result::Result<[f32; 2], String> {
     Ok([number(least)?, number(greatest)?])
 }
 
+/// What the files of nets end in.
+const NET: &str = "safetensors";
+
 /// What a trainer recommends.
 struct Defaults {
     steps: u64,
@@ -213,10 +221,10 @@ impl LoopArgs {
         Ok(found.map(|(_, checkpoint)| checkpoint))
     }
 
-    /// Refuses what cannot be done or written before any work is done.
-    fn check(&self, defaults: &Defaults) -> Result<()> {
-        if self.output.extension().is_none_or(|ending| ending != "safetensors") {
-            let expected = "a name that ends in .safetensors";
+    /// Refuses what cannot be done or written before any work is done; what is written ends in `ending`.
+    fn check(&self, defaults: &Defaults, ending: &str) -> Result<()> {
+        if self.output.extension().is_none_or(|found| found != ending) {
+            let expected = format!("a name that ends in .{ending}");
             return Err(Error::argument("train", "--output", expected, self.output.display()));
         }
         if let Some(minutes) = self.minutes.filter(|minutes| !(*minutes > 0.0 && minutes.is_finite())) {

@@ -12,7 +12,7 @@ use impasto::ops::pool::Kind;
 use impasto::weights::PAIRS;
 use impasto::{Error, Result, gpu::Context};
 
-use super::{data_directory, print_line};
+use super::{data_directory, file_name, print_line};
 
 #[derive(Subcommand)]
 #[command(after_help = "\
@@ -174,6 +174,15 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     };
     tracing::info!("features by {}", file.path.display());
     Weights::of(&file)
+}
+
+/// What the net that [`find_vgg`] finds is called, of a file its name.
+pub fn vgg_name(choice: Option<&str>, usual: &str) -> String {
+    match choice {
+        Some(name) => file_name(Path::new(name)),
+        None if stored().is_ok_and(|path| path.exists()) => "imported".into(),
+        None => usual.into(),
+    }
 }
 
 /// The names of the AdaIN pairs that come with impasto.

@@ -37,7 +37,10 @@ pub struct Style {
 }
 
 /// Names of the tensors and the metadata of a style's file.
-const FILE: [&str; 3] = ["mean", "deviation", "encoder"];
+const FILE: [&str; 4] = ["mean", "deviation", "encoder", "architecture"];
+
+/// What the metadata of a style's file says it is; older ones do not say.
+const ARCHITECTURE: &str = "adain_style";
 
 impl Style {
     /// The style of a picture (RGB 0..1), as `encoder` measures it.
@@ -99,8 +102,13 @@ impl Style {
     /// The style that a file keeps.
     ///
     /// # Errors
-    /// A file that is not a style.
+    /// A file that is not a style, one of a feed-forward net's among them.
     pub fn of(file: &WeightFile) -> Result<Self> {
+        if let Some(other) = file.metadata.get(FILE[3]).filter(|architecture| *architecture != ARCHITECTURE) {
+            let reason =
+                format!("is no style of AdaIN's but `{other}`: `impasto stylize PHOTO --model FILE` paints with it");
+            return Err(Error::weights(&file.path, reason));
+        }
         let wrong = |reason: String| {
             Error::weights(&file.path, format!("{reason}; `impasto style save PICTURE -o FILE` writes a style"))
         };
@@ -123,6 +131,7 @@ impl Style {
         let mut metadata: std::collections::BTreeMap<_, _> =
             notes.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
         metadata.insert(FILE[2].to_string(), self.encoder.clone());
+        metadata.insert(FILE[3].to_string(), ARCHITECTURE.to_string());
         WeightFile::save(path, DType::F32, &tensors, &metadata)
     }
 }

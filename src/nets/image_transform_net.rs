@@ -7,14 +7,16 @@
 
 mod body;
 mod painter;
+mod style;
 mod weights;
 
 pub use painter::Painter;
+pub use style::Style;
 pub use weights::{Form, Weights};
 
 use weights::BLOCKS;
 
-use super::{ConvLayer, NormLayer, packed};
+use super::{ConvLayer, Convolution, NewLayer, NormLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::ops::load::Input;
 use crate::ops::norm::{Norm, Over, Statistics};
@@ -144,10 +146,19 @@ impl ImageTransformNet {
 
     /// A net that is trained; batch norm goes by the batch's statistics and keeps running ones.
     pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
+        Self::trained(context, weights, ConvLayer::trainable)
+    }
+
+    /// The same where the norms' scales and shifts alone are learned, and the convolutions stay as they are.
+    pub fn trainable_norms(context: &Context, weights: Weights) -> Result<Self> {
+        Self::trained(context, weights, ConvLayer::frozen)
+    }
+
+    fn trained(context: &Context, weights: Weights, new: NewLayer<Convolution>) -> Result<Self> {
         let unit = |rec: &mut Recorder, layer: &weights::Layer| {
             let name = format!("{}.conv2d", layer.name);
             let [weight, bias] = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
-            let conv = ConvLayer::trainable(rec, &name, layer.conv, weight, bias)?;
+            let conv = new(rec, &name, layer.conv, weight, bias)?;
             let conv = if layer.norm.is_some() { conv.with_fixed_bias() } else { conv };
             let norm = layer.norm_name(weights.norm).map(|name| {
                 let affine = ["weight", "bias"].map(|kind| weights.tensor(&format!("{name}.{kind}")));

@@ -20,7 +20,7 @@ use crate::gpu::{Context, Recorder};
 use crate::ops::conv2d::Conv2d;
 
 /// How a layer is made of its weights: frozen or trainable.
-type NewLayer = fn(&mut Recorder, &str, Conv2d, &[f32], &[f32]) -> Result<ConvLayer>;
+type NewLayer<C = Conv2d> = fn(&mut Recorder, &str, C, &[f32], &[f32]) -> Result<ConvLayer>;
 
 /// Makes layers, and packs the weights of all of them in one program.
 pub(crate) fn packed<T>(context: &Context, make: impl FnOnce(&mut Recorder) -> Result<T>) -> Result<T> {

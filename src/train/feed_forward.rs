@@ -48,6 +48,9 @@ pub struct Settings {
     /// Photos over which the unit of the content loss is taken, all of a smaller folder: as squares of 256 px, the same ones in
     /// every run on a folder, so that runs with other crops and seeds have the same loss.
     pub calibration: usize,
+    /// The convolutions stay as they are, and the norms' scales and shifts alone are learned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub norms_alone: bool,
 }
 
 /// Taps that content is taken from.
@@ -68,6 +71,7 @@ impl Default for Settings {
             tv_weight: 0.5,
             style_size: 256,
             calibration: 32,
+            norms_alone: false,
         }
     }
 }
@@ -158,7 +162,9 @@ impl FeedForward {
             let expected = format!("{}, as the net has them", weights.styles.len().max(1));
             return Err(Error::argument("train", "styles", expected, styles.len()));
         }
-        let net = ImageTransformNet::trainable(context, weights)?;
+        let trainable =
+            if settings.norms_alone { ImageTransformNet::trainable_norms } else { ImageTransformNet::trainable };
+        let net = trainable(context, weights)?;
         let mut loss = Loss { content: Vec::new(), style: Vec::new(), tv: settings.tv_weight };
         let style_taps: Vec<_> = settings.style_taps.iter().map(|(tap, _)| *tap).collect();
         // Of each tap, those of each style.
@@ -364,9 +370,11 @@ impl Lesson for FeedForward {
         let (form, norm) = (weights.form, format!("{:?}", weights.norm));
         // A net of one style says nothing of it.
         let styles = (!weights.styles.is_empty()).then_some(&weights.styles);
+        // Parameters are in a checkpoint, what is frozen is not.
+        let body = self.settings.norms_alone.then(|| weights.fingerprint());
         serde_json::json!({
             "feed-forward": &self.settings, "form": form, "norm": norm, "channels": weights.channels,
-            "styles": styles, "pictures": self.folder.len(), "loss": &self.loss, "measured_by": self.vgg.fingerprint(),
+            "styles": styles, "body": body, "pictures": self.folder.len(), "loss": &self.loss, "measured_by": self.vgg.fingerprint(),
         })
     }
 }

@@ -17,14 +17,14 @@ use impasto::train::{End, Folder, Lesson as _, Run, train};
 
 use crate::{SIZE, TEACHER, choices, context, latest, photos, picture, run, settings, teacher};
 
-const STYLES: usize = 3;
+pub const STYLES: usize = 3;
 
-fn names() -> Vec<String> {
+pub fn names() -> Vec<String> {
     ["waves", "dots", "lines"].map(String::from).into()
 }
 
 /// A narrow body whose styles differ.
-fn body() -> Weights {
+pub fn body() -> Weights {
     let mut body = Weights::random(Form::Resize, Over::Instance, 0.125, 1).with_styles(&names()).unwrap();
     let mut random = Random::new(2);
     for (_, tensor) in body.tensors.iter_mut().filter(|(_, tensor)| tensor.shape.len() == 2) {
@@ -33,12 +33,12 @@ fn body() -> Weights {
     body
 }
 
-fn one_hot(style: usize) -> Vec<f32> {
+pub fn one_hot(style: usize) -> Vec<f32> {
     (0..STYLES).map(|at| f32::from(at == style)).collect()
 }
 
 /// Pictures of styles that differ in contrast, and so in the units of their losses.
-fn styles() -> Vec<Picture> {
+pub fn styles() -> Vec<Picture> {
     let faint = |(number, contrast): (u64, f32)| {
         let mut style = picture(SIZE, 20 + number);
         style.rgb.iter_mut().for_each(|value| *value = 0.2 + contrast * (*value - 0.2));
@@ -47,14 +47,19 @@ fn styles() -> Vec<Picture> {
     [(0, 1.0), (1, 0.3), (2, 0.6)].map(faint).into()
 }
 
-fn lesson(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForward {
+pub fn lesson(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForward {
     let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
     let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
     FeedForward::new(vgg, weights, styles, folder.clone(), settings, None).unwrap()
 }
 
 /// The loss's terms and every parameter's gradient on photos in styles.
-fn learned(lesson: &FeedForward, photos: &[f32], labels: &[f32], share: f32) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+pub fn learned(
+    lesson: &FeedForward,
+    photos: &[f32],
+    labels: &[f32],
+    share: f32,
+) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
     let images = photos.len() / (3 * SIZE * SIZE);
     let input = DeviceTensor::from_values(context(), "photos", [images, 3, SIZE, SIZE], photos).unwrap();
     let labels = DeviceTensor::from_values(context(), "labels", [images, labels.len() / images], labels).unwrap();
@@ -76,7 +81,7 @@ fn largest(values: &[f32]) -> f32 {
 }
 
 /// Asserts that `got` is `expected` but for rounding.
-fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
+pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
     let largest = largest(expected);
     assert!(got.len() == expected.len() && largest > 0.0, "{what}");
     let error = got.iter().zip(expected).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
@@ -161,7 +166,7 @@ fn every_style_comes_equally_often() {
 }
 
 /// Everything that a checkpoint keeps, to the bit.
-fn bits(folder: &Path) -> Vec<(String, Vec<u32>)> {
+pub fn bits(folder: &Path) -> Vec<(String, Vec<u32>)> {
     let (_, checkpoint) = latest(folder);
     checkpoint.tensors.into_iter().map(|(name, t)| (name, t.data.iter().map(|v| v.to_bits()).collect())).collect()
 }

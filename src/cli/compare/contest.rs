@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::{Args, refused};
 use crate::cli::eval::{measured_by, warn_of_other_style};
 use crate::cli::file_name;
-use crate::cli::models::find_file;
+use crate::cli::models::find;
 use crate::cli::progress::bar;
 use crate::cli::table::Table;
 use crate::cli::weights::{load_gatys_vgg, load_pair, load_vgg};
@@ -70,7 +70,7 @@ impl Model {
         let (net, learned) = match method {
             Method::Adain => (Net::Any { encoder: encoder.map(String::from), decoder: name.into() }, None),
             _ => {
-                let file = find_file("compare", option, name)?;
+                let file = find("compare", option, &[name.to_string()])?;
                 let weights = Weights::of(&file)?;
                 let (norm, expected, got) = match method {
                     Method::Johnson => (Over::Batch, "batch norm", "one with instance norm: that is --ulyanov's"),

@@ -17,7 +17,7 @@ use impasto::{Error, Result};
 use super::Photos;
 use super::standing::{EXPLANATION, HEADINGS, Standing, Unit};
 use crate::cli::file_name;
-use crate::cli::models::find_file;
+use crate::cli::models::find;
 use crate::cli::progress::bar;
 use crate::cli::stylize::InitName;
 use crate::cli::table::print_table;
@@ -31,6 +31,7 @@ Examples:
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
   impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/ --limit 5 --steps 100 --json
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --pictures out/
+  impasto eval feed-forward --model body.safetensors:wave --style wave.jpg --photos photos/
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --init noise
 
 The net's file says which loss it learned by. Each photo is measured with it four times: as it is, painted by a net of the same
@@ -43,8 +44,8 @@ size cut from the middle of its picture: the ends between which every method lie
 {EXPLANATION}
 `worst quarter` is the mean style distance of the quarter of the photos (rounded up) in which it is largest."))]
 pub struct Args {
-    /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote
-    #[arg(long, value_name = "NAME|FILE")]
+    /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote; of one with many styles BODY:STYLE
+    #[arg(long, value_name = "NAME|FILE[:STYLE]")]
     model: String,
     /// The picture whose style it learned
     #[arg(long, value_name = "PICTURE")]
@@ -60,7 +61,7 @@ pub struct Args {
     /// What Gatys' method starts from: the photo gets it further sooner than noise, which its paper starts from
     #[arg(long, value_enum, default_value = "content")]
     init: InitName,
-    /// The net that measures, as it was when the net learned [default: `compact`, if the net's file says so]
+    /// The net that measures, as it was when the net learned [default: `compact` or `half`, if the net's file says so]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
     /// The net that judges style and content, best the same for all nets that are compared: VGG-19 weights (.safetensors,
@@ -77,11 +78,11 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// Which net measures: the one that is named, else `compact` if that is what the file says.
+/// Which net measures: the one that is named, else what the file says, if that comes with impasto.
 pub fn measured_by<'a>(command: &str, vgg: Option<&'a str>, learned: &'a Learned) -> Result<&'a str> {
     match vgg {
         Some(named) => Ok(named),
-        None if learned.measured_by == "compact" => Ok("compact"),
+        None if ["compact", "half"].contains(&learned.measured_by.as_str()) => Ok(&learned.measured_by),
         None => {
             let expected = format!("given: the net learned by `{}`, which is known by name alone", learned.measured_by);
             Err(Error::argument(command, "--vgg", expected, "none"))
@@ -171,7 +172,7 @@ pub fn run(args: &Args) -> Result<()> {
     if photos.is_empty() {
         return Err(Error::argument("eval", "photos", "at least one picture", "none"));
     }
-    let file = find_file("eval", "--model", &args.model)?;
+    let file = find("eval", "--model", std::slice::from_ref(&args.model))?;
     let (learned, weights) = (learned(&file)?, Weights::of(&file)?);
     warn_of_other_style(&args.model, &learned, &args.style);
     let vgg = measured_by("eval", args.vgg.as_deref(), &learned)?;
@@ -197,7 +198,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let progress = bar(photos.len() as u64).with_message("photos");
     let mut lines = Vec::new();
-    let model = stem(Path::new(&args.model));
+    let model = file_name(Path::new(&args.model)).replace(".safetensors", "");
     let mut standings = ["photo", "net", "gatys", "style"].map(|name| (name, Standing::new(Unit::Photo)));
     for (number, path) in photos.iter().enumerate() {
         let (photo, name) = (args.photos.middle(path)?, stem(path));

@@ -8,7 +8,7 @@ use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys;
 use impasto::nets::adain_painter::AdainPainter;
-use impasto::nets::image_transform_net::{ImageTransformNet, Painter};
+use impasto::nets::image_transform_net::{ImageTransformNet, Painter, Weights};
 use impasto::ops::pool::Kind;
 use impasto::weights::PAIRS;
 use impasto::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Args {
     /// The picture whose style AdaIN and Gatys' method take
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
-    /// A trained net: a name that `impasto models` lists, or a file; may be given again
+    /// A trained net: a name that `impasto models` lists, or a file; of one with many styles BODY:STYLE; may be given again
     #[arg(long, value_name = "NAME|FILE", default_values = ["mosaic-batch", "wave"])]
     model: Vec<String>,
     /// VGG-19 for Gatys' method: a file, `compact` or `half`
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let mut lines = Vec::new();
     for model in &args.model {
-        let weights = models::find(model)?;
+        let weights = Weights::of(&models::find("eval", "--model", std::slice::from_ref(model))?)?;
         lines.extend(all(model, &|context| {
             let mut painter = Painter::new(ImageTransformNet::new(context, weights.clone())?);
             each(&mut |photo| {

@@ -115,7 +115,7 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     let jobs = many::jobs(args, titles.as_deref())?;
     let mut looks = args.looks(options)?;
     let context = args.device.open()?;
-    let decoder = options.and_then(|options| options.decoder.as_deref()).or(args.model.as_deref());
+    let decoder = options.and_then(|options| options.decoder.as_deref()).or(args.model.first().map(String::as_str));
     let decoder = decoder.unwrap_or(PAIRS[0].name);
     let (encoder, decoder) = load_pair(&context, args.vgg.as_deref(), decoder)?;
     let mut painter = AdainPainter::new(&encoder, decoder)?;

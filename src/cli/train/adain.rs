@@ -12,7 +12,7 @@ use impasto::train::adain::{self, Adain, Nets, Pair, Settings};
 use impasto::train::{Crops, Schedule};
 use impasto::{Error, Result};
 
-use super::{Defaults, LoopArgs, teach};
+use super::{Defaults, LoopArgs, NET, teach};
 use crate::cli::progress::spinner;
 use crate::cli::weights::find_vgg;
 
@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
         clip: Some(500.0),
         crop: Settings::default().crops.size,
     };
-    args.training.check(&defaults)?;
+    args.training.check(&defaults, NET)?;
     for (name, weight) in [
         ("--content-weight", args.content_weight),
         ("--style-weight", args.style_weight),

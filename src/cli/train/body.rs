@@ -10,7 +10,7 @@ use impasto::train::{Folder, Schedule};
 use impasto::{Error, Result};
 
 use super::feed_forward::{CLIP, Lessons, NetArgs, learn};
-use super::{Defaults, LoopArgs};
+use super::{Defaults, LoopArgs, NET};
 
 /// Arguments of `impasto train body`.
 #[derive(clap::Args)]
@@ -21,7 +21,8 @@ Examples:
   impasto train body --styles paintings/ --photos photos/ --init body.safetensors --steps 4000 -o longer.safetensors
 
 All styles share the convolutions; each has its own scale and shift in every norm. A style is called as its file is, without the
-ending. A body may start as another (--init): styles that are known keep what they have learned, new ones start from the mean.")]
+ending: `impasto stylize PHOTO --model body.safetensors:wave`. A body may start as another (--init): styles that are known keep what
+they have learned, new ones start from the mean. `impasto train style` learns one more without changing the others.")]
 pub struct Args {
     /// The pictures whose styles are learned: files, or folders of them
     #[arg(long, value_name = "DIR|PICTURE", required = true, num_args = 1..)]
@@ -30,6 +31,20 @@ pub struct Args {
     net: NetArgs,
     #[command(flatten)]
     training: LoopArgs,
+}
+
+/// The net that measures, if none is named or imported.
+pub const VGG: &str = "half";
+
+/// What a body learns by, and each further style of it.
+pub fn settings() -> Settings {
+    Settings {
+        content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
+        content_weight: 5.0,
+        tv_weight: 0.1,
+        style_size: 384,
+        ..Settings::default()
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -48,22 +63,8 @@ pub fn run(args: &Args) -> Result<()> {
         clip: CLIP,
         crop: 128,
     };
-    let settings = Settings {
-        content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
-        content_weight: 5.0,
-        tv_weight: 0.1,
-        style_size: 384,
-        ..Settings::default()
-    };
-    let lessons = Lessons {
-        defaults,
-        settings,
-        width: 0.5,
-        form: Form::Resize,
-        norm: Over::Instance,
-        vgg: "half",
-        styles,
-        names,
-    };
-    learn(&args.net, &args.training, lessons)
+    args.training.check(&defaults, NET)?;
+    let weights = args.net.start((Form::Resize, Over::Instance, 0.5), &names, args.training.seed)?;
+    let lessons = Lessons { defaults, settings: settings(), weights, vgg: VGG, styles, style_of: None };
+    learn(&args.net.loss, &args.training, lessons)
 }

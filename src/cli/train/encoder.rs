@@ -9,7 +9,7 @@ use impasto::nets::vgg19::Weights;
 use impasto::train::encoder::{Encoder, Painting, Settings};
 use impasto::train::{Folder, Lesson as _, Schedule};
 
-use super::{Defaults, LoopArgs, teach};
+use super::{Defaults, LoopArgs, NET, teach};
 use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
 
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<()> {
         clip: None,
         crop: Settings::default().crops.size,
     };
-    args.training.check(&defaults)?;
+    args.training.check(&defaults, NET)?;
     let folder = args.training.pictures(&args.photos)?;
     let painting = if args.paint.is_empty() {
         None

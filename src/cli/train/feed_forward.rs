@@ -1,7 +1,7 @@
 //! `impasto train johnson` and `impasto train ulyanov`
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -14,10 +14,11 @@ use impasto::train::feed_forward::{FeedForward, Settings};
 use impasto::train::{Crops, Lesson as _, Schedule};
 use impasto::{Error, Result};
 
-use super::{Defaults, LoopArgs, teach};
+use super::{Defaults, LoopArgs, NET, teach};
+use crate::cli::file_name;
 use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
-use crate::cli::weights::find_vgg;
+use crate::cli::weights::{find_vgg, vgg_name};
 
 /// Arguments of `impasto train johnson` and `impasto train ulyanov`.
 #[derive(clap::Args)]
@@ -44,18 +45,12 @@ pub struct Args {
     training: LoopArgs,
 }
 
-/// What every feed-forward net lets one choose: how wide it is, and what it learns by.
+/// What every feed-forward net lets one choose: what it learns by.
 #[derive(clap::Args)]
-pub struct NetArgs {
+pub struct LossArgs {
     /// A folder of photos to learn on; may be given again, or several at once
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
-    /// Channels over the paper's 32 [default: 1, or 0.5 for a body]
-    #[arg(long, value_name = "F")]
-    width: Option<f32>,
-    /// A net of the same form and norm to start from; channels are added to one that is narrower
-    #[arg(long, value_name = "FILE")]
-    init: Option<PathBuf>,
     /// The net that measures: VGG-19 weights (.safetensors, .pth), `compact`, `half` or `random[:WIDTH]` [default: the
     /// imported ones, else `compact`, or `half` for a body]
     #[arg(long, value_name = "FILE")]
@@ -84,6 +79,19 @@ pub struct NetArgs {
     preview: Option<PathBuf>,
 }
 
+/// And of a new one how wide it is, and what it starts from.
+#[derive(clap::Args)]
+pub struct NetArgs {
+    #[command(flatten)]
+    pub loss: LossArgs,
+    /// Channels over the paper's 32 [default: 1, or 0.5 for a body]
+    #[arg(long, value_name = "F")]
+    width: Option<f32>,
+    /// A net of the same form and norm to start from; channels are added to one that is narrower
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+}
+
 /// The net's form, on the command line.
 #[derive(Clone, Copy, ValueEnum)]
 enum FormName {
@@ -101,14 +109,14 @@ pub struct Lessons<'a> {
     pub defaults: Defaults,
     /// Without the crops, which the arguments and `defaults` say.
     pub settings: Settings,
-    pub width: f32,
-    pub form: Form,
-    pub norm: Over,
+    /// What the net starts as.
+    pub weights: Weights,
     /// The net that measures, if none is named or imported.
     pub vgg: &'a str,
-    /// The pictures whose styles are learned, and of a net of many styles their names.
+    /// The pictures whose styles are learned, in the order of the net's.
     pub styles: Vec<PathBuf>,
-    pub names: Vec<String>,
+    /// The body of which a style is kept, instead of the whole net.
+    pub style_of: Option<String>,
 }
 
 // The first gradients are a thousand times those that follow; unclipped, Adam's second moments would be slow for as long as they
@@ -129,20 +137,14 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
         FormName::Paper => Form::Paper,
         FormName::Resize => Form::Resize,
     };
-    let (styles, names) = (vec![args.style.clone()], Vec::new());
-    learn(
-        &args.net,
-        &args.training,
-        Lessons { defaults, settings, width: 1.0, form, norm, vgg: "compact", styles, names },
-    )
+    args.training.check(&defaults, NET)?;
+    let weights = args.net.start((form, norm, 1.0), &[], args.training.seed)?;
+    let lessons =
+        Lessons { defaults, settings, weights, vgg: "compact", styles: vec![args.style.clone()], style_of: None };
+    learn(&args.net.loss, &args.training, lessons)
 }
 
-/// The name of a file without the folders of this machine.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-impl NetArgs {
+impl LossArgs {
     fn settings(&self, crops: Crops, defaults: Settings) -> Result<Settings> {
         let weight = |name, given: Option<f32>, default| match given.unwrap_or(default) {
             weight if weight >= 0.0 && weight.is_finite() => Ok(weight),
@@ -157,12 +159,18 @@ impl NetArgs {
             content_taps: taps_or(&self.content_tap, defaults.content_taps)?,
             style_taps: taps_or(&self.style_tap, defaults.style_taps)?,
             style_size: self.style_size.unwrap_or(defaults.style_size),
-            calibration: defaults.calibration,
+            ..defaults
         })
     }
+}
 
-    /// The weights that the net starts from.
-    fn start(&self, form: Form, norm: Over, width: f32, names: &[String], seed: u64) -> Result<Weights> {
+impl NetArgs {
+    /// The weights that a net of that form, norm and usual width starts from, in the styles of these names, if it has many.
+    pub fn start(&self, (form, norm, usual): (Form, Over, f32), names: &[String], seed: u64) -> Result<Weights> {
+        let width = self.width.unwrap_or(usual);
+        if !(width > 0.0 && width <= 4.0) {
+            return Err(Error::argument("train", "--width", "above 0, at most 4", width));
+        }
         let mut weights = Weights::random(form, norm, width, seed);
         if let Some(path) = &self.init {
             let init = Weights::of(&WeightFile::load(path)?)?;
@@ -186,22 +194,17 @@ impl NetArgs {
 }
 
 /// Trains a net in one style or in many, and writes it.
-pub fn learn(args: &NetArgs, training: &LoopArgs, lessons: Lessons) -> Result<()> {
-    let Lessons { defaults, form, norm, names, .. } = lessons;
-    training.check(&defaults)?;
-    let width = args.width.unwrap_or(lessons.width);
-    if !(width > 0.0 && width <= 4.0) {
-        return Err(Error::argument("train", "--width", "above 0, at most 4", width));
-    }
+pub fn learn(args: &LossArgs, training: &LoopArgs, lessons: Lessons) -> Result<()> {
+    let Lessons { defaults, weights, style_of, .. } = lessons;
     let settings = args.settings(training.crops(&defaults), lessons.settings)?;
     let folder = training.pictures(&args.photos)?;
     let styles = lessons.styles.iter().map(|path| Picture::load(path)).collect::<Result<Vec<_>>>()?;
     let preview = args.preview.as_deref().map(Picture::load).transpose()?;
     let preview = preview.map(|photo| photo.fit(PREVIEW_SIZE.min(photo.width.max(photo.height))));
-    let weights = args.start(form, norm, width, &names, training.seed)?;
     let context = training.device.open()?;
     let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref(), lessons.vgg)?, Kind::Max)?;
     let (pictures, style_size) = (folder.len(), settings.style_size);
+    let (width, is_body) = (weights.channels as f32 / 32.0, !weights.styles.is_empty());
     let spinner = spinner();
     spinner.set_message("the unit of content");
     spinner.enable_steady_tick(Duration::from_millis(100));
@@ -209,23 +212,31 @@ pub fn learn(args: &NetArgs, training: &LoopArgs, lessons: Lessons) -> Result<()
     spinner.finish_and_clear();
     let lesson = lesson?;
     tracing::info!(parameters = lesson.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "start");
-    let losses = lesson.losses();
-    // A net of one style has one, a body a list.
-    let loss = if names.is_empty() { serde_json::to_string(&losses[0]) } else { serde_json::to_string(&losses) };
-    let loss = loss.map_err(|error| Error::argument("train", "loss", "JSON", error))?;
-    let style: Vec<_> = lessons.styles.iter().map(|path| file_name(path)).collect();
+    let (losses, style) = (lesson.losses(), lessons.styles.iter().map(|path| file_name(path)).collect::<Vec<_>>());
+    // What a net of one style has a body has a list of.
+    let text = |text: serde_json::Result<String>| text.map_err(|error| Error::argument("train", "loss", "JSON", error));
+    let (loss, style) = match is_body {
+        true => (text(serde_json::to_string(&losses))?, serde_json::json!(style).to_string()),
+        false => (text(serde_json::to_string(&losses[0]))?, style[0].clone()),
+    };
     teach(training, &context, &lesson, &defaults, || {
         let weights = lesson.weights()?;
-        let mut metadata: BTreeMap<_, _> =
-            weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        let (tensors, entries) = match &style_of {
+            Some(body) => {
+                let style = weights.style(body)?;
+                (style.tensors.clone(), style.metadata().to_vec())
+            }
+            None => (weights.tensors.clone(), weights.metadata()),
+        };
+        let mut metadata: BTreeMap<_, _> = entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         metadata.extend([
             ("width".to_string(), width.to_string()),
-            ("style".to_string(), style.join(", ")),
+            ("style".to_string(), style.clone()),
             ("style_size".to_string(), style_size.to_string()),
             ("trained_on".to_string(), format!("{pictures} photos")),
             ("loss".to_string(), loss.clone()),
-            ("measured_by".to_string(), args.vgg.clone().map_or("default".into(), |name| file_name(name.as_ref()))),
+            ("measured_by".to_string(), vgg_name(args.vgg.as_deref(), lessons.vgg)),
         ]);
-        Ok((weights.tensors, metadata))
+        Ok((tensors, metadata))
     })
 }

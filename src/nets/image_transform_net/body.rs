@@ -1,6 +1,11 @@
 //! Many styles in one net (Dumoulin et al., arXiv:1610.07629): its convolutions are shared, and each of its instance norms has a
 //! row of scales and one of shifts for each style, so that its tensors `inN.weight` and `inN.bias` are tables `[S, C]`.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
 use super::Weights;
 use crate::io::{HostTensor, WeightFile};
 use crate::ops::norm::Over;
@@ -43,16 +48,90 @@ fn mix(table: &HostTensor, weights: &[f32]) -> Vec<f32> {
     sum
 }
 
+/// Metadata of a body's file for one of its styles: of an entry that is a JSON list with an element for each style, that style's.
+fn own_metadata(file: &WeightFile, styles: &[String], style: usize) -> BTreeMap<String, String> {
+    let own = |text: &String| match serde_json::from_str(text) {
+        Ok(Value::Array(list)) if list.len() == styles.len() => match &list[style] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        },
+        _ => text.clone(),
+    };
+    let others = file.metadata.iter().filter(|(key, _)| *key != STYLES);
+    others.map(|(key, text)| (key.clone(), own(text))).collect()
+}
+
 impl Weights {
-    /// Scales and shifts of all norms.
-    fn affine(&mut self) -> impl Iterator<Item = &mut HostTensor> {
+    /// Whether a tensor is the scale or the shift of a norm.
+    fn is_affine(&self) -> impl Fn(&str) -> bool + use<> {
         let norms: Vec<_> = self.layers().iter().filter_map(|layer| layer.norm_name(self.norm)).collect();
-        let is_affine = move |name: &str| {
+        move |name| {
             name.rsplit_once('.').is_some_and(|(norm, kind)| {
                 ["weight", "bias"].contains(&kind) && norms.iter().any(|known| known == norm)
             })
+        }
+    }
+
+    /// Scales and shifts of all norms.
+    pub(super) fn affine(&self) -> impl Iterator<Item = &(String, HostTensor)> {
+        let is_affine = self.is_affine();
+        self.tensors.iter().filter(move |(name, _)| is_affine(name))
+    }
+
+    pub(super) fn affine_mut(&mut self) -> impl Iterator<Item = &mut (String, HostTensor)> {
+        let is_affine = self.is_affine();
+        self.tensors.iter_mut().filter(move |(name, _)| is_affine(name))
+    }
+
+    /// SHA-256 of what scales and shifts belong to, as 64 hexadecimal digits: the form and the convolutions, whatever the styles.
+    pub fn fingerprint(&self) -> String {
+        let (mut hash, is_affine) = (Sha256::new(), self.is_affine());
+        hash.update(format!("{:?} {:?}", self.form, self.norm));
+        for (name, tensor) in self.tensors.iter().filter(|(name, _)| !is_affine(name)) {
+            hash.update(name);
+            hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.data));
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The net of one of a body's styles as a file of its own, with what the metadata of `file`, the body's, says of that style: of each
+    /// entry that is a JSON list with an element for every style, that style's element.
+    ///
+    /// # Errors
+    /// No style of that name.
+    pub fn alone(&self, style: &str, file: &WeightFile) -> Result<WeightFile> {
+        let Some(at) = self.styles.iter().position(|known| known == style) else {
+            return Err(Error::argument("body", "style", format!("one of {}", self.styles.join(", ")), style));
         };
-        self.tensors.iter_mut().filter(move |(name, _)| is_affine(name)).map(|(_, tensor)| tensor)
+        let weights: Vec<_> = (0..self.styles.len()).map(|row| f32::from(row == at)).collect();
+        Ok(self.blend(&weights)?.into_file(&file.path, own_metadata(file, &self.styles, at)))
+    }
+
+    /// A sum of nets that differ in their scales and shifts alone: of these, by the nets' weights over the sum of the weights.
+    ///
+    /// # Errors
+    /// No net; a body instead of a net of one style; other convolutions than the first net's; weights as [`Weights::blend`] refuses
+    /// them.
+    pub fn mix(nets: &[(Weights, f32)]) -> Result<Self> {
+        let refuse = |got: String| Error::argument("mix", "nets", "one or more styles of one body", got);
+        let ((first, _), others) = nets.split_first().ok_or_else(|| refuse("none".into()))?;
+        let body = first.fingerprint();
+        for (number, (net, _)) in (1..).zip(nets) {
+            if !net.styles.is_empty() {
+                return Err(refuse(format!("a whole body as number {number}")));
+            }
+            if net.fingerprint() != body {
+                return Err(refuse(format!("other convolutions as number {number}")));
+            }
+        }
+        let mut many = first.clone();
+        many.styles = (1..=nets.len()).map(|number| number.to_string()).collect();
+        for (name, tensor) in many.affine_mut() {
+            let rows = others.iter().flat_map(|(net, _)| net.values(name));
+            tensor.data.extend(rows);
+            tensor.shape.insert(0, nets.len());
+        }
+        many.blend(&nets.iter().map(|(_, weight)| *weight).collect::<Vec<_>>())
     }
 
     /// The same convolutions for the styles of these names: one that is known keeps its scales and shifts, another starts from the
@@ -72,7 +151,7 @@ impl Weights {
         };
         let weights: Vec<Vec<f32>> = names.iter().map(weights).collect();
         many.styles = names.to_vec();
-        for tensor in many.affine() {
+        for (_, tensor) in many.affine_mut() {
             let channels = tensor.data.len() / rows;
             tensor.shape = vec![rows, channels];
             tensor.data = weights.iter().flat_map(|weights| mix(tensor, weights)).collect();
@@ -98,7 +177,7 @@ impl Weights {
         let weights: Vec<_> = weights.iter().map(|weight| weight / sum).collect();
         let mut one = self.clone();
         one.styles.clear();
-        for tensor in one.affine() {
+        for (_, tensor) in one.affine_mut() {
             tensor.data = mix(tensor, &weights);
             tensor.shape.remove(0);
         }

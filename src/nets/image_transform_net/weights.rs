@@ -1,7 +1,10 @@
 //! The net's weights on the host: which form they are of, and how a file names them.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use super::body;
-use crate::io::{HostTensor, WeightFile};
+use crate::io::{Format, HostTensor, WeightFile};
 use crate::nets::conv_layer::Convolution;
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use crate::ops::norm::{EPSILON, Over};
@@ -255,6 +258,12 @@ impl Weights {
         ];
         all.extend(body::metadata(&self.styles));
         all
+    }
+
+    /// The same as a file, with what else is to be said of it.
+    pub fn into_file(self, path: &Path, mut metadata: BTreeMap<String, String>) -> WeightFile {
+        metadata.extend(self.metadata().into_iter().map(|(key, value)| (key.to_string(), value)));
+        WeightFile { path: path.into(), format: Format::Safetensors, tensors: self.tensors, metadata }
     }
 
     /// Weights and bias of a layer's convolution, with batch norm by running statistics folded in:

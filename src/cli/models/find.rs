@@ -1,0 +1,170 @@
+//! What a net's name means: `NAME` or `FILE`; of a body `NAME:STYLE` or `FILE:STYLE`; where several are mixed, with `:WEIGHT` behind.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use impasto::io::WeightFile;
+use impasto::nets::adain_painter;
+use impasto::nets::image_transform_net::{Style, Weights};
+use impasto::{Error, Result};
+
+use crate::cli::data_directory;
+
+/// A file that goes by a name: a net of one style, a body, or a style of one.
+pub struct Model {
+    pub name: String,
+    /// Where it lies; `None` if it is part of the command.
+    pub path: Option<PathBuf>,
+    pub file: Result<WeightFile>,
+}
+
+/// Where nets are looked for that are no part of the command.
+pub fn folder() -> Result<PathBuf> {
+    Ok(data_directory()?.join("models"))
+}
+
+/// Built in first, then installed, each by name.
+pub fn all() -> Vec<Model> {
+    let built_in = impasto::weights::models();
+    let mut models: Vec<_> = built_in.map(|(name, file)| Model { name: name.to_string(), path: None, file }).collect();
+    let entries = folder().ok().and_then(|folder| std::fs::read_dir(folder).ok());
+    let mut paths: Vec<_> = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| {
+        path.extension().is_some_and(|ending| ["safetensors", "pth", "style"].iter().any(|known| ending == *known))
+    });
+    paths.sort();
+    models.extend(paths.into_iter().map(Model::load));
+    models
+}
+
+impl Model {
+    fn load(path: PathBuf) -> Self {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Model { name, file: WeightFile::load(&path), path: Some(path) }
+    }
+}
+
+/// The net in a file, which is none if the file keeps a style for AdaIN.
+pub fn weights(file: &WeightFile) -> Result<Weights> {
+    if adain_painter::Style::of(file).is_ok() {
+        let reason = "is a style of AdaIN's, no net: `impasto stylize PHOTO --style FILE` paints with it";
+        return Err(Error::weights(&file.path, reason));
+    }
+    Weights::of(file)
+}
+
+/// The net that paints in the style that `file` keeps: its body is found by its fingerprint.
+pub fn in_its_body(file: &WeightFile) -> Result<WeightFile> {
+    let style = Style::of(file)?;
+    let nets = all().into_iter().filter_map(|model| Weights::of(&model.file.ok()?).ok());
+    let Some(body) = nets.into_iter().find(|net| net.fingerprint() == style.body) else {
+        let folder = folder().map_or("the folder `models`".into(), |folder| folder.display().to_string());
+        let reason =
+            format!("is a style of `{}`, which is not there: copy that body's file to {folder}", style.body_name);
+        return Err(Error::weights(&file.path, reason));
+    };
+    Ok(body.in_style(&style)?.into_file(&file.path, file.metadata.clone()))
+}
+
+/// The option of a command that names nets.
+struct Asked<'a> {
+    command: &'a str,
+    option: &'a str,
+}
+
+/// A file that was named, as the command line does.
+struct Named<'a> {
+    model: Model,
+    /// The part of the text that names the file.
+    text: &'a str,
+    /// What follows it behind a colon.
+    rest: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    fn refuse<T>(&self, expected: impl Into<String>, got: impl std::fmt::Display) -> Result<T> {
+        Err(Error::argument(self.command, self.option, expected, got))
+    }
+
+    /// The file that the beginning of `text` names, the longest one.
+    fn open<'a>(&self, text: &'a str) -> Result<Named<'a>> {
+        let ends = text.match_indices(':').map(|(end, _)| end).chain([text.len()]);
+        let parts: Vec<_> = ends.map(|end| (&text[..end], text.get(end + 1..))).collect();
+        if let Some((text, rest)) = parts.iter().rev().find(|(name, _)| Path::new(name).is_file()) {
+            return Ok(Named { model: Model::load(text.into()), text, rest: *rest });
+        }
+        let mut models = all();
+        for (text, rest) in parts.iter().rev() {
+            if let Some(index) = models.iter().position(|model| model.name == *text) {
+                return Ok(Named { model: models.swap_remove(index), text, rest: *rest });
+            }
+        }
+        let is_body = |model: &Model| {
+            let net = model.file.as_ref().ok().and_then(|file| Weights::of(file).ok());
+            net.is_some_and(|net| !net.styles.is_empty())
+        };
+        let shown = |model: &Model| format!("{}{}", model.name, if is_body(model) { ":STYLE" } else { "" });
+        let known: Vec<_> = models.iter().map(shown).collect();
+        self.refuse(format!("a file, or one of: {}", known.join(", ")), text)
+    }
+
+    /// The net of one style that `text` names, and its weight.
+    fn net(&self, text: &str) -> Result<(WeightFile, f32)> {
+        let Named { model, text: name, rest } = self.open(text)?;
+        let file = model.file?;
+        let is_style = Style::is_in(&file);
+        let styles = if is_style { Vec::new() } else { weights(&file)?.styles };
+        let (style, weight) = chosen(&styles, rest);
+        match style {
+            Some(style) if styles.iter().any(|known| known == style) => {
+                Ok((weights(&file)?.alone(style, &file)?, weight))
+            }
+            None if is_style => Ok((in_its_body(&file)?, weight)),
+            None if styles.is_empty() => Ok((file, weight)),
+            Some(_) if styles.is_empty() => self.refuse(format!("{name} alone, which has one style"), text),
+            _ => self.refuse(format!("{name}:STYLE with one of {}", styles.join(", ")), text),
+        }
+    }
+}
+
+/// What stands behind a file's name: `STYLE`, `WEIGHT` or `STYLE:WEIGHT`.
+fn chosen<'a>(styles: &[String], rest: Option<&'a str>) -> (Option<&'a str>, f32) {
+    let Some(rest) = rest.filter(|rest| !styles.iter().any(|known| known == rest)) else { return (rest, 1.0) };
+    let (style, weight) = rest.rsplit_once(':').map_or((None, rest), |(style, weight)| (Some(style), weight));
+    weight.parse().map_or((Some(rest), 1.0), |weight| (style, weight))
+}
+
+/// The net that an option of a command names, as a file of one style; of several names the sum of the styles by their weights.
+pub fn find(command: &str, option: &str, names: &[String]) -> Result<WeightFile> {
+    let asked = Asked { command, option };
+    let mut files = names.iter().map(|text| asked.net(text)).collect::<Result<Vec<_>>>()?;
+    if let [(_, weight)] = files[..]
+        && weight > 0.0
+    {
+        return Ok(files.swap_remove(0).0);
+    }
+    let nets = files.iter().map(|(file, weight)| Ok((Weights::of(file)?, *weight))).collect::<Result<Vec<_>>>()?;
+    let bodies: Vec<_> = nets.iter().map(|(net, _)| net.fingerprint()).collect();
+    if let Some(other) = bodies.iter().position(|body| *body != bodies[0]) {
+        let got = format!("{}, which has other convolutions than {}", names[other], names[0]);
+        return asked.refuse("styles of one body where several are mixed", got);
+    }
+    Ok(Weights::mix(&nets)?.into_file(Path::new(&names.join(" + ")), BTreeMap::new()))
+}
+
+/// The body of which a new style is to be, by its name, in the style that the new one starts from: the mean of the body's, or the one
+/// that is named.
+pub fn start(command: &str, option: &str, text: &str) -> Result<(String, Weights)> {
+    let asked = Asked { command, option };
+    let Named { model, rest, .. } = asked.open(text)?;
+    let file = model.file?;
+    if Style::is_in(&file) {
+        return Ok((Style::of(&file)?.body_name, Weights::of(&asked.net(text)?.0)?));
+    }
+    let body = weights(&file)?;
+    let net = match rest {
+        None if !body.styles.is_empty() => body.blend(&vec![1.0; body.styles.len()])?,
+        _ => Weights::of(&asked.net(text)?.0)?,
+    };
+    Ok((model.name, net))
+}
