@@ -223,12 +223,18 @@ mod tests {
     use super::*;
 
     fn plain(width: usize, height: usize, value: f32) -> Picture {
-        Picture { rgb: vec![value; 3 * width * height], ..Picture::new(width, height) }
+        // No letter has such a colour.
+        let rgb = [value, 0.1, 0.9].iter().flat_map(|value| vec![*value; width * height]).collect();
+        Picture { rgb, ..Picture::new(width, height) }
     }
 
-    /// Left, top, width and height of the rectangle of that value.
+    /// Left, top, width and height of the rectangle of that red.
     fn place(sheet: &Picture, value: f32) -> [usize; 4] {
-        let inside: Vec<_> = (0..sheet.pixels()).filter(|at| (sheet.rgb[*at] - value).abs() < 1e-3).collect();
+        let is_it = |at: &usize| {
+            let channels = [0, 1, 2].map(|channel| sheet.rgb[channel * sheet.pixels() + at]);
+            channels.iter().zip([value, 0.1, 0.9]).all(|(found, expected)| (found - expected).abs() < 1e-3)
+        };
+        let inside: Vec<_> = (0..sheet.pixels()).filter(is_it).collect();
         let [across, down] = [|at: usize, width| at % width, |at: usize, width| at / width]
             .map(|of| inside.iter().map(|at| of(*at, sheet.width)).collect::<Vec<_>>());
         let range = |values: &[usize]| [*values.iter().min().unwrap(), *values.iter().max().unwrap()];
@@ -254,13 +260,14 @@ mod tests {
         assert_eq!(place(&sheet, 0.2), [left, first, 112, 84]);
         assert_eq!(place(&sheet, 0.3), [right, first, 112, 84]);
         assert_eq!(place(&sheet, 0.4), [left + 26, second, 60, 112]);
-        // Letters are where captions and titles are, and nothing is white or black where there is no picture.
+        // Letters are where captions and titles are, and paper is around them.
         let has_ink = |[left, top, width, height]: [usize; 4]| {
             (top..top + height).any(|row| sheet.rgb[row * sheet.width..][left..left + width].iter().any(|v| *v < 0.75))
         };
         assert!(has_ink([left, margin + 70, 112, 42]) && has_ink([left, first + 84, 112, caption]));
         assert!(!has_ink([right, first + 84, 112, caption]) && has_ink([right, second, 112, 112]));
-        assert!(sheet.rgb.iter().all(|value| (0.09..0.97).contains(value)));
+        let corner = (margin..margin + 60).flat_map(|row| &sheet.rgb[row * sheet.width..][..left + 112]);
+        assert!(corner.into_iter().all(|value| *value == sheet.rgb[0]) && (0.9..0.99).contains(&sheet.rgb[0]));
     }
 
     #[test]

@@ -109,12 +109,14 @@ fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) 
     let mut page = Page::new(contest.map_or("Training", |contest| &contest.title));
     if let Some(contest) = contest {
         page.text(&contest.conditions());
-        let mut cells = Vec::new();
-        for (name, caption, picture) in contest.pictures() {
+        let (pictures, mut cells) = (contest.pictures(), Vec::new());
+        // The style's may be of another size.
+        let side = pictures.first().map_or(1, |(.., content)| content.width.max(content.height));
+        for (name, caption, picture) in pictures {
             let path = folder.join(format!("{name}.png"));
             picture.save(&path)?;
             page.picture(&caption, &path)?;
-            cells.push(Cell::picture(picture, picture.width.max(picture.height), name));
+            cells.push(Cell::picture(picture, side, name));
         }
         sheet::sheet(&[cells])?.save(&folder.join("methods.png"))?;
         let table = contest.table();

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    fn picture(width: usize, height: usize, mut of: impl FnMut(usize, usize) -> f32) -> Picture {
+    fn picture(width: usize, height: usize, of: impl Fn(usize, usize) -> f32) -> Picture {
         let plane: Vec<f32> =
             (0..width * height).map(|index| (index / width, index % width)).map(|(i, j)| of(i, j)).collect();
         Picture { rgb: plane.repeat(3), ..Picture::new(width, height) }
@@ -112,14 +112,23 @@ mod tests {
     #[test]
     fn over_many_pictures_chance_goes_and_the_mesh_stays() {
         let mut random = Random::new(7);
+        // Steps of random heights, across and down; those to every eighth column are larger by the mesh.
         let mut strengths = |mesh: f32| {
-            let noise = (0..25).map(|_| {
-                let mut bright = 0.0;
-                picture(32, 32, |_, j| {
-                    let step = random.uniform() * if j % 8 == 0 { 1.0 + mesh } else { 1.0 };
-                    bright = if j == 0 { 0.0 } else { bright + step };
-                    bright / 64.0
-                })
+            let noise = (0..49).map(|_| {
+                let mut walk = |mesh: f32| {
+                    let step =
+                        |line: usize| (1.0 + random.uniform()) * if line.is_multiple_of(8) { 1.0 + mesh } else { 1.0 };
+                    let steps: Vec<f32> = (0..32).map(step).collect();
+                    steps
+                        .iter()
+                        .scan(0.0, |height, step| {
+                            *height += step / 256.0;
+                            Some(*height)
+                        })
+                        .collect::<Vec<_>>()
+                };
+                let (across, down) = (walk(mesh), walk(0.0));
+                picture(32, 32, |i, j| across[j] + down[i])
             });
             let meshes: Vec<_> = noise.map(|picture| Mesh::of(&picture)).collect();
             [median(meshes.iter().map(Mesh::strength).collect()), Mesh::median(&meshes).strength()]

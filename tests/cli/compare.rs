@@ -234,9 +234,10 @@ fn methods_are_set_side_by_side_on_one_page() {
     assert!(studio.picture("new/out/gatys.png") != studio.picture("new/out/content.png"));
     // Side by side: photo, style, and what each method made.
     let sheet = studio.picture("new/out/methods.png");
-    let places = ["content", "style", "gatys", "johnson", "ulyanov", "adain"]
+    let places = ["content", "gatys", "johnson", "ulyanov", "adain"]
         .map(|name| place(&sheet, &studio.picture(&format!("new/out/{name}.png"))));
     assert!(places.windows(2).all(|pair| pair[0].0 < pair[1].0), "{places:?}");
+    assert_eq!(sheet.width(), sheet_size(6, 1).0);
     assert_eq!(studio.picture("new/out/loss-seconds.png").dimensions(), (960, 600));
     assert!(studio.picture("new/out/loss-seconds.png") != studio.picture("new/out/loss-steps.png"));
 }

@@ -52,9 +52,9 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
     let (encoder, end) = teach(&folder, &settings(), &run(5, whole.path()), None);
     assert_eq!(end, End::Finished);
     let expected = bits(&encoder, whole.path());
-    // A weight and a bias of nine layers and four lifts, with two moments each; the scales of the teacher's layers; what is
+    // A weight and a bias of nine layers and four lifts, with two moments and an average each; the scales of the teacher's layers; what is
     // exported has one layer in front, and no lift.
-    assert_eq!(expected.len(), 3 * 2 * (9 + 4) + 9 + 2 * 10);
+    assert_eq!(expected.len(), 4 * 2 * (9 + 4) + 9 + 2 * 10);
 
     let (stopped, end) = teach(&folder, &settings(), &run(5, parts.path()), Some(2));
     assert_eq!((end, latest(parts.path()).0), (End::Interrupted, 2));
@@ -160,4 +160,27 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
 
     // What was chosen by itself before need not be named again.
     assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);
+}
+
+#[test]
+fn a_trained_net_has_the_moving_average_of_its_weights() {
+    let (_photos, folder) = photos(5, 40);
+    let kept = tempfile::tempdir().unwrap();
+    let settings = Settings { average: Some(0.75), learning_rate: 0.1, ..settings() };
+    let values = |encoder: &Encoder| -> Vec<Vec<f32>> {
+        let parameters = impasto::train::Lesson::parameters(encoder);
+        parameters.iter().map(|parameter| parameter.value.read().unwrap()).collect()
+    };
+    let before = values(&student(&folder, choices()));
+    let (encoder, _) = teach(&folder, &settings, &run(1, kept.path()), None);
+    let (_, checkpoint) = latest(kept.path());
+    let parameters = impasto::train::Lesson::parameters(&encoder);
+    for ((parameter, before), trained) in parameters.iter().zip(before).zip(values(&encoder)) {
+        let after = checkpoint.get(&parameter.name).unwrap();
+        assert!(after.data != before, "{} is as it was", parameter.name);
+        for ((before, after), trained) in before.iter().zip(&after.data).zip(trained) {
+            let expected = 0.75 * before + 0.25 * after;
+            assert!((trained - expected).abs() <= 1e-6 * (before.abs() + after.abs()), "{trained}, not {expected}");
+        }
+    }
 }

@@ -8,10 +8,10 @@ use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
 use impasto::optim::Objective as _;
 use impasto::train::adain;
-use impasto::train::encoder::{Encoder, Settings};
-use impasto::train::{Crops, Folder};
+use impasto::train::encoder::{self, Encoder};
+use impasto::train::{Crops, Folder, Settings, train};
 
-use crate::{SIZE, TEACHER, choices, context, full_taps, photos, picture, student, teacher};
+use crate::{SIZE, TEACHER, choices, context, full_taps, photos, picture, run, student, teacher};
 
 /// How well a lift of a net's features agrees with the teacher's on photos that nobody has seen.
 pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Quality> {
@@ -33,7 +33,7 @@ fn features_of_pictures_of_several_sizes_are_not_compared() {
     assert!(message.contains("photos must be all of shape") && message.contains("32, 16"), "{message}");
 }
 
-fn start(teacher: &Weights, folder: &Folder, settings: Settings, init: Option<&Weights>) -> Weights {
+fn start(teacher: &Weights, folder: &Folder, settings: encoder::Settings, init: Option<&Weights>) -> Weights {
     let encoder = Encoder::new(context(), teacher.clone(), init, folder.clone(), settings, |_| Ok(())).unwrap();
     encoder.weights().unwrap()
 }
@@ -67,7 +67,7 @@ fn doubled(mut weights: Weights) -> Weights {
 #[test]
 fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than_chance() {
     let (_photos, folder) = photos(96, SIZE);
-    let settings = |width| Settings { width, calibration: 96, ..choices() };
+    let settings = |width| encoder::Settings { width, calibration: 96, ..choices() };
     let teacher = teacher(TEACHER, 1);
     for at in agreements(&start(&teacher, &folder, settings(TEACHER), None), &teacher) {
         assert!(at.correlation > 0.999, "{at:?}");
@@ -86,7 +86,7 @@ fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than
 fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
     let (_photos, folder) = photos(96, SIZE);
     let twins = doubled(teacher(TEACHER / 2.0, 1));
-    let settings = Settings { calibration: 96, ..choices() };
+    let settings = encoder::Settings { calibration: 96, ..choices() };
     let start = start(&twins, &folder, settings, None);
     assert_eq!(start.convolutions[8][1].data.len() * 2, twins.convolutions[8][1].data.len());
     let chance = agreements(&Weights::random(TEACHER / 2.0, 9), &twins);
@@ -119,7 +119,7 @@ fn with_full_taps_a_student_measures_style_as_its_teacher_does() {
     let teacher = doubled(teacher(TEACHER / 2.0, 1));
     let of = |weights: &Weights| style_distances(&Vgg19::new(context(), weights, Kind::Max).unwrap(), &pictures);
     let [narrow, full] = [vec![], full_taps()].map(|full| {
-        let settings = Settings { full, calibration: 96, ..choices() };
+        let settings = encoder::Settings { full, calibration: 96, ..choices() };
         of(&start(&teacher, &folder, settings, None))
     });
     for ((exact, full), narrow) in of(&teacher).iter().zip(&full).zip(&narrow) {
@@ -139,8 +139,8 @@ fn channels(weights: &Weights) -> Vec<usize> {
 fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
     let (_photos, folder) = photos(96, SIZE);
     let twins = doubled(teacher(TEACHER / 2.0, 1));
-    let settings = || Settings { full: full_taps(), calibration: 96, ..choices() };
-    let narrow = start(&twins, &folder, Settings { calibration: 96, ..choices() }, None);
+    let settings = || encoder::Settings { full: full_taps(), calibration: 96, ..choices() };
+    let narrow = start(&twins, &folder, encoder::Settings { calibration: 96, ..choices() }, None);
     let full = start(&twins, &folder, settings(), None);
     let [of_narrow, of_full, of_twins] = [&narrow, &full, &twins].map(channels);
     assert_eq!(([of_full[0]], &of_full[1..]), ([of_narrow[0]], &of_twins[1..]));
@@ -168,7 +168,7 @@ fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
 fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
     let (_photos, folder) = photos(8, 40);
     let of = |seed: u64, full: &[Tap], init: Option<&Weights>| {
-        start(&teacher(TEACHER, seed), &folder, Settings { full: full.to_vec(), ..choices() }, init)
+        start(&teacher(TEACHER, seed), &folder, encoder::Settings { full: full.to_vec(), ..choices() }, init)
     };
     // A kernel of 3x3 is the same however the channels that it leads from and to were scaled.
     let is_kept = |given: &Weights, got: &Weights| -> Vec<bool> {
@@ -224,7 +224,7 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
     let message = refused.err().unwrap().to_string();
     assert!(message.contains("--init must be a net of 3 channels, got 4 at relu1_1"), "{message}");
     // Wider than what it learns from it cannot be.
-    let wide = Settings { width: 0.2, ..choices() };
+    let wide = encoder::Settings { width: 0.2, ..choices() };
     let refused = Encoder::new(context(), teacher(TEACHER, 1), None, folder, wide, |_| Ok(()));
     let message = refused.err().expect("a student wider than its teacher").to_string();
     assert!(message.contains("--width") && message.contains("relu1_1"), "{message}");
@@ -233,14 +233,18 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
 #[test]
 fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
     let (_photos, folder) = photos(2, 40);
-    let refused = |teacher: Weights, settings: Settings, words: &str| {
+    let refused = |teacher: Weights, settings: encoder::Settings, words: &str| {
         let message = Encoder::new(context(), teacher, None, folder.clone(), settings, |_| Ok(())).err().unwrap();
         assert!(message.to_string().contains(words), "`{words}` is not in\n{message}");
     };
-    let crop = |size| Settings { crops: impasto::train::Crops { size, ..choices().crops }, ..choices() };
+    let crop = |size| encoder::Settings { crops: impasto::train::Crops { size, ..choices().crops }, ..choices() };
     refused(teacher(TEACHER, 1), crop(15), "--crop must be at least 16 px, got 15");
-    refused(teacher(TEACHER, 1), Settings { width: 0.0, ..choices() }, "--width must be above 0, at most 1, got 0");
-    refused(teacher(TEACHER, 1), Settings { width: f32::NAN, ..choices() }, "--width");
+    refused(
+        teacher(TEACHER, 1),
+        encoder::Settings { width: 0.0, ..choices() },
+        "--width must be above 0, at most 1, got 0",
+    );
+    refused(teacher(TEACHER, 1), encoder::Settings { width: f32::NAN, ..choices() }, "--width");
     let mut shallow = teacher(TEACHER, 1);
     shallow.convolutions.truncate(8);
     refused(shallow, choices(), "--teacher must be weights to relu4_1, got a shallower net");
@@ -287,4 +291,96 @@ fn a_decoders_start_gives_photos_back() {
     let small = adain::Settings { crops: Crops { size: 15, ..settings.crops.clone() }, ..settings };
     let refused = adain::start(context(), &encoder, [&folder, &folder], &small, |_| Ok(())).unwrap_err().to_string();
     assert!(refused.contains("at least 16 px"), "{refused}");
+}
+
+/// A narrow encoder and a decoder of random weights for it.
+fn random_pair() -> (Weights, adain_decoder::Weights) {
+    let encoder = teacher(TEACHER, 1);
+    let decoder = adain_decoder::Weights::random(&encoder, 4).unwrap();
+    (encoder, decoder)
+}
+
+fn pair_settings() -> adain::Settings {
+    let crops = Crops { size: 2 * SIZE, share: [0.5, 1.0], flip: true };
+    adain::Settings { style_crops: crops.clone(), crops, calibration: 64, ..adain::Settings::default() }
+}
+
+/// How far the pictures of two decoders are apart, over the variance of the first one's.
+fn apart(encoder: &Weights, [a, b]: [&adain_decoder::Weights; 2]) -> f32 {
+    let encoder = Vgg19::new(context(), encoder, Kind::Max).unwrap();
+    let [a, b] = [a, b].map(|decoder| {
+        let decoder = AdainDecoder::new(context(), decoder.clone()).unwrap();
+        let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
+        let paint = |number: u64| {
+            let style = painter.style(&picture(2 * SIZE, 6000 + number)).unwrap();
+            painter.paint(&picture(2 * SIZE, 5000 + number), &[style.into()]).unwrap().rgb
+        };
+        (0..8).flat_map(paint).collect::<Vec<f32>>()
+    });
+    let mean = a.iter().sum::<f32>() / a.len() as f32;
+    let squares = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    squares / a.iter().map(|a| (a - mean).powi(2)).sum::<f32>()
+}
+
+#[test]
+fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() {
+    let (_photos, folder) = photos(64, 2 * SIZE);
+    let (encoder, decoder) = random_pair();
+    let of = |channels: &[usize; 8]| {
+        let teacher = adain::Pair { encoder: &encoder, decoder: &decoder };
+        let folders = [&folder, &folder];
+        adain::transfer(context(), &encoder, &teacher, channels, folders, &pair_settings(), |_| Ok(()))
+    };
+    let all = decoder.layer_channels();
+    let same = of(&all).unwrap();
+    let exact = apart(&encoder, [&decoder, &same]);
+    let fewer = of(&all.map(|channels| (2 * channels).div_ceil(3))).unwrap();
+    let near = apart(&encoder, [&decoder, &fewer]);
+    let chance = apart(&encoder, [&decoder, &adain_decoder::Weights::random(&encoder, 5).unwrap()]);
+    println!("{exact} with all channels, {near} with two thirds, {chance} by chance");
+    assert!(exact < 1e-3 && near < 0.5 && chance > 1.0, "{exact}, {near}, {chance}");
+    assert_eq!(fewer.layer_channels(), all.map(|channels| (2 * channels).div_ceil(3)));
+
+    let refused = of(&all.map(|channels| channels + 1)).unwrap_err().to_string();
+    assert!(refused.contains("1 to the teacher's") && refused.contains("d4_1"), "{refused}");
+}
+
+#[test]
+fn a_decoder_learns_from_the_pictures_of_another() {
+    let (_photos, folder) = photos(8, 2 * SIZE);
+    let (encoder, decoder) = random_pair();
+    let choices = adain::Settings {
+        content_weight: 0.0,
+        style_weight: 0.0,
+        pixel_weight: 100.0,
+        feature_weight: 1.0,
+        ..pair_settings()
+    };
+    let nets = |teacher: bool| adain::Nets {
+        encoder: Vgg19::new(context(), &encoder, Kind::Max).unwrap(),
+        loss: None,
+        teacher: teacher.then(|| AdainDecoder::new(context(), decoder.clone()).unwrap()),
+    };
+    let losses = |start: &adain_decoder::Weights| {
+        let folders = [folder.clone(), folder.clone()];
+        let lesson = adain::Adain::new(nets(true), start.clone(), folders, choices.clone()).unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let mut losses = Vec::new();
+        let settings = Settings { batch: 2, micro_batch: Some(2), learning_rate: 1e-3, ..Settings::default() };
+        train(context(), &lesson, &settings, &run(8, kept.path()), |progress| {
+            let teachers = progress.terms.iter().filter(|(name, _)| name.starts_with("teacher's"));
+            assert_eq!(teachers.count(), 5, "{:?}", progress.terms);
+            losses.push(progress.loss);
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+        .unwrap();
+        losses
+    };
+    assert!(losses(&decoder)[0] < 1e-8, "the teacher is at no distance from itself");
+    let losses = losses(&adain_decoder::Weights::random(&encoder, 5).unwrap());
+    assert!(losses[7] < 0.8 * losses[0], "{losses:?}");
+
+    let refused = adain::Adain::new(nets(false), decoder.clone(), [folder.clone(), folder.clone()], choices.clone());
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("teacher decoder must be a trained decoder"), "{refused}");
 }

@@ -28,13 +28,20 @@ Examples:
   impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/
   --beside-encoder vgg19.safetensors --beside-decoder public.safetensors --pictures out/
 
-Every photo is painted like every painting, and the teacher measures what comes out. It measures the photo itself and the painting
-itself too: the ends between which every method lies, one without any style, one without any of the photo.
+Every photo is painted like every painting, and the teacher measures what comes out. It measures the
+photo itself and the painting itself too: the ends between which every method lies, one without any
+style, one without any of the photo.
+
 {EXPLANATION}
-`worst quarter` tells of the paintings that come out worst: of each painting the median style distance over the photos, of the
-quarter of the paintings (rounded up) in which it is largest the mean. The second table has each painting's, the worst first.
-`reconstruction` is how near a photo that is its own style comes back, as a peak signal-to-noise ratio. With -v each picture's
-figures are printed too. A teacher favours the pair that learned by it."))]
+
+worst quarter     of each painting the median style distance over the photos; of the quarter of the
+                  paintings (rounded up) in which it is largest the mean. The second table has each
+                  painting's, the worst first
+reconstruction    how near a photo that is its own style comes back, as a peak signal-to-noise ratio
+
+In JSON `ends` has the figures of the photo and of the painting itself, `worst_quarter` and `paintings`
+those of the worst quarter and of each painting. With -v each picture's figures are printed too. A
+teacher favours the pair that learned by it."))]
 pub struct Args {
     #[command(flatten)]
     photos: Photos,

@@ -41,8 +41,11 @@ net/untrained is how much was learned; `caught up` is after how many evaluations
 
 A teacher then judges the photo itself, what the net and what Gatys' method made of it, and the style itself, a square of the photo's
 size cut from the middle of its picture: the ends between which every method lies.
+
 {EXPLANATION}
-`worst quarter` is the mean style distance of the quarter of the photos (rounded up) in which it is largest."))]
+
+worst quarter     the mean style distance of the quarter of the photos (rounded up) in which it is largest
+In JSON `marks` has these figures, of `photo`, `net`, `gatys` and `style`."))]
 pub struct Args {
     /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote; of one with many styles BODY:STYLE
     #[arg(long, value_name = "NAME|FILE[:STYLE]")]

@@ -6,13 +6,18 @@ use serde_json::{Value, json};
 
 /// What the marks mean, for the help of each command that tells them.
 pub const EXPLANATION: &str = "\
-`style distance` is how far a picture's means and deviations at relu1_1 to relu4_1 are from the painting's, `content distance` how far
-its features at relu4_1 are from the photo's with the painting's means and deviations (the losses of arXiv:1703.06868), whichever
-nets painted. `SSIM` is the structural similarity to the photo (Wang et al. 2004; luminance, 11 x 11 Gaussian window of deviation 1.5),
-1 for the photo itself. `mesh` is how much a mesh of 8 px shows: the mean absolute difference of neighbouring rows, m_k over rows
-r = k modulo 8, largest m_k over smallest, or the same of columns where that is larger. Of many pictures each m_k is the median,
-so that what the photos show cancels out: many photos have 1.02 to 1.1, a single one about 1.1 at 256 px and 1.2 at 128 px.
-All but the worst quarter are medians over the pictures.";
+style distance    how far means and deviations at relu1_1 to relu4_1 are from the painting's
+                  (arXiv:1703.06868, equation 13)
+content distance  how far the features at relu4_1 are from the photo's with the painting's means and
+                  deviations (equation 12)
+SSIM              structural similarity to the photo (Wang et al. 2004): mean over the luminance, 11 x
+                  11 Gaussian window of deviation 1.5; 1 for the photo itself
+mesh              how much a mesh of 8 px shows: with m_k the mean absolute difference of rows r and r +
+                  1 over all r = k modulo 8, the largest m_k over the smallest; the same of columns
+                  where that is larger. Of many pictures each m_k, as a share of the picture's mean m_k,
+                  is the median over the pictures, so that what the photos show cancels out: many photos
+                  have 1.02 to 1.1, a single one about 1.1 at 256 px and 1.2 at 128 px
+The figures of several pictures are medians. --json has those of each picture too.";
 
 /// A picture and what was measured of it.
 #[derive(serde::Serialize)]
