@@ -12,9 +12,11 @@ macro_rules! files {
 }
 
 files![
-    "encoder",
     "encoder-half",
+    "encoder-fast",
+    "encoder-compact",
     "adain",
+    "adain-fast",
     "starry-night",
     "wave",
     "scream",
@@ -28,22 +30,23 @@ files![
 #[cfg(not(feature = "embedded-weights"))]
 static FILES: &[(&str, &[u8])] = &[];
 
-/// The compact encoder: VGG-19's shape to relu4_1 at a quarter of its width, in the normalised convention.
+/// The encoders that come with the library: VGG-19's shape to relu4_1 with fewer channels, in the normalised convention.
+///
+/// - `half`: half of VGG-19's channels, and all of them at relu2_1, relu2_2, relu3_1 and relu4_1, in the real net's units.
+/// - `fast`: a quarter of the channels, and all of them at relu4_1, in the real net's units.
+/// - `compact`: a quarter of the channels.
+pub const ENCODERS: [&str; 3] = ["half", "fast", "compact"];
+
+/// The encoder of that name, one of [`ENCODERS`].
 ///
 /// # Errors
-/// A build without the feature.
-pub fn encoder() -> Result<WeightFile> {
-    find(ENCODER, "--vgg")
+/// Another name; a build without the feature.
+pub fn encoder(name: &str) -> Result<WeightFile> {
+    find(&format!("{ENCODER}{name}"), "--vgg")
 }
 
-/// A wider one, with half of VGG-19's channels and all of them at relu2_1, relu3_1 and relu4_1, in the real net's units: nearer to it,
-/// in three times the work. Gatys' method sees by it.
-///
-/// # Errors
-/// A build without the feature.
-pub fn half_encoder() -> Result<WeightFile> {
-    find(HALF_ENCODER, "--vgg")
-}
+/// What the names of encoders' files begin with.
+const ENCODER: &str = "encoder-";
 
 /// An encoder and the decoder that was trained with it: AdaIN for any style in one pass.
 pub struct Pair {
@@ -51,21 +54,17 @@ pub struct Pair {
     pub name: &'static str,
     /// What it is for, in a few words.
     pub title: &'static str,
-    encoder: &'static str,
+    /// The name of its encoder, one of [`ENCODERS`].
+    pub encoder: &'static str,
 }
 
 /// The pairs that come with the library, the default first.
-pub const PAIRS: [Pair; 1] = [Pair { name: "adain", title: "any style in one pass", encoder: ENCODER }];
+pub const PAIRS: [Pair; 2] = [
+    Pair { name: "adain", title: "any style in one pass, the default", encoder: "half" },
+    Pair { name: "adain-fast", title: "any style in one pass, for real time", encoder: "fast" },
+];
 
 impl Pair {
-    /// The pair's encoder.
-    ///
-    /// # Errors
-    /// A build without the feature.
-    pub fn encoder(&self) -> Result<WeightFile> {
-        find(self.encoder, "--vgg")
-    }
-
     /// The pair's decoder.
     ///
     /// # Errors
@@ -86,9 +85,6 @@ pub fn body() -> Result<WeightFile> {
     find(BODY, "the file of another")
 }
 
-const ENCODER: &str = "encoder";
-const HALF_ENCODER: &str = "encoder-half";
-
 fn find(name: &str, option: &str) -> Result<WeightFile> {
     let found = FILES.iter().find(|(known, _)| *known == name);
     let (name, bytes) = found.ok_or_else(|| {
@@ -100,7 +96,7 @@ fn find(name: &str, option: &str) -> Result<WeightFile> {
 
 /// The feed-forward nets of one style and of many, by name; none in a build without the feature.
 pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
-    let other = |name: &str| [ENCODER, HALF_ENCODER].contains(&name) || PAIRS.iter().any(|pair| pair.name == name);
+    let other = |name: &str| name.starts_with(ENCODER) || PAIRS.iter().any(|pair| pair.name == name);
     let nets = FILES.iter().filter(move |(name, _)| !other(name));
     nets.map(|(name, bytes)| (*name, WeightFile::from_bytes(name, bytes)))
 }

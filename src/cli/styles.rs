@@ -41,7 +41,7 @@ pub struct SaveArgs {
     #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
     style_size: usize,
     /// The encoder that measures: `half` for the pair `adain`, `fast` for `adain-fast`, or the file of another
-    #[arg(long, value_name = "FILE", default_value = "compact")]
+    #[arg(long, value_name = "FILE", default_value = "half")]
     vgg: String,
     #[command(flatten)]
     device: DeviceArgs,

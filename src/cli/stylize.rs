@@ -144,7 +144,9 @@ pub fn run(args: &Args) -> Result<()> {
         (Method::Adain, options, None) => adain::run(args, options.as_ref()),
         (Method::Gatys, None, options) => gatys::run(args, &options.clone().unwrap_or_default()),
         (Method::Adain, ..) => refuse("gatys for the options by which a picture is optimised", "adain"),
-        (Method::Gatys, ..) => refuse("adain for --alpha, --mask, --grid, --style-size and --decoder", "gatys"),
+        (Method::Gatys, ..) => {
+            refuse("adain for --alpha, --mask, --grid, --style-size, --coarse-size and --decoder", "gatys")
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use impasto::nets::adain_painter::deepest;
 use impasto::nets::vgg19::{Convention, Tap, Weights};
 use impasto::nets::{AdainDecoder, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
-use impasto::weights::PAIRS;
+use impasto::weights::{ENCODERS, PAIRS};
 use impasto::{Error, Result, gpu::Context};
 
 use super::{data_directory, file_name, print_line};
@@ -145,7 +145,7 @@ pub fn load_gatys_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Re
     Vgg19::new(context, &find_vgg(choice, "half")?, pool)
 }
 
-/// The net that `--vgg` names: a file, `compact` or `half` (those that come with impasto), `random` or `random:WIDTH`; without
+/// The net that `--vgg` names: a file, `half`, `fast` or `compact` (those that come with impasto), `random` or `random:WIDTH`; without
 /// it the imported one, or `usual` if none was imported.
 pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     let random = choice.and_then(|name| name.strip_prefix("random"));
@@ -167,8 +167,7 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     let file = match (choice, imported) {
         (None, Some(path)) => WeightFile::load(&path)?,
         (choice, _) => match choice.unwrap_or(usual) {
-            "compact" => impasto::weights::encoder()?,
-            "half" => impasto::weights::half_encoder()?,
+            name if ENCODERS.contains(&name) => impasto::weights::encoder(name)?,
             path => WeightFile::load(Path::new(path))?,
         },
     };
@@ -206,11 +205,12 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
     let trained_with = file.metadata.get("encoder");
     let encoder = match (encoder, pair) {
         (Some(name), _) => find_vgg(Some(name), name)?,
-        (None, Some(pair)) => Weights::of(&pair.encoder()?)?,
+        (None, Some(pair)) => Weights::of(&impasto::weights::encoder(pair.encoder)?)?,
         (None, None) => {
-            let encoders = PAIRS.iter().map(|pair| Weights::of(&pair.encoder()?)).collect::<Result<Vec<_>>>()?;
-            let known = encoders.iter().position(|known| Some(&known.fingerprint()) == trained_with);
-            encoders.into_iter().nth(known.unwrap_or(0)).expect("a pair")
+            let known = |name: &&str| Weights::of(&impasto::weights::encoder(name)?);
+            let encoders = ENCODERS.iter().map(known).collect::<Result<Vec<_>>>()?;
+            let found = encoders.iter().position(|known| Some(&known.fingerprint()) == trained_with);
+            encoders.into_iter().nth(found.unwrap_or(0)).expect("an encoder")
         }
     };
     let weights = adain_decoder::Weights::of(&file)?;

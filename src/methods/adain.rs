@@ -17,13 +17,17 @@ pub struct Settings {
     pub keep_color: KeepColor,
     /// How much of the style there is, 0..1: at 0 the photo comes back as the decoder knows it.
     pub alpha: f32,
-    /// Long side from which style pictures are made smaller: larger strokes when larger.
+    /// Long side from which style pictures are made smaller, in pixels.
     pub style_size: usize,
+    /// Long side of the coarsest pass, about, in pixels: a larger result is painted at a half, a quarter ... of its size first,
+    /// and what was painted, enlarged, is the next pass's photo. Strokes then keep their share of the picture. `None`: one
+    /// pass, whose strokes are as fine as the photo's pixels allow.
+    pub coarse_size: Option<usize>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { size: None, keep_color: KeepColor::No, alpha: 1.0, style_size: 512 }
+        Settings { size: None, keep_color: KeepColor::No, alpha: 1.0, style_size: 512, coarse_size: Some(512) }
     }
 }
 
@@ -102,7 +106,7 @@ impl Area {
 /// that fits. Later: those of [`AdainPainter::paint`] and [`Style::measure`]; colours that are to be matched by a
 /// style whose picture is not known.
 pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], settings: &Settings) -> Result<Picture> {
-    if settings.size == Some(0) || settings.style_size == 0 {
+    if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
     }
     let (width, height) = feed_forward::result_size(settings.size, photo);
@@ -124,5 +128,46 @@ pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], sett
         Ok(Region { style, place: area.place.clone(), strength: settings.alpha })
     });
     let regions = regions.collect::<Result<Vec<_>>>()?;
-    Ok(settings.keep_color.keep(painter.paint(&photo, &regions)?, &photo))
+    let mut painted: Option<Picture> = None;
+    for side in sides(width.max(height), settings.coarse_size.unwrap_or(usize::MAX)) {
+        let (width, height) = feed_forward::result_size(Some(side), &photo);
+        // A long strip cannot be painted as small as other pictures.
+        if width.min(height) < painter.least_side() && side < photo.width.max(photo.height) {
+            continue;
+        }
+        let mut base = photo.resize(width, height);
+        if let Some(coarser) = painted {
+            let coarser = coarser.resize(width, height);
+            let mixed = base.rgb.iter_mut().zip(&coarser.rgb);
+            mixed.for_each(|(value, painted)| *value += settings.alpha * (painted - *value));
+        }
+        painted = Some(painter.paint(&base, &regions)?);
+    }
+    Ok(settings.keep_color.keep(painted.expect("at least one pass"), &photo))
+}
+
+/// Long sides of the passes, coarse to fine, the last one `side`: halves of it, until one is at most 4/3 of `coarse`.
+fn sides(side: usize, coarse: usize) -> Vec<usize> {
+    let halves = std::iter::successors(Some(side), |side| Some(side.div_ceil(2)));
+    let last = |side: &usize| side.saturating_mul(3) <= coarse.saturating_mul(4);
+    let above: Vec<_> = halves.clone().take_while(|side| !last(side)).collect();
+    let mut all: Vec<_> = halves.take(above.len() + 1).collect();
+    all.reverse();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sides;
+
+    #[test]
+    fn passes_halve_down_to_about_the_coarsest() {
+        assert_eq!(sides(512, 512), [512]);
+        assert_eq!(sides(682, 512), [682]);
+        assert_eq!(sides(683, 512), [342, 683]);
+        assert_eq!(sides(1024, 512), [512, 1024]);
+        assert_eq!(sides(3001, 512), [376, 751, 1501, 3001]);
+        assert_eq!(sides(3000, usize::MAX), [3000]);
+        assert_eq!(sides(1, 1), [1]);
+    }
 }

@@ -35,9 +35,9 @@ fn difference(studio: &Studio, a: &str, b: &str) -> u8 {
 fn a_decoder_learns_and_paints() {
     let studio = studio();
     save_photos(&studio, 6);
-    let options = "--photos photos --paintings photos --crop 32 --batch 2 --steps 6 --sample-every 3 --tv-weight 1 \
+    let options = "--encoder compact --photos photos --paintings photos --crop 32 --batch 2 --steps 6 --sample-every 3 --tv-weight 1 \
                    --identity-weight 5 --json";
-    let encoder = vgg19::Weights::of(&impasto::weights::encoder().unwrap()).unwrap();
+    let encoder = vgg19::Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     save(&studio, "random.safetensors", &Weights::random(&encoder, 1).unwrap());
     let told = studio.succeed(&format!("train adain {options} --init random.safetensors -o mine.safetensors")).json();
     assert_eq!((told["step"].as_u64(), told["steps"].as_u64()), (Some(6), Some(6)));
@@ -72,6 +72,15 @@ fn controls_do_what_they_say() {
     assert_eq!(studio.picture("one.png"), studio.picture("a.png"));
     paint("--style style.png:0.5 --style other.png:0.5", "half.png");
     assert!(["a.png", "b.png"].iter().all(|end| difference(&studio, "half.png", end) > 4));
+    // Coarse to fine is another picture, where there is more than one pass; the photo alone is as sharp as in one.
+    paint("--style style.png --coarse-size 24", "coarse.png");
+    assert!(difference(&studio, "coarse.png", "a.png") > 4);
+    for one in ["0", "48", "1000"] {
+        paint(&format!("--style style.png --coarse-size {one}"), "one-pass.png");
+        assert_eq!(studio.picture("one-pass.png"), studio.picture("a.png"), "{one}");
+    }
+    paint("--style style.png --coarse-size 24 --alpha 0", "none-coarse.png");
+    assert!(difference(&studio, "none-coarse.png", "none.png") <= 1);
     // A white mask is none; one that is white at the left has the one style there and the other at the right.
     mask(&studio, "white.png", |_| 255);
     mask(&studio, "left.png", |x| if x < 32 { 255 } else { 0 });
@@ -177,7 +186,7 @@ fn what_cannot_be_is_refused() {
         (format!("{style} --method adain --steps 3"), "gatys"),
         (format!("{style} --mask white.png"), "MASK=STYLE"),
         (format!("{style} --mask text.png=style.png"), "text.png"),
-        (format!("{style} --decoder wide.safetensors"), "512 channels"),
+        (format!("{style} --decoder wide.safetensors --vgg compact"), "512 channels"),
         (format!("{style} --decoder style.png"), "style.png"),
         (format!("{style} --size 8"), "at least 16"),
         (format!("{style} --style-size 8"), "at least 16"),

@@ -283,7 +283,7 @@ fn files_that_are_no_decoder_are_refused_by_name() {
 #[test]
 fn the_pairs_that_come_along_know_pictures() {
     for pair in impasto::weights::PAIRS {
-        let encoder = vgg19::Weights::of(&pair.encoder().unwrap()).unwrap();
+        let encoder = vgg19::Weights::of(&impasto::weights::encoder(pair.encoder).unwrap()).unwrap();
         let decoder = pair.decoder().unwrap();
         assert_eq!(decoder.metadata["encoder"], encoder.fingerprint());
         let encoder = Vgg19::new(context(), &encoder, Kind::Max).unwrap();

@@ -152,7 +152,7 @@ fn real_weights_and_real_checkpoints_load() {
 #[cfg(feature = "embedded-weights")]
 #[test]
 fn the_embedded_encoder_loads() {
-    let weights = Weights::of(&impasto::weights::encoder().unwrap()).unwrap();
+    let weights = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     let channels: Vec<_> = weights.convolutions.iter().map(|[_, bias]| bias.data.len()).collect();
     assert_eq!((weights.convention, channels), (Convention::Normalised, vec![16, 16, 32, 32, 64, 64, 64, 64, 128]));
     assert_eq!(weights.deepest().map(|tap| tap.to_string()).as_deref(), Some("relu4_1"));

@@ -273,7 +273,7 @@ fn lost(encoder: &Weights, decoder: adain_decoder::Weights) -> f32 {
 fn a_decoders_start_gives_photos_back() {
     let (_photos, folder) = photos(96, 2 * SIZE);
     // One that has learned: random filters keep too little of a picture.
-    let encoder = Weights::of(&impasto::weights::encoder().unwrap()).unwrap();
+    let encoder = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     // Cut down to what is divisible by 8.
     let crops = Crops { size: 2 * SIZE + 3, share: [1.0, 1.0], flip: true };
     let settings =

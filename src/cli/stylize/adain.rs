@@ -34,9 +34,14 @@ pub struct AdainArgs {
     /// smaller (--size) is not enlarged [default: 256]
     #[arg(long, value_name = "PX", requires = "grid")]
     cell: Option<usize>,
-    /// Long side from which style pictures are made smaller: larger strokes when larger [default: 512]
+    /// Long side from which style pictures are made smaller [default: 512]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
+    /// Long side of the coarsest pass, about: larger results are painted coarse to fine, each pass on what the one before
+    /// painted, twice as large, so that strokes keep their share of the picture. Smaller: broader strokes. 0: one pass, fine
+    /// strokes [default: 512]
+    #[arg(long, value_name = "PX")]
+    coarse_size: Option<usize>,
     /// Another decoder: a file. Its encoder is the one that it was trained with, if that comes with impasto, or --vgg
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     decoder: Option<String>,
@@ -94,6 +99,10 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
         keep_color: args.keep_color.into(),
         alpha: options.and_then(|options| options.alpha).unwrap_or(default.alpha),
         style_size: options.and_then(|options| options.style_size).unwrap_or(default.style_size),
+        coarse_size: match options.and_then(|options| options.coarse_size) {
+            Some(size) => Some(size).filter(|size| *size > 0),
+            None => default.coarse_size,
+        },
     };
     if !(0.0..=1.0).contains(&settings.alpha) {
         return Err(Error::argument("stylize", "--alpha", "0 to 1", settings.alpha));

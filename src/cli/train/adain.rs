@@ -41,8 +41,8 @@ pub struct Args {
     /// A folder of paintings to learn on; may be given again, or several at once
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     paintings: Vec<PathBuf>,
-    /// The encoder: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `compact` or `half`
-    #[arg(long, value_name = "FILE", default_value = "compact")]
+    /// The encoder: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `half`, `fast` or `compact`
+    #[arg(long, value_name = "FILE", default_value = "half")]
     encoder: String,
     /// The net that measures content and style [default: the encoder]
     #[arg(long, value_name = "FILE")]
