@@ -52,23 +52,23 @@ pub struct LossArgs {
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
     /// The net that measures: VGG-19 weights (.safetensors, .pth), `compact`, `half` or `random[:WIDTH]` [default: the
-    /// imported ones, else `compact`, or `half` for a body]
+    /// imported ones, else `compact`, or `half` for a body and its styles]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
-    /// Long side of the style pictures in pixels: larger strokes when larger [default: 256, or 384 for a body]
+    /// Long side of the style pictures in pixels: larger strokes when larger [default: 256, or 384 for a body and its styles]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
     /// Weight of the style loss [default: 2]
     #[arg(long, value_name = "W")]
     style_weight: Option<f32>,
-    /// Weight of the content loss [default: 1, or 5 for a body]
+    /// Weight of the content loss [default: 1, or 5 for a body and its styles]
     #[arg(long, value_name = "W")]
     content_weight: Option<f32>,
-    /// Weight of the total variation: smooths [default: 0.5, or 0.1 for a body]
+    /// Weight of the total variation: smooths [default: 0.5, or 0.1 for a body and its styles]
     #[arg(long, value_name = "W")]
     tv_weight: Option<f32>,
-    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu2_2 relu3_1, or relu3_1 for a
-    /// body]
+    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu2_2 relu3_1, or relu3_1 for
+    /// a body and its styles]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
     /// A tap for style; may be given again [default: relu1_1 relu2_1 relu3_1 relu4_1]
