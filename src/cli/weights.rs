@@ -190,7 +190,8 @@ pub fn pair_names() -> Vec<&'static str> {
 }
 
 /// An AdaIN pair on a device. `decoder` is the name of a pair or a decoder's file, `encoder` what `--vgg` names; without it
-/// the encoder is the pair's or, for a file, the one of those that come with impasto that the decoder was trained with.
+/// the encoder is the pair's or, for a file, the one of those that come with impasto that the decoder was trained with or, if
+/// the file does not say, that has its channels.
 pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Result<(Vgg19, AdainDecoder)> {
     let path = Path::new(decoder);
     let pair = PAIRS.iter().find(|pair| pair.name == decoder && !path.exists());
@@ -202,6 +203,7 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
             return Err(Error::argument("AdaIN", "decoder", expected, decoder));
         }
     };
+    let weights = adain_decoder::Weights::of(&file)?;
     let trained_with = file.metadata.get("encoder");
     let encoder = match (encoder, pair) {
         (Some(name), _) => find_vgg(Some(name), name)?,
@@ -210,10 +212,11 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
             let known = |name: &&str| Weights::of(&impasto::weights::encoder(name)?);
             let encoders = ENCODERS.iter().map(known).collect::<Result<Vec<_>>>()?;
             let found = encoders.iter().position(|known| Some(&known.fingerprint()) == trained_with);
+            let fits = |known: &Weights| known.channels(deepest()).is_ok_and(|gives| gives == weights.channels());
+            let found = found.or_else(|| encoders.iter().position(fits));
             encoders.into_iter().nth(found.unwrap_or(0)).expect("an encoder")
         }
     };
-    let weights = adain_decoder::Weights::of(&file)?;
     let (reads, gives) = (weights.channels(), encoder.channels(deepest())?);
     if reads != gives {
         let way_out = "use the two that were trained together";

@@ -343,7 +343,7 @@ fn what_cannot_be_compared_is_refused() {
         (with("--size", "--adain none.safetensors --size"), &["cannot read none.safetensors", "no such file"]),
         (with("--size", "--adain cut.safetensors --size"), &["cut.safetensors", "truncated"]),
         (with("--size", "--adain net.safetensors --size"), &["net.safetensors", "use an AdaIN decoder"]),
-        (with("--size", "--adain any.safetensors --size"), &["any.safetensors", "64 channels", "gives 128"]),
+        (with("--size", "--adain any.safetensors --size"), &["any.safetensors", "64 channels", "gives 512"]),
         (with("--size", "--methods gatys,gatys --size"), &["--methods", "gatys twice"]),
         (with("content.png", "none.png"), &["none.png", "no such file"]),
         (with("style.png", "none.png"), &["none.png", "no such file"]),

@@ -329,7 +329,7 @@ fn what_cannot_be_painted_is_refused() {
         (with("decoder.s", "none.s"), &["cannot read none.safetensors", "no such file"]),
         (with("decoder.s", "cut.s"), &["cut.safetensors", "truncated"]),
         (with("decoder.s", "other.s"), &["other.safetensors", "d4_1.weight", "an AdaIN decoder"]),
-        (with("--decoder decoder.safetensors", ""), &["128 channels", "the encoder gives 51"]),
+        (with("--decoder decoder.safetensors", ""), &["512 channels", "the encoder gives 51"]),
         (with("decoder.s", "wide.s"), &["wide.safetensors", "128 channels", "the encoder gives 51"]),
         (with("--limit 2", "--limit 2 --beside-decoder wide.safetensors"), &["wide.safetensors", "128 channels"]),
         (with("--teacher other", "--teacher cut"), &["cut.safetensors", "truncated"]),
