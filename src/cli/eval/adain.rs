@@ -83,7 +83,9 @@ pub struct Args {
 
 /// An encoder and a decoder at work.
 struct Pair<'a> {
-    name: String,
+    /// The encoder, if one was named.
+    encoder: Option<String>,
+    decoder: String,
     painter: AdainPainter<'a>,
     /// Each painting's.
     styles: Vec<Region>,
@@ -93,10 +95,18 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(encoder: &'a Vgg19, decoder: AdainDecoder, name: &str) -> Result<Self> {
-        let painter = AdainPainter::new(encoder, decoder)?;
-        let (name, standing) = (file_name(Path::new(name)), Standing::new(Unit::Painting));
-        Ok(Pair { name, painter, styles: Vec::new(), standing, reconstructions: Vec::new() })
+    fn new(nets: (&'a Vgg19, AdainDecoder), encoder: Option<&String>, decoder: &str) -> Result<Self> {
+        let painter = AdainPainter::new(nets.0, nets.1)?;
+        let (encoder, decoder) = (encoder.map(|name| file_name(Path::new(name))), file_name(Path::new(decoder)));
+        let standing = Standing::new(Unit::Painting);
+        Ok(Pair { encoder, decoder, painter, styles: Vec::new(), standing, reconstructions: Vec::new() })
+    }
+
+    fn name(&self) -> String {
+        match &self.encoder {
+            Some(encoder) => format!("{encoder} with {}", self.decoder),
+            None => self.decoder.clone(),
+        }
     }
 
     fn reconstruction(&self) -> f64 {
@@ -114,7 +124,8 @@ impl<'a> Pair<'a> {
             results["pictures"][picture]["reconstruction_db"] = json!(db);
         }
         results["median"]["reconstruction_db"] = json!(self.reconstruction());
-        results["decoder"] = json!(self.name);
+        results["encoder"] = json!(self.encoder);
+        results["decoder"] = json!(self.decoder);
         results
     }
 }
@@ -170,7 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
     let loaded = chosen.iter().map(|(encoder, decoder)| load_pair(&context, encoder.map(String::as_str), decoder));
     let (encoders, decoders): (Vec<_>, Vec<_>) = loaded.collect::<Result<Vec<_>>>()?.into_iter().unzip();
     let pairs = encoders.iter().zip(decoders).zip(&chosen);
-    let pairs = pairs.map(|((encoder, decoder), (_, name))| Pair::new(encoder, decoder, name));
+    let pairs = pairs.map(|(nets, (encoder, decoder))| Pair::new(nets, *encoder, decoder));
     let mut pairs = pairs.collect::<Result<Vec<_>>>()?;
     let least = encoders.iter().chain([&teacher]).map(|net| net.least_side(deepest())).chain([ssim::WINDOW]).max();
     let least = least.unwrap_or(1);
@@ -188,7 +199,7 @@ pub fn run(args: &Args) -> Result<()> {
     for path in &paintings {
         let painting = args.photos.middle(path)?;
         for pair in &mut pairs {
-            let decoder = stem(Path::new(&pair.name));
+            let decoder = stem(Path::new(&pair.decoder));
             let caption = if several { format!("{}, {decoder}", stem(path)) } else { stem(path) };
             sheet[0].push(Cell::head(&painting, size, caption));
             pair.styles.push(pair.painter.style(&painting)?.into());
@@ -258,7 +269,7 @@ fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Rat
         table.extend(lines.map(|(line, db)| with(line, decibels(db))));
     }
     table.push(with(photo.line("the photo itself"), String::new()));
-    table.extend(pairs.iter().map(|pair| with(pair.standing.line(pair.name.clone()), decibels(pair.reconstruction()))));
+    table.extend(pairs.iter().map(|pair| with(pair.standing.line(pair.name()), decibels(pair.reconstruction()))));
     table.push(with(painting.line("the painting itself"), String::new()));
     table.extend(ratio.map(Ratio::line));
     table
@@ -267,7 +278,7 @@ fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Rat
 /// Each painting's style distance, the worst of the first pair first.
 fn by_painting(pairs: &[Pair], photo: &Standing) -> Table {
     let headings = ["style distance to", "the photo itself"].map(String::from);
-    let mut table = vec![headings.into_iter().chain(pairs.iter().map(|pair| pair.name.clone())).collect()];
+    let mut table = vec![headings.into_iter().chain(pairs.iter().map(Pair::name)).collect()];
     let mut columns = vec![photo.units()];
     columns.extend(pairs.iter().map(|pair| pair.standing.units()));
     let mut order: Vec<usize> = (0..columns[0].len()).collect();
