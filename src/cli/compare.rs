@@ -64,8 +64,8 @@ pub struct Args {
     /// Long side of the pictures in pixels
     #[arg(long, value_name = "N", default_value_t = 256)]
     size: usize,
-    /// The net that measures, as it was when the nets learned [default: `compact` or `half`, if the first net's file says so; without
-    /// nets the imported weights, else `half`]
+    /// The net that measures, as it was when the nets learned [default: what the first net's file says, if that comes with
+    /// impasto; without nets the imported weights, else `half`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
     /// Also compare training runs: the log.jsonl of each

@@ -12,6 +12,7 @@ use impasto::nets::adain_painter::deepest;
 use impasto::nets::image_transform_net::Weights;
 use impasto::ops::pool::Kind;
 use impasto::sheet::{self, Cell, stem};
+use impasto::weights::ENCODERS;
 use impasto::{Error, Result};
 
 use super::Photos;
@@ -64,7 +65,8 @@ pub struct Args {
     /// What Gatys' method starts from: the photo gets it further sooner than noise, which its paper starts from
     #[arg(long, value_enum, default_value = "content")]
     init: InitName,
-    /// The net that measures, as it was when the net learned [default: `compact` or `half`, if the net's file says so]
+    /// The net that measures, as it was when the net learned [default: what its file says, if that comes with
+    /// impasto]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
     /// The net that judges style and content, best the same for all nets that are compared: VGG-19 weights (.safetensors,
@@ -85,7 +87,7 @@ pub struct Args {
 pub fn measured_by<'a>(command: &str, vgg: Option<&'a str>, learned: &'a Learned) -> Result<&'a str> {
     match vgg {
         Some(named) => Ok(named),
-        None if ["compact", "half"].contains(&learned.measured_by.as_str()) => Ok(&learned.measured_by),
+        None if ENCODERS.contains(&learned.measured_by.as_str()) => Ok(&learned.measured_by),
         None => {
             let expected = format!("given: the net learned by `{}`, which is known by name alone", learned.measured_by);
             Err(Error::argument(command, "--vgg", expected, "none"))
