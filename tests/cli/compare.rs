@@ -136,6 +136,7 @@ fn gatys_method_has_further_to_go_from_noise() {
 fn what_cannot_be_measured_is_refused() {
     let studio = atelier();
     crate::train::save_net(&studio, "vgg.safetensors", 1);
+    crate::model::save_net(&studio, "plain.safetensors", 1);
     studio.succeed(&train("ulyanov", "other.safetensors").replace("--vgg compact", "--vgg random:0.1"));
     let with = |old: &str, new: &str| {
         let text = eval("--pictures out");
@@ -144,7 +145,8 @@ fn what_cannot_be_measured_is_refused() {
     };
     let cases: Vec<(Command, &[&str])> = vec![
         (with("net.", "none."), &["--model", "a file, or one of", "none.safetensors"]),
-        (with("net.", "vgg."), &["vgg.safetensors", "names no `loss`"]),
+        (with("net.", "vgg."), &["vgg.safetensors", "use a net of Johnson's"]),
+        (with("net.", "plain."), &["plain.safetensors", "names no `loss`"]),
         (with("net.", "other."), &["--vgg", "random:0.1"]),
         (with("style.png", "none.png"), &["none.png", "no such file"]),
         (with("--photos photos", "--photos nowhere"), &["cannot read nowhere"]),

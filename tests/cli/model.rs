@@ -12,7 +12,7 @@ use crate::train::save_photos;
 const SHORT: &str = "--photos photos --style style.png --vgg random:0.05 --width 0.0625 --style-size 48 --batch 2 \
                      --sample-every 2";
 
-fn save_net(studio: &Studio, name: &str, seed: u64) {
+pub fn save_net(studio: &Studio, name: &str, seed: u64) {
     let weights = Weights::random(Form::Resize, Over::Instance, 0.0625, seed);
     let metadata = weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     WeightFile::save(&studio.path(name), DType::F32, &weights.tensors, &metadata).unwrap();
