@@ -197,7 +197,7 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
     let pair = PAIRS.iter().find(|pair| pair.name == decoder && !path.exists());
     let file = match pair {
         Some(pair) => pair.decoder()?,
-        None if path.exists() => WeightFile::load(path)?,
+        None if path.exists() || path.extension().is_some() => WeightFile::load(path)?,
         None => {
             let expected = format!("a file, or one of: {}", pair_names().join(", "));
             return Err(Error::argument("AdaIN", "decoder", expected, decoder));

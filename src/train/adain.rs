@@ -28,6 +28,8 @@ use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
 
+use transfer::Samples;
+
 pub use transfer::Pair;
 
 /// What can be chosen.
@@ -143,8 +145,8 @@ pub fn transfer(
     on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration)?;
-    let pairs: Vec<_> = photos.into_iter().zip(paintings).map(|(photo, painting)| [photo, painting]).collect();
-    transfer::transfer(context, encoder, teacher, channels, &pairs, size, settings.seed, on_layer)
+    let pairs = photos.into_iter().zip(paintings).map(|(photo, painting)| [photo, painting]).collect();
+    transfer::transfer(context, encoder, teacher, channels, &Samples { pairs, size }, settings.seed, on_layer)
 }
 
 /// `count` crops of photos and as many of paintings for a closed-form start, and their side.

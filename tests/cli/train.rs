@@ -8,7 +8,7 @@ use impasto::nets::vgg19::{Convention, Weights};
 use impasto::random::Random;
 use serde_json::Value;
 
-use crate::studio::{Done, Studio};
+use crate::studio::{Done, Studio, cell, sheet_size};
 
 /// A short run on small pictures.
 pub const SHORT: &str = "--width 0.05 --crop 32 --calibration 8 --batch 2 --micro-batch 1 --schedule constant";
@@ -131,14 +131,9 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
 
     // A row for each of four pictures: the picture, and two columns for each tap.
     let sample = studio.picture("net.safetensors.training/samples/step-00000001.png");
-    assert_eq!(sample.dimensions(), (9 * 32, 4 * 32));
+    assert_eq!(sample.dimensions(), sheet_size(9, 4));
     let later = studio.picture("net.safetensors.training/samples/step-00000008.png");
-    let column = |picture: &RgbImage, x: u32| {
-        (0..32)
-            .flat_map(|i| (0..128).map(move |j| (i, j)))
-            .map(|(i, j)| *picture.get_pixel(32 * x + i, j))
-            .collect::<Vec<_>>()
-    };
+    let column = |picture: &RgbImage, x: u32| (0..4).map(|row| cell(picture, x, row)).collect::<Vec<_>>();
     assert!(column(&sample, 0) == column(&later, 0) && column(&sample, 1) == column(&later, 1), "fixed inputs");
     assert!(column(&sample, 2) != column(&later, 2), "what is lifted was trained");
     studio.picture("net.safetensors.training/loss.png");

@@ -28,7 +28,7 @@ Examples:
 --schedule inverse-time:0.00005 --steps 160000 -o full.safetensors
 
 The decoder starts as the encoder's inverse, fitted layer by layer by least squares (seconds), and is then trained. With \
---teacher-decoder, the start is fitted to that decoder instead (a minute or two): its most telling channels, as many as --width \
+--teacher-decoder, the start is fitted to that decoder instead (some minutes): its most telling channels, as many as --width \
 or --channels says. The distance from the teacher's picture may be part of the loss (--pixel-weight, --feature-weight), alone or \
 beside the paper's terms.
 

@@ -27,8 +27,14 @@ pub struct Pair<'a> {
     pub decoder: &'a Weights,
 }
 
-/// Makes the start for `encoder`, with `channels` behind each layer but the last, from pairs of a photo and a painting,
-/// squares `[3, size, size]` of RGB 0..1. `on_layer` is told of each layer as it is done.
+/// Pairs of a photo and a painting, squares `[3, size, size]` of RGB 0..1.
+pub(super) struct Samples {
+    pub pairs: Vec<[Vec<f32>; 2]>,
+    pub size: usize,
+}
+
+/// Makes the start for `encoder`, with `channels` behind each layer but the last. `on_layer` is told of each layer as it is
+/// done.
 ///
 /// # Errors
 /// An encoder that does not reach relu4_1 or has not the teacher's channels there; more channels than the teacher has;
@@ -38,14 +44,13 @@ pub(super) fn transfer(
     encoder: &vgg19::Weights,
     teacher: &Pair,
     channels: &[usize],
-    pairs: &[[Vec<f32>; 2]],
-    size: usize,
+    samples: &Samples,
     seed: u64,
     mut on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
     let mut random = Random::new(seed);
-    let mut student_maps = features(context, encoder, pairs, size)?;
-    let mut teacher_maps = features(context, teacher.encoder, pairs, size)?;
+    let mut student_maps = features(context, encoder, samples)?;
+    let mut teacher_maps = features(context, teacher.encoder, samples)?;
     if teacher_maps.channels != teacher.decoder.channels() {
         let expected = format!("a decoder of {} channels, as its encoder has them", teacher_maps.channels);
         return Err(Error::argument("train adain", "teacher decoder", expected, teacher.decoder.channels()));
@@ -67,7 +72,7 @@ pub(super) fn transfer(
         };
         let linear = layer(Conv2d { relu: false, ..conv }, &weight.data, &bias.data)?;
         let linear = teacher_maps.apply(context, |rec, x| linear.forward(rec, x))?;
-        let positions = positions(&mut random, pairs.len(), linear.size);
+        let positions = positions(&mut random, samples.pairs.len(), linear.size);
         let mut targets = linear.at(&positions);
         if let Some([next, _]) = teacher.decoder.convolutions.get(index + 1) {
             let count = channels[index];
@@ -107,9 +112,10 @@ fn norms_of_readers(weights: &[f32], channels: usize) -> Vec<f32> {
 }
 
 /// AdaIN features of each pair. A quarter of the photos keep their own statistics, a quarter meet the painting's half-way.
-fn features(context: &Context, encoder: &vgg19::Weights, pairs: &[[Vec<f32>; 2]], size: usize) -> Result<Maps> {
+fn features(context: &Context, encoder: &vgg19::Weights, samples: &Samples) -> Result<Maps> {
+    let Samples { pairs, size } = samples;
     let encoder = Vgg19::new(context, encoder, Kind::Max)?;
-    let [photo, painting] = ["photo", "painting"].map(|name| DeviceTensor::new(context, name, [1, 3, size, size]));
+    let [photo, painting] = ["photo", "painting"].map(|name| DeviceTensor::new(context, name, [1, 3, *size, *size]));
     let mut rec = Recorder::new(context);
     let [content, style] = [&photo, &painting].map(|picture| {
         let x = rec.pin(picture);
