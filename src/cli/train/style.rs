@@ -22,7 +22,8 @@ Examples:
 
 The body's convolutions stay as they are; scales and shifts of its norms are learned, from the mean of its styles' or those of the
 style that --body names. `impasto stylize PHOTO --model painting.style` paints with it wherever the body is built in or installed, and
-mixes it with the body's styles. With --refine all weights are learned from there, and the result is a net of its own.")]
+mixes it with the body's styles. With --refine all weights are learned from there, and the result is a net of its own.
+Steps are 200, with --refine 500, unless --steps says otherwise.")]
 pub struct Args {
     /// The picture whose style is learned
     #[arg(long, value_name = "PICTURE")]
@@ -41,7 +42,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let settings = Settings { norms_alone: !args.refine, ..body::settings() };
-    let (steps, learning_rate, ending) = if args.refine { (500, 5e-4, NET) } else { (200, 2e-2, "style") };
+    let (steps, learning_rate, ending) = if args.refine { (500, 5e-4, NET) } else { (200, 4e-2, "style") };
     let defaults =
         Defaults { steps, batch: 4, learning_rate, schedule: Schedule::Cosine { warmup: 20 }, clip: CLIP, crop: 128 };
     args.training.check(&defaults, ending)?;
