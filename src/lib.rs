@@ -6,8 +6,12 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "train")]
 pub mod bench;
+#[cfg(feature = "cache")]
+mod cache;
 mod error;
+#[cfg(feature = "train")]
 pub mod eval;
 pub mod gpu;
 pub mod io;
@@ -16,14 +20,22 @@ pub mod methods;
 pub mod nets;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "plot")]
 mod plot;
 pub mod random;
+#[cfg(feature = "plot")]
 pub mod sheet;
+#[cfg(feature = "train")]
 pub mod train;
+#[cfg(feature = "cache")]
 pub mod tune;
 pub mod weights;
 
+#[cfg(feature = "cache")]
+pub use cache::UserCache;
 pub use error::{Error, Result};
+/// The wgpu that the library was built with: a host's device must be of the same version.
+pub use wgpu;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -1,9 +1,10 @@
-//! The search for the fastest way to run convolutions on one adapter.
+//! The search for the fastest way to run convolutions on one adapter, and the file that keeps what it found.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor, Tuning};
+use crate::io::atomic;
 use crate::nets::image_transform_net::{self, Form};
 use crate::nets::vgg19::Weights;
 use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
@@ -11,6 +12,7 @@ use crate::ops::norm::Over;
 use crate::ops::pool::Kind;
 use crate::ops::vector;
 use crate::random::Random;
+use crate::{Error, Result};
 
 /// What a candidate must take off the time to be kept.
 pub const GAIN: f64 = 0.05;
@@ -58,10 +60,6 @@ fn random(context: &Context, name: &str, shape: [usize; 4]) -> Result<DeviceTens
     DeviceTensor::from_values(context, name, shape, &values)
 }
 
-fn deepest() -> Tap {
-    Tap::style().last().expect("four taps")
-}
-
 impl Works {
     fn new(context: &Context, size: usize) -> Result<Self> {
         let (vgg, compact) = (Weights::random(1.0, 1), Weights::random(0.25, 1));
@@ -91,8 +89,8 @@ impl Works {
         Ok(vec![
             work(TOLERANCES[1], &|rec| {
                 let (x, dy) = (rec.pin(&self.picture), rec.pin(&self.dy));
-                let activations = self.vgg.forward(rec, x, deepest())?;
-                self.vgg.backward(rec, &activations, vec![(deepest(), Box::new(move |_| Ok(dy)))])
+                let activations = self.vgg.forward(rec, x, Tap::RELU4_1)?;
+                self.vgg.backward(rec, &activations, vec![(Tap::RELU4_1, Box::new(move |_| Ok(dy)))])
             })?,
             work(TOLERANCES[0], &|rec| {
                 let x = rec.pin(&self.picture);
@@ -178,4 +176,81 @@ pub fn search(context: &Context, size: usize, seconds: f64, mut on_trial: impl F
         }
     }
     Ok(tuning)
+}
+
+/// The file that keeps the tuning of the context's adapter, driver, class and set of kernels, in the user's data directory.
+/// `None` where no home directory is known.
+fn file(context: &Context) -> Option<PathBuf> {
+    let directories = directories::ProjectDirs::from("", "", "impasto")?;
+    Some(directories.data_dir().join(format!("tuning-{}.json", context.tuning_key())))
+}
+
+/// The context with the tuning that [`keep`] kept for its adapter, if there is one; as it is otherwise. Results with another
+/// tuning differ in their last digits.
+pub fn tuned(context: Context) -> Context {
+    match file(&context).and_then(|path| load(&path)) {
+        Some(tuning) => context.with_tuning(tuning),
+        None => context,
+    }
+}
+
+/// Keeps a tuning for [`tuned`], or removes the one that is kept. Returns the file's path.
+///
+/// # Errors
+/// [`Error::File`] when no home directory is known or the file cannot be written.
+pub fn keep(context: &Context, tuning: Option<Tuning>) -> Result<PathBuf> {
+    let path = file(context).ok_or_else(|| {
+        Error::file("find", Path::new("the user's data directory"), "the home directory is not known; set HOME")
+    })?;
+    store(&path, tuning)?;
+    Ok(path)
+}
+
+/// What the file holds; `None` for a file that is missing, malformed or holds values that make no sense.
+fn load(path: &Path) -> Option<Tuning> {
+    let text = std::fs::read(path).ok()?;
+    match serde_json::from_slice::<Tuning>(&text) {
+        Ok(tuning) if tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0 => Some(tuning),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!("{}: {error}; `impasto tune` writes it anew", path.display());
+            None
+        }
+    }
+}
+
+fn store(path: &Path, tuning: Option<Tuning>) -> Result<()> {
+    let Some(tuning) = tuning else {
+        return match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
+            _ => Ok(()),
+        };
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    }
+    atomic::write(path, |file| Ok(serde_json::to_writer_pretty(file, &tuning)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::KernelClass;
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_is_broken_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/tuning.json");
+        let tuning = Tuning { band_mib: 7, ..Tuning::rules(KernelClass::Broadcast) };
+        assert_eq!(load(&path), None);
+        store(&path, Some(tuning)).unwrap();
+        assert_eq!(load(&path), Some(tuning));
+        for broken in ["", "{}", "{\"tiles_from\":[0,0],\"band_mib\":1,\"slice_mib\":1,\"workgroups\":1}"] {
+            std::fs::write(&path, broken).unwrap();
+            assert_eq!(load(&path), None, "{broken}");
+        }
+        store(&path, None).unwrap();
+        store(&path, None).unwrap();
+        assert!(!path.exists());
+    }
 }

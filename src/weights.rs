@@ -3,32 +3,30 @@
 use crate::Result;
 use crate::io::WeightFile;
 
-/// Declares the files that are embedded, by name.
+/// Declares the files that can be embedded: the name, and the feature that embeds it.
 macro_rules! files {
-    ($($name:literal),* $(,)?) => {
-        #[cfg(feature = "embedded-weights")]
-        static FILES: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("../weights/", $name, ".safetensors")))),*];
+    ($($name:literal: $feature:literal),* $(,)?) => {
+        static FILES: &[(&str, &[u8])] = &[
+            $(#[cfg(feature = $feature)] ($name, include_bytes!(concat!("../weights/", $name, ".safetensors")))),*
+        ];
     };
 }
 
 files![
-    "encoder-half",
-    "encoder-fast",
-    "encoder-compact",
-    "adain",
-    "adain-fast",
-    "starry-night",
-    "wave",
-    "scream",
-    "composition-vii",
-    "udnie",
-    "mosaic",
-    "woodcut",
-    "mosaic-batch",
+    "encoder-half": "weights-encoder-half",
+    "encoder-fast": "weights-encoder-fast",
+    "encoder-compact": "weights-encoder-compact",
+    "adain": "weights-adain",
+    "adain-fast": "weights-adain-fast",
+    "starry-night": "weights-starry-night",
+    "wave": "weights-wave",
+    "scream": "weights-scream",
+    "composition-vii": "weights-composition-vii",
+    "udnie": "weights-udnie",
+    "mosaic": "weights-mosaic",
+    "woodcut": "weights-woodcut",
+    "mosaic-batch": "weights-mosaic-batch",
 ];
-
-#[cfg(not(feature = "embedded-weights"))]
-static FILES: &[(&str, &[u8])] = &[];
 
 /// The encoders that come with the library: VGG-19's shape to relu4_1 with fewer channels, in the normalised convention.
 ///

@@ -4,10 +4,10 @@ use super::{Plan, Work, Workload};
 use crate::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
 use crate::io::Picture;
 use crate::methods::gatys::{PictureLoss, Settings};
-use crate::nets::adain_painter::{adapt, deepest};
+use crate::nets::adain_painter::adapt;
 use crate::nets::image_transform_net::{self, Form};
 use crate::nets::vgg19::Weights;
-use crate::nets::{AdainDecoder, ImageTransformNet, Vgg19, adain_decoder};
+use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::norm::{Affine, Norm, Over};
 use crate::ops::pad::Border;
@@ -246,7 +246,7 @@ fn full_vgg(context: &Context) -> Result<Vgg19> {
 fn gatys(size: usize) -> Vec<Plan> {
     let forward = move |rec: &mut Recorder, vgg: &Vgg19| {
         let x = given(rec, "picture", &[1, 3, size, size])?;
-        vgg.forward(rec, x, deepest())
+        vgg.forward(rec, x, Tap::RELU4_1)
     };
     vec![
         Plan::recorded(format!("VGG-19 to relu4_1 at {size}²"), move |rec| {
@@ -256,8 +256,8 @@ fn gatys(size: usize) -> Vec<Plan> {
         Plan::recorded(format!("VGG-19 and its gradient at {size}²"), move |rec| {
             let vgg = full_vgg(rec.context())?;
             let activations = forward(rec, &vgg)?;
-            let dy = given(rec, "dy", activations.at(deepest())?.shape.dims())?;
-            vgg.backward(rec, &activations, vec![(deepest(), Box::new(move |_| Ok(dy)))]).map(|_| ())
+            let dy = given(rec, "dy", activations.at(Tap::RELU4_1)?.shape.dims())?;
+            vgg.backward(rec, &activations, vec![(Tap::RELU4_1, Box::new(move |_| Ok(dy)))]).map(|_| ())
         }),
         Plan::new(format!("Gatys iteration at {size}²"), move |context| {
             Ok(Workload::of(Evaluation::new(context, size)?))
@@ -301,7 +301,7 @@ fn adain(size: usize) -> Vec<Plan> {
             let mut rec = Recorder::new(context);
             let features = |rec: &mut Recorder, name: &str| {
                 let x = given(rec, name, &[1, 3, size, size])?;
-                encoder.forward(rec, x, deepest())?.at(deepest())
+                encoder.forward(rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)
             };
             let style = if is_new {
                 let painting = features(&mut rec, "painting")?;
@@ -313,8 +313,8 @@ fn adain(size: usize) -> Vec<Plan> {
             let content = features(&mut rec, "photo")?;
             let target = adapt(&mut rec, content, style)?;
             decoder.forward(&mut rec, target, [size, size])?;
-            let encoding = encoder.flops(deepest(), [size, size])?;
-            let decoding = decoder.flops([size.div_ceil(deepest().reduction()); 2])?;
+            let encoding = encoder.flops(Tap::RELU4_1, [size, size])?;
+            let decoding = decoder.flops([size.div_ceil(Tap::RELU4_1.reduction()); 2])?;
             let flops = encoding + decoding + if is_new { encoding } else { 0 };
             Ok(Workload { flops, ..Workload::of(rec.finish()?) })
         })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use impasto::bench::roofline::{self, Point};
 use impasto::bench::{self, Measured, Roof, Workload};
 use impasto::gpu::Context;
-use impasto::io::{atomic, picture};
+use impasto::io::{self, atomic};
 use impasto::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -159,7 +159,7 @@ fn roof_json(roof: &Roof) -> Value {
 /// Refuses what cannot be written before any work is done.
 fn check_outputs(args: &Args) -> Result<()> {
     args.profile.as_deref().map_or(Ok(()), atomic::check_writable)?;
-    args.plot.as_deref().map_or(Ok(()), picture::check_output)?;
+    args.plot.as_deref().map_or(Ok(()), io::check_output)?;
     match &args.plot {
         Some(path) if args.profile.as_ref() == Some(path) => {
             Err(Error::argument("bench", "--profile and --plot", "two different files", path.display()))

@@ -17,10 +17,11 @@ mod tune;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use impasto::gpu::{Context, ContextOptions, PRECISIONS};
-use impasto::{Error, Result};
+use impasto::{Error, Result, UserCache};
 
 /// Neural style transfer on any GPU.
 #[derive(Parser)]
@@ -88,7 +89,8 @@ impl DeviceArgs {
     }
 
     fn options(&self) -> ContextOptions {
-        ContextOptions { device: self.device.clone(), checked: self.checked, ..Default::default() }
+        let cache = UserCache::new().map(|cache| Arc::new(cache) as _);
+        ContextOptions { device: self.device.clone(), checked: self.checked, cache, ..Default::default() }
     }
 }
 
@@ -105,7 +107,7 @@ struct PainterArgs {
 
 impl PainterArgs {
     fn open(&self) -> Result<Context> {
-        Context::new(&ContextOptions { tuned: true, ..self.device.options().in_precision(&self.precision)? })
+        Ok(impasto::tune::tuned(Context::new(&self.device.options().in_precision(&self.precision)?)?))
     }
 
     /// The adapter with all that it has.

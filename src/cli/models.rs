@@ -7,7 +7,7 @@ pub use find::{find, start};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use impasto::io::{Picture, WeightFile, picture};
+use impasto::io::{self, Picture, WeightFile};
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{Form, Painter, Style, Weights};
 use impasto::ops::norm::Over;
@@ -139,7 +139,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The photo, then the photo by every net that paints by itself.
 fn thumbnails(args: &Args, entries: &[Entry], path: &Path, output: &Path) -> Result<()> {
-    picture::check_output(output)?;
+    io::check_output(output)?;
     let photo = Picture::load(path)?.fit(args.size);
     let context = args.device.open()?;
     let mut cells = vec![Cell::picture(&photo, args.size, sheet::stem(path))];

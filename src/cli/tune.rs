@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
     let context = args.device.open()?;
     let rules = Tuning::rules(context.class());
     if args.reset {
-        let file = context.keep_tuning(None)?;
+        let file = tune::keep(&context, None)?;
         return match args.json {
             true => print_line(json!({ "device": context.name(), "tuning": rules, "file": null })),
             false => print_line(format_args!("back to the rules: {} is gone", file.display())),
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<()> {
         trials.push(trial.clone());
     })?;
     bar.finish_and_clear();
-    let file = context.keep_tuning((tuning != rules).then_some(tuning))?;
+    let file = tune::keep(&context, (tuning != rules).then_some(tuning))?;
     if args.json {
         let file = (tuning != rules).then_some(file);
         let (device, driver) = (context.name(), context.driver());

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use impasto::io::{DType, WeightFile};
-use impasto::nets::adain_painter::deepest;
 use impasto::nets::vgg19::{Convention, Tap, Weights};
 use impasto::nets::{AdainDecoder, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
@@ -212,12 +211,12 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
             let known = |name: &&str| Weights::of(&impasto::weights::encoder(name)?);
             let encoders = ENCODERS.iter().map(known).collect::<Result<Vec<_>>>()?;
             let found = encoders.iter().position(|known| Some(&known.fingerprint()) == trained_with);
-            let fits = |known: &Weights| known.channels(deepest()).is_ok_and(|gives| gives == weights.channels());
+            let fits = |known: &Weights| known.channels(Tap::RELU4_1).is_ok_and(|gives| gives == weights.channels());
             let found = found.or_else(|| encoders.iter().position(fits));
             encoders.into_iter().nth(found.unwrap_or(0)).expect("an encoder")
         }
     };
-    let (reads, gives) = (weights.channels(), encoder.channels(deepest())?);
+    let (reads, gives) = (weights.channels(), encoder.channels(Tap::RELU4_1)?);
     if reads != gives {
         let way_out = "use the two that were trained together";
         let reason = format!("is a decoder of {reads} channels, but the encoder gives {gives}; {way_out}");

@@ -1,19 +1,19 @@
 //! The device: opened (or taken from a host), asked for its limits, and its errors made ours.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use half::f16;
+use sha2::{Digest, Sha256};
 
 use super::adapter::{self, Matrices};
 use super::kernel::{Kernel, Pipeline};
 use super::precision::PRECISIONS;
-use super::tuning::{self, Tuning};
-use super::{Precision, Shape};
-use crate::{Error, Result, io::atomic};
+use super::tuning::Tuning;
+use super::{Cache, Precision, Shape, shaders};
+use crate::{Error, Result};
 
 /// Which family of kernels a context uses; every operation has one for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,9 +40,8 @@ pub struct ContextOptions {
     /// Let convolutions of f16 run on the adapter's cooperative matrices ([`Context::matrices`]), which add up in f32. Needs
     /// [`Precision::F16`], tiled kernels and a device that the context opens itself. What wgpu has for it is an experiment.
     pub matrices: bool,
-    /// Run convolutions as `impasto tune` found to be fastest on this adapter, if it was asked; else by the rules. Results
-    /// differ in their last digits between the two.
-    pub tuned: bool,
+    /// Keeps compiled pipelines between runs, where the driver has them to give; default: nowhere.
+    pub cache: Option<Arc<dyn Cache>>,
 }
 
 impl ContextOptions {
@@ -65,7 +64,7 @@ struct Inner {
     precision: Precision,
     matrices: Option<Matrices>,
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
-    cache: Option<(wgpu::PipelineCache, PathBuf)>,
+    cache: Option<PipelineCache>,
     made: AtomicU64,
     /// Set by the device-lost callback of a device that we opened.
     lost: Arc<Mutex<Option<String>>>,
@@ -175,14 +174,12 @@ impl Context {
             let got = format!("f16, which {} cannot store", info.name);
             return Err(Error::argument("device", "precision", "f32", got));
         }
-        let cache = open_pipeline_cache(&device, &info);
+        let cache = options.cache.clone().and_then(|store| PipelineCache::open(&device, &info, store));
         tracing::info!(adapter = info.name, backend = %info.backend, driver = info.driver_info, ?class, "device opened");
         let checked = options.checked;
         let (pipelines, made) = (Mutex::default(), AtomicU64::new(0));
-        let kept = if options.tuned { tuning::file(&info, class).and_then(|path| tuning::load(&path)) } else { None };
-        let tuning = kept.unwrap_or(Tuning::rules(class));
         let inner = Inner { device, queue, info, class, checked, precision, matrices, pipelines, cache, made, lost };
-        Ok(Context { inner: Arc::new(inner), tuning })
+        Ok(Context { inner: Arc::new(inner), tuning: Tuning::rules(class) })
     }
 
     /// The family of kernels in use.
@@ -219,15 +216,15 @@ impl Context {
         Context { inner: self.inner.clone(), tuning }
     }
 
-    /// Keeps a tuning for contexts that are opened as [`tuned`](ContextOptions::tuned) on this adapter; `None` forgets the one
-    /// that is kept. Gives the file.
-    pub fn keep_tuning(&self, tuning: Option<Tuning>) -> Result<PathBuf> {
-        let path = tuning::file(&self.inner.info, self.class()).ok_or_else(|| {
-            let reason = "the home directory is not known; set HOME";
-            Error::file("find", std::path::Path::new("the user's data directory"), reason)
-        })?;
-        tuning::store(&path, tuning)?;
-        Ok(path)
+    /// A name for the tuning of this adapter, driver, class and set of kernels: 16 hexadecimal digits.
+    pub fn tuning_key(&self) -> String {
+        let (info, mut hash) = (&self.inner.info, Sha256::new());
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        hash.update(format!("{}\n{driver}\n{:?}\n{:?}\n", info.name, info.backend, self.class()));
+        for name in shaders::all() {
+            hash.update(shaders::source(name).unwrap_or_default());
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The adapter's name, for tables and logs.
@@ -283,20 +280,12 @@ impl Context {
     }
 
     pub(super) fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
-        self.inner.cache.as_ref().map(|(cache, _)| cache)
+        self.inner.cache.as_ref().map(|cache| &cache.pipelines)
     }
 
-    /// Writes the driver's compiled pipelines to disk. A cache that cannot be kept costs time, never the work.
+    /// Stores the driver's compiled pipelines. A cache that cannot be stored costs time, never the work.
     pub(super) fn save_pipeline_cache(&self) {
-        let Some((cache, path)) = &self.inner.cache else { return };
-        let Some(data) = cache.get_data() else { return };
-        // Some drivers always give the same, and a write waits for the disk.
-        if std::fs::read(path).is_ok_and(|known| known == data) {
-            return;
-        }
-        let kept = path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|e| Error::file("create", path, e));
-        let kept = kept.and_then(|()| atomic::write(path, |file| std::io::Write::write_all(file, &data)));
-        if let Err(error) = kept {
+        if let Some(Err(error)) = self.inner.cache.as_ref().map(PipelineCache::save) {
             tracing::debug!(%error, "pipeline cache not kept");
         }
     }
@@ -401,18 +390,36 @@ pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", (bytes as f64 / (1 << 20) as f64).ceil())
 }
 
-/// The driver's pipeline cache, filled from the user's data directory where the backend has one.
-fn open_pipeline_cache(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<(wgpu::PipelineCache, PathBuf)> {
-    if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
-        return None;
+/// The driver's compiled pipelines, and where they are kept.
+struct PipelineCache {
+    pipelines: wgpu::PipelineCache,
+    store: Arc<dyn Cache>,
+    name: String,
+}
+
+impl PipelineCache {
+    /// Filled from `store`, where the backend has such a cache.
+    fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, store: Arc<dyn Cache>) -> Option<Self> {
+        if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            return None;
+        }
+        let name = wgpu::util::pipeline_cache_key(info)?;
+        let data = store.load(&name);
+        let descriptor =
+            wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
+        // SAFETY: the data was stored by `save` from `PipelineCache::get_data`; wgpu checks its header (adapter, driver
+        // version, length) and starts empty where they differ.
+        #[allow(unsafe_code)]
+        let pipelines = unsafe { device.create_pipeline_cache(&descriptor) };
+        Some(PipelineCache { pipelines, store, name })
     }
-    let key = wgpu::util::pipeline_cache_key(info)?;
-    let path = directories::ProjectDirs::from("", "", "impasto")?.cache_dir().join(key);
-    let data = std::fs::read(&path).ok();
-    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
-    // SAFETY: the data was written by `save_pipeline_cache` from `PipelineCache::get_data`; wgpu checks its header
-    // (adapter, driver version, length) and starts empty where they differ.
-    #[allow(unsafe_code)]
-    let cache = unsafe { device.create_pipeline_cache(&descriptor) };
-    Some((cache, path))
+
+    fn save(&self) -> Result<()> {
+        let Some(data) = self.pipelines.get_data() else { return Ok(()) };
+        // Some drivers always return the same bytes, and a write waits for the disk.
+        if self.store.load(&self.name).is_some_and(|known| known == data) {
+            return Ok(());
+        }
+        self.store.store(&self.name, &data)
+    }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Instant;
 
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use rayon::prelude::*;
+use web_time::Instant;
 
 use super::{Context, precision, shaders};
 use crate::{Error, Result};

@@ -1,6 +1,7 @@
 //! The only floor that names wgpu: device, tensors, kernels, recorded programs and their memory.
 
 mod adapter;
+mod cache;
 mod context;
 mod kernel;
 mod memory;
@@ -13,6 +14,7 @@ mod tensor;
 mod tuning;
 
 pub use adapter::{Adapter, Matrices, adapters};
+pub use cache::Cache;
 pub use context::{Context, ContextOptions, KernelClass};
 pub use kernel::{Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of};
 pub use memory::Memory;
@@ -23,6 +25,3 @@ pub use recorder::{Dispatch, Later, Recorder, Uniform, linear_groups, map_groups
 pub use shaders::{names as shader_names, source as shader_source};
 pub use tensor::{DeviceTensor, Shape, Tensor};
 pub use tuning::Tuning;
-
-/// The wgpu that this library was built with: a host must hand in a device of the same version.
-pub use wgpu;

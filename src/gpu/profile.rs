@@ -1,6 +1,6 @@
 //! Time, work and traffic of every dispatch.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use serde_json::{Value, json};
 

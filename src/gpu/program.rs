@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytemuck::Pod;
+use web_time::Instant;
 
 use super::kernel::{self, Access, Pipeline};
 use super::recorder::Place;

@@ -1,14 +1,9 @@
-//! What decides how a convolution is run beside its shape: rules for each class of kernels, or what was found to be faster on
-//! one adapter and kept in the user's data directory.
-
-use std::path::PathBuf;
+//! What decides how a convolution is run beside its shape: rules for each class of kernels, or what `tune` found to be faster
+//! on one adapter.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{KernelClass, shaders};
-use crate::io::atomic;
-use crate::{Error, Result};
+use super::KernelClass;
 
 /// Thresholds and sizes; why they are what they are: ARCHITECTURE.md, "How a convolution is chosen".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,47 +64,6 @@ impl Tuning {
     }
 }
 
-/// Where the tuning of an adapter is kept: a file of its own for each adapter, driver, class and set of kernels. `None` where
-/// no data directory is known.
-pub(super) fn file(info: &wgpu::AdapterInfo, class: KernelClass) -> Option<PathBuf> {
-    let mut hash = Sha256::new();
-    let (name, driver) = (&info.name, format!("{} {}", info.driver, info.driver_info));
-    hash.update(format!("{name}\n{driver}\n{:?}\n{class:?}\n", info.backend));
-    for name in shaders::all() {
-        hash.update(shaders::source(name).unwrap_or_default());
-    }
-    let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let directories = directories::ProjectDirs::from("", "", "impasto")?;
-    Some(directories.data_dir().join(format!("tuning-{key}.json")))
-}
-
-/// What the file holds, if there is one that makes sense; anything else costs time, never the work.
-pub(super) fn load(path: &std::path::Path) -> Option<Tuning> {
-    let text = std::fs::read(path).ok()?;
-    match serde_json::from_slice::<Tuning>(&text) {
-        Ok(tuning) if tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0 => Some(tuning),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!("{}: {error}; `impasto tune` writes it anew", path.display());
-            None
-        }
-    }
-}
-
-/// Writes it, or forgets what was kept.
-pub(super) fn store(path: &std::path::Path, tuning: Option<Tuning>) -> Result<()> {
-    let Some(tuning) = tuning else {
-        return match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
-            _ => Ok(()),
-        };
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
-    }
-    atomic::write(path, |file| Ok(serde_json::to_writer_pretty(file, &tuning)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,22 +85,5 @@ mod tests {
                 assert!(changed[..index].iter().all(|known| known != one) && *one != Tuning::rules(class), "{name}");
             }
         }
-    }
-
-    #[test]
-    fn what_is_kept_comes_back_and_what_is_broken_does_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/tuning.json");
-        let tuning = Tuning { band_mib: 7, ..Tuning::rules(KernelClass::Broadcast) };
-        assert_eq!(load(&path), None);
-        store(&path, Some(tuning)).unwrap();
-        assert_eq!(load(&path), Some(tuning));
-        for broken in ["", "{}", "{\"tiles_from\":[0,0],\"band_mib\":1,\"slice_mib\":1,\"workgroups\":1}"] {
-            std::fs::write(&path, broken).unwrap();
-            assert_eq!(load(&path), None, "{broken}");
-        }
-        store(&path, None).unwrap();
-        store(&path, None).unwrap();
-        assert!(!path.exists());
     }
 }

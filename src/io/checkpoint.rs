@@ -10,9 +10,9 @@ use std::{
 use zip::{ZipArchive, result::ZipError};
 
 use super::{
+    file::quoted,
     pickle::{self, Outcome, Pickle, Storage, Value, View},
-    quoted,
-    weights::{DType, HostTensor, NamedTensors},
+    tensor::{DType, HostTensor, NamedTensors},
 };
 
 /// Keys under which training scripts keep the state dict, the likelier ones first.

@@ -8,14 +8,33 @@ use std::{
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use rayon::prelude::*;
 
-use super::{picture::Picture, profile::Converter, quoted};
+use super::{
+    file::{quoted, read},
+    picture::Picture,
+    profile::Converter,
+};
 use crate::{Error, Result};
 
 const LONGEST_SIDE: u32 = 30_000;
 const MOST_PIXELS: u64 = 400_000_000;
 
+impl Picture {
+    /// Reads a PNG, JPEG, WebP or TIFF file, known by its content and not its name; of an animation, the first frame.
+    ///
+    /// 8 and 16 bits, grey and colour, with and without alpha. The EXIF orientation is applied, and an embedded colour
+    /// profile is converted to sRGB (a broken one is ignored with a warning).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] when the file cannot be read; [`Error::Picture`], with the way out, when it is no picture, is
+    /// damaged or truncated, or has a side above 30,000 or more than 400 million pixels (found before decoding).
+    pub fn load(path: &Path) -> Result<Self> {
+        decode(path, &read(path)?)
+    }
+}
+
 /// Decodes the content of the file `path`, which is only used to name it.
-pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
+fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
     decode_or_reason(path, bytes).map_err(|reason| Error::picture(path, reason))
 }
 

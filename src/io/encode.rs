@@ -67,7 +67,23 @@ pub fn check_output(path: &Path) -> Result<()> {
     atomic::check_writable(path)
 }
 
-pub(super) fn save(picture: &Picture, path: &Path) -> Result<()> {
+impl Picture {
+    /// Writes the picture as 8 bits a channel in the format of the extension: png, jpg, jpeg, webp, tif, tiff.
+    ///
+    /// Values are clamped to 0..1. JPEG has quality 95 and no alpha: the picture is laid over white. WebP is lossless.
+    /// The file appears whole or not at all, see [`atomic::write`](super::atomic::write()).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for another extension or planes of wrong lengths, [`Error::NonFinite`] naming the first
+    /// pixel that is NaN or infinite, [`Error::Picture`] when the format cannot hold a picture so large, and
+    /// [`Error::File`] when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        save(self, path)
+    }
+}
+
+fn save(picture: &Picture, path: &Path) -> Result<()> {
     let output = Output::of(path)?;
     check(picture, path, output)?;
     let (bytes, color) = interleave(picture, output == Output::Jpeg);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use machine::Machine;
 
-use super::{quoted, weights::DType};
+use super::{file::quoted, tensor::DType};
 
 mod machine;
 

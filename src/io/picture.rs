@@ -1,11 +1,8 @@
 //! A picture in memory, and its resizing. Reading is in `decode.rs`, writing in `encode.rs`.
 
-use std::path::Path;
-
 use image::{ImageBuffer, Luma, imageops};
 use rayon::prelude::*;
 
-pub use super::encode::{can_be_written, check_output};
 use crate::{Error, Result};
 
 /// An sRGB picture as planes of `f32`, with an optional alpha plane.
@@ -76,33 +73,6 @@ impl Picture {
     pub fn square(&self) -> Picture {
         let short = self.width.min(self.height);
         self.middle(short, short)
-    }
-
-    /// Reads a PNG, JPEG, WebP or TIFF file, known by its content and not its name; of an animation, the first frame.
-    ///
-    /// 8 and 16 bits, grey and colour, with and without alpha. The EXIF orientation is applied, and an embedded colour
-    /// profile is converted to sRGB (a broken one is ignored with a warning).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::File`] when the file cannot be read; [`Error::Picture`], with the way out, when it is no picture, is
-    /// damaged or truncated, or has a side above 30,000 or more than 400 million pixels (found before decoding).
-    pub fn load(path: &Path) -> Result<Self> {
-        super::decode::decode(path, &super::read(path)?)
-    }
-
-    /// Writes the picture as 8 bits a channel in the format of the extension: png, jpg, jpeg, webp, tif, tiff.
-    ///
-    /// Values are clamped to 0..1. JPEG has quality 95 and no alpha: the picture is laid over white. WebP is lossless.
-    /// The file appears whole or not at all, see [`atomic::write`](super::atomic::write()).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] for another extension or planes of wrong lengths, [`Error::NonFinite`] naming the first
-    /// pixel that is NaN or infinite, [`Error::Picture`] when the format cannot hold a picture so large, and
-    /// [`Error::File`] when the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        super::encode::save(self, path)
     }
 
     /// Resamples to `width` by `height` (each at least 1) with a Lanczos filter that widens when shrinking.

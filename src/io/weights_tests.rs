@@ -1,5 +1,7 @@
 //! Tests of `weights.rs`; every file is made here.
 
+use half::bf16;
+
 use super::{super::test_pickles, *};
 
 fn parse(bytes: &[u8]) -> Result<WeightFile, String> {

@@ -8,7 +8,8 @@ pub use problem::PictureLoss;
 pub use settings::{Init, Normalization, Optimizer, Preset, Settings};
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+
+use web_time::Instant;
 
 use super::advice;
 use super::color::{self, KeepColor};

@@ -14,11 +14,6 @@ use crate::ops::norm::{Affine, Norm, Over};
 use crate::ops::{mean_std, regions, vector};
 use crate::{Error, Result, loss};
 
-/// Where the encoder ends and the decoder begins: relu4_1.
-pub fn deepest() -> Tap {
-    Tap::style().last().expect("four taps")
-}
-
 /// AdaIN of `content` (`[N, C, h, w]`) to the means and deviations of a style, `[N, C]` or `[C]`.
 pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Tensor; 2]) -> Result<Tensor> {
     let affine = Affine { gamma: deviation, beta: mean };
@@ -53,7 +48,7 @@ impl Style {
         let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
         let mut rec = Recorder::new(context);
         let x = rec.pin(&input);
-        let features = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+        let features = encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
         let (mean, deviation) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
         let results = [mean, deviation].map(|symbol| (symbol, DeviceTensor::new(context, "statistics", symbol.shape)));
         for (symbol, tensor) in &results {
@@ -223,7 +218,7 @@ fn record(
     let [photo, painted] = ["photo", "painted"].map(|name| DeviceTensor::new(context, name, shape));
     let mut rec = Recorder::new(context);
     let x = rec.pin(&photo);
-    let content = encoder.forward(&mut rec, x, deepest())?.at(deepest())?;
+    let content = encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
     let [_, channels, height, width] = content.shape.nchw("AdaIN", "content")?;
     let mask = |name: &str| DeviceTensor::new(context, name, [height, width]);
     let target = rec.transient_stored(content.precision, "target", content.shape);
@@ -252,7 +247,7 @@ impl<'a> AdainPainter<'a> {
     /// # Errors
     /// A decoder whose channels are not the encoder's.
     pub fn new(encoder: &'a Vgg19, decoder: AdainDecoder) -> Result<Self> {
-        let channels = encoder.channels(deepest())?;
+        let channels = encoder.channels(Tap::RELU4_1)?;
         if decoder.channels() != channels {
             let expected = format!("one for the encoder's {channels} channels");
             return Err(Error::argument("AdaIN", "decoder", expected, decoder.channels()));
@@ -262,7 +257,7 @@ impl<'a> AdainPainter<'a> {
 
     /// The shortest side of a photo or a style picture, in pixels.
     pub fn least_side(&self) -> usize {
-        self.encoder.least_side(deepest())
+        self.encoder.least_side(Tap::RELU4_1)
     }
 
     /// The net that measures styles.

@@ -8,6 +8,7 @@
 mod body;
 mod painter;
 mod style;
+mod styles;
 mod weights;
 
 pub use painter::Painter;

@@ -28,6 +28,9 @@ pub struct Tap {
 }
 
 impl Tap {
+    /// The last layer of AdaIN's encoder (arXiv:1703.06868, section 6.1), whose features the decoder reads.
+    pub const RELU4_1: Tap = Tap { block: 4, index: 1 };
+
     /// The 16 taps, shallow to deep.
     pub fn all() -> impl Iterator<Item = Tap> {
         (1..).zip(BLOCKS).flat_map(|(block, count)| (1..=count).map(move |index| Tap { block, index }))

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::gpu::{Context, Recorder, Tensor};
 use crate::io::Picture;
 use crate::nets::adain_decoder::Weights;
-use crate::nets::adain_painter::{adapt, deepest};
+use crate::nets::adain_painter::adapt;
 use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, vgg19};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{mean_std, total_variation, vector};
@@ -186,13 +186,13 @@ impl Adain {
     ) -> Result<Self> {
         let nets = nets.into();
         let encoder = &nets.encoder;
-        let channels = encoder.channels(deepest())?;
+        let channels = encoder.channels(Tap::RELU4_1)?;
         if weights.channels() != channels {
             let expected = format!("a decoder of {channels} channels, as the encoder has them");
             return Err(Error::argument("train adain", "--init", expected, weights.channels()));
         }
         let judge = nets.judge();
-        let measured = judge.channels(deepest())?;
+        let measured = judge.channels(Tap::RELU4_1)?;
         match &nets.teacher {
             Some(teacher) if teacher.channels() != measured => {
                 let expected = format!("a decoder of {measured} channels, as the net that measures has them");
@@ -204,7 +204,7 @@ impl Adain {
             }
             _ => {}
         }
-        let least = encoder.least_side(deepest()).max(judge.least_side(deepest()));
+        let least = encoder.least_side(Tap::RELU4_1).max(judge.least_side(Tap::RELU4_1));
         if settings.crops.size < least {
             let expected = format!("at least {least} px");
             return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
@@ -262,20 +262,20 @@ impl Lesson for Adain {
         let [_, _, height, width] = photos.shape.nchw("train adain", "photos")?;
         let mean = |tensor: Tensor, weight: f32| share * weight / tensor.shape.count() as f32;
         let judge = self.nets.judge();
-        let style = judge.forward(rec, paintings, deepest())?;
+        let style = judge.forward(rec, paintings, Tap::RELU4_1)?;
         let goals = Tap::style().map(|tap| {
             let features = style.at(tap)?;
             Ok((tap, mean_std::forward(rec, features, loss::EPSILON)?))
         });
         let goals = goals.collect::<Result<Vec<_>>>()?;
         let (_, (style_mean, style_deviation)) = goals[goals.len() - 1];
-        let content = judge.forward(rec, photos, deepest())?.at(deepest())?;
+        let content = judge.forward(rec, photos, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
         let target = adapt(rec, content, [style_mean, style_deviation])?;
         let [own, read] = match &self.nets.loss {
             None => [content, target],
             Some(_) => {
                 let [own, style] = [photos, paintings]
-                    .map(|pictures| self.nets.encoder.forward(rec, pictures, deepest())?.at(deepest()));
+                    .map(|pictures| self.nets.encoder.forward(rec, pictures, Tap::RELU4_1)?.at(Tap::RELU4_1));
                 let (own, style) = (own?, style?);
                 let (mean, deviation) = mean_std::forward(rec, style, loss::EPSILON)?;
                 [own, adapt(rec, own, [mean, deviation])?]
@@ -283,10 +283,10 @@ impl Lesson for Adain {
         };
         let painted = self.decoder.forward(rec, read, [height, width])?;
         let y = painted.picture;
-        let activations = judge.forward(rec, y, deepest())?;
-        let features = activations.at(deepest())?;
+        let activations = judge.forward(rec, y, Tap::RELU4_1)?;
+        let features = activations.at(Tap::RELU4_1)?;
         let weight = Weight::new(rec, mean(features, self.settings.content_weight));
-        let mut gradients = vec![(deepest(), loss::content(rec, features, target, weight, losses, 0)?)];
+        let mut gradients = vec![(Tap::RELU4_1, loss::content(rec, features, target, weight, losses, 0)?)];
         for (index, &(tap, goal)) in goals.iter().enumerate() {
             let weight = Weight::new(rec, mean(goal.0, self.settings.style_weight));
             let slots = [1 + 2 * index, 2 + 2 * index];
@@ -317,7 +317,7 @@ impl Lesson for Adain {
                 pixels.push(square_loss::backward(rec, y, shown, weight)?);
             }
             if feature_weight > 0.0 {
-                let shown = judge.forward(rec, shown, deepest())?;
+                let shown = judge.forward(rec, shown, Tap::RELU4_1)?;
                 for tap in Tap::style() {
                     let (features, goal) = (activations.at(tap)?, shown.at(tap)?);
                     let weight = Weight::new(rec, mean(features, feature_weight));

@@ -15,7 +15,7 @@ use impasto::io::HostTensor;
 use impasto::nets::Tap;
 
 use crate::peer::{Outputs, Peer, Ready};
-use crate::works::{CONTENT_TAP, CONTENT_WEIGHT, Kind, LEARNING_RATE, Material, STYLE_WEIGHT, Work, deepest};
+use crate::works::{CONTENT_TAP, CONTENT_WEIGHT, Kind, LEARNING_RATE, Material, STYLE_WEIGHT, Work};
 
 /// What is added to a variance under the root.
 const EPSILON: f32 = 1e-5;
@@ -70,7 +70,7 @@ impl Vgg {
             let find = |kind: &str| material.get(&format!("vgg.{name}.{kind}"));
             Ok((tap, tensor(find("weight")?, device), tensor(find("bias")?, device)))
         };
-        let convolutions = Tap::all().take_while(|tap| *tap <= deepest()).map(conv).collect::<Result<_>>()?;
+        let convolutions = Tap::all().take_while(|tap| *tap <= Tap::RELU4_1).map(conv).collect::<Result<_>>()?;
         let channel = |values: [f32; 3]| Tensor::<1>::from_floats(values, device).reshape([1, 3, 1, 1]);
         Ok(Vgg { mean: channel([0.485, 0.456, 0.406]), deviation: channel([0.229, 0.224, 0.225]), convolutions })
     }
@@ -96,7 +96,7 @@ impl Vgg {
     }
 
     fn deepest(&self, picture: Tensor<4>) -> Tensor<4> {
-        self.forward(picture, &[deepest()]).remove(0)
+        self.forward(picture, &[Tap::RELU4_1]).remove(0)
     }
 }
 

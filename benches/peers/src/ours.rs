@@ -14,7 +14,7 @@ use impasto::optim::{AdamOptions, ParameterAdam};
 use impasto::{gpu, loss};
 
 use crate::peer::{Outputs, Peer, Ready};
-use crate::works::{CONTENT_TAP, CONTENT_WEIGHT, Kind, LEARNING_RATE, Material, STYLE_WEIGHT, Work, deepest};
+use crate::works::{CONTENT_TAP, CONTENT_WEIGHT, Kind, LEARNING_RATE, Material, STYLE_WEIGHT, Work};
 
 pub struct Ours {
     context: Context,
@@ -56,7 +56,7 @@ impl Ours {
             let find = |kind: &str| material.get(&format!("vgg.{conv}.{kind}")).cloned();
             Ok::<_, anyhow::Error>([find("weight")?, find("bias")?])
         };
-        let convolutions = Tap::all().take_while(|tap| *tap <= deepest()).map(pair).collect::<Result<_>>()?;
+        let convolutions = Tap::all().take_while(|tap| *tap <= Tap::RELU4_1).map(pair).collect::<Result<_>>()?;
         let weights = vgg19::Weights { convention: Convention::Torchvision, input: None, convolutions };
         Ok(Vgg19::new(&self.context, &weights, pool::Kind::Max)?)
     }
@@ -98,7 +98,7 @@ impl Ours {
         let photo = self.pin(&mut rec, material, "photo")?;
         let painted = net.forward(&mut rec, photo)?;
         let target = vgg.forward(&mut rec, photo, content_tap)?.at(content_tap)?;
-        let features = vgg.forward(&mut rec, painted.picture, deepest())?;
+        let features = vgg.forward(&mut rec, painted.picture, Tap::RELU4_1)?;
         let x = features.at(content_tap)?;
         let weight = Weight::new(&mut rec, CONTENT_WEIGHT / x.shape.count() as f32);
         let mut gradients = vec![(content_tap, loss::content(&mut rec, x, target, weight, slots, 0)?)];
@@ -160,14 +160,14 @@ impl Peer for Ours {
         let x = self.pin(&mut rec, material, "photo")?;
         let outputs = match work.kind {
             Kind::Vgg => {
-                let features = self.vgg(material)?.forward(&mut rec, x, deepest())?.at(deepest())?;
+                let features = self.vgg(material)?.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
                 self.once(rec, "relu4_1", features)?
             }
             Kind::VggGradient => {
                 let vgg = self.vgg(material)?;
                 let dy = self.pin(&mut rec, material, "dy")?;
-                let activations = vgg.forward(&mut rec, x, deepest())?;
-                let dx = vgg.backward(&mut rec, &activations, vec![(deepest(), Box::new(move |_| Ok(dy)))])?;
+                let activations = vgg.forward(&mut rec, x, Tap::RELU4_1)?;
+                let dx = vgg.backward(&mut rec, &activations, vec![(Tap::RELU4_1, Box::new(move |_| Ok(dy)))])?;
                 self.once(rec, "gradient", dx)?
             }
             Kind::Johnson => {
@@ -185,9 +185,9 @@ impl Peer for Ours {
                 weights.convolutions = tensors.chunks(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect();
                 let decoder = AdainDecoder::new(&context, weights)?;
                 let style = self.pin(&mut rec, material, "style")?;
-                let features = vgg.forward(&mut rec, style, deepest())?.at(deepest())?;
+                let features = vgg.forward(&mut rec, style, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
                 let (beta, gamma) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
-                let content = vgg.forward(&mut rec, x, deepest())?.at(deepest())?;
+                let content = vgg.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
                 let norm = Norm { over: Over::Instance, relu: false };
                 let (target, _) = norm.forward(&mut rec, content, None, Affine { gamma, beta })?;
                 let painted = decoder.forward(&mut rec, target, [work.size; 2])?.picture;

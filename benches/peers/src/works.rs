@@ -111,11 +111,6 @@ pub const CONTENT_WEIGHT: f32 = 1.0;
 pub const STYLE_WEIGHT: f32 = 100.0;
 pub const LEARNING_RATE: f32 = 1e-3;
 
-/// Where VGG-19 ends here.
-pub fn deepest() -> Tap {
-    Tap::style().last().expect("four taps")
-}
-
 /// The features' channels there.
 const CHANNELS: usize = 512;
 
@@ -155,7 +150,7 @@ impl Material {
         let size = work.size;
         picture("photo", &[1, 3, size, size], 0.0)?;
         picture("style", &[1, 3, size, size], 0.0)?;
-        picture("dy", &[1, CHANNELS, size / deepest().reduction(), size / deepest().reduction()], -1.0)?;
+        picture("dy", &[1, CHANNELS, size / Tap::RELU4_1.reduction(), size / Tap::RELU4_1.reduction()], -1.0)?;
         Ok(Material(all))
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use impasto::eval::adain::{Judge, reconstruction};
 use impasto::eval::marks::{Marks, Seen};
 use impasto::eval::{median, ssim};
-use impasto::nets::adain_painter::{Region, deepest};
-use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+use impasto::nets::adain_painter::Region;
+use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
 use impasto::ops::pool::Kind;
 use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
@@ -183,7 +183,7 @@ pub fn run(args: &Args) -> Result<()> {
     let pairs = encoders.iter().zip(decoders).zip(&chosen);
     let pairs = pairs.map(|(nets, (encoder, decoder))| Pair::new(nets, *encoder, decoder));
     let mut pairs = pairs.collect::<Result<Vec<_>>>()?;
-    let least = encoders.iter().chain([&teacher]).map(|net| net.least_side(deepest())).chain([ssim::WINDOW]).max();
+    let least = encoders.iter().chain([&teacher]).map(|net| net.least_side(Tap::RELU4_1)).chain([ssim::WINDOW]).max();
     let least = least.unwrap_or(1);
     if size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));

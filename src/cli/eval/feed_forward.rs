@@ -8,7 +8,7 @@ use impasto::eval::feed_forward::{Judge, Learned, Standing as Losses};
 use impasto::eval::marks::{Marks, Seen};
 use impasto::eval::{median, ssim};
 use impasto::io::{Picture, WeightFile};
-use impasto::nets::adain_painter::deepest;
+use impasto::nets::Tap;
 use impasto::nets::image_transform_net::Weights;
 use impasto::ops::pool::Kind;
 use impasto::sheet::{self, Cell, stem};
@@ -188,7 +188,7 @@ pub fn run(args: &Args) -> Result<()> {
         [load_vgg(&context, Some(vgg), Kind::Max)?, load_vgg(&context, Some(teacher_name), Kind::Max)?];
     let style_size = learned.style_size;
     let mut judge = Judge::new(&vgg, weights, learned.clone(), &style)?;
-    let least = judge.least_side().max(teacher.least_side(deepest())).max(ssim::WINDOW);
+    let least = judge.least_side().max(teacher.least_side(Tap::RELU4_1)).max(ssim::WINDOW);
     if size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use impasto::gpu::{Context, Profile};
-use impasto::io::{Picture, picture};
+use impasto::io::{self, Picture};
 use impasto::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
@@ -159,7 +159,7 @@ impl Call<'_> {
 
     /// Refuses what cannot be written before any work is done.
     fn check_outputs(&self) -> Result<()> {
-        picture::check_output(&self.args.output)?;
+        io::check_output(&self.args.output)?;
         let mut others = vec![&self.args.output];
         for path in self.options.log.iter().chain(&self.options.profile) {
             impasto::io::atomic::check_writable(path)?;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use impasto::gpu::Context;
-use impasto::io::{Picture, picture};
+use impasto::io::{self, Picture};
 use impasto::train::Folder;
 use impasto::{Error, Result};
 
@@ -34,10 +34,10 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
     if let ([photo], None) = (&args.photos[..], looks)
         && !photo.is_dir()
     {
-        picture::check_output(&args.output)?;
+        io::check_output(&args.output)?;
         return Ok(vec![Job { photo: photo.clone(), outputs: vec![args.output.clone()] }]);
     }
-    let is_file = args.output.exists() || picture::can_be_written(&args.output);
+    let is_file = args.output.exists() || io::can_be_written(&args.output);
     if is_file && !args.output.is_dir() {
         return refuse("--output", "a folder for several pictures", &args.output);
     }
@@ -50,7 +50,7 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
             let inside = photo.strip_prefix(root).ok().filter(|inside| inside.file_name().is_some());
             let name = inside.map_or_else(|| photo.file_name().unwrap_or_default().into(), Path::to_path_buf);
             let mut output = args.output.join(name);
-            if !picture::can_be_written(&output) {
+            if !io::can_be_written(&output) {
                 output.set_extension("png");
             }
             let outputs = match looks {

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use impasto::io::WeightFile;
 use impasto::nets::adain_decoder::Weights;
-use impasto::nets::adain_painter::deepest;
-use impasto::nets::{AdainDecoder, Vgg19, vgg19};
+use impasto::nets::{AdainDecoder, Tap, Vgg19, vgg19};
 use impasto::ops::pool::Kind;
 use impasto::train::adain::{self, Adain, Nets, Pair, Settings};
 use impasto::train::{Crops, Schedule};
@@ -146,7 +145,7 @@ pub fn run(args: &Args) -> Result<()> {
                     let teacher = Pair { encoder: loss_net.as_ref().unwrap_or(&encoder), decoder };
                     match resumed {
                         // The checkpoint's parameters take the place of these.
-                        true => Ok(Weights::seeded(encoder.channels(deepest())?, &channels, 0)),
+                        true => Ok(Weights::seeded(encoder.channels(Tap::RELU4_1)?, &channels, 0)),
                         false => adain::transfer(&context, &encoder, &teacher, &channels, folders, &settings, on_layer),
                     }
                 }

@@ -1,8 +1,7 @@
 //! The decoder's weights on the host, and where a file keeps them.
 
 use crate::io::{DType, HostTensor, WeightFile};
-use crate::nets::adain_painter::deepest;
-use crate::nets::vgg19;
+use crate::nets::{Tap, vgg19};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
 use crate::random::Random;
@@ -79,7 +78,7 @@ impl Weights {
     /// # Errors
     /// An encoder that does not reach relu4_1.
     pub fn random(encoder: &vgg19::Weights, seed: u64) -> Result<Self> {
-        let read = encoder.channels(deepest())?;
+        let read = encoder.channels(Tap::RELU4_1)?;
         let mirrored = encoder.convolutions[..LAYERS.len()].iter().rev();
         let behind: Vec<usize> = mirrored.map(|[weight, _]| weight.shape[1]).collect();
         Ok(Self::seeded(read, &behind, seed))

@@ -6,38 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Weights;
+use super::{
+    Weights,
+    styles::{STYLES, check},
+};
 use crate::io::{HostTensor, WeightFile};
 use crate::ops::norm::Over;
 use crate::{Error, Result};
-
-/// Where a file's metadata names the styles, as a JSON list in the order of the rows.
-const STYLES: &str = "styles";
-
-/// The styles of a file; none if it is a net of one.
-pub(super) fn names(file: &WeightFile) -> Result<Vec<String>, String> {
-    let Some(text) = file.metadata.get(STYLES) else { return Ok(Vec::new()) };
-    let names: Vec<String> = serde_json::from_str(text)
-        .map_err(|error| format!("metadata `{STYLES}` must be a list of names in JSON ({error})"))?;
-    check(&names).map(|()| names).map_err(|reason| format!("metadata `{STYLES}` {reason}"))
-}
-
-/// Refuses names of which none could be chosen.
-fn check(names: &[String]) -> Result<(), String> {
-    if names.is_empty() {
-        return Err("must name one style or more".into());
-    }
-    let twice = names.iter().enumerate().find(|(index, name)| name.is_empty() || names[..*index].contains(name));
-    match twice {
-        None => Ok(()),
-        Some((_, name)) => Err(format!("must name each style once, got `{name}` again or empty")),
-    }
-}
-
-/// What the metadata says of the styles.
-pub(super) fn metadata(styles: &[String]) -> Option<(&'static str, String)> {
-    (!styles.is_empty()).then(|| (STYLES, serde_json::json!(styles).to_string()))
-}
 
 /// The sum of a table's rows by their weights, those of weight 0 left out.
 fn mix(table: &HostTensor, weights: &[f32]) -> Vec<f32> {

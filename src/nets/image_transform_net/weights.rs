@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::body;
+use super::styles;
 use crate::io::{Format, HostTensor, WeightFile};
 use crate::nets::conv_layer::Convolution;
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
@@ -122,7 +122,7 @@ impl Weights {
         let deep = side("conv3.conv2d.weight", 0)?;
         let form = if side("deconv1.conv2d.weight", 0)? == deep { Form::Paper } else { Form::Resize };
         let norm = if file.get("bn1.weight").is_some() { Over::Batch } else { Over::Instance };
-        let styles = body::names(file).map_err(wrong)?;
+        let styles = styles::names(file).map_err(wrong)?;
         let mut weights = Weights { form, norm, channels, styles, tensors: Vec::new() };
         for (name, shape) in weights.shapes() {
             let tensor = find(&name)?;
@@ -256,7 +256,7 @@ impl Weights {
             ("norm", norm.into()),
             (RANGE.0, RANGE.1.into()),
         ];
-        all.extend(body::metadata(&self.styles));
+        all.extend(styles::metadata(&self.styles));
         all
     }
 

@@ -10,7 +10,6 @@ use nalgebra::DMatrix;
 use crate::Result;
 use crate::gpu::Context;
 use crate::nets::adain_decoder::Weights;
-use crate::nets::adain_painter::deepest;
 use crate::nets::{ConvLayer, Tap, packed, vgg19};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::pad::{self, Border, Placement};
@@ -48,7 +47,7 @@ pub(super) fn start(
     let picture = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
     // Shallow to deep: the picture, then what each layer but the last gives to the next.
     let mut goals = vec![Goal::new(&mut random, &picture)];
-    let taps: Vec<Tap> = Tap::all().take_while(|tap| *tap <= deepest()).collect();
+    let taps: Vec<Tap> = Tap::all().take_while(|tap| *tap <= Tap::RELU4_1).collect();
     for (index, [weight, bias]) in encoder.convolutions.iter().enumerate().take(taps.len()) {
         let linear = walk.convolve(weight, bias)?;
         let next = taps.get(index + 1).copied();

@@ -9,8 +9,8 @@
 
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::nets::adain_decoder::Weights;
-use crate::nets::adain_painter::{adapt, deepest};
-use crate::nets::{ConvLayer, Vgg19, packed, vgg19};
+use crate::nets::adain_painter::adapt;
+use crate::nets::{ConvLayer, Tap, Vgg19, packed, vgg19};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::pad::{self, Border, Placement};
 use crate::ops::pool::Kind;
@@ -119,7 +119,7 @@ fn features(context: &Context, encoder: &vgg19::Weights, samples: &Samples) -> R
     let mut rec = Recorder::new(context);
     let [content, style] = [&photo, &painting].map(|picture| {
         let x = rec.pin(picture);
-        encoder.forward(&mut rec, x, deepest())?.at(deepest())
+        encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)
     });
     let (content, style) = (content?, style?);
     let (mean, deviation) = mean_std::forward(&mut rec, style, loss::EPSILON)?;
