@@ -1,4 +1,4 @@
-//! The only floor that names wgpu: device, tensors, kernels, recorded programs and their memory.
+//! The only module that uses wgpu: device, tensors, kernels, recorded programs and their memory.
 
 mod adapter;
 mod context;
@@ -24,5 +24,5 @@ pub use shaders::{names as shader_names, source as shader_source};
 pub use tensor::{DeviceTensor, Shape, Tensor};
 pub use tuning::Tuning;
 
-/// The wgpu that this library was built with: a host must hand in a device of the same version.
+/// The wgpu version of this library. A host's device must be of the same version.
 pub use wgpu;

@@ -1,5 +1,5 @@
-//! What decides how a convolution is run beside its shape: rules for each class of kernels, or what was found to be faster on
-//! one adapter and kept in the user's data directory.
+//! Thresholds that choose the kernels of a convolution: rules for each kernel class, or a tuning that was measured on
+//! an adapter and stored in the user's data directory.
 
 use std::path::PathBuf;
 
@@ -10,22 +10,22 @@ use super::{KernelClass, shaders};
 use crate::io::atomic;
 use crate::{Error, Result};
 
-/// Thresholds and sizes; why they are what they are: ARCHITECTURE.md, "How a convolution is chosen".
+/// Thresholds and sizes. ARCHITECTURE.md, "How a convolution is chosen", explains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
-    /// Fewest channels, of input and of output, from which 3×3 convolutions of stride 1 are cut into tiles.
+    /// Fewest `[input, output]` channels for which 3×3 convolutions of stride 1 use Winograd tiles.
     pub tiles_from: [usize; 2],
-    /// MiB of transformed inputs and outputs that a band of tiles may take.
+    /// MiB that a band of tiles may take for transformed inputs and outputs.
     pub band_mib: usize,
-    /// MiB of transformed weights that a slice of the output channels may take.
+    /// MiB that a slice of output channels may take for transformed weights.
     pub slice_mib: usize,
-    /// Workgroups that the tiled class wants before it takes a larger tile.
+    /// Fewest workgroups for which the tiled class takes a larger tile.
     pub workgroups: usize,
 }
 
 impl Tuning {
-    /// The rules for a class.
+    /// The default rules of a class.
     pub fn rules(class: KernelClass) -> Self {
         match class {
             KernelClass::Tiled => Tuning { tiles_from: [128, 128], band_mib: 64, slice_mib: 10, workgroups: 128 },
@@ -33,11 +33,11 @@ impl Tuning {
         }
     }
 
-    /// Other choices than those of the rules, each with a word for it: what it makes of a tuning.
+    /// Alternatives to the rules. Each has a name and a function that applies it to a tuning.
     pub fn choices(class: KernelClass) -> Vec<(String, impl Fn(Tuning) -> Tuning)> {
         let Tuning { tiles_from: from, band_mib: band, slice_mib: slice, workgroups } = Tuning::rules(class);
         let mut all = Vec::new();
-        // The transforms take four channels of the input at a time.
+        // Winograd transforms take 4 input channels at a time.
         let froms = [from.map(|c| c / 4), from.map(|c| c / 2), from.map(|c| c * 2), from.map(|c| c * 4)];
         for [c, m] in froms.into_iter().filter(|from| from[0] >= 4) {
             let changed = Tuning { tiles_from: [c, m], ..Tuning::rules(class) };
@@ -49,7 +49,7 @@ impl Tuning {
         for slice_mib in [slice / 2, slice * 2] {
             all.push((format!("slices of {slice_mib} MiB"), Tuning { slice_mib, ..Tuning::rules(class) }));
         }
-        // Only the tiled class has larger tiles and smaller ones.
+        // Only the tiled class has tiles of several sizes.
         for least in
             [workgroups / 2, workgroups * 2, workgroups * 4].into_iter().filter(|_| class == KernelClass::Tiled)
         {
@@ -69,8 +69,8 @@ impl Tuning {
     }
 }
 
-/// Where the tuning of an adapter is kept: a file of its own for each adapter, driver, class and set of kernels. `None` where
-/// no data directory is known.
+/// Path of an adapter's tuning. Every combination of adapter, driver, backend, class and kernel sources has its own
+/// file. `None` if no data directory is known.
 pub(super) fn file(info: &wgpu::AdapterInfo, class: KernelClass) -> Option<PathBuf> {
     let mut hash = Sha256::new();
     let (name, driver) = (&info.name, format!("{} {}", info.driver, info.driver_info));
@@ -83,7 +83,7 @@ pub(super) fn file(info: &wgpu::AdapterInfo, class: KernelClass) -> Option<PathB
     Some(directories.data_dir().join(format!("tuning-{key}.json")))
 }
 
-/// What the file holds, if there is one that makes sense; anything else costs time, never the work.
+/// Reads a stored tuning; `None` if the file is missing or invalid, since the rules then apply.
 pub(super) fn load(path: &std::path::Path) -> Option<Tuning> {
     let text = std::fs::read(path).ok()?;
     match serde_json::from_slice::<Tuning>(&text) {
@@ -96,7 +96,7 @@ pub(super) fn load(path: &std::path::Path) -> Option<Tuning> {
     }
 }
 
-/// Writes it, or forgets what was kept.
+/// Stores a tuning, or deletes the stored one.
 pub(super) fn store(path: &std::path::Path, tuning: Option<Tuning>) -> Result<()> {
     let Some(tuning) = tuning else {
         return match std::fs::remove_file(path) {
