@@ -16,7 +16,7 @@ use super::{Precision, Shape};
 use crate::{Error, Result, io::atomic};
 
 /// The family of kernels that a context uses. Convolutions and Gram matrices have kernels of both families; all other
-/// operations have one kernel, with a workgroup size for each family.
+/// operations share theirs, some with a workgroup size for each family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KernelClass {
     /// Tiles in workgroup memory, for GPUs and for adapters without subgroup operations.

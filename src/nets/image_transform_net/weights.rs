@@ -268,8 +268,8 @@ impl Weights {
         WeightFile { path: path.into(), format: Format::Safetensors, tensors: self.tensors, metadata }
     }
 
-    /// Weights and bias of a layer's convolution, with the running statistics of batch norm folded in: `w' =
-    /// w·γ/√(σ²+ε)`, `b' = (b − μ)·γ/√(σ²+ε) + β` (arXiv:1502.03167, algorithm 2, line 11).
+    /// Weights and bias of a layer's convolution, with the running statistics of batch norm folded in:
+    /// `w' = w·γ/√(σ²+ε)`, `b' = (b − μ)·γ/√(σ²+ε) + β` (arXiv:1502.03167, algorithm 2, line 11).
     pub(super) fn folded(&self, layer: &Layer) -> [Vec<f32>; 2] {
         let [mut weight, mut bias] =
             ["weight", "bias"].map(|kind| self.values(&format!("{}.conv2d.{kind}", layer.name)).to_vec());
