@@ -1,7 +1,7 @@
-// adam: one step.                                                           arXiv:1412.6980, algorithm 1; arXiv:1711.05101
+// adam: one step of Adam (arXiv:1412.6980, algorithm 1) with decoupled weight decay (arXiv:1711.05101).
 //   m = β₁m + (1−β₁)g      v = β₂v + (1−β₂)g²      cᵢ = 1 − βᵢ^step
-//   x −= α·λ·x + α·(m/c₁) / (√(v/c₂) + ε)          λ: weight_decay      then x is clamped to [low, high]
-// x, g, m, v: f32, any shape   clip: f32[2], whose second element g is multiplied with first (shaders/clip.wgsl)
+//   x −= α·λ·x + α·(m/c₁) / (√(v/c₂) + ε)          λ: weight_decay      x is then clamped to [low, high]
+// x, g, m, v: f32, any shape   clip: f32[2]; if CLIPPED, g is first multiplied by clip[1] (clip.wgsl)
 // dispatch: ⌈elements/256⌉ workgroups, folded into rows
 #import lib/index.wgsl
 const CLIPPED: bool = true;
@@ -48,6 +48,6 @@ fn step(
     let moved = value - params.learning_rate * params.weight_decay * value - params.learning_rate * change;
     let low = vec4<f32>(params.low);
     let high = vec4<f32>(params.high);
-    // `clamp` would make a number of a NaN.
+    // `clamp` may turn a NaN into a number; these selects keep it.
     x[at] = select(select(moved, low, moved < low), high, moved > high);
 }

@@ -1,6 +1,6 @@
-// clip: the norm of all gradients together, and what they are multiplied with to keep it within a limit.
-//   norm = √(Σ squares)      scale = min(1, limit/norm), NaN where the norm is no finite number
-// squares: f32[tensors], Σ g² of each   out: f32[2], norm and scale
+// clip: the global norm of all gradients, and the factor that limits it.
+//   norm = √(Σ squares)      scale = min(1, limit/norm), NaN where the norm is not finite
+// squares: f32[tensors], Σ g² of each gradient   out: f32[2], norm and scale
 // dispatch 1
 #import lib/reduce.wgsl
 
@@ -23,7 +23,7 @@ fn finish(@builtin(local_invocation_index) lane: u32) {
     if (norm > params.limit) {
         scale = params.limit / norm;
     }
-    // By its bits, which no compiler reasons away: an infinity becomes a NaN, and a NaN stays one.
+    // Tested on the bits, because compilers may assume finite floats. An infinity becomes a NaN; a NaN stays one.
     let bits = bitcast<u32>(norm);
     if ((bits & 0x7f800000u) == 0x7f800000u) {
         scale = bitcast<f32>(bits | 0x00400000u);

@@ -1,14 +1,16 @@
-// conv2d: convolution as implicit matrix product, M = output channels, N = pixels, K = C·ROWS·COLUMNS.
+// conv2d: convolution as an implicit matrix product, M = output channels, N = pixels, K = C·ROWS·COLUMNS.
 //   y[n,m,s·i+f,s·j+f'] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x̃[n,c,S·i+u−t,S·j+v−t'] )
-//   where x̃ is x as it is loaded (lib/load.wgsl), enlarged by SCALE and inside its border; t, f, s: params.before_row, first_row, step
-// A convolution is one such sum with s = 1 and f = 0. Its gradient to x is S·S of them, its phases: in each direction, only
-// the taps p, p+S, p+2S, .. meet the elements p, p+S, p+2S, .. of x in its border, T = ⌈(K−p)/S⌉ of them,
+//   x̃: x as read through lib/load.wgsl, enlarged by SCALE and padded (lib/border.wgsl)
+//   S: STRIDE   s: params.step   t, t': before_row, before_column   f, f': first_row, first_column
+// A convolution is one such sum with s = 1 and f = f' = 0. Its gradient with respect to x is S·S such sums, the phases.
+// Along one axis of K taps, only the taps p, p+S, p+2S, … reach the elements p, p+S, p+2S, … of the padded x. There are
+// T = ⌈(K−p)/S⌉ of them:
 //   dx[S·i+p] = Σ_u dy[i+u−(T−1)] · w[S·(T−1−u)+p]
-// which is a sum of stride 1 over dy (masked by the ReLU) with s = S and flipped weights.
-// (Reflection, replication and enlargement are followed by their adjoint, shaders/pad.wgsl.)
-// A workgroup makes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers; TILE_K rows of
-// both factors are staged in workgroup memory at a time; where a side is thin, `direct` does without.
-// x: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
+// This is a sum of stride 1 over dy (masked by the ReLU) with s = S and flipped weights.
+// The adjoints of reflection, replication and enlargement follow in pad.wgsl.
+// Tiling: a workgroup computes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers.
+// TILE_K rows of both factors at a time are staged in workgroup memory. `direct` does not stage.
+// x: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are computed
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
@@ -17,14 +19,14 @@
 #import lib/load.wgsl
 const BIAS: bool = true;
 const RELU: bool = true;
-const PACK: u32 = 64u; // channels packed side by side
+const PACK: u32 = 64u; // output channels that are interleaved in the packed weights
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 128u;
 const TILE_K: u32 = 16u;
 const THREAD_M: u32 = 8u;
 const THREAD_N: u32 = 4u;
-const ACROSS: u32 = TILE_N / THREAD_N; // threads along the pixels
-const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // a multiple of TILE_N
+const ACROSS: u32 = TILE_N / THREAD_N; // threads along the pixel axis
+const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // must be a multiple of TILE_N
 const ROW_M: u32 = TILE_M + 4u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 4u;
 
@@ -49,7 +51,7 @@ fn forward(
     let first_weight = n * params.weights_stride + params.weights_first;
     let packed_channels = (params.channels_out + PACK - 1u) / PACK * PACK;
 
-    // This thread always loads the same pixel's column of inputs.
+    // Every thread stages inputs of one pixel only, for all k.
     let load_pixel = first_pixel + thread % TILE_N;
     let load_i = load_pixel / params.width;
     let load_j = load_pixel % params.width;
@@ -113,14 +115,14 @@ fn write(n: u32, m: u32, pixel: u32, sum: f32) {
             value += bias[m];
         }
         if (RELU) {
-            value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
+            value = select(value, 0.0, value < 0.0); // `max` may turn a NaN into 0
         }
         y[((n * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
     }
 }
 
-// The same for few channels of the input or of the output, where staging costs more than it spares: every thread loads what its
-// pixels see, tap by tap, and all of them the same weights. TILE_M = THREAD_M.
+// For few input or output channels, where staging costs more than it saves. Each thread loads the inputs of its own
+// pixels, tap by tap; all threads read the same weights. Requires TILE_M = THREAD_M.
 @compute @workgroup_size(THREADS)
 fn direct(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -170,9 +172,11 @@ fn direct(
     }
 }
 
-// Packing: for each phase f32[⌈M/PACK⌉][C][ROWS][pitch][PACK], zero where there is no channel or tap, one phase after another
-// and all of it N times; both kernel files read it. A dispatch packs a phase: tap (u, v) of it is tap (r + d·u, r' + d·v) of
-// the K × K in the source. GRADIENT packs for the gradient to x, whose input is dy: the source is w[C,M,K,K], not w[M,C,K,K].
+// Weight packing. A phase is stored as f32[⌈M/PACK⌉][C][ROWS][pitch][PACK], with zeros for missing channels and taps.
+// The phases follow each other; if N images have weights of their own, the whole block repeats N times. All convolution
+// kernels read this layout. A dispatch packs one phase: its tap (u, v) is tap (r + d·u, r' + d·v) of the K × K source
+// taps. GRADIENT packs for the gradient with respect to x, whose input is dy: the source is then w[C,M,K,K], not
+// w[M,C,K,K].
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
 const GRADIENT: bool = false;
 
@@ -180,15 +184,15 @@ struct PackParams {
     channels_in: u32, // C of the packed weights
     channels_out: u32, // M of the packed weights
     kernel: u32, // K
-    rows: u32, // of taps in this phase
+    rows: u32, // taps of this phase
     columns: u32,
-    pitch: u32, // columns and what a kernel wants behind them
+    pitch: u32, // columns, padded to whole loads of the kernel
     source_row: i32, // r, r'
     source_column: i32,
     source_step: i32, // d
-    first: u32, // element that the phase begins with
-    count: u32, // elements of the phase in an image
-    stride: u32, // elements from one image's weights to the next one's
+    first: u32, // first packed element of the phase
+    count: u32, // packed elements of the phase, per image
+    stride: u32, // packed elements of all phases, per image
     images: u32,
 }
 

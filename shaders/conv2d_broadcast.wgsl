@@ -1,26 +1,27 @@
 // conv2d_broadcast: the sums of conv2d.wgsl for software adapters.
-//   y[n,m,s·i+f,s·j+f'] = act( b[m] + Σ_{c,u,v} w[m,c,u,v] · x[n,c,S·i+u−t,S·j+v−t'] )
-// A lane holds 4 neighbouring pixels of HEIGHT rows and TILE output channels. On a software driver a load is a loop over the
-// lanes, which costs as much as a hundred sums, little more for a vec4 than for a float, and as much where all lanes read one
-// address. So everything is loaded as vec4, and 32 weights at once, 4 a lane, handed round by subgroupBroadcast. What a loop
-// carries is stored under a mask at its end; so as many taps as there are in a row, of DEPTH channels, meet each sum in one
-// turn. Loops over arrays are short, or the driver would not unroll them and would keep the array in memory.
-// There is no border code: x comes with its border (shaders/pad.wgsl), its rows multiples of 4 long, and t ≤ 0.
+// There, a load is a loop over the lanes. It costs as much as a hundred multiply-adds, hardly more for a vec4 than for
+// a float, and no less where all lanes read one address. Therefore:
+// - A lane computes 4 neighbouring pixels of HEIGHT rows for TILE output channels.
+// - Every load is a vec4. Eight lanes load 32 weights at once, 4 per lane, and share them by subgroupBroadcast.
+// - A loop stores its accumulators under a mask at the end of every iteration. So each iteration applies a whole row of
+//   taps, for DEPTH input channels, to every accumulator.
+// - Loops over arrays are short: the driver does not unroll long ones, and keeps their arrays in memory.
+// - There is no border code: x is padded (pad.wgsl), its rows are multiples of 4 long, and t, t' ≤ 0.
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl with PACK = TILE and PITCH   bias: f32[M]   y: f32[N,M,YH,YW]
 // dispatch [⌈quads/8⌉, ⌈M/TILE⌉, N], quads = ⌈H/HEIGHT⌉·⌈W/4⌉; needs subgroups of 8 lanes or more
 #import lib/conv2d.wgsl
 #import lib/spread.wgsl
 const TILE: u32 = 32u; // 4, 8, 16 or 32
 const HEIGHT: u32 = 1u;
-const DEPTH: u32 = 1u; // a divisor of C
-const OFFSET: u32 = 0u; // −t', known when the kernel is made
+const DEPTH: u32 = 1u; // must divide C
+const OFFSET: u32 = 0u; // −t', a compile-time constant
 const BIAS: bool = true;
 const RELU: bool = true;
-const ALIGNED: u32 = (OFFSET + 3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that a lane's pixels see
-const PITCH: u32 = (COLUMNS * TILE + 31u) / 32u * 32u / TILE; // taps that a row takes up among the packed weights
-const LOADS: u32 = PITCH * TILE / 32u; // of the weights of a row
+const ALIGNED: u32 = (OFFSET + 3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that a lane's pixels read
+const PITCH: u32 = (COLUMNS * TILE + 31u) / 32u * 32u / TILE; // taps of a packed row, padded to whole loads
+const LOADS: u32 = PITCH * TILE / 32u; // loads per row of taps
 const FOURS: u32 = TILE / 4u;
-const SLIDING: bool = STRIDE == 1u && ROWS > 1u; // of HEIGHT rows, each but the last was the next one's a turn ago
+const SLIDING: bool = STRIDE == 1u && ROWS > 1u; // row h of this iteration is row h + 1 of the previous one
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
@@ -30,10 +31,10 @@ const SLIDING: bool = STRIDE == 1u && ROWS > 1u; // of HEIGHT rows, each but the
 
 alias Sums = array<array<array<vec4<f32>, 4>, FOURS>, HEIGHT>;
 alias Weights = array<array<array<vec4<f32>, 8>, LOADS>, DEPTH>;
-alias Line = array<vec4<f32>, ALIGNED>; // of x, as far as a lane's pixels see
-alias Pixels = array<array<array<vec4<f32>, COLUMNS>, DEPTH>, HEIGHT>; // that meet a tap
+alias Line = array<vec4<f32>, ALIGNED>; // one row of x, as far as a lane's pixels read it
+alias Pixels = array<array<array<vec4<f32>, COLUMNS>, DEPTH>, HEIGHT>; // the four pixels' inputs to each tap of a row
 
-// Adds to four channels of row `h` the products with the weights that lane `l` has loaded.
+// Adds the products with the weights loaded by lane `l` to four output channels of row `h`.
 fn meet_row(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32, h: u32) {
     for (var k = 0u; k < 4u; k++) {
         for (var d = 0u; d < DEPTH; d++) {
@@ -59,7 +60,7 @@ fn meet(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<functio
 }
 
 fn line(channel_at: u32, row: u32, across: u32) -> Line {
-    let at = channel_at + min(row, params.input_height - 1u) * across; // rows past the last are nobody's
+    let at = channel_at + min(row, params.input_height - 1u) * across; // rows past the last feed no stored output
     var result: Line;
     for (var i = 0u; i < ALIGNED; i++) {
         result[i] = x[at + i];
@@ -67,7 +68,7 @@ fn line(channel_at: u32, row: u32, across: u32) -> Line {
     return result;
 }
 
-// The sums of the lane's pixels, from (row, column) on, with bias and activation.
+// Bias, sums and activation of the lane's pixels, from (row, column) on.
 fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
     var sum: Sums;
     for (var m = 0u; m < TILE; m++) {
@@ -86,12 +87,12 @@ fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
     let first_weight = (workgroup.z * params.weights_stride + params.weights_first) / 4u
         + workgroup.y * params.channels_in * ROWS * LOADS * 8u + lane;
     var lines: array<array<Line, DEPTH>, HEIGHT>;
-    // One loop, not two: each would store every sum.
+    // One flat loop, because every loop level stores all accumulators.
     for (var turn = 0u; turn < params.channels_in / DEPTH * ROWS; turn++) {
         let u = turn % ROWS;
         let c = turn / ROWS * DEPTH;
         let channel_at = first_plane + c * plane;
-        if (SLIDING) { // several rows of taps, so DEPTH is 1
+        if (SLIDING) { // ROWS > 1, so DEPTH is 1
             if (u == 0u) {
                 for (var h = 1u; h < HEIGHT; h++) {
                     lines[h][0] = line(channel_at, first_row + h - 1u, across);
@@ -136,15 +137,16 @@ fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
     if (RELU) {
         for (var h = 0u; h < HEIGHT; h++) {
             for (var m = 0u; m < TILE; m++) {
+                // `max` may turn a NaN into 0; `select` keeps it.
                 let value = sum[h][m / 4u][m % 4u];
-                sum[h][m / 4u][m % 4u] = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
+                sum[h][m / 4u][m % 4u] = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0));
             }
         }
     }
     return sum;
 }
 
-// The lane's first pixel: column, row; and whether it is one of the picture. (Every lane must stay for the broadcasts.)
+// The lane's first pixel: column, row, and whether it lies in the output. All lanes stay active for the broadcasts.
 fn place(workgroup: vec3<u32>, lane: u32) -> vec3<u32> {
     let across = (params.width + 3u) / 4u;
     let down = (params.height + HEIGHT - 1u) / HEIGHT;
@@ -191,7 +193,7 @@ fn forward(
     }
 }
 
-// The same where the rows of y are whole vec4s.
+// For outputs whose rows are whole vec4s.
 @compute @workgroup_size(8)
 fn forward_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -1,24 +1,24 @@
-// conv2d_weights: gradients of a convolution's weights and bias; dw is an implicit matrix product over pixels.
-//   dw[m,c,u,v] += Σ_{n,i,j} dy[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t]
+// conv2d_weights: gradients of a convolution's weights and bias. dw is an implicit matrix product over pixels.
+//   dw[m,c,u,v] += Σ_{n,i,j} dy[n,m,i,j] · x̃[n,c,S·i+u−t,S·j+v−t']
 //   db[m] += Σ_{n,i,j} dy[n,m,i,j]
-//   where x̃ is x enlarged by SCALE and inside its border, t: params.before_row, and dy stands before the ReLU
-// The sum over the pixels of all images is split into runs of `run` pixels, which `finish` adds up in order.
+//   x̃: x enlarged by SCALE and padded   t, t': before_row, before_column   dy: gradient before the ReLU (masked)
+// The sum over the pixels of all images is split into runs of `run` pixels; `finish` adds the runs in a fixed order.
 // x: f32[N,C,XH,XW]   dy: f32[N,M,H,W]   partial: f32[splits,M,C,K,K] or f32[splits,M]
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
 #import lib/conv2d_input.wgsl
 #import lib/index.wgsl
 #import lib/reduce.wgsl
-const TILE: u32 = 64u; // output channels and weights of one of them that a workgroup makes, 4 × 4 a thread
+const TILE: u32 = 64u; // output channels, and weights per channel, of a workgroup's tile; 4 × 4 per thread
 const DEPTH: u32 = 16u; // pixels staged at a time
 const ROW: u32 = TILE + 2u; // padded against bank conflicts
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read> parts: array<f32>; // partial, as finish reads it
+@group(0) @binding(4) var<storage, read> parts: array<f32>; // partial, as read by finish
 @group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(6) var<storage, read> dy_rows: array<vec4<f32>>; // dy, if the pixels of a plane come in fours
+@group(0) @binding(6) var<storage, read> dy_rows: array<vec4<f32>>; // dy, if H·W is a multiple of 4
 
 var<workgroup> tile_dy: array<f32, DEPTH * ROW>;
 var<workgroup> tile_x: array<f32, DEPTH * ROW>;
@@ -35,7 +35,7 @@ fn products(
 ) {
     let first_k = workgroup.x * TILE;
     let first_m = workgroup.y * TILE;
-    let weights = params.channels_in * TAPS; // of an output channel
+    let weights = params.channels_in * TAPS; // per output channel
     let pixels = params.height * params.width;
     let begin = workgroup.z * params.run;
     let end = min(begin + params.run, pixels * params.images);
@@ -46,7 +46,7 @@ fn products(
         sum[b] = vec4<f32>(0.0);
     }
     for (var first = begin; first < end; first += DEPTH) {
-        // This thread loads the same pixel for several rows of both tiles.
+        // Every thread stages one pixel, for several rows of both tiles.
         let depth = thread % DEPTH;
         let at = first + depth;
         let n = at / pixels;
@@ -61,7 +61,7 @@ fn products(
             tile_dy[depth * ROW + row] = gradient_value;
             var input_value = 0.0;
             if (at < end && first_k + row < weights) {
-                // What that weight of any output channel is multiplied with.
+                // The input that this weight is multiplied by, the same for all output channels.
                 let input = input_index(n, first_k + row, i, j);
                 if (input >= 0) {
                     input_value = x[input];
@@ -90,7 +90,7 @@ fn products(
     }
 }
 
-// A run of one image.      dispatch [M, runs of an image, N]
+// One run of one image.      dispatch [M, runs of an image, N]
 @compute @workgroup_size(REDUCE_SIZE)
 fn bias(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -109,7 +109,7 @@ fn bias(
     }
 }
 
-// The same where pixels come in fours, as do those of a run.
+// For planes and runs whose pixel counts are multiples of 4.
 @compute @workgroup_size(REDUCE_SIZE)
 fn bias_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,

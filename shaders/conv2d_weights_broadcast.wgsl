@@ -1,22 +1,22 @@
-// conv2d_weights_broadcast: the products of conv2d_weights.wgsl for software adapters (why: conv2d_broadcast.wgsl).
-// A lane holds GROUPS_C input channels, 8 apart, under one row of the kernel, for 8·GROUPS_M output channels, whose
-// gradients are loaded 8 at once and handed round by subgroupBroadcast. Four pixels of a row share the inputs that were
-// loaded for them.
-// x: f32[N,C,XH,XW], with its border, its rows multiples of 4 long, enough for the last four pixels   dy: f32[N,M,H,W], masked
+// conv2d_weights_broadcast: the products of conv2d_weights.wgsl for software adapters (rationale:
+// conv2d_broadcast.wgsl). A lane computes one kernel row of GROUPS_C input channels, 8 apart, for 8·GROUPS_M output
+// channels. The gradients of 8 output channels are loaded at once, one per lane, and shared by subgroupBroadcast. Four
+// pixels of a row reuse one set of loaded inputs.
+// x: f32[N,C,XH,XW], padded, with rows of a multiple of 4 that cover the last four pixels   dy: f32[N,M,H,W], masked
 // partial: f32[splits,M,C,K,K]
 #import lib/conv2d.wgsl
 const FOURS: bool = true; // the rows of dy are whole vec4s
 const GROUPS_M: u32 = 2u;
 const GROUPS_C: u32 = 1u;
-const TAPS: u32 = GROUPS_C * COLUMNS; // weights of an output channel that a lane makes
-const ALIGNED: u32 = (3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that four pixels see
+const TAPS: u32 = GROUPS_C * COLUMNS; // weights per output channel and lane
+const ALIGNED: u32 = (3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that four pixels read
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read> dy_rows: array<vec4<f32>>; // dy, read if FOURS
+@group(0) @binding(4) var<storage, read> dy_rows: array<vec4<f32>>; // dy, used if FOURS
 
-// Four pixels of a row of dy from element `row` on, zero behind its end.
+// Four pixels of the row of dy that starts at element `row`, from column `j` on; 0 past its end.
 fn four(row: u32, j: u32) -> vec4<f32> {
     var value: vec4<f32>;
     if (FOURS) {
@@ -42,7 +42,7 @@ fn products(
     let first_c = tile % across * 8u * GROUPS_C + lane;
     let begin = workgroup.y * params.run;
     let end = min(begin + params.run, params.images * params.height);
-    // A loop over each dimension alone: only a loop that indexes an array as it stands is sure to be unrolled.
+    // One loop per dimension: the driver unrolls a loop reliably only if its counter is itself an array index.
     var sum: array<array<array<f32, TAPS>, 8>, GROUPS_M>;
     for (var g = 0u; g < GROUPS_M; g++) {
         for (var m = 0u; m < 8u; m++) {
@@ -54,7 +54,7 @@ fn products(
     for (var row = begin; row < end; row++) {
         let n = row / params.height;
         let i = row % params.height;
-        // Lanes past the last channel load it again, for sums that nobody stores.
+        // Lanes past the last channel load the last one again; their sums are not stored.
         var at_dy: array<u32, GROUPS_M>;
         for (var g = 0u; g < GROUPS_M; g++) {
             let m = min(first_m + 8u * g, params.channels_out - 1u);

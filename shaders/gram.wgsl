@@ -1,9 +1,9 @@
-// gram: inner products of feature maps, the style of a picture.                                    arXiv:1508.06576 eq. 3
-//   G[n,i,j] = s Σ_p F[n,i,p] F[n,j,p]          s = 1/(C·P)
-//   dF[n,i,p] = s Σ_j (dG[n,i,j] + dG[n,j,i]) F[n,j,p]        a 1×1 convolution whose weights are `symmetrized`
-// The product is symmetric: only tiles on and above the diagonal are computed. The sum over pixels is split into
-// `splits` runs of `run` pixels, added up in order by `finish`.
-// F: f32[N,C,P]   partial: f32[splits,N,CP,CP], CP ≥ C   G, dG, symmetrized: f32[N,C,C]
+// gram: Gram matrices of feature maps (arXiv:1508.06576, equation 3), scaled by s.
+//   G[n,i,j] = s Σ_p F[n,i,p] F[n,j,p]          usually s = 1/(C·P)
+//   dF[n,i,p] = s Σ_j (dG[n,i,j] + dG[n,j,i]) F[n,j,p]        a 1×1 convolution with the weights `symmetrized`
+// G is symmetric: only tiles on and above the diagonal are computed. The sum over pixels is split into `splits` runs of
+// `run` pixels; `finish` adds the runs in a fixed order.
+// F: f32[N,C,P]   partial: f32[splits,N,CP,CP], CP: C padded to a multiple of TILE   G, dG, symmetrized: f32[N,C,C]
 const TILE: u32 = 32u;
 const DEPTH: u32 = 16u; // pixels staged at a time
 const ROW: u32 = TILE + 1u;
@@ -21,7 +21,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> features: array<f32>;
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(3) var<storage, read> parts: array<f32>; // partial, as finish reads it
+@group(0) @binding(3) var<storage, read> parts: array<f32>; // partial, as read by finish
 @group(0) @binding(4) var<storage, read_write> gram: array<f32>;
 @group(0) @binding(5) var<storage, read> dgram: array<f32>;
 @group(0) @binding(6) var<storage, read_write> symmetrized: array<f32>;
@@ -36,7 +36,7 @@ fn feature(n: u32, channel: u32, pixel: u32, end: u32) -> f32 {
     return 0.0;
 }
 
-// dispatch [tiles², splits, N], tiles = CP/TILE; a thread makes 2×2 products
+// dispatch [tiles², splits, N], tiles = CP/TILE; a thread computes 2×2 products
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -84,7 +84,7 @@ fn finish(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x >= params.channels) {
         return;
     }
-    let i = min(id.x, id.y); // the tile that was computed
+    let i = min(id.x, id.y); // the lower triangle was not computed
     let j = max(id.x, id.y);
     let plane = params.padded_channels * params.padded_channels;
     var sum = 0.0;

@@ -1,7 +1,7 @@
-// gram_broadcast: the products of gram.wgsl for software adapters (why: conv2d_broadcast.wgsl).
-// A workgroup makes 32 × 32 products over a run of pixels: a lane holds the columns j, j+8, j+16 and j+24 of 32 rows i. It
-// loads four pixels at a time, those of its columns and of every eighth row, and the rows are handed round.
-// features: f32[N,C,P]   partial: f32[splits,N,CP,CP]   CP: C up to a multiple of 32
+// gram_broadcast: the products of gram.wgsl for software adapters (rationale: conv2d_broadcast.wgsl).
+// A workgroup computes 32 × 32 products over a run of pixels, a lane the columns j, j+8, j+16 and j+24 of 32 rows i. It
+// loads four pixels of its columns and of every eighth row at a time. subgroupBroadcast shares the rows.
+// features: f32[N,C,P]   partial: f32[splits,N,CP,CP]   CP: C padded to a multiple of 32
 #import lib/spread.wgsl
 const FOURS: bool = true; // P is a multiple of 4
 
@@ -17,10 +17,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> features: array<f32>;
-@group(0) @binding(2) var<storage, read> feature_rows: array<vec4<f32>>; // features, read if FOURS
+@group(0) @binding(2) var<storage, read> feature_rows: array<vec4<f32>>; // features, used if FOURS
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
-// Four pixels of a channel, zero where there are none.
+// Four pixels of a channel, 0 out of range.
 fn four(n: u32, channel: u32, pixel: u32) -> vec4<f32> {
     let at = (n * params.channels + min(channel, params.channels - 1u)) * params.pixels + pixel;
     var value: vec4<f32>;
@@ -34,7 +34,7 @@ fn four(n: u32, channel: u32, pixel: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, channel < params.channels);
 }
 
-// Adds the products of the lane's columns with the eight rows that the lanes have loaded.
+// Adds the products of the lane's columns with rows `first` to `first` + 7, of which each lane has loaded one.
 fn meet(sum: ptr<function, array<array<f32, 4>, 32>>, columns: ptr<function, array<vec4<f32>, 4>>, row: vec4<f32>, first: u32) {
     var rows = spread(row);
     for (var i = 0u; i < 8u; i++) {

@@ -1,5 +1,5 @@
-// lbfgs: the inner products and the combination of the vector-free two-loop recursion.   Chen et al., NIPS 2014, alg. 3
-//   inner:     products[row] = history[row] · x        (partials, added up by `finish`)
+// lbfgs: inner products and linear combinations of the vector-free two-loop recursion (Chen et al., NIPS 2014, alg. 3).
+//   inner:     products[row] = history[row] · x        (partial sums, added by `finish`)
 //   combine:   direction = Σ_row coefficients[row]·history[row] + coefficients[rows]·x
 //   store:     history[row] = a·x + b·y
 // history: f32[rows,E]   x, y, direction: f32[E]   coefficients: f32[rows+1]   products: f32[rows]
@@ -22,13 +22,13 @@ struct StoreParams {
 @group(0) @binding(1) var<storage, read> history: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read> partials: array<f32>; // partial, as finish reads it
+@group(0) @binding(4) var<storage, read> partials: array<f32>; // partial, as read by finish
 @group(0) @binding(5) var<storage, read_write> products: array<f32>;
 @group(0) @binding(6) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(7) var<storage, read_write> direction: array<f32>;
 @group(0) @binding(8) var<uniform> store_params: StoreParams;
 @group(0) @binding(9) var<storage, read> y: array<f32>;
-@group(0) @binding(10) var<storage, read_write> rows: array<f32>; // history, as store writes it
+@group(0) @binding(10) var<storage, read_write> rows: array<f32>; // history, as written by store
 
 // dispatch [parts, rows, 1]
 @compute @workgroup_size(REDUCE_SIZE)

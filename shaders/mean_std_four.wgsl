@@ -1,4 +1,4 @@
-// mean_std_four: mean_std.wgsl over planes whose pixels come in fours, so that no four lies in two of them.
+// mean_std_four: mean_std.wgsl for planes whose pixel count is a multiple of 4, so that no vec4 spans two planes.
 #import lib/four.wgsl
 #import lib/mean_std.wgsl
 #import lib/reduce.wgsl

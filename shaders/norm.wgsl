@@ -1,13 +1,16 @@
-// norm: instance and batch normalisation, affine, with a ReLU on top if RELU.        arXiv:1607.08022, arXiv:1502.03167
-// AdaIN (arXiv:1703.06868) is the instance norm of the content with γ and β the deviations and means of the style.
-// The M elements that share a mean are a domain: a plane (instance: N·C domains) or a channel of all images (batch: C).
-//   μ = Σ x/M      v = Σ (x−μ)²/M      x̂ = (x−μ)/√(v+ε)      z = γ·x̂ + β      y = z, or max(z, 0); ADDED: + s, a residual block's skip
-//   dz = dy, with a ReLU only where z > 0      dγ += Σ dz·x̂      dβ += Σ dz      (over the channel in all images, if they share γ)
-//   dx = γ/√(v+ε) · (dz − Σ dz/M − x̂·Σ dz·x̂/M)                                   (over the domain)
-// Planes are cut into runs of `run` pixels; the passes over them are in lib/norm.wgsl. Domain d is made of the planes d, d + domains, …, and of the same parts.
-// x, y, s (addend), dx, dy: f32[N,C,H,W]   mean (μ), variance (v): f32[domains]   gamma, beta, dgamma, dbeta: f32[C], or f32[N,C]
-// moments: vec4[N,C,parts], each (elements, their mean, Σ (x−mean)², 0), of runs or of what the convolution before made at once
-// partial: vec2[runs,N,C]   means: vec2[domains]   planes: vec4[N,C], as lib/load.wgsl takes them
+// norm: instance norm (arXiv:1607.08022) and batch norm (arXiv:1502.03167), affine, with a fused ReLU if RELU.
+// AdaIN (arXiv:1703.06868) is the instance norm of the content, with the style's deviations as γ and its means as β.
+// The M elements that share a mean are a domain: a plane (instance, N·C domains) or a channel of all images (batch, C).
+// Domain d consists of the planes d, d + domains, …
+//   μ = Σ x/M      v = Σ (x−μ)²/M      x̂ = (x−μ)/√(v+ε)      z = γ·x̂ + β
+//   y = z, with RELU max(z, 0); with ADDED y += s, the skip of a residual block
+//   dz = dy, with RELU 0 unless z > 0      dγ += Σ dz·x̂      dβ += Σ dz      (over all images that share γ and β)
+//   dx = γ/√(v+ε) · (dz − Σ dz/M − x̂·Σ dz·x̂/M)                              (sums over the domain)
+// Planes are processed in runs of `run` pixels; those passes are in lib/norm.wgsl.
+// x, y, s (addend), dx, dy: f32[N,C,H,W]   mean (μ), variance (v): f32[domains]
+// gamma, beta, dgamma, dbeta: f32[C] or f32[N,C]
+// moments: vec4[N,C,parts] of (elements, mean, Σ (x−mean)², 0); a part is a run, or a quad of lib/winograd.wgsl
+// partial: vec2[runs,N,C]   means: vec2[domains]   planes: vec4[N,C], see lib/load.wgsl
 #import lib/index.wgsl
 #import lib/norm.wgsl
 #import lib/one.wgsl
@@ -18,7 +21,7 @@ struct TrackParams {
     correction: f32, // M/(M−1)
 }
 
-@group(0) @binding(3) var<storage, read> parts: array<vec2<f32>>; // partial, as it is added up
+@group(0) @binding(3) var<storage, read> parts: array<vec2<f32>>; // partial, as read by parameter_gradients
 @group(0) @binding(4) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> variance: array<f32>;
 @group(0) @binding(12) var<storage, read_write> means: array<vec2<f32>>; // Σ dz/M and Σ dz·x̂/M
@@ -27,15 +30,15 @@ struct TrackParams {
 @group(0) @binding(17) var<uniform> track_params: TrackParams;
 @group(0) @binding(18) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(19) var<storage, read_write> running_variance: array<f32>;
-@group(0) @binding(21) var<storage, read> moments_made: array<vec4<f32>>; // moments, as statistics reads them
+@group(0) @binding(21) var<storage, read> moments_made: array<vec4<f32>>; // moments, as read by statistics
 @group(0) @binding(23) var<storage, read_write> planes: array<vec4<f32>>;
 
-// Part i of those of a domain, which are `each` in each of its planes.
+// Part `i` of a domain, of whose planes each has `each` parts.
 fn part_of(domain: u32, each: u32, i: u32) -> vec4<f32> {
     return moments_made[(i / each * arrayLength(&mean) + domain) * each + i % each];
 }
 
-// mean and variance of a domain from those of its parts (Chan, Golub and LeVeque, 1979).      dispatch [C, 1, domains/C]
+// Merges the parts of a domain into mean and variance (Chan, Golub and LeVeque, 1979).      dispatch [C, 1, domains/C]
 @compute @workgroup_size(REDUCE_SIZE)
 fn statistics(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -64,7 +67,7 @@ fn statistics(
     }
 }
 
-// planes: what a reader of x needs to make y of it.      dispatch: ⌈N·C/64⌉ workgroups, folded into rows
+// What a reader of x needs to apply the norm while loading.      dispatch: ⌈N·C/64⌉ workgroups, folded into rows
 @compute @workgroup_size(64)
 fn defer(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -79,7 +82,7 @@ fn defer(
     planes[at] = vec4<f32>(plane.mean, plane.gamma * plane.scale, plane.beta, 0.0);
 }
 
-// means of every domain that shares a factor, dgamma and dbeta.      dispatch: ⌈factors/64⌉ workgroups, folded into rows
+// `means` of every domain of a channel's γ, dγ and dβ.      dispatch: ⌈elements of dγ/64⌉ workgroups, folded into rows
 @compute @workgroup_size(64)
 fn parameter_gradients(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -105,7 +108,7 @@ fn parameter_gradients(
     dgamma[channel] += total.y;
 }
 
-// running += momentum·(batch's − running), the variance unbiased.      dispatch: ⌈C/64⌉ workgroups, folded into rows
+// running += momentum·(batch's − running), with unbiased variance.      dispatch: ⌈C/64⌉ workgroups, folded into rows
 @compute @workgroup_size(64)
 fn track(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -1,4 +1,4 @@
-// norm_four: the passes of norm.wgsl over planes whose pixels come in fours, so that no four lies in two of them.
+// norm_four: the passes of norm.wgsl for planes whose pixel count is a multiple of 4, so that no vec4 spans two planes.
 #import lib/four.wgsl
 #import lib/norm.wgsl
 #import lib/reduce.wgsl

@@ -1,9 +1,9 @@
-// pad: a picture, enlarged by SCALE, with a border, as the convolutions for software adapters want it, and the adjoint.
-//   y[i,j] = x̃[s(i−t), s(j−t)]      x̃: lib/load.wgsl, s: border_source, t: elements before the first (params.before),
-//   negative where x loses some
-//   dx[i,j] = Σ dy[r,q] over all r, q with s(r−t) = i, s(q−t) = j
+// pad: enlarges a picture by SCALE and pads it, as the convolutions for software adapters need it; and the adjoint.
+//   y[i,j] = x̃[b(i−t), b(j−t)]      x̃: lib/load.wgsl   b: border_source
+//   t: params.before, rows and columns of padding before x; a negative t crops x
+//   dx[i,j] = Σ dy[r,q] over all r, q with b(r−t) = i, b(q−t) = j
 // x, dx: f32[N,C,H,W]   y, dy: f32[N,C,HP,WP]
-// dispatch [⌈width/32⌉, height, N·C] of the tensor that is written, width in vec4s for rows of them
+// dispatch [⌈width/32⌉, height, N·C] of the tensor written, with width in vec4s for forward_rows
 #import lib/border.wgsl
 #import lib/load.wgsl
 
@@ -20,9 +20,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y_rows: array<vec4<f32>>; // y
+@group(0) @binding(6) var<storage, read_write> y_rows: array<vec4<f32>>; // y, as written by forward_rows
 
-// Row `i` of the picture's plane `n` at column `j` of y.
+// Element of y at column `j`, from row `i` of plane `n` of x; 0 if `i` is negative.
 fn value_at(n: u32, i: i32, j: u32, norm: vec4<f32>) -> f32 {
     let column = border_source(i32(j) - params.before, i32(params.width));
     if (i < 0 || column < 0) {
@@ -41,7 +41,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     y[(id.z * params.padded_height + id.y) * params.padded_width + id.x] = value_at(id.z, i, id.x, norm_of(id.z));
 }
 
-// The same, four elements a thread, where the rows of y are whole vec4s.
+// For outputs whose rows are whole vec4s: four elements per thread.
 @compute @workgroup_size(32)
 fn forward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
     let across = params.padded_width / 4u;
@@ -57,7 +57,7 @@ fn forward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
     y_rows[(id.z * params.padded_height + id.y) * across + id.x] = four;
 }
 
-// The `candidate`th position that may show element `index`: those before the picture, its own SCALE, those after it.
+// Candidate positions of element `index`: the padding before, its own SCALE positions, the padding after.
 fn position(candidate: i32, index: i32, size: i32) -> i32 {
     let at = candidate - params.before;
     if (at < 0) {
@@ -66,9 +66,9 @@ fn position(candidate: i32, index: i32, size: i32) -> i32 {
     return select((size - 1) * SCALE + at, index * SCALE + at, at < SCALE);
 }
 
-// First and last candidate worth trying: only elements near an edge are shown in the border too.
+// First and last candidate to test. Only elements near an edge can appear in the padding.
 fn candidates(index: i32, size: i32, padded: i32) -> vec2<i32> {
-    let border = padded - size * SCALE; // before and after together
+    let border = padded - size * SCALE; // padding before and after together
     let after = border - params.before;
     if (index * SCALE > params.before && (index + 1) * SCALE < size * SCALE - after) {
         return vec2<i32>(params.before, params.before + SCALE - 1);

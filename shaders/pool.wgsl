@@ -1,9 +1,10 @@
-// pool: 2×2 windows, stride 2. Height and width of y are ⌊H/2⌋ or, in ceil mode, ⌈H/2⌉ with windows cut at the edge.
-//   max:     y = max over the window      dx = dy at the window's first maximum in row order, else 0; NaN is the maximum
+// pool: 2×2 windows, stride 2. y has ⌊H/2⌋ × ⌊W/2⌋ elements; in ceil mode ⌈H/2⌉ × ⌈W/2⌉, with cropped edge windows.
+//   max:     y = max over the window, NaN if any is      dx = dy at the first maximum in row order, else 0
 //   average: y = mean over the window     dx = dy / elements of the window
 // x, dx: f32[N,C,H,W]   y, dy: f32[N,C,PH,PW]
-// dispatch [⌈windows across/32⌉, windows down, N·C]: of forward those of y, of backward ⌈W/2⌉ and ⌈H/2⌉, so that dropped rows
-// and columns get their zeros; where W is a multiple of 4, entries called _rows take two windows a thread
+// dispatch [⌈windows across/32⌉, windows down, N·C]: forward has the windows of y; backward has ⌈H/2⌉ × ⌈W/2⌉ and
+// writes zeros to dropped rows and columns. The entries _rows need W to be a multiple of 4 and take two windows per
+// thread.
 struct Params {
     height: u32, // of x
     width: u32,
@@ -16,7 +17,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(5) var<storage, read> x_rows: array<vec4<f32>>; // the same, two windows at a time
+@group(0) @binding(5) var<storage, read> x_rows: array<vec4<f32>>; // the same tensors, for two windows at a time
 @group(0) @binding(6) var<storage, read_write> y_rows: array<vec2<f32>>;
 @group(0) @binding(7) var<storage, read> dy_rows: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> dx_rows: array<vec4<f32>>;
@@ -28,7 +29,7 @@ fn inside(i: u32, j: u32) -> vec4<bool> {
     return vec4<bool>(true, right, below, right && below);
 }
 
-// First element of window (i, j) in x and dx, and the place of window (i, j) in y and dy.
+// Index of the first element of window (i, j) in x and dx; pooled_at: index of window (i, j) in y and dy.
 fn first_of(plane: u32, i: u32, j: u32) -> u32 {
     return (plane * params.height + 2u * i) * params.width + 2u * j;
 }
@@ -37,7 +38,7 @@ fn pooled_at(plane: u32, i: u32, j: u32) -> u32 {
     return (plane * params.pooled_height + i) * params.pooled_width + j;
 }
 
-// Elements of a window. In place of those outside the picture, others of the same window.
+// Elements of window (i, j) in row order. Elements outside the picture are replaced by others of the window.
 fn window(plane: u32, i: u32, j: u32) -> vec4<f32> {
     let at = first_of(plane, i, j);
     let here = inside(i, j);
@@ -46,7 +47,7 @@ fn window(plane: u32, i: u32, j: u32) -> vec4<f32> {
     return vec4<f32>(x[at], x[at + right], x[at + below], x[at + below + right]);
 }
 
-// Those of windows (i, j) and (i, j + 1).
+// Elements of windows (i, j) and (i, j + 1).
 fn windows(plane: u32, i: u32, j: u32) -> array<vec4<f32>, 2> {
     let at = first_of(plane, i, j) / 4u;
     let above = x_rows[at];
@@ -54,7 +55,7 @@ fn windows(plane: u32, i: u32, j: u32) -> array<vec4<f32>, 2> {
     return array<vec4<f32>, 2>(vec4<f32>(above.xy, below.xy), vec4<f32>(above.zw, below.zw));
 }
 
-// By its bits, since drivers may take `value != value` for false.
+// Tested on the bits, since drivers may evaluate `value != value` as false.
 fn is_nan(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -63,7 +64,7 @@ fn exceeds(a: f32, b: f32) -> bool {
     return a > b || (is_nan(a) && !is_nan(b));
 }
 
-// The maximum of a window, and which element is the first that has it.
+// The maximum of a window, and a mask of the first element that has it.
 struct Maximum {
     value: f32,
     is_at: vec4<bool>,
@@ -79,7 +80,7 @@ fn maximum_of(w: vec4<f32>) -> Maximum {
     return Maximum(select(above, below, lower), is_at);
 }
 
-// What each element of a window weighs in its mean.
+// Weight of each element in the mean of its window.
 fn shares(i: u32, j: u32) -> vec4<f32> {
     let ones = select(vec4<f32>(0.0), vec4<f32>(1.0), inside(i, j));
     return ones / (ones.x + ones.y + ones.z + ones.w);
@@ -121,7 +122,7 @@ fn average_forward_rows(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// dy of window (i, j), zero for one that was dropped; and those of (i, j) and (i, j + 1).
+// dy of window (i, j), 0 for a dropped window; gradients_of: of windows (i, j) and (i, j + 1).
 fn gradient_of(plane: u32, i: u32, j: u32) -> f32 {
     if (i < params.pooled_height && j < params.pooled_width) {
         return dy[pooled_at(plane, i, j)];
@@ -140,7 +141,7 @@ fn max_gradient(w: vec4<f32>, gradient: f32) -> vec4<f32> {
     return select(vec4<f32>(0.0), vec4<f32>(gradient), maximum_of(w).is_at);
 }
 
-// Writes dx of window (i, j); and of (i, j) and (i, j + 1).
+// Writes dx of window (i, j); store_rows: of windows (i, j) and (i, j + 1).
 fn store(plane: u32, i: u32, j: u32, values: vec4<f32>) {
     let at = first_of(plane, i, j);
     let here = inside(i, j);

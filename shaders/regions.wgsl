@@ -1,5 +1,5 @@
-// regions: adds an activation where a mask lets it.
-//   z += m·x      m of a pixel is the same in all channels and images
+// regions: adds an activation weighted by a mask.
+//   z += m·x      m is the same for all channels and images
 // x, z: f32[N,C,H,W]   mask (m): f32[H,W]
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
 #import lib/index.wgsl

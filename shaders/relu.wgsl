@@ -5,7 +5,7 @@
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as the gradient reads it
+@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as read by backward
 @group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
 
@@ -18,7 +18,7 @@ fn forward(
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&y)) {
         let value = x[at];
-        y[at] = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
+        y[at] = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` may turn a NaN into 0
     }
 }
 

@@ -1,5 +1,5 @@
-// roof: what a device reaches where nothing else is asked of it, to hold other kernels against.
-//   multiply_add: s = scale·s + offset, over and over (lib/multiply_add.wgsl)     copy: z = x     nothing: out[0] = 0
+// roof: peak throughput of a device, the upper bounds of a roofline.
+//   multiply_add: s = scale·s + offset, repeated (lib/multiply_add.wgsl)     copy: z = x     nothing: out[0] = 0
 // x, z: f32, any shape of 4·k elements
 // dispatch of copy: ⌈elements/1024⌉ workgroups, folded into rows; of nothing: 1
 alias number = f32;

@@ -1,4 +1,4 @@
-// roof_half: the same chains of multiply-adds as in roof.wgsl, of half-precision numbers (lib/multiply_add.wgsl).
+// roof_half: the multiply-add chains of roof.wgsl in f16 (lib/multiply_add.wgsl).
 enable f16;
 alias number = f16;
 #import lib/multiply_add.wgsl

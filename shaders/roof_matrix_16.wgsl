@@ -1,4 +1,4 @@
-// roof_matrix_16: what a device's cooperative matrices of 16 × 16 elements reach (lib/multiply_add_matrix.wgsl).
+// roof_matrix_16: peak throughput of 16 × 16 cooperative matrices (lib/multiply_add_matrix.wgsl).
 enable f16;
 enable wgpu_cooperative_matrix;
 #import lib/matrix_16.wgsl

@@ -1,8 +1,8 @@
-// rows: images that each take their own from tables of a row for each style
-//   mix: y_n = Σ_s w_ns T_s      mix gradient: dT_s += Σ_n w_ns dy_n      rows whose weight is 0 are neither read nor written
-//   scale: y_n = a_n x_n         (its own gradient: dx_n = a_n dy_n)
+// rows: per-image vectors from tables with one row per style.
+//   mix: y_n = Σ_s w_ns T_s      mix gradient: dT_s += Σ_n w_ns dy_n      (skips rows of weight 0)
+//   scale: y_n = a_n x_n         (self-adjoint: dx_n = a_n dy_n)
 // weights (w): f32[N,S]   table (T), dtable: f32[S,L]   x, y, dy: f32[N,L]   factors (a): f32[N]
-// dispatch: a workgroup for 1024 elements of what is written, folded into rows
+// dispatch: one workgroup per 1024 elements of the output, folded into rows
 
 struct Params {
     images: u32,

@@ -1,6 +1,6 @@
 // square_loss: L = w Σ (x−target)²      dx = 2w (x−target)
-// x, target, dx: f32, any shape   partial: f32[⌈elements/4096⌉], added up by vector.wgsl:sum
-// dispatch of forward: a workgroup for 4096 elements; of backward: one for 256; both folded into rows
+// x, target, dx: f32, any shape   partial: f32[⌈elements/4096⌉], summed by vector.wgsl:sum
+// dispatch: one workgroup per 4096 elements for forward, per 256 for backward; folded into rows
 #import lib/index.wgsl
 #import lib/reduce.wgsl
 
@@ -13,7 +13,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> target_values: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> x_elements: array<f32>; // x and target, as forward reads them: no further than they go
+@group(0) @binding(5) var<storage, read> x_elements: array<f32>; // x and target without the padding of vec4s
 @group(0) @binding(6) var<storage, read> target_elements: array<f32>;
 
 @compute @workgroup_size(REDUCE_SIZE)

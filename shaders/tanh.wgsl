@@ -1,12 +1,12 @@
-// tanh: y = (tanh x + 1)/2, the colours 0 to 1 that a net's output stands for      dx = dy·2y(1−y)
-// From e = exp(−2|x|), which cannot overflow: y = 1/(1+e) where x > 0, else e/(1+e).
+// tanh: y = (tanh x + 1)/2, a net's output as colours from 0 to 1      dx = dy·2y(1−y)
+// Computed from e = exp(−2|x|), which cannot overflow: y = 1/(1+e) if x > 0, else e/(1+e).
 // x, y, dx, dy: f32, any shape
 // dispatch: ⌈elements/256⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as the gradient reads it
+@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as read by backward
 @group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
 

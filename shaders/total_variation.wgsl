@@ -1,8 +1,8 @@
-// total_variation: how rough a picture is.                                                       arXiv:1603.08155 §3.2
+// total_variation: squared differences of neighbouring pixels (arXiv:1603.08155 §3.2).
 //   L = w Σ (x[i+1,j]−x[i,j])² + (x[i,j+1]−x[i,j])²
-//   dx[i,j] = 2w · Σ over its up to four neighbours of (x[i,j] − neighbour)
-// x, dx: f32[N,C,H,W]   partial: f32[workgroups], added up by vector.wgsl:sum
-// dispatch [⌈W/64⌉, ⌈H/16⌉, N·C] of forward, [⌈W/64⌉, H, N·C] of backward
+//   dx[i,j] = 2w Σ (x[i,j] − neighbour) over its up to four neighbours
+// x, dx: f32[N,C,H,W]   partial: f32[workgroups], summed by vector.wgsl:sum
+// dispatch [⌈W/64⌉, ⌈H/16⌉, N·C] for forward, [⌈W/64⌉, H, N·C] for backward
 #import lib/reduce.wgsl
 
 struct Params {

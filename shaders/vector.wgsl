@@ -1,10 +1,11 @@
-// vector: what optimisers and losses need of long vectors.
+// vector: element-wise operations and reductions of long vectors.
 //   affine: z = a·x + b·y     axpy: z += a·x     clamp: z = min(max(z, a), b), NaN where z is     fill: z = a
-//   clamp gradient: z = y but where x is outside of [a, b] and a step along −y leads further out: 0 there
-//   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partials, then `sum` or `maximum`)
+//   clamp gradient: z = y, but 0 where x is outside [a, b] and a step along −y would move it further out
+//   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partial, then `sum` or `maximum`)
 //   sum: out[slot] = Σ partial     maximum: out[slot] = max partial
 // x, y, z: f32, any shape   partial: f32[⌈elements/4096⌉]   out: f32[slots]
-// dispatch of element-wise entries: a workgroup for 256 elements, of partials: for 4096, folded into rows; of sum, maximum: 1
+// dispatch: one workgroup per 256 elements (element-wise), per 4096 (dot, absolute_sum) or per 64·4096 (absolute_max),
+// folded into rows; 1 for sum and maximum
 #import lib/index.wgsl
 #import lib/reduce.wgsl
 
@@ -19,9 +20,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as sum and maximum read it
+@group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as read by sum and maximum
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
-@group(0) @binding(7) var<storage, read> x_elements: array<f32>; // x and y, as reductions read them: no further than they go
+@group(0) @binding(7) var<storage, read> x_elements: array<f32>; // x and y without the padding of vec4s
 @group(0) @binding(8) var<storage, read> y_elements: array<f32>;
 
 @compute @workgroup_size(64)
@@ -59,7 +60,7 @@ fn clamp_range(
         let value = z[at];
         let low = vec4<f32>(params.a);
         let high = vec4<f32>(params.b);
-        // `clamp` would make a number of a NaN.
+        // `clamp` may turn a NaN into a number; these selects keep it.
         z[at] = select(select(value, low, value < low), high, value > high);
     }
 }
@@ -129,7 +130,7 @@ fn absolute_sum_parts(
     }
 }
 
-// The larger of two magnitudes. As bits they are ordered alike, with NaN above all others: it wins, so that it shows.
+// The larger of two magnitudes. Their bits are ordered like their values, with NaN above all: a NaN is never lost.
 fn larger(a: f32, b: f32) -> f32 {
     return bitcast<f32>(max(bitcast<u32>(a), bitcast<u32>(b)));
 }

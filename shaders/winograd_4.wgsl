@@ -1,4 +1,5 @@
-// winograd_4: F(4×4, 3×3), a quarter of the products. Points 0, ±1/√2, ±√2, ∞: they lose one bit, where 0, ±1, ±2, ∞ lose three.
+// winograd_4: F(4×4, 3×3), a quarter of the products. The interpolation points 0, ±1/√2, ±√2, ∞ lose one bit; the usual
+// points 0, ±1, ±2, ∞ lose three.
 //        1   0   −5/2   0   1   0             1     0     0             1   1     1    1    1  0
 //        0   √2   2   −1/√2 −1  0            2/3  √2/3   1/3            0  1/√2 −1/√2  √2  −√2 0
 //   Bᵀ = 0  −√2   2    1/√2 −1  0       G =  2/3 −√2/3   1/3      Aᵀ =  0  1/2   1/2   2    2  0
@@ -12,7 +13,7 @@
 const TILE: u32 = 4u;
 const HALF: f32 = 0.70710678118654752; // 1/√2
 
-// Bᵀ of a column
+// Bᵀ times a column
 fn transform_input(d: Edge) -> Edge {
     let a = HALF * (2.0 * d[1] - d[3]);
     let b = 2.0 * d[2] - d[4];
@@ -21,7 +22,7 @@ fn transform_input(d: Edge) -> Edge {
     return Edge(d[0] - 2.5 * d[2] + d[4], b + a, b - a, f + e, f - e, d[1] - 2.5 * d[3] + d[5]);
 }
 
-// Aᵀ of a column
+// Aᵀ times a column
 fn transform_output(m: Edge) -> Side {
     let a = m[1] + m[2];
     let b = HALF * (m[1] - m[2]);
@@ -30,7 +31,7 @@ fn transform_output(m: Edge) -> Side {
     return Side(m[0] + a + e, b + 2.0 * f, 0.5 * a + 2.0 * e, 0.5 * b + 4.0 * f + m[5]);
 }
 
-// G of a column
+// G times a column
 fn transform_weights(g: array<vec4<f32>, 3>) -> Edge {
     let a = (2.0 * g[0] + g[2]) / 3.0;
     let b = 2.0 * HALF / 3.0 * g[1];
@@ -39,7 +40,7 @@ fn transform_weights(g: array<vec4<f32>, 3>) -> Edge {
     return Edge(g[0], a + b, a - b, e + f, e - f, g[2]);
 }
 
-// A column of rows. Written out: an array that a long loop indexes goes to memory.
+// Column `k` of `rows`. Written out, because an array that a long loop indexes is kept in memory.
 fn column_of(rows: ptr<function, array<Edge, EDGE>>, k: u32) -> Edge {
     return Edge((*rows)[0][k], (*rows)[1][k], (*rows)[2][k], (*rows)[3][k], (*rows)[4][k], (*rows)[5][k]);
 }
@@ -48,7 +49,7 @@ fn side_column_of(rows: ptr<function, array<Side, EDGE>>, k: u32) -> Edge {
     return Edge((*rows)[0][k], (*rows)[1][k], (*rows)[2][k], (*rows)[3][k], (*rows)[4][k], (*rows)[5][k]);
 }
 
-// Four neighbours in a row of a quad.
+// Four neighbouring outputs in a row of a quad.
 fn four_of(row: Side, f: u32) -> vec4<f32> {
     return vec4<f32>(row[0][f], row[1][f], row[2][f], row[3][f]);
 }
@@ -57,7 +58,7 @@ fn four(at: u32, norm: vec4<f32>) -> vec4<f32> {
     return loaded_four(x_rows[at], at, norm);
 }
 
-// `input` where the rows of x are whole vec4s, SCALE is 1 and one column of border stands before it.
+// `input` for rows of x that are whole vec4s, with SCALE 1 and one column of padding before them.
 @compute @workgroup_size(LANES)
 fn input_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -84,7 +85,7 @@ fn input_rows(
             for (var t = 0u; t < 4u; t++) {
                 tiles[t] = four(at + min(first + t, across - 1u), norm);
             }
-            var after: vec4<f32>; // the column behind each tile, of which only the row's last is not its neighbour's first
+            var after: vec4<f32>; // the column after each tile: the next tile's first, or padding at the end of the row
             for (var t = 0u; t < 4u; t++) {
                 var edge = 0.0;
                 if (MODE == 1u) {

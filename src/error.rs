@@ -1,27 +1,27 @@
-//! The one error of the library. Every message names the thing, what was expected, what came, and the way out.
+//! The library's error type. Messages name the object, the expected and the actual value, and a remedy.
 
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong in Impasto.
+/// Every error of Impasto.
 ///
-/// Panics are bugs of ours; whatever a user, a file or a driver can cause comes back as one of these.
+/// Whatever a user, a file or a driver can cause is one of these. A panic is a bug.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No adapter, or none that matches what was asked for.
+    /// There is no adapter, or none matches.
     #[error("no GPU adapter {wanted}; {help}")]
     NoAdapter {
-        /// What was looked for, as a phrase: "was found", "matches `radeon`".
+        /// What was wanted, as a phrase: "was found", "matches `radeon`".
         wanted: String,
-        /// How to get one.
+        /// How to get an adapter.
         help: String,
     },
     /// An argument of an operation has the wrong shape, type or value.
     #[error("{op}: {argument} must be {expected}, got {got}")]
     Argument {
-        /// The operation or command that refuses.
+        /// The operation or command.
         op: String,
-        /// The argument, by its name in the API or on the command line.
+        /// The name of the argument in the API or on the command line.
         argument: String,
         /// What it must be.
         expected: String,
@@ -31,42 +31,42 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error("cannot {action} {}: {reason}", path.display())]
     File {
-        /// "read", "write", "create".
+        /// A verb: "read", "write", "create".
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason, and the way out where there is one.
+        /// The system's reason, and a remedy if there is one.
         reason: String,
     },
-    /// A file is not the picture it is said to be, or cannot be used as one.
+    /// A file is not a valid picture, or cannot be used as one.
     #[error("{}: {reason}", path.display())]
     Picture {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and a remedy.
         reason: String,
     },
-    /// A weight file is malformed, unsafe, or lacks what the net needs.
+    /// A weight file is malformed, unsafe, or incomplete for the net.
     #[error("{}: {reason}", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and a remedy.
         reason: String,
     },
-    /// A plan needs more than the device can give; found before anything was allocated.
+    /// A plan exceeds the limits of the device. Found before anything is allocated.
     #[error("{what} needs {needed}, the device allows {allowed}; {help}")]
     TooLarge {
         /// The program or tensor.
         what: String,
-        /// How much it needs, with its unit.
+        /// The need, with its unit.
         needed: String,
-        /// How much there is, with its unit.
+        /// The limit, with its unit.
         allowed: String,
-        /// The way out.
+        /// The remedy.
         help: String,
     },
-    /// The driver had no memory left.
+    /// The driver is out of memory.
     #[error("the device is out of memory ({0}); choose a smaller --size or close other programs that use the GPU")]
     OutOfMemory(String),
     /// The device was lost: reset, unplugged, or stopped by a watchdog.
@@ -75,7 +75,7 @@ pub enum Error {
     /// wgpu or the driver refused a command: a bug of Impasto or of the driver.
     #[error("the GPU driver refused a command (please report this): {0}")]
     Device(String),
-    /// A shader does not parse, or lacks a constant, an entry point or a binding by that name.
+    /// A shader does not parse, or has no constant, entry point or binding of that name.
     #[error("shader {shader}: {reason}")]
     Shader {
         /// File name under `shaders/`.
@@ -88,21 +88,21 @@ pub enum Error {
     NonFinite {
         /// What was computed.
         what: String,
-        /// The first dispatch and tensor that hold such a value.
+        /// The first dispatch and tensor with such a value.
         place: String,
-        /// The way out.
+        /// The remedy.
         help: String,
     },
-    /// The user stopped the work; what was reached has been kept.
+    /// The user interrupted the work. Results so far have been kept.
     #[error("interrupted{0}")]
     Interrupted(String),
 }
 
-/// The library's result.
+/// `Result` with the library's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An argument that an operation refuses.
+    /// An [`Error::Argument`].
     pub fn argument(
         op: impl Into<String>,
         argument: impl Into<String>,
@@ -112,17 +112,17 @@ impl Error {
         Error::Argument { op: op.into(), argument: argument.into(), expected: expected.into(), got: got.to_string() }
     }
 
-    /// A failed file operation, with the system's words.
+    /// An [`Error::File`] with the system's reason.
     pub fn file(action: &'static str, path: &Path, reason: impl std::fmt::Display) -> Self {
         Error::File { action, path: path.into(), reason: reason.to_string() }
     }
 
-    /// A file that is no usable picture.
+    /// An [`Error::Picture`].
     pub fn picture(path: &Path, reason: impl std::fmt::Display) -> Self {
         Error::Picture { path: path.into(), reason: reason.to_string() }
     }
 
-    /// A file that is no usable set of weights.
+    /// An [`Error::Weights`].
     pub fn weights(path: &Path, reason: impl std::fmt::Display) -> Self {
         Error::Weights { path: path.into(), reason: reason.to_string() }
     }

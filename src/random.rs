@@ -1,13 +1,13 @@
-//! Seeded random numbers that are the same on every machine and in every version.
+//! Seeded random numbers, identical on every machine and in every version.
 
-/// SplitMix64 (Steele, Lea & Flood 2014): small, fast, and good enough for noise and initial weights.
+/// SplitMix64 (Steele, Lea & Flood 2014), for noise and initial weights.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
 }
 
 impl Random {
-    /// A stream of its own for every seed.
+    /// A generator. Every seed gives another stream.
     pub fn new(seed: u64) -> Self {
         Random { state: seed }
     }
@@ -21,13 +21,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform in [0, 1).
+    /// Uniform in `[0, 1)`, a multiple of 2⁻²⁴.
     pub fn uniform(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    /// Normal with mean 0 and deviation 1 (Irwin-Hall of twelve: needs no logarithm, whose last bit differs between
-    /// machines; its tails end at ±6).
+    /// Approximately normal with mean 0 and deviation 1: a sum of twelve uniform numbers (Irwin-Hall), within ±6. It
+    /// needs no logarithm, whose last bit differs between machines.
     pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
     }

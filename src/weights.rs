@@ -1,9 +1,9 @@
-//! Nets that come with the library (feature `embedded-weights`, on by default; weights/README.md says where they are from).
+//! Nets embedded in the library (feature `embedded-weights`, on by default). For their origin, see weights/README.md.
 
 use crate::Result;
 use crate::io::WeightFile;
 
-/// Declares the files that can be embedded: the name, and the feature that embeds it.
+/// Embeds files: the name of each, and the feature that embeds it.
 macro_rules! files {
     ($($name:literal: $feature:literal),* $(,)?) => {
         static FILES: &[(&str, &[u8])] = &[
@@ -28,42 +28,42 @@ files![
     "mosaic-batch": "weights-mosaic-batch",
 ];
 
-/// The encoders that come with the library: VGG-19's shape to relu4_1 with fewer channels, in the normalised convention.
+/// The embedded encoders: VGG-19 up to relu4_1 with fewer channels, in the normalised convention.
 ///
-/// - `half`: half of VGG-19's channels, and all of them at relu2_1, relu2_2, relu3_1 and relu4_1, in the real net's units.
-/// - `fast`: a quarter of the channels, and all of them at relu4_1, in the real net's units.
+/// - `half`: half of VGG-19's channels, but all of them at relu2_1, relu2_2, relu3_1 and relu4_1, in VGG-19's units.
+/// - `fast`: a quarter of the channels, but all of them at relu4_1, in VGG-19's units.
 /// - `compact`: a quarter of the channels.
 pub const ENCODERS: [&str; 3] = ["half", "fast", "compact"];
 
-/// The encoder of that name, one of [`ENCODERS`].
+/// The encoder called `name`, one of [`ENCODERS`].
 ///
 /// # Errors
-/// Another name; a build without the feature.
+/// An unknown name; a build without the feature.
 pub fn encoder(name: &str) -> Result<WeightFile> {
     find(&format!("{ENCODER}{name}"), "--vgg")
 }
 
-/// What the names of encoders' files begin with.
+/// Prefix of the names of encoder files.
 const ENCODER: &str = "encoder-";
 
-/// An encoder and the decoder that was trained with it: AdaIN for any style in one pass.
+/// An encoder and the decoder trained with it, for AdaIN.
 pub struct Pair {
-    /// The pair's name, which is also the decoder's.
+    /// Name of the pair and of its decoder.
     pub name: &'static str,
-    /// What it is for, in a few words.
+    /// A short description.
     pub title: &'static str,
-    /// The name of its encoder, one of [`ENCODERS`].
+    /// Name of the encoder, one of [`ENCODERS`].
     pub encoder: &'static str,
 }
 
-/// The pairs that come with the library, the default first.
+/// The embedded pairs, the default first.
 pub const PAIRS: [Pair; 2] = [
     Pair { name: "adain", title: "any style in one pass, the default", encoder: "half" },
     Pair { name: "adain-fast", title: "any style in one pass, for real time", encoder: "fast" },
 ];
 
 impl Pair {
-    /// The pair's decoder.
+    /// The decoder of the pair.
     ///
     /// # Errors
     /// A build without the feature.
@@ -72,12 +72,12 @@ impl Pair {
     }
 }
 
-/// The name of the body, one net of many styles: `impasto train style` learns more of them.
+/// Name of the body, a net of many styles to which `impasto train style` adds more.
 pub const BODY: &str = "impressions";
 
-/// The body.
+/// The embedded body.
 ///
-/// # Errors
+/// A build that does not contain it.
 /// A build without it.
 pub fn body() -> Result<WeightFile> {
     find(BODY, "the file of another")
@@ -92,7 +92,7 @@ fn find(name: &str, option: &str) -> Result<WeightFile> {
     WeightFile::from_bytes(name, bytes)
 }
 
-/// The feed-forward nets of one style and of many, by name; none in a build without the feature.
+/// The embedded feed-forward nets by name, of one style or of many. None in a build without the feature.
 pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
     let other = |name: &str| name.starts_with(ENCODER) || PAIRS.iter().any(|pair| pair.name == name);
     let nets = FILES.iter().filter(move |(name, _)| !other(name));

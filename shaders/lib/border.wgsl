@@ -1,9 +1,9 @@
-// What stands at a position outside a picture. MODE: 0 zeros, 1 reflection (the edge itself not repeated), 2 replication.
-// SCALE s shows every element s × s times before the border comes round it: nearest-neighbour enlargement.
+// Padding. MODE: 0 zeros, 1 reflection that does not repeat the edge, 2 replication.
+// SCALE: nearest-neighbour enlargement in both directions, applied before the padding.
 const MODE: u32 = 0u;
 const SCALE: i32 = 1i;
 
-// The index of the element that position `at` shows in a row of `size` elements, −1 for a zero.
+// Index of the element at position `at` of the enlarged and padded row of `size` elements; −1 for a zero.
 fn border_source(at: i32, size: i32) -> i32 {
     let last = size * SCALE - 1;
     if (MODE == 1u) {

@@ -1,16 +1,17 @@
-// The sums of conv2d.wgsl on cooperative matrices: x and weights rounded to f16, their products added up in f32. Each subgroup
-// makes 2 × 4 matrices of sums, a workgroup DOWN × 2 times as many: TILE_M channels of TILE_N pixels. TILE_K channels of one
-// tap are staged at a time: where a tap of a pixel lies in x is found once for all channels.
-// The eight sums have names, for an array of them that a loop indexes need not stay in registers.
-// x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl:pack   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are made
+// The sums of conv2d.wgsl on cooperative matrices: x and weights are rounded to f16, products accumulate in f32.
+// A subgroup computes 2 × 4 matrices; the DOWN × 2 subgroups of a workgroup compute TILE_M channels of TILE_N pixels.
+// TILE_K channels of one tap are staged at a time, so that the position of a tap in x is computed once for all
+// channels. The eight accumulators are separate variables, because an array that a loop indexes may not stay in
+// registers.
+// x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl:pack   bias: f32[M]   y: f32[N,M,YH,YW], H × W of them computed
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 const BIAS: bool = true;
 const RELU: bool = true;
-const PACK: u32 = 64u; // channels packed side by side
-const LANES: u32 = 32u; // of a subgroup, at most; surplus ones, of fewer lanes, repeat what the last has to do
-const DOWN: u32 = 4u; // subgroups along the channels; there are two along the pixels
+const PACK: u32 = 64u; // output channels that are interleaved in the packed weights
+const LANES: u32 = 32u; // most lanes of a subgroup; with fewer, surplus subgroups repeat the last one's work
+const DOWN: u32 = 4u; // subgroups along the channels; there are 2 along the pixels
 const SUBGROUPS: u32 = DOWN * 2u;
-const THREADS: u32 = SUBGROUPS * LANES; // a multiple of TILE_N
+const THREADS: u32 = SUBGROUPS * LANES; // must be a multiple of TILE_N
 const AREA: u32 = SIDE * SIDE;
 const TILE_M: u32 = DOWN * 2u * SIDE;
 const TILE_N: u32 = 2u * 4u * SIDE;
@@ -25,7 +26,7 @@ const ROW_N: u32 = TILE_N + 8u;
 
 var<workgroup> tile_w: array<f16, TILE_K * ROW_M>;
 var<workgroup> tile_x: array<f16, TILE_K * ROW_N>;
-var<workgroup> made: array<f32, SUBGROUPS * AREA>; // a matrix of each subgroup on its way to y
+var<workgroup> made: array<f32, SUBGROUPS * AREA>; // one matrix per subgroup, on its way to y
 
 @compute @workgroup_size(THREADS)
 fn forward(
@@ -40,7 +41,7 @@ fn forward(
     let packed_channels = (params.channels_out + PACK - 1u) / PACK * PACK;
     let plane = params.input_height * params.input_width;
 
-    // This thread always loads the same pixel's inputs.
+    // Every thread stages inputs of one pixel only.
     let load_n = thread % TILE_N;
     let load_pixel = first_pixel + load_n;
     let load_i = load_pixel / params.width;
@@ -121,7 +122,7 @@ fn forward(
     write(first, thread, 1u, 3u);
 }
 
-// Every subgroup's matrix (down, across) to y, once all are there, and until none is needed.
+// Writes matrix (down, across) of every subgroup to y, with bias and activation. Barriers guard `made` on both sides.
 fn write(first: vec3<u32>, thread: u32, down: u32, across: u32) {
     workgroupBarrier();
     for (var e = thread; e < SUBGROUPS * AREA; e += THREADS) {
@@ -134,7 +135,7 @@ fn write(first: vec3<u32>, thread: u32, down: u32, across: u32) {
                 value += bias[m];
             }
             if (RELU) {
-                value = select(value, 0.0, value < 0.0); // `max` would make 0 of a NaN
+                value = select(value, 0.0, value < 0.0); // `max` may turn a NaN into 0
             }
             let row = params.first_row + params.step * (pixel / params.width);
             let column = params.first_column + params.step * (pixel % params.width);

@@ -1,5 +1,4 @@
-// An element is four numbers, which are loaded and stored at once: for planes whose pixels come in fours. (lib/one.wgsl: the
-// same names.)
+// An element is a vec4, for planes whose pixel count is a multiple of 4. Declares the same names as lib/one.wgsl.
 alias element = vec4<f32>;
 const WIDTH: u32 = 4u;
 

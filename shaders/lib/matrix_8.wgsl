@@ -1,4 +1,4 @@
-// Cooperative matrices of 8 × 8 elements: factors of f16, sums of f32.
+// Cooperative matrices of 8 × 8 elements: f16 factors, f32 sums.
 const SIDE: u32 = 8u;
 alias Left = coop_mat8x8<f16, A>;
 alias Right = coop_mat8x8<f16, B>;

@@ -1,4 +1,4 @@
-// The passes of mean_std.wgsl over planes. An element is a number, or four.
+// The passes of mean_std.wgsl. An element is a scalar (lib/one.wgsl) or a vec4 (lib/four.wgsl).
 struct Params {
     pixels: u32,
     epsilon: f32,
@@ -8,7 +8,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<element>;
 @group(0) @binding(2) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(3) var<storage, read_write> deviation: array<f32>;
-@group(0) @binding(4) var<storage, read> mean_of_x: array<f32>; // mean and deviation, as the gradient reads them
+@group(0) @binding(4) var<storage, read> mean_of_x: array<f32>; // mean and deviation, as read by backward
 @group(0) @binding(5) var<storage, read> std_of_x: array<f32>;
 @group(0) @binding(6) var<storage, read> dmean: array<f32>;
 @group(0) @binding(7) var<storage, read> dstd: array<f32>;

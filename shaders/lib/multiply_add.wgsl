@@ -1,9 +1,9 @@
-// Chains of multiply-adds of `number`s, for roof.wgsl and roof_half.wgsl: s = scale·s + offset, eight times a round. Every
-// component of every vector is a chain of its own, and no chain waits for another.
-// out: f32[threads], the sum of a thread's chains, so that none can be left out
-// dispatch: any number of workgroups; out holds 256 elements for each
+// Chains of multiply-adds of `number`s for roof.wgsl and roof_half.wgsl: s = scale·s + offset, eight times per round.
+// Every component of every vector is a chain of its own, independent of the others.
+// out: f32[threads], the sum of a thread's chains, so that none can be optimised away
+// dispatch: any number of workgroups; `out` has 256 elements for each
 
-// As many as hide the latency of one, no more than there are registers: the best differs from device to device.
+// Enough to hide the latency of a multiply-add, few enough for the registers. The optimum depends on the device.
 const VECTORS: u32 = 3u;
 
 struct Params {

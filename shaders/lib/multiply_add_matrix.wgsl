@@ -1,7 +1,7 @@
-// Chains of multiply-adds of cooperative matrices: S = A·B + S, eight times a round, in four chains a subgroup that do not wait
-// for one another. A is 1/SIDE everywhere and B is 1/64, so after r rounds every element of S is r/8.
-// out: f32[4·SIDE²·workgroups], all sums of each
-const LANES: u32 = 32u; // of a subgroup, at most
+// Chains of multiply-adds of cooperative matrices: S = A·B + S, eight times per round, in four independent chains per
+// subgroup. All elements of A are 1/SIDE and those of B 1/64, so after r rounds every element of S is r/8.
+// out: f32[4·SIDE²·workgroups], the four S of each workgroup
+const LANES: u32 = 32u; // most lanes of a subgroup
 
 struct Params {
     rounds: u32,

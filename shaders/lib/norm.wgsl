@@ -1,34 +1,34 @@
-// The passes of norm.wgsl over planes, run by run. An element is a number, or four.
+// The passes of norm.wgsl over runs. An element is a scalar (lib/one.wgsl) or a vec4 (lib/four.wgsl).
 const RELU: bool = false;
 const ADDED: bool = false; // add `addend` to y
 
 struct Params {
-    pixels: u32, // of a plane
+    pixels: u32, // per plane
     planes: u32,
     run: u32,
-    count: u32, // of a domain's elements
+    count: u32, // M, elements of a domain
     epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<element>;
 @group(0) @binding(2) var<storage, read_write> partial: array<vec2<f32>>;
-@group(0) @binding(6) var<storage, read> mean_of_x: array<f32>; // mean and variance, as all others read them
+@group(0) @binding(6) var<storage, read> mean_of_x: array<f32>; // mean and variance, as read by all other passes
 @group(0) @binding(7) var<storage, read> variance_of_x: array<f32>;
 @group(0) @binding(8) var<storage, read> gamma: array<f32>;
 @group(0) @binding(9) var<storage, read> beta: array<f32>;
 @group(0) @binding(10) var<storage, read_write> y: array<element>;
 @group(0) @binding(11) var<storage, read> dy: array<element>;
-@group(0) @binding(13) var<storage, read> means_of_domain: array<vec2<f32>>; // means, as input_gradient reads them
+@group(0) @binding(13) var<storage, read> means_of_domain: array<vec2<f32>>; // means, as read by input_gradient
 @group(0) @binding(16) var<storage, read_write> dx: array<element>;
 @group(0) @binding(20) var<storage, read_write> moments: array<vec4<f32>>;
 @group(0) @binding(22) var<storage, read> addend: array<element>;
 
-// The run of pixels that a workgroup works on.      dispatch [C, runs of a plane, N]
+// The run of pixels that a workgroup processes.      dispatch [C, runs of a plane, N]
 struct Run {
-    part: u32, // its number
+    part: u32, // index of the run among all planes
     plane: u32,
-    begin: u32, // its elements of x
+    begin: u32, // first and end, in elements of x
     end: u32,
 }
 
@@ -40,7 +40,7 @@ fn run_of(workgroup: vec3<u32>, workgroups: vec3<u32>) -> Run {
     return Run(workgroup.y * params.planes + plane, plane, (first + begin) / WIDTH, (first + end) / WIDTH);
 }
 
-// x̂ = (x − mean)·scale and z = gamma·x̂ + beta in one plane.
+// Statistics and parameters of one plane: x̂ = (x − mean)·scale, z = gamma·x̂ + beta.
 struct Plane {
     mean: f32,
     scale: f32,
@@ -74,7 +74,7 @@ fn gradient_at(plane: Plane, at: u32) -> Gradient {
     return gradient;
 }
 
-// moments of a run. Measured from its first element: where all are equal, nothing is rounded.
+// Moments of a run, relative to its first element: a constant run has a variance of exactly 0.
 @compute @workgroup_size(REDUCE_SIZE)
 fn measure(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -100,7 +100,6 @@ fn measure(
     }
 }
 
-// y, run by run.
 @compute @workgroup_size(64)
 fn normalise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -112,7 +111,7 @@ fn normalise(
     for (var at = run.begin + lane; at < run.end; at += 64u) {
         var z = plane.gamma * normalised(plane, x[at]) + plane.beta;
         if (RELU) {
-            z = select(z, element(0.0), z < element(0.0)); // `max` would make 0 of a NaN
+            z = select(z, element(0.0), z < element(0.0)); // `max` may turn a NaN into 0
         }
         if (ADDED) {
             z += addend[at];
@@ -144,7 +143,6 @@ fn gradient_parts(
     }
 }
 
-// dx, run by run.
 @compute @workgroup_size(64)
 fn input_gradient(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -1,4 +1,4 @@
-// An element is one number: for planes whose pixels do not come in fours. (lib/four.wgsl: the same names.)
+// An element is a scalar, for planes of any pixel count. Declares the same names as lib/four.wgsl.
 alias element = f32;
 const WIDTH: u32 = 1u;
 

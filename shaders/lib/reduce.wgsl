@@ -1,8 +1,8 @@
-// Sum over a workgroup of REDUCE_SIZE lanes as a binary tree: the same order, so the same bits, every time.
+// Sum over a workgroup of REDUCE_SIZE lanes as a binary tree. The fixed order gives the same bits every time.
 const REDUCE_SIZE: u32 = 64u;
 var<workgroup> reduce_scratch: array<f32, REDUCE_SIZE>;
 
-// Every lane gets the sum. All lanes of the workgroup must call it.
+// Every lane gets the sum. All lanes of the workgroup must call this function.
 fn workgroup_sum(lane: u32, value: f32) -> f32 {
     reduce_scratch[lane] = value;
     workgroupBarrier();

@@ -1,4 +1,4 @@
-// What each of 8 lanes has loaded, in the hands of all of them.
+// Gives every lane the values of lanes 0 to 7.
 fn spread(value: vec4<f32>) -> array<vec4<f32>, 8> {
     return array<vec4<f32>, 8>(
         subgroupBroadcast(value, 0u),

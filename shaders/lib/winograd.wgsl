@@ -1,19 +1,20 @@
-// winograd: F(t×t, 3×3), a convolution of stride 1 by transformed tiles.                    arXiv:1509.09308, arXiv:1803.10986
-//   Y = Aᵀ[ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ]A      d: e×e of x as it is loaded (load.wgsl), g: 3×3 weights, Y: t×t of y, ⊙ elementwise
-//   t = TILE, e = EDGE = t + 2; A, B and G: winograd_4.wgsl and winograd_2.wgsl
-// For each of the e² elements the sum over channels is a product of matrices: a 1×1 convolution (conv2d.wgsl) whose images
-// are the elements, each with weights of its own.
-// Tiles are taken four side by side, a quad, one in each component of a vec4. Bands of quads keep v and p small, slices of
-// the output channels u.
-// x: f32[N,C,XH,XW]   u: f32[e²], then as the packed weights of a 1×1 convolution   v: f32[e²,C,1,4·band]
-// p: f32[e²,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]   moments: vec4[N,M,quads of an image], as norm.wgsl takes them
+// winograd: F(t×t, 3×3), a convolution of stride 1 by transformed tiles (arXiv:1509.09308, arXiv:1803.10986).
+//   Y = Aᵀ[ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ]A      d: e×e tile of x, read through load.wgsl   g: 3×3 weights
+//   Y: t×t tile of y   ⊙: elementwise product   t = TILE, e = EDGE = t + 2
+//   A, B and G: winograd_4.wgsl and winograd_2.wgsl
+// For each of the e² elements, the sum over channels is a matrix product. It is computed as a 1×1 convolution
+// (conv2d.wgsl) with the elements as images, each with its own weights. A quad is four tiles side by side, one in each
+// component of a vec4. Processing quads in bands bounds the size of v and p; processing output channels in slices
+// bounds the size of u.
+// x: f32[N,C,XH,XW]   u: f32[e², packed weights of a 1×1 convolution]   v: f32[e²,C,1,4·band]
+// p: f32[e²,slice,1,4·band]   bias: f32[M]   y: f32[N,M,H,W]   moments: vec4[N,M,quads of an image], see norm.wgsl
 // dispatch [⌈band/LANES⌉, C or slice, 1]
 const EDGE: u32 = TILE + 2u;
-alias Edge = array<vec4<f32>, EDGE>; // a column of e, in each of four tiles
+alias Edge = array<vec4<f32>, EDGE>; // one row or column of e elements, for each of four tiles
 alias Side = array<vec4<f32>, TILE>;
 
 const LANES: u32 = 8u;
-const PACK: u32 = 32u; // channels packed side by side
+const PACK: u32 = 32u; // output channels that are interleaved in the packed weights
 const BIAS: bool = true;
 const RELU: bool = true;
 
@@ -24,14 +25,14 @@ struct Params {
     width: u32,
     input_height: u32, // of x
     input_width: u32,
-    before: i32, // rows and columns of the border before x
-    tiles_down: u32, // of an image
+    before: i32, // padding before x, in rows and columns
+    tiles_down: u32, // per image
     quads_across: u32,
     quads: u32, // of all images
-    first: u32, // quad of the band
-    band: u32, // quads
-    first_channel: u32, // of y, that the slice begins with
-    slice: u32, // channels
+    first: u32, // first quad of the band
+    band: u32, // quads in the band
+    first_channel: u32, // first channel of the slice
+    slice: u32, // channels of the slice
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -46,17 +47,17 @@ struct Params {
 
 struct Place {
     image: u32,
-    row: u32, // of y, the quad's first
+    row: u32, // of y, of the quad's first element
     column: u32,
 }
 
 fn place_of(quad: u32) -> Place {
-    let at = min(params.first + quad, params.quads - 1u); // past the last one, again the last
+    let at = min(params.first + quad, params.quads - 1u); // clamped to the last quad
     let row = at / params.quads_across;
     return Place(row / params.tiles_down, row % params.tiles_down * TILE, at % params.quads_across * (4u * TILE));
 }
 
-// Writes the quad's elements, from its rows after Bᵀ along them.
+// Applies Bᵀ to the columns of `rows`, which are transformed along the other axis already, and writes the quad to v.
 fn finish_input(rows: ptr<function, array<Edge, EDGE>>, c: u32, quad: u32) {
     for (var k = 0u; k < EDGE; k++) {
         let column = transform_input(column_of(rows, k));
@@ -102,7 +103,7 @@ fn input(
     finish_input(&rows, c, quad);
 }
 
-// The quad's rows of y, by columns, a tile in each component.
+// The quad's outputs [row][column], one tile per component.
 fn finish_output(m: u32, quad: u32) -> array<Side, TILE> {
     var rows: array<Side, EDGE>;
     for (var r = 0u; r < EDGE; r++) {
@@ -121,7 +122,7 @@ fn finish_output(m: u32, quad: u32) -> array<Side, TILE> {
                 value += vec4<f32>(bias[params.first_channel + m]);
             }
             if (RELU) {
-                value = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` would make 0 of a NaN
+                value = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` may turn a NaN into 0
             }
             result[r][k] = value;
         }
@@ -129,14 +130,14 @@ fn finish_output(m: u32, quad: u32) -> array<Side, TILE> {
     return result;
 }
 
-// Moments of the quad's values that lie inside y: so many rows and columns from its first. Measured from that: where all are
-// equal, nothing is rounded.
+// Moments of those of the quad's first `rows` × `columns` outputs that it has. They are relative to the first output:
+// constant outputs have a variance of exactly 0.
 fn moments_of(values: array<Side, TILE>, rows: u32, columns: u32) -> vec4<f32> {
     let origin = values[0][0].x;
     let count = f32(min(rows, TILE) * min(columns, 4u * TILE));
     var average = origin;
     var squares = 0.0;
-    for (var turn = 0u; turn < 2u; turn++) { // the mean, then what differs from it
+    for (var turn = 0u; turn < 2u; turn++) { // the mean, then the squared differences
         var sums = vec4<f32>(0.0);
         for (var r = 0u; r < TILE; r++) {
             for (var k = 0u; k < TILE; k++) {
@@ -177,7 +178,7 @@ fn write(place: Place, m: u32, result: array<Side, TILE>) {
     }
 }
 
-// The same where the rows of y are whole vec4s.
+// For outputs whose rows are whole vec4s.
 fn write_rows(place: Place, m: u32, result: array<Side, TILE>) {
     let plane = (place.image * params.channels_out + params.first_channel + m) * params.height;
     let across = params.width / 4u;
@@ -219,7 +220,7 @@ fn output_rows(
     }
 }
 
-// Both again before a norm: also the quad's moments.
+// `output` and `output_rows` before a norm: they also write the quad's moments.
 @compute @workgroup_size(LANES)
 fn output_measured(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -246,12 +247,12 @@ fn output_rows_measured(
     }
 }
 
-// u of weights that are packed for a 3×3 convolution. A thread makes four output channels of an input channel.
+// Transforms packed weights of a 3×3 convolution. A thread computes four output channels of one input channel.
 // dispatch: ⌈⌈slice/PACK⌉·PACK·C/256⌉ workgroups, folded into rows
 struct WeightsParams {
-    first: u32, // packed weight that the slice begins with
-    pitch: u32, // taps that a row takes up among them
-    pairs: u32, // of an input and an output channel, in fours
+    first: u32, // first packed weight of the slice
+    pitch: u32, // taps of a row in the packed weights
+    pairs: u32, // pairs of an input channel and four output channels
 }
 
 @group(0) @binding(10) var<uniform> weights_params: WeightsParams;

@@ -1,12 +1,12 @@
-//! The adapters of a machine: listed, and one of them chosen.
+//! Lists the adapters of a machine and chooses one.
 
 use super::precision::PRECISIONS;
 use crate::{Error, Result};
 
-/// An adapter as `impasto devices` lists it.
+/// An adapter, as listed by `impasto devices`.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Adapter {
-    /// Position in the list, usable as a device name.
+    /// Position in the list; also accepted as a device name.
     pub index: usize,
     /// The adapter's name.
     pub name: String,
@@ -16,27 +16,27 @@ pub struct Adapter {
     pub backend: String,
     /// Driver and version.
     pub driver: String,
-    /// Those of [`PRECISIONS`] that it has.
+    /// The entries of [`PRECISIONS`] that it supports.
     pub precisions: Vec<&'static str>,
 }
 
-/// An adapter's cooperative matrices: square ones, whose elements are f16 in products and f32 in sums.
+/// Square cooperative matrices of an adapter, with f16 factors and f32 sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matrices {
     /// Rows and columns: 8 or 16.
     pub side: u32,
-    /// Lanes of a subgroup, which works on a matrix together, at most: 8, 32 or 64.
+    /// The most lanes of a subgroup, which processes a matrix together: 8, 32 or 64.
     pub lanes: u32,
 }
 
 impl Matrices {
-    /// The largest that kernels are written for.
+    /// The largest matrices that have kernels and that the adapter supports.
     pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
         let needed =
             wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         let lanes = adapter.get_info().subgroup_max_size;
         let limits = adapter.limits();
-        // A workgroup of theirs is larger than WebGPU promises.
+        // Workgroups of these kernels exceed the limits that WebGPU guarantees.
         let fits = limits.max_compute_workgroup_storage_size >= 32 << 10
             && limits.max_compute_invocations_per_workgroup >= 16 * lanes;
         if !adapter.features().contains(needed) || !matches!(lanes, 8 | 32 | 64) || !fits {
@@ -46,7 +46,7 @@ impl Matrices {
             let types = [kind.ab_type, kind.cr_type];
             let is_square = kind.m_size == kind.n_size && kind.n_size == kind.k_size;
             let is_known = types == [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
-            // The smallest subgroups have threads for the smaller ones alone.
+            // Subgroups of 8 lanes have too few threads for matrices of 16 × 16.
             let is_wide = lanes > 8 || kind.n_size == 8;
             (is_square && is_known && is_wide).then_some(kind.n_size)
         };
@@ -65,7 +65,7 @@ fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
     }
 }
 
-/// Those that can compute, best first.
+/// Adapters that support compute shaders, best kind first.
 pub(super) fn found() -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
@@ -79,7 +79,7 @@ pub(super) fn found() -> Vec<wgpu::Adapter> {
     found
 }
 
-/// All adapters that can compute, best first: discrete, integrated, virtual, other, software.
+/// All adapters that support compute shaders, ordered by kind: discrete, integrated, virtual, other, software.
 pub fn adapters() -> Vec<Adapter> {
     let describe = |(index, adapter): (usize, &wgpu::Adapter)| {
         let info = adapter.get_info();
@@ -99,7 +99,7 @@ pub fn adapters() -> Vec<Adapter> {
     found().iter().enumerate().map(describe).collect()
 }
 
-/// The one of `found` that is wanted by its index or part of its name; by default the first.
+/// Chooses an adapter by index or by part of its name (ignoring case); the first one if `wanted` is `None`.
 pub(super) fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
     if found.is_empty() {
         let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1` brings \

@@ -1,4 +1,4 @@
-//! The device: opened (or taken from a host), asked for its limits, and its errors made ours.
+//! Opens a device or takes one from a host, and converts its errors to [`Error`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,37 +15,44 @@ use super::tuning::Tuning;
 use super::{Cache, Precision, Shape, shaders};
 use crate::{Error, Result};
 
-/// Which family of kernels a context uses; every operation has one for each.
+/// The family of kernels that a context uses. Convolutions and Gram matrices have kernels of both families; all other
+/// operations share theirs, some with a workgroup size for each family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KernelClass {
-    /// Workgroup tiles in shared memory: for GPUs, and for any adapter without subgroup operations.
+    /// Tiles in workgroup memory, for GPUs and for adapters without subgroup operations.
     Tiled,
-    /// Weights loaded one a lane and handed round by `subgroupBroadcast`: for software adapters, where every load is a
-    /// gather and every barrier a context switch. Needs subgroups of eight lanes or more.
+    /// Register blocking without workgroup memory: lanes load different weights and share them by `subgroupBroadcast`.
+    /// For software adapters, where every load is a gather and every barrier a context switch. Needs subgroups of at
+    /// least 8 lanes.
     Broadcast,
 }
 
-/// What a user can choose about the device.
+/// Options for opening a device.
 #[derive(Clone, Debug, Default)]
 pub struct ContextOptions {
-    /// An index of [`adapters`](super::adapters), or part of an adapter's name. Default: `IMPASTO_DEVICE`, then the first of them.
+    /// Index in [`adapters`](super::adapters), or part of an adapter's name. Default: the environment variable
+    /// `IMPASTO_DEVICE`, else the first adapter.
     pub device: Option<String>,
-    /// Compile shaders with bounds checks, loop bounds and division guards (slower; for finding bugs).
+    /// Compile shaders with bounds checks and division guards. Slower; for debugging.
     pub checked: bool,
-    /// The family of kernels; default: [`KernelClass::Broadcast`] on software adapters that can, else tiled.
+    /// The family of kernels. Default: [`KernelClass::Broadcast`] on software adapters that support it, else
+    /// [`KernelClass::Tiled`].
     pub class: Option<KernelClass>,
-    /// How the nets' weights and activations are stored; gradients, statistics, losses and pictures are f32 always.
-    /// [`Precision::F16`] takes half the memory and needs an adapter that has it. Nets can be trained in f32 alone.
+    /// Storage of the nets' weights and activations; gradients, statistics, losses and pictures are always f32.
+    /// [`Precision::F16`] takes half the memory and needs an adapter that supports it. Training requires f32.
     pub precision: Precision,
-    /// Let convolutions of f16 run on the adapter's cooperative matrices ([`Context::matrices`]), which add up in f32. Needs
-    /// [`Precision::F16`], tiled kernels and a device that the context opens itself. What wgpu has for it is an experiment.
+    /// Run f16 convolutions on the adapter's cooperative matrices ([`Context::matrices`]), which accumulate in f32.
+    /// Needs [`Precision::F16`], tiled kernels and a device that the context opens itself. Experimental in wgpu.
     pub matrices: bool,
     /// Keeps compiled pipelines between runs, where the driver has them to give; default: nowhere.
     pub cache: Option<Arc<dyn Cache>>,
 }
 
 impl ContextOptions {
-    /// The same with one of [`PRECISIONS`].
+    /// The same options with the precision `name`, one of [`PRECISIONS`].
+    ///
+    /// # Errors
+    /// An unknown name.
     pub fn in_precision(self, name: &str) -> Result<Self> {
         match PRECISIONS.iter().position(|known| *known == name) {
             Some(0) => Ok(ContextOptions { precision: Precision::F32, matrices: false, ..self }),
@@ -66,18 +73,21 @@ struct Inner {
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     cache: Option<PipelineCache>,
     made: AtomicU64,
-    /// Set by the device-lost callback of a device that we opened.
+    /// Set by the device-lost callback, for a device that the context opened.
     lost: Arc<Mutex<Option<String>>>,
 }
 
-/// An open device with its queue, its compiled kernels and its errors. Clones share everything.
+/// An open device with its queue and compiled kernels. Clones share them.
 #[derive(Clone)]
 pub struct Context {
     inner: Arc<Inner>,
     tuning: Tuning,
 }
 
-/// The adapter's matrices; the error says what keeps them from being used.
+/// The adapter's matrices.
+///
+/// # Errors
+/// Options or an adapter that do not allow them.
 fn wanted_matrices(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Matrices> {
     if options.precision != Precision::F16 || options.class == Some(KernelClass::Broadcast) {
         let got = format!("{}, {:?}", options.precision, options.class);
@@ -91,7 +101,11 @@ fn wanted_matrices(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<
 }
 
 impl Context {
-    /// Opens an adapter without a window. Features are asked for only where present, limits are the adapter's own.
+    /// Opens an adapter without a window. Only features that it supports are requested; limits are those of the
+    /// adapter.
+    ///
+    /// # Errors
+    /// No adapter that matches; options that it does not support; a failure of the driver.
     pub fn new(options: &ContextOptions) -> Result<Self> {
         let from_environment = std::env::var("IMPASTO_DEVICE").ok().filter(|name| !name.is_empty());
         let adapter = adapter::choose(adapter::found(), options.device.as_deref().or(from_environment.as_deref()))?;
@@ -105,8 +119,8 @@ impl Context {
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if matrices.is_some() {
             required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-            // SAFETY: whoever sets `ContextOptions::matrices` asks for what wgpu calls an experiment; our kernels use it as wgpu
-            // documents it, with matrices that the adapter lists, in uniform control flow and within their buffers.
+            // SAFETY: `ContextOptions::matrices` asks for an experimental feature of wgpu. The kernels follow its
+            // documentation: matrices that the adapter lists, in uniform control flow and within their buffers.
             #[allow(unsafe_code)]
             {
                 experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
@@ -135,9 +149,13 @@ impl Context {
         Self::assemble(adapter.get_info(), device, queue, options, matrices, lost)
     }
 
-    /// Takes a host's own device and queue, whose features and limits are used as they are.
+    /// Uses a host's device and queue, with their features and limits.
     ///
-    /// The device's error and device-lost callbacks stay the host's: errors of our own commands are caught in error scopes.
+    /// The host keeps the error and device-lost callbacks; errors of the context's own commands are caught in error
+    /// scopes.
+    ///
+    /// # Errors
+    /// Options that the device does not support; [`ContextOptions::matrices`].
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue, options: &ContextOptions) -> Result<Self> {
         if options.matrices {
             let expected = "a device that the context opens itself, which knows the adapter's matrices";
@@ -187,12 +205,12 @@ impl Context {
         self.inner.class
     }
 
-    /// How the nets' weights and activations are stored.
+    /// Storage of the nets' weights and activations.
     pub fn precision(&self) -> Precision {
         self.inner.precision
     }
 
-    /// Which of [`PRECISIONS`] it was opened in.
+    /// The entry of [`PRECISIONS`] that the context was opened with.
     pub fn precision_name(&self) -> &'static str {
         match (self.precision(), self.matrices()) {
             (Precision::F32, _) => PRECISIONS[0],
@@ -201,17 +219,17 @@ impl Context {
         }
     }
 
-    /// The cooperative matrices that convolutions of f16 run on, if they were asked for.
+    /// The cooperative matrices for f16 convolutions, if they were requested.
     pub fn matrices(&self) -> Option<Matrices> {
         self.inner.matrices
     }
 
-    /// What decides how convolutions are run.
+    /// The thresholds that choose the kernels of convolutions.
     pub fn tuning(&self) -> Tuning {
         self.tuning
     }
 
-    /// The same device, its convolutions run otherwise.
+    /// The same device with another tuning of its convolutions.
     pub fn with_tuning(&self, tuning: Tuning) -> Self {
         Context { inner: self.inner.clone(), tuning }
     }
@@ -242,23 +260,23 @@ impl Context {
         self.inner.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Whether kernels can compute with half-precision numbers.
+    /// Whether kernels can compute in f16.
     pub fn has_half(&self) -> bool {
         self.inner.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
-    /// The largest tensor in bytes that a kernel can bind.
+    /// Size in bytes of the largest tensor that a kernel can bind.
     pub fn max_tensor_bytes(&self) -> u64 {
         let limits = self.inner.device.limits();
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
     }
 
-    /// Bytes that the driver's allocator has handed out, where the backend can tell.
+    /// Bytes allocated by the driver's allocator, if the backend reports them.
     pub fn allocated_bytes(&self) -> Option<u64> {
         Some(self.inner.device.generate_allocator_report()?.total_allocated_bytes)
     }
 
-    /// How many buffers, bind groups and pipelines have been made so far: replaying a program makes none.
+    /// Number of buffers, bind groups and pipelines created so far. Replaying a program creates none.
     pub fn objects_made(&self) -> u64 {
         self.inner.made.load(Ordering::Relaxed)
     }
@@ -283,14 +301,14 @@ impl Context {
         self.inner.cache.as_ref().map(|cache| &cache.pipelines)
     }
 
-    /// Stores the driver's compiled pipelines. A cache that cannot be stored costs time, never the work.
+    /// Stores the driver's compiled pipelines. Failures are only logged, since they cost nothing but compile time.
     pub(super) fn save_pipeline_cache(&self) {
         if let Some(Err(error)) = self.inner.cache.as_ref().map(PipelineCache::save) {
             tracing::debug!(%error, "pipeline cache not kept");
         }
     }
 
-    /// Runs wgpu calls and gives their first error as ours.
+    /// Runs wgpu calls in error scopes and gives the first error.
     pub(crate) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
         let device = &self.inner.device;
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
@@ -306,7 +324,7 @@ impl Context {
         }
     }
 
-    /// Makes an object of the device; every one is made here, and counted.
+    /// Creates a device object and counts it. All objects are created here.
     pub(super) fn make<T>(&self, object: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
         self.inner.made.fetch_add(1, Ordering::Relaxed);
         self.scoped(|| object(&self.inner.device))
@@ -319,7 +337,7 @@ impl Context {
         }
     }
 
-    /// Waits until a submission (or all of them) has run.
+    /// Waits for a submission or for all of them, at most 600 s.
     pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let timeout = Some(Duration::from_secs(600));
         let waited = self.inner.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout });
@@ -327,7 +345,7 @@ impl Context {
         waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
     }
 
-    /// A zeroed buffer of so many bytes.
+    /// A zeroed buffer of that many bytes.
     pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
         self.check_tensor(name, bytes)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -335,7 +353,7 @@ impl Context {
         self.make(|device| device.create_buffer(&descriptor))
     }
 
-    /// Refuses a tensor that no kernel of this device could bind.
+    /// Refuses a tensor that is too large to be bound.
     pub(super) fn check_tensor(&self, name: &str, bytes: u64) -> Result<()> {
         if bytes <= self.max_tensor_bytes() {
             return Ok(());
@@ -348,7 +366,7 @@ impl Context {
         })
     }
 
-    /// A buffer through which [`Context::read_buffer`] reads a tensor.
+    /// A staging buffer for [`Context::read_buffer`].
     pub(super) fn create_staging(&self, shape: Shape, precision: Precision) -> Result<wgpu::Buffer> {
         let bytes = shape.bytes(precision).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -357,7 +375,7 @@ impl Context {
         self.make(|device| device.create_buffer(&descriptor))
     }
 
-    /// Copies a tensor of that shape, which begins at a byte of its buffer, to the host through `staging` and waits for it.
+    /// Copies a tensor that starts at byte `offset` of `buffer` to the host through `staging`, and waits for it.
     pub(super) fn read_buffer(
         &self,
         (buffer, offset): (&wgpu::Buffer, u64),
@@ -385,7 +403,7 @@ impl Context {
     }
 }
 
-/// A byte count as people read it.
+/// A byte count in MiB, for messages.
 pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", (bytes as f64 / (1 << 20) as f64).ceil())
 }

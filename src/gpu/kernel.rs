@@ -1,4 +1,4 @@
-//! From a .wgsl file and the constants the host fixes to a pipeline whose bindings are known by name.
+//! Compiles a .wgsl file, with constants set by the host, to a pipeline whose bindings are known by name.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -51,17 +51,17 @@ impl fmt::Display for Value {
     }
 }
 
-/// One entry point of one shader file with some of its constants set: what is compiled once and run often.
+/// An entry point of a shader file with some of its constants set: the unit of compilation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// File name under `shaders/`.
     pub shader: &'static str,
     /// Entry point.
     pub entry: &'static str,
-    /// Constants by name; those left out keep the default written in the file.
+    /// Constants by name. All others keep their default in the file.
     pub constants: Vec<(&'static str, Value)>,
-    /// WGSL variables whose elements are stored as f16 where the file says f32; the recorder fills them in from the
-    /// tensors that a dispatch binds.
+    /// WGSL variables that are stored as f16 where the file says f32. The recorder sets them from the tensors of a
+    /// dispatch.
     pub halves: Vec<&'static str>,
 }
 
@@ -102,35 +102,35 @@ pub enum Access {
     Uniform,
     /// `var<storage, read>`
     Read,
-    /// `var<storage, read_write>` that is only stored to.
+    /// `var<storage, read_write>` that is only stored to
     Write,
-    /// `var<storage, read_write>` that is loaded and stored.
+    /// `var<storage, read_write>` that is loaded and stored
     ReadWrite,
 }
 
 /// A binding of an entry point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The WGSL variable's name.
+    /// Name of the WGSL variable.
     pub name: String,
-    /// Its `@binding` number.
+    /// `@binding` number.
     pub index: u32,
-    /// How it is used.
+    /// How the entry point uses it.
     pub access: Access,
-    /// Size of a parameter block in bytes; of storage, that of an element of its array.
+    /// Size in bytes: of a parameter block, or of one array element of storage.
     pub size: u32,
     /// Names and byte offsets of a parameter block's members; empty for storage.
     pub members: Vec<(String, u32)>,
-    /// Whether the kernel asks for its `arrayLength`.
+    /// Whether the entry point reads its `arrayLength`.
     pub measured: bool,
 }
 
-/// What naga says of an entry point.
+/// Interface of an entry point, by naga's reflection.
 #[derive(Clone, Debug)]
 pub struct Interface {
-    /// Bindings that the entry point uses.
+    /// The bindings that the entry point uses.
     pub bindings: Vec<Binding>,
-    /// Threads of a workgroup.
+    /// Workgroup size, in threads.
     pub workgroup_size: [u32; 3],
 }
 
@@ -141,7 +141,10 @@ pub(super) struct Pipeline {
     pub interface: &'static Interface,
 }
 
-/// The kernel's full WGSL: imports put in, then constants set, in the file and its imports alike.
+/// The full WGSL source: imports are inserted, then constants are set in the file and its imports.
+///
+/// # Errors
+/// An unknown file, import or constant.
 pub fn expand(kernel: &Kernel) -> Result<String> {
     let text = shaders::source(kernel.shader).ok_or_else(|| kernel.error("there is no such file in shaders/"))?;
     let mut lines = Vec::new();
@@ -175,13 +178,16 @@ pub fn expand(kernel: &Kernel) -> Result<String> {
     }
 }
 
-/// A kernel file with its constants in place, as naga reads it, and the interface of each of its entry points.
+/// A parsed shader file with its constants set, and the interface of each entry point.
 struct Source {
     module: naga::Module,
     interfaces: Vec<Interface>,
 }
 
-/// The kernel's file as naga reads it, with its constants and halves.
+/// The parsed module, with constants set and f16 storage applied. It is not validated yet.
+///
+/// # Errors
+/// An unknown file, import or constant; WGSL that does not parse; a variable that cannot be f16.
 pub fn module_of(kernel: &Kernel) -> Result<naga::Module> {
     let text = expand(kernel)?;
     let mut module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
@@ -191,13 +197,13 @@ pub fn module_of(kernel: &Kernel) -> Result<naga::Module> {
     Ok(module)
 }
 
-/// What kernels may use of WGSL and its extensions.
+/// Capabilities of naga that kernels may use.
 pub const CAPABILITIES: Capabilities = Capabilities::SUBGROUP
     .union(Capabilities::SUBGROUP_BARRIER)
     .union(Capabilities::SHADER_FLOAT16)
     .union(Capabilities::COOPERATIVE_MATRIX);
 
-/// The kernel's source, parsed and validated once a process: for recording and compiling, in every context.
+/// The parsed and validated source of a kernel. It is cached for the lifetime of the process, for all contexts.
 fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     type Key = (&'static str, Vec<(&'static str, Value)>, Vec<&'static str>);
     static KNOWN: LazyLock<Mutex<HashMap<Key, &'static Source>>> = LazyLock::new(Mutex::default);
@@ -212,7 +218,7 @@ fn source_of(kernel: &Kernel) -> Result<&'static Source> {
         .validate(&module)
         .map_err(|e| kernel.error(e.emit_to_string(&text)))?;
     let interfaces = (0..module.entry_points.len()).map(|entry| reflect(&module, &info, entry)).collect();
-    // There are only so many variants, and what is known of them is of use until the end.
+    // Leaked on purpose: the number of variants is bounded, and each is used until the process ends.
     Ok(*lock().entry(key).or_insert_with(|| Box::leak(Box::new(Source { module, interfaces }))))
 }
 
@@ -242,7 +248,10 @@ fn reflect(module: &naga::Module, info: &ModuleInfo, entry: usize) -> Interface 
     Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[entry].workgroup_size }
 }
 
-/// What the kernel's entry point binds.
+/// The interface of the kernel's entry point.
+///
+/// # Errors
+/// As [`module_of`]; a module that does not validate; an unknown entry point.
 pub fn interface_of(kernel: &Kernel) -> Result<&'static Interface> {
     let source = source_of(kernel)?;
     let position = source.module.entry_points.iter().position(|e| e.name == kernel.entry);
@@ -256,14 +265,14 @@ fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
     let began = Instant::now();
     let compiled = context.make(|device| {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
-        // Counters that end a loop without an end would hide from the driver how often each runs: nothing would be unrolled,
-        // and arrays that loops index would take minutes to compile. All our loops count to a bound.
+        // Loop bounding would add counters that hide trip counts from the driver. It would unroll nothing, and arrays
+        // that loops index would take minutes to compile. All loops of the kernels are bounded.
         let checks = match context.checked() {
             true => wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() },
             false => wgpu::ShaderRuntimeChecks::unchecked(),
         };
-        // SAFETY: every loop of our kernels ends, and every index is kept in range by their own guards; the same tests run
-        // with the checks on, where an access out of range would give another result.
+        // SAFETY: every loop of the kernels ends, and they guard every index themselves. The same tests also run with
+        // checks on, where an access out of range would change the result.
         #[allow(unsafe_code)]
         let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
         let entries: Vec<_> = interface
@@ -308,7 +317,7 @@ fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
     Ok(compiled)
 }
 
-/// The pipelines of `kernels`; those not made before are compiled in parallel.
+/// The pipelines of `kernels`. New ones are compiled in parallel.
 pub(super) fn pipelines<'k>(
     context: &Context,
     kernels: impl Iterator<Item = &'k Kernel>,

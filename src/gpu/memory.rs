@@ -1,8 +1,9 @@
-//! The memory plan: transient tensors whose lives do not overlap share memory; everything else has its own.
+//! The memory plan: transient tensors with disjoint lifetimes alias each other; all other tensors have their own
+//! memory.
 
 use std::collections::{HashMap, HashSet};
 
-/// First and last dispatch that touch a transient tensor, and its size.
+/// Lifetime of a transient tensor, from its first to its last dispatch, and its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
     pub first: usize,
@@ -16,27 +17,27 @@ impl Life {
     }
 }
 
-/// Where a transient tensor lies: which buffer, and from which byte of it.
+/// Placement of a transient tensor: buffer, and byte offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
     pub buffer: usize,
     pub offset: u64,
 }
 
-/// The spot of each transient tensor, and how large the buffers are.
+/// Placement of each transient tensor, and size of each buffer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     pub spots: Vec<Option<Spot>>,
     pub sizes: Vec<u64>,
 }
 
-/// Pairs of tensors, each in both orders, that one dispatch binds and writes one of: WebGPU wants them in two buffers, even
-/// at disjoint ranges.
+/// Pairs of tensors (in both orders) that one dispatch binds while it writes one of them. WebGPU requires them to be in
+/// different buffers, even at disjoint ranges.
 pub(super) type Apart = HashSet<(usize, usize)>;
 
-/// The smaller of two greedy plans (Pisarchyk & Lee 2020, arXiv:2001.03288, with offsets in several buffers): by size, the
-/// largest tensor first, and by breadth, the tensors first that live where most is alive. Offsets are sums of sizes, so
-/// sizes that are multiples of an alignment keep it.
+/// The smaller of two greedy plans (Pisarchyk & Lee 2020, arXiv:2001.03288, with offsets in several buffers): by size,
+/// with the largest tensors first, and by breadth, with the tensors of the dispatches that need most memory first.
+/// Offsets are sums of sizes, so they keep the alignment of the sizes.
 pub(super) fn plan(lives: &[Option<Life>], apart: &Apart) -> Plan {
     let mut by_size: Vec<(usize, Life)> =
         lives.iter().enumerate().filter_map(|(tensor, life)| Some((tensor, (*life)?))).collect();
@@ -45,7 +46,8 @@ pub(super) fn plan(lives: &[Option<Life>], apart: &Apart) -> Plan {
     plans.into_iter().min_by_key(|plan| plan.sizes.iter().sum::<u64>()).unwrap_or_default()
 }
 
-/// The same tensors: dispatch by dispatch, those where most is alive first, and in each in the order they come in.
+/// Orders tensors by a dispatch in which they are alive, dispatches with most live memory first. Within a dispatch, the
+/// given order is kept.
 fn by_breadth(tensors: &[(usize, Life)]) -> Vec<(usize, Life)> {
     let end = tensors.iter().map(|(_, life)| life.last + 1).max().unwrap_or(0);
     let mut alive = vec![0u64; end];
@@ -66,8 +68,8 @@ fn by_breadth(tensors: &[(usize, Life)]) -> Vec<(usize, Life)> {
     order
 }
 
-/// Each tensor in turn goes where a buffer has to grow least for it, none beyond the largest tensor; into the tightest gap,
-/// if none need grow.
+/// Places each tensor where a buffer has to grow least, up to the size of the largest tensor. Among places that need no
+/// growth, it takes the tightest gap.
 fn share(count: usize, order: &[(usize, Life)], apart: &Apart) -> Plan {
     let largest = order.iter().map(|(_, life)| life.bytes).max().unwrap_or(0);
     let mut plan = Plan { spots: vec![None; count], sizes: Vec::new() };
@@ -104,7 +106,7 @@ fn share(count: usize, order: &[(usize, Life)], apart: &Apart) -> Plan {
     plan
 }
 
-/// What one program, or several together, will allocate.
+/// Memory that one program, or several together, will allocate.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     pub(super) transient: u64,
@@ -112,12 +114,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Peak device memory in bytes: shared buffers of every program, and each pinned tensor once.
+    /// Peak device memory in bytes: the transient buffers of every program, and each pinned tensor once.
     pub fn peak_bytes(&self) -> u64 {
         self.transient + self.pinned.values().sum::<u64>()
     }
 
-    /// Adds another program's needs; tensors pinned by both count once.
+    /// Adds the memory of another program. Tensors that both pin count once.
     pub fn join(mut self, other: Memory) -> Memory {
         self.transient += other.transient;
         self.pinned.extend(other.pinned);
@@ -150,7 +152,7 @@ mod tests {
         assert_ne!(plan.spots[0], plan.spots[1]);
     }
 
-    /// Two halves lie side by side where a whole was, unless a dispatch reads the one and writes the other.
+    /// Two halves take the place of a whole, unless a dispatch reads one and writes the other.
     #[test]
     fn tensors_alive_together_share_a_buffer_that_no_dispatch_reads_and_writes() {
         let lives = [life(0, 1, 8), life(2, 5, 4), life(3, 4, 4)];
@@ -158,7 +160,7 @@ mod tests {
         assert_eq!(total(&plan(&lives, &apart(&[(1, 2)]))), 12);
     }
 
-    /// By size, 6 goes where 7 was, and 5 and 2 need 7 more; by breadth, 5 and 2 lie together where 7 was.
+    /// By size, 6 reuses the place of 7, and 5 and 2 need 7 more; by breadth, 5 and 2 share the place of 7.
     #[test]
     fn the_smaller_of_two_plans_is_taken() {
         let lives = [life(1, 1, 2), life(1, 3, 5), life(0, 0, 7), life(1, 3, 6)];

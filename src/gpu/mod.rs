@@ -1,4 +1,4 @@
-//! The only floor that names wgpu: device, tensors, kernels, recorded programs and their memory.
+//! The only module that uses wgpu: device, tensors, kernels, recorded programs and their memory.
 
 mod adapter;
 mod cache;

@@ -1,15 +1,15 @@
-//! Tensors stored as f16. Kernels are written for f32 and compute in it; where one is bound to tensors of half the size, its
-//! loads and stores are made to convert, in what naga has read, so that no kernel has to know.
+//! Tensors stored as f16. Kernels are written for f32 and compute in f32. Where a kernel is bound to an f16 tensor,
+//! conversions are inserted after its loads and before its stores in naga's module, so the WGSL needs no variants.
 
 use std::fmt;
 
 use naga::{Arena, Block, Expression, Function, GlobalVariable, Handle, Module, Range, Scalar, Span, Statement};
 use naga::{Type, TypeInner};
 
-/// How the elements of a tensor are stored; kernels compute in f32 whatever it is.
+/// How the elements of a tensor are stored. Kernels compute in f32 in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Precision {
-    /// 16 bits: 11 significant ones, magnitudes up to 65,504.
+    /// 16 bits: 11 significant bits, magnitudes up to 65,504.
     F16,
     /// 32 bits.
     #[default]
@@ -26,7 +26,7 @@ impl Precision {
     }
 }
 
-/// What a user calls the ways to store and to multiply numbers: f32, f16 with f32 arithmetic, and f16 with products on cooperative
+/// The precisions that a user can choose: f32, f16 storage with f32 arithmetic, and f16 with products on cooperative
 /// matrices.
 pub const PRECISIONS: [&str; 3] = ["f32", "f16", "f16-matrix"];
 
@@ -39,8 +39,8 @@ impl fmt::Display for Precision {
     }
 }
 
-/// Makes the storage variables `names`, arrays of f32 or of vectors of them, arrays of f16: every load is followed by a
-/// conversion, every store preceded by one. The error says what cannot be.
+/// Converts the storage variables `names`, arrays of f32 or of f32 vectors, to arrays of f16. Every load is followed
+/// and every store preceded by a conversion. The error names a variable or an expression that cannot be converted.
 pub(super) fn store_as_half(module: &mut Module, names: &[&str]) -> Result<(), String> {
     let mut halves = Vec::new();
     for (handle, variable) in module.global_variables.iter_mut() {
@@ -72,7 +72,7 @@ fn conversion(expr: Handle<Expression>, to: Scalar) -> Expression {
     Expression::As { expr, kind: to.kind, convert: Some(to.width) }
 }
 
-/// Whether `pointer` leads into one of `halves`.
+/// Whether `pointer` points into one of `halves`.
 fn is_half(expressions: &Arena<Expression>, halves: &[Handle<GlobalVariable>], pointer: Handle<Expression>) -> bool {
     match expressions[pointer] {
         Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => is_half(expressions, halves, base),
@@ -81,7 +81,8 @@ fn is_half(expressions: &Arena<Expression>, halves: &[Handle<GlobalVariable>], p
     }
 }
 
-/// An expression may only depend on earlier ones: so all are laid down anew, each such load with its conversion behind it.
+/// Rebuilds the expressions, since an expression may only use earlier ones. Every load from `halves` is followed by a
+/// conversion.
 fn convert(function: &mut Function, halves: &[Handle<GlobalVariable>]) -> Result<(), String> {
     let mut moved = Moved::default();
     let mut expressions = Arena::new();
@@ -111,7 +112,7 @@ fn convert(function: &mut Function, halves: &[Handle<GlobalVariable>]) -> Result
     Ok(())
 }
 
-/// Where each expression went: the expression itself, and what its users take.
+/// For each old expression: the new one, and the one that its users take (the conversion, if there is one).
 #[derive(Default)]
 struct Moved(Vec<[Handle<Expression>; 2]>);
 
@@ -180,7 +181,7 @@ fn convert_block(
     Ok(())
 }
 
-/// The expressions that one is made of.
+/// The operands of an expression.
 fn operands(expression: &mut Expression) -> Result<Vec<&mut Handle<Expression>>, String> {
     Ok(match expression {
         Expression::Literal(_)

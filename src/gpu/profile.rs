@@ -1,4 +1,4 @@
-//! Time, work and traffic of every dispatch.
+//! Time, floating-point operations and memory traffic of every dispatch.
 
 use web_time::Instant;
 
@@ -8,20 +8,20 @@ use super::Program;
 use super::program::{Step, encode_step};
 use crate::{Error, Result};
 
-/// One dispatch as measured.
+/// Measurements of one dispatch.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// What it was recorded as.
+    /// Label of the dispatch.
     pub label: String,
     /// Shader, entry point and constants.
     pub kernel: String,
-    /// When it began, in seconds from the beginning of the first.
+    /// Start in seconds, relative to the first dispatch.
     pub start: f64,
     /// Device time in seconds.
     pub seconds: f64,
-    /// Floating-point operations that the mathematics needs.
+    /// Floating-point operations that the mathematics needs, in units of 10⁹.
     pub gflop: f64,
-    /// Gigabytes of the tensors that it touches, each counted once.
+    /// Size of the tensors it binds in gigabytes, each counted once.
     pub gigabytes: f64,
 }
 
@@ -32,24 +32,24 @@ pub struct Profile {
     pub device: String,
     /// Driver and version.
     pub driver: String,
-    /// How time was taken: "timestamps" on the device, or "wall clock" round a submission each.
+    /// The clock: "timestamps" of the device, or "wall clock" around one submission per dispatch.
     pub clock: &'static str,
     /// The dispatches.
     pub dispatches: Vec<Timing>,
 }
 
-/// All dispatches of a kernel, whatever its constants.
+/// Totals of all dispatches of a kernel, whatever its constants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kind {
     /// Shader and entry point.
     pub name: String,
-    /// How many there are.
+    /// Number of dispatches.
     pub count: usize,
-    /// Their device time in seconds.
+    /// Device time in seconds.
     pub seconds: f64,
-    /// Their floating-point operations.
+    /// Floating-point operations, in units of 10⁹.
     pub gflop: f64,
-    /// Gigabytes of the tensors that they touch.
+    /// Size of the bound tensors in gigabytes.
     pub gigabytes: f64,
 }
 
@@ -66,12 +66,12 @@ impl Profile {
         self.dispatches.iter().map(|timing| timing.seconds).sum()
     }
 
-    /// Seconds from the beginning of the first dispatch to the end of the last.
+    /// Seconds from the start of the first dispatch to the end of the last.
     pub fn span(&self) -> f64 {
         self.dispatches.iter().map(|timing| timing.start + timing.seconds).fold(0.0, f64::max)
     }
 
-    /// The dispatches summed by kernel, the slowest kind first.
+    /// Totals per kernel, the slowest first.
     pub fn kinds(&self) -> Vec<Kind> {
         let mut kinds: Vec<Kind> = Vec::new();
         for timing in &self.dispatches {
@@ -90,7 +90,7 @@ impl Profile {
         kinds
     }
 
-    /// Profiles, each under a name, in the form that chrome://tracing and Perfetto open: a process each, all from time 0.
+    /// Named profiles in the format of chrome://tracing and Perfetto: one process per profile, all starting at time 0.
     pub fn trace<'p>(profiles: impl IntoIterator<Item = (&'p str, &'p Profile)>) -> Value {
         let mut events = Vec::new();
         for (process, (name, profile)) in profiles.into_iter().enumerate() {
@@ -115,7 +115,8 @@ impl Profile {
 }
 
 impl Program {
-    /// Runs once with a timestamp before and after every dispatch (wall clock where the device has no timestamps).
+    /// Runs the program once with a timestamp before and after every dispatch, or with the wall clock if the device has
+    /// no timestamps.
     pub fn profile(&self) -> Result<Profile> {
         let has_timestamps = self.context.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let (clock, times) = match has_timestamps {
@@ -135,12 +136,12 @@ impl Program {
         Ok(Profile { device: self.context.name().into(), driver: self.context.driver(), clock, dispatches })
     }
 
-    /// Beginning and end of every dispatch by the device's clock, submitted as [`submit`](Program::submit) does it.
+    /// Start and end of every dispatch by the device's clock, with the submissions of [`submit`](Program::submit).
     fn device_times(&self) -> Result<Vec<[f64; 2]>> {
         let mut stamped = Vec::new();
         let mut running: Option<wgpu::SubmissionIndex> = None;
         for range in &self.submissions {
-            // A query set holds at most 4096 stamps.
+            // A query set holds at most 4096 timestamps.
             for steps in self.steps[range.clone()].chunks(2048) {
                 let (submitted, stamps) = self.context.make(|_| self.submit_stamped(steps))?;
                 stamped.push(stamps);
@@ -156,12 +157,13 @@ impl Program {
             ticks.extend(view.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>));
         }
         let (first, period) = (ticks.first().copied(), f64::from(self.context.queue().get_timestamp_period()) * 1e-9);
-        // From the first on, in integers: clocks that have run for days have no digits left for nanoseconds in an f64.
+        // Relative to the first tick, in integers: an f64 has too few digits for the nanoseconds of a clock that ran
+        // for days.
         let seconds = |tick: u64| tick.saturating_sub(first.unwrap_or(0)) as f64 * period;
         Ok(ticks.chunks_exact(2).map(|pair| [seconds(pair[0]), seconds(pair[1].max(pair[0]))]).collect())
     }
 
-    /// Submits steps, a pass each; gives a buffer of two stamps for each, which can be read when they have run.
+    /// Submits steps in one pass each. Gives a buffer with two timestamps per step, readable once they have run.
     fn submit_stamped(&self, steps: &[Step]) -> (wgpu::SubmissionIndex, wgpu::Buffer) {
         let (device, queue) = (self.context.device(), self.context.queue());
         let (label, count) = (Some("profile"), 2 * steps.len() as u32);
@@ -191,7 +193,7 @@ impl Program {
         (submitted, staging)
     }
 
-    /// Beginning and end of every dispatch by the host's clock, each in a submission of its own.
+    /// Start and end of every dispatch by the host's clock, with one submission per dispatch.
     fn wall_times(&self) -> Result<Vec<[f64; 2]>> {
         let began = Instant::now();
         let time = |step| {

@@ -1,4 +1,4 @@
-//! A recording made runnable: buffers, bind groups and pipelines once, then only replayed.
+//! A recording made executable: buffers, bind groups and pipelines are created once, then the program is replayed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ pub(super) struct Step {
     pub flops: u64,
     pub performed: u64,
     pub bytes: u64,
-    /// Name, buffer, first byte there and shape of each tensor that the step writes.
+    /// Name, buffer, byte offset and tensor of each output.
     pub outputs: Vec<(String, wgpu::Buffer, u64, Tensor)>,
 }
 
-/// A list of dispatches with all they need. Replaying allocates nothing, compiles nothing and waits for nothing.
+/// A sequence of dispatches with their pipelines, bind groups and memory. Replaying it neither allocates nor compiles.
 pub struct Program {
-    /// The recorder it was made by.
+    /// Number of its recorder.
     owner: u64,
     pub(super) context: Context,
     pub(super) steps: Vec<Step>,
@@ -83,9 +83,9 @@ impl Program {
                     if binding.access != Access::Read {
                         outputs.push((recorder.name(*tensor), buffer.clone(), offset, *tensor));
                     }
-                    // Exactly the tensor's bytes, so that `arrayLength` is its element count in a shared buffer too; of
-                    // `vec4`s as many as hold them, the last with padding that is nobody's.
-                    // A binding is whole words, too.
+                    // The range is exactly the tensor, so that `arrayLength` is its element count in a shared buffer,
+                    // too. It is rounded up to whole array elements (a last `vec4` may include padding) and to whole
+                    // words.
                     let bytes = tensor.bytes().next_multiple_of(u64::from(binding.size).max(4));
                     let size = wgpu::BufferSize::new(bytes);
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
@@ -112,35 +112,35 @@ impl Program {
         Ok(Program { owner: recorder.number, context, steps, uniforms, offsets, transients, submissions, memory })
     }
 
-    /// What it holds on the device.
+    /// The memory that it holds on the device.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Floating-point operations that the mathematics of one run needs.
+    /// Floating-point operations per run that the mathematics needs.
     pub fn flops(&self) -> u64 {
         self.steps.iter().map(|step| step.flops).sum()
     }
 
-    /// Floating-point operations that the kernels of one run carry out: fewer where a convolution is cut into tiles.
+    /// Floating-point operations per run that the kernels perform. Winograd tiles need fewer than the mathematics.
     pub fn performed(&self) -> u64 {
         self.steps.iter().map(|step| step.performed).sum()
     }
 
-    /// Bytes of the tensors that one run touches, each counted once a dispatch.
+    /// Bytes of the tensors bound by a run, each counted once per dispatch.
     pub fn bytes(&self) -> u64 {
         self.steps.iter().map(|step| step.bytes).sum()
     }
 
-    /// Number of dispatches of one run.
+    /// Number of dispatches per run.
     pub fn dispatches(&self) -> usize {
         self.steps.len()
     }
 
-    /// Rewrites a parameter block; the next run sees it.
+    /// Rewrites a parameter block for all following runs.
     ///
     /// # Panics
-    /// With a uniform of another program.
+    /// If the uniform belongs to another program.
     pub fn set<T: Pod>(&self, uniform: Uniform<T>, value: &T) {
         assert_eq!(uniform.owner, self.owner, "a uniform of another program");
         if let Some(buffer) = &self.uniforms {
@@ -148,7 +148,7 @@ impl Program {
         }
     }
 
-    /// Writes the whole program into a host's encoder: no allocation, no submission, no wait.
+    /// Encodes the whole program into a host's encoder, without allocating, submitting or waiting.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.encode_range(encoder, 0..self.steps.len());
     }
@@ -160,7 +160,11 @@ impl Program {
         }
     }
 
-    /// Encodes and submits everything, in submissions short enough for a watchdog, without waiting for the last.
+    /// Encodes and submits the program, in submissions short enough for a watchdog. Does not wait for the last
+    /// submission.
+    ///
+    /// # Errors
+    /// Device loss, lack of memory, or an error of the driver.
     pub fn submit(&self) -> Result<()> {
         let mut running: Option<wgpu::SubmissionIndex> = None;
         for range in &self.submissions {
@@ -169,7 +173,7 @@ impl Program {
                 self.encode_range(&mut encoder, range.clone());
                 self.context.queue().submit([encoder.finish()])
             })?;
-            // One runs while the next is queued; more would only pile up.
+            // One submission runs while the next is queued; more would only pile up.
             if let Some(previous) = running.replace(submitted) {
                 self.context.wait(Some(previous))?;
             }
@@ -177,21 +181,22 @@ impl Program {
         Ok(())
     }
 
-    /// [`submit`](Program::submit), then wait for the result.
+    /// [`submit`](Program::submit), then waits for the results.
     pub fn run(&self) -> Result<()> {
         self.submit()?;
         self.context.wait(None)
     }
 
-    /// Fills every shared buffer with NaN, so that a kernel that reads what nobody wrote shows.
+    /// Fills all transient buffers with NaN, to expose kernels that read values which were never written.
     pub fn poison(&self) {
         for buffer in &self.transients {
-            let values = vec![0x7fff_7fff_u32; buffer.size() as usize / 4]; // as one number or as two
+            let values = vec![0x7fff_7fff_u32; buffer.size() as usize / 4]; // NaN as f32 and as two f16
             self.context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&values));
         }
     }
 
-    /// Runs dispatch by dispatch and names the first that writes a NaN or an infinity, and where.
+    /// Runs the dispatches one by one and describes the first NaN or infinity written: dispatch, tensor and element.
+    /// `None` if all values are finite.
     pub fn find_non_finite(&self) -> Result<Option<String>> {
         for (index, step) in self.steps.iter().enumerate() {
             self.context.scoped(|| {
@@ -223,8 +228,8 @@ pub(super) fn encode_step(pass: &mut wgpu::ComputePass<'_>, step: &Step) {
     pass.dispatch_workgroups(x, y, z);
 }
 
-/// Cuts a program into submissions of about 0.1 s on the slowest device of the class that is worth using: 200 GFLOP/s and
-/// 20 GB/s for a GPU, 20 GFLOP/s and 2 GB/s for a processor. Watchdogs kill longer ones.
+/// Splits a program into submissions of about 0.1 s on the slowest useful device of the class: 200 GFLOP/s and 20 GB/s
+/// for a GPU, 20 GFLOP/s and 2 GB/s for a processor. Watchdogs kill longer submissions.
 fn submissions(steps: &[Step], class: KernelClass) -> Vec<Range<usize>> {
     let (flops, bytes) = match class {
         KernelClass::Tiled => (200e9, 20e9),

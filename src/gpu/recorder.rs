@@ -1,4 +1,4 @@
-//! Operations written down on symbolic tensors, checked as they come.
+//! Records operations on symbolic tensors and checks them.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -11,11 +11,11 @@ use super::memory::{self, Apart, Life, Memory, Plan};
 use super::{Context, DeviceTensor, KernelClass, Precision, Program, Shape, Tensor};
 use crate::{Error, Result};
 
-/// A parameter block that can be rewritten between runs: a learning rate, a loss weight.
+/// A parameter block that can be rewritten between runs, such as a learning rate or the weight of a loss.
 #[derive(Debug)]
 pub struct Uniform<T> {
     pub(super) index: usize,
-    /// The recorder it belongs to.
+    /// Number of its recorder.
     pub(super) owner: u64,
     kind: PhantomData<fn(T)>,
 }
@@ -28,13 +28,13 @@ impl<T> Clone for Uniform<T> {
 
 impl<T> Copy for Uniform<T> {}
 
-/// One run of a kernel: what it is bound to, how many workgroups, and how much work it is.
+/// A dispatch of a kernel: bound tensors, parameters, workgroups and cost.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     pub(super) kernel: Kernel,
     pub(super) label: String,
     pub(super) tensors: Vec<(&'static str, Tensor)>,
-    /// Which of them it writes.
+    /// Ids of the tensors that it writes.
     written: Vec<u32>,
     pub(super) params: Option<usize>,
     pub(super) groups: [u32; 3],
@@ -44,21 +44,21 @@ pub struct Dispatch {
     block: Vec<u8>,
 }
 
-/// Workgroups `[x, y, 1]` for `count` threads in groups of `size`, folded into rows where x alone would not do.
-/// A kernel finds its thread's number with `linear_index` of shaders/lib/index.wgsl and returns past the end.
+/// Workgroups `[x, y, 1]` for `count` threads in workgroups of `size`, folded into rows where x would exceed its limit.
+/// A kernel gets its thread index from `linear_index` in shaders/lib/index.wgsl and returns if it is past the end.
 pub fn linear_groups(count: usize, size: usize) -> [u32; 3] {
     let groups = count.div_ceil(size).max(1);
     let rows = groups.div_ceil(65_535);
     [groups.div_ceil(rows) as u32, rows as u32, 1]
 }
 
-/// [`linear_groups`] of an element-wise kernel: workgroups of 64 threads, each of which takes a `vec4` of the `count` elements.
+/// [`linear_groups`] for an element-wise kernel on `count` elements: workgroups of 64 threads, one `vec4` per thread.
 pub fn map_groups(count: usize) -> [u32; 3] {
     linear_groups(count.div_ceil(4), 64)
 }
 
 impl Dispatch {
-    /// A run of `kernel`, called `label` in profiles and messages.
+    /// A dispatch of `kernel`; `label` names it in profiles and messages.
     pub fn new(kernel: Kernel, label: impl Into<String>) -> Self {
         Dispatch {
             kernel,
@@ -80,13 +80,13 @@ impl Dispatch {
         self
     }
 
-    /// Binds constant parameters to the WGSL variable `params`.
+    /// Sets the kernel's parameter block to constant values.
     pub fn params<T: NoUninit>(mut self, params: &T) -> Self {
         self.block = bytemuck::bytes_of(params).to_vec();
         self
     }
 
-    /// Binds rewritable parameters to the WGSL variable `params`.
+    /// Sets the kernel's parameter block to one that can be rewritten between runs.
     pub fn uniform<T>(mut self, uniform: Uniform<T>) -> Self {
         self.params = Some(uniform.index);
         self
@@ -98,13 +98,13 @@ impl Dispatch {
         self
     }
 
-    /// Floating-point operations that the mathematics of this run needs, for profiles and for bounding submissions.
+    /// Floating-point operations that the mathematics needs, for profiles and to bound submissions.
     pub fn flops(mut self, flops: u64) -> Self {
         self.flops = flops;
         self
     }
 
-    /// Floating-point operations that the kernel carries out, where they are not those that the mathematics needs.
+    /// Floating-point operations that the kernel performs, if they differ from [`flops`](Dispatch::flops).
     pub fn performed(mut self, flops: u64) -> Self {
         self.performed = Some(flops);
         self
@@ -117,9 +117,9 @@ pub(super) enum Place {
     Transient { name: String },
 }
 
-/// Takes operations on symbolic tensors; [`finish`](Recorder::finish) makes them a [`Program`].
+/// Records operations on symbolic tensors; [`finish`](Recorder::finish) turns them into a [`Program`].
 pub struct Recorder {
-    /// Tells recorders apart.
+    /// Unique number.
     pub(super) number: u64,
     pub(super) context: Context,
     pub(super) places: Vec<Place>,
@@ -130,7 +130,7 @@ pub struct Recorder {
     pins: HashMap<u64, Tensor>,
 }
 
-/// Records a tensor when its turn comes, so that it takes up memory no earlier than it must.
+/// Records a tensor when it is needed, so that its lifetime starts no earlier.
 pub type Later<'a> = Box<dyn FnOnce(&mut Recorder) -> Result<Tensor> + 'a>;
 
 impl Recorder {
@@ -167,7 +167,7 @@ impl Recorder {
         tensor
     }
 
-    /// A tensor that lives on the device before and after the program. The same one gives the same symbol.
+    /// The symbol of a tensor that exists before and after the program. Pinning it again gives the same symbol.
     pub fn pin(&mut self, tensor: &DeviceTensor) -> Tensor {
         if let Some(&known) = self.pins.get(&tensor.id()) {
             return known;
@@ -177,23 +177,27 @@ impl Recorder {
         symbol
     }
 
-    /// An f32 tensor that lives from its first write to its last use; `name` is for messages.
+    /// An f32 tensor whose lifetime is from its first to its last dispatch. `name` appears in messages.
     pub fn transient(&mut self, name: &str, shape: impl Into<Shape>) -> Tensor {
         self.transient_stored(Precision::F32, name, shape)
     }
 
-    /// The same, stored like that.
+    /// [`transient`](Recorder::transient) with the given storage precision.
     pub fn transient_stored(&mut self, precision: Precision, name: &str, shape: impl Into<Shape>) -> Tensor {
         self.add(precision, shape.into(), Place::Transient { name: name.into() }, false)
     }
 
-    /// A parameter block that [`Program::set`] rewrites between runs.
+    /// A parameter block that [`Program::set`] can rewrite between runs.
     pub fn uniform<T: Pod>(&mut self, initial: &T) -> Uniform<T> {
         self.blocks.push(bytemuck::bytes_of(initial).to_vec());
         Uniform { index: self.blocks.len() - 1, owner: self.number, kind: PhantomData }
     }
 
-    /// Takes down one run of a kernel. Names, parameter size, read-before-write and aliasing are checked here.
+    /// Records a dispatch.
+    ///
+    /// # Errors
+    /// An unknown kernel; a missing binding; parameters of the wrong size; a tensor that is read before it is written,
+    /// or bound twice while it is written; an odd f16 tensor whose `arrayLength` is read; too many workgroups.
     pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
         let interface = interface_of(&dispatch.kernel)?;
         let is_bound = |name: &str| interface.bindings.iter().any(|binding| binding.name == name);
@@ -282,7 +286,10 @@ impl Recorder {
         Ok(memory::plan(&lives, &apart))
     }
 
-    /// What [`finish`](Recorder::finish) will allocate; nothing is allocated yet.
+    /// The memory that [`finish`](Recorder::finish) will allocate. Allocates nothing.
+    ///
+    /// # Errors
+    /// A tensor that is too large for the device.
     pub fn memory(&self) -> Result<Memory> {
         Ok(self.memory_of(&self.plan()?))
     }
@@ -296,7 +303,7 @@ impl Recorder {
         Memory { transient: plan.sizes.iter().sum::<u64>() + blocks, pinned: pinned.collect() }
     }
 
-    /// Byte offset of each parameter block in the program's uniform buffer, and the buffer's size.
+    /// Byte offset of each parameter block in the uniform buffer, and the size of that buffer.
     pub(super) fn block_offsets(&self) -> (Vec<u64>, u64) {
         let alignment = u64::from(self.context.device().limits().min_uniform_buffer_offset_alignment);
         let mut end = 0;
@@ -308,7 +315,10 @@ impl Recorder {
         (offsets.collect(), end)
     }
 
-    /// Plans memory, compiles what is new, makes buffers and bind groups.
+    /// Plans memory, compiles new kernels, and creates buffers and bind groups.
+    ///
+    /// # Errors
+    /// A tensor that is too large or no part of a dispatch; a kernel that does not compile; lack of memory.
     pub fn finish(self) -> Result<Program> {
         Program::build(self)
     }

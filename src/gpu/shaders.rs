@@ -1,4 +1,4 @@
-//! The kernel files, embedded. A new one is one line here.
+//! The embedded kernel files. A new file is one line here.
 
 macro_rules! shaders {
     ($($name:literal),* $(,)?) => {
@@ -56,17 +56,17 @@ shaders![
     "winograd_4.wgsl",
 ];
 
-/// The text of a kernel file, by its name under `shaders/`.
+/// The source of a kernel file, by its name under `shaders/`.
 pub fn source(name: &str) -> Option<&'static str> {
     SOURCES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// All files, libraries too.
+/// Names of all files, including libraries.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     SOURCES.iter().map(|(name, _)| *name)
 }
 
-/// All kernel files, libraries apart.
+/// Names of all kernel files, without libraries.
 pub fn names() -> impl Iterator<Item = &'static str> {
     all().filter(|name| !name.starts_with("lib/"))
 }

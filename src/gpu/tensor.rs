@@ -1,4 +1,4 @@
-//! Shapes, symbolic tensors and the tensors that live on a device.
+//! Shapes, symbolic tensors and device tensors.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ impl Shape {
     /// A shape from its dimensions, outermost first.
     ///
     /// # Panics
-    /// With more than four dimensions, or none.
+    /// Unless there are one to four dimensions.
     pub fn new(dims: &[usize]) -> Self {
         assert!((1..=4).contains(&dims.len()), "a shape has one to four dimensions, got {dims:?}");
         let mut all = [1; 4];
@@ -38,17 +38,20 @@ impl Shape {
         self.dims().iter().product()
     }
 
-    /// Size in bytes, stored like that.
+    /// Size in bytes when stored in that precision.
     pub fn bytes(&self, precision: Precision) -> u64 {
         self.count() as u64 * precision.bytes()
     }
 
-    /// Size in bytes of a buffer for it: whole `vec4`s, so that a kernel can take four elements at a time of any tensor.
+    /// Size in bytes of its buffer: whole `vec4`s, so that kernels can access four elements at a time.
     pub(super) fn buffer_bytes(&self, precision: Precision) -> u64 {
         self.bytes(precision).next_multiple_of(4 * precision.bytes())
     }
 
-    /// The four dimensions of an `[N, C, H, W]` tensor; `op` and `argument` name it in the error.
+    /// The dimensions `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// A shape that is empty or has no four dimensions; `op` and `argument` name it in the message.
     pub fn nchw(&self, op: &str, argument: &str) -> Result<[usize; 4]> {
         if self.rank != 4 || self.count() == 0 {
             return Err(Error::argument(op, argument, "a non-empty [N, C, H, W] tensor", self));
@@ -75,13 +78,13 @@ impl fmt::Debug for Shape {
     }
 }
 
-/// A symbolic tensor of one [`Recorder`](super::Recorder): a shape and a number, no memory yet.
+/// A symbolic tensor of a [`Recorder`](super::Recorder): a shape and an id, without memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor {
     pub(super) id: u32,
     /// Its shape.
     pub shape: Shape,
-    /// How it is stored.
+    /// How its elements are stored.
     pub precision: Precision,
 }
 
@@ -91,15 +94,15 @@ impl Tensor {
         self.shape.bytes(self.precision)
     }
 
-    /// Size of a buffer for it.
+    /// Size in bytes of its buffer.
     pub(super) fn buffer_bytes(&self) -> u64 {
         self.shape.buffer_bytes(self.precision)
     }
 }
 
-/// A tensor that outlives programs: a weight, an optimiser's state, an input or an output.
+/// A tensor that outlives programs: weights, optimiser state, inputs or outputs.
 ///
-/// Its memory is made at the first use, so that a program's peak is known before. Clones share it.
+/// Its buffer is created at first use, so that the peak memory of a program is known before. Clones share the buffer.
 #[derive(Clone)]
 pub struct DeviceTensor(Arc<Inner>);
 
@@ -110,17 +113,17 @@ struct Inner {
     shape: Shape,
     precision: Precision,
     buffer: OnceLock<wgpu::Buffer>,
-    /// What it is read through, from the first time on.
+    /// The staging buffer of [`DeviceTensor::read`], created at the first read.
     staging: Mutex<Option<wgpu::Buffer>>,
 }
 
 impl DeviceTensor {
-    /// An f32 tensor of zeros called `name`, without memory until it is used.
+    /// An f32 tensor of zeros called `name`. It has no buffer until it is used.
     pub fn new(context: &Context, name: impl Into<String>, shape: impl Into<Shape>) -> Self {
         Self::stored(context, Precision::F32, name, shape)
     }
 
-    /// The same, stored like that.
+    /// [`DeviceTensor::new`] with the given storage precision.
     pub fn stored(context: &Context, precision: Precision, name: impl Into<String>, shape: impl Into<Shape>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         DeviceTensor(Arc::new(Inner {
@@ -134,7 +137,10 @@ impl DeviceTensor {
         }))
     }
 
-    /// A tensor that holds `values` (row-major, as many as the shape has elements).
+    /// An f32 tensor with the given values (row-major).
+    ///
+    /// # Errors
+    /// A number of values that is not that of the shape; a tensor too large for the device.
     pub fn from_values(
         context: &Context,
         name: impl Into<String>,
@@ -146,27 +152,30 @@ impl DeviceTensor {
         Ok(tensor)
     }
 
-    /// Its name, for messages and profiles.
+    /// The name, for messages and profiles.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its shape.
+    /// The shape.
     pub fn shape(&self) -> Shape {
         self.0.shape
     }
 
-    /// How it is stored.
+    /// How its elements are stored.
     pub fn precision(&self) -> Precision {
         self.0.precision
     }
 
-    /// The same tensor has the same number, whoever holds it.
+    /// Unique number, shared by clones.
     pub(super) fn id(&self) -> u64 {
         self.0.id
     }
 
-    /// Replaces all values (row-major); takes effect before any program that is run afterwards.
+    /// Replaces all values (row-major), before any program that is run afterwards. f16 tensors round them.
+    ///
+    /// # Errors
+    /// A number of values that is not that of the shape; a tensor too large for the device.
     pub fn write(&self, values: &[f32]) -> Result<()> {
         if values.len() != self.0.shape.count() {
             return Err(Error::argument(
@@ -182,14 +191,14 @@ impl DeviceTensor {
             Precision::F32 => context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(values)),
             Precision::F16 => {
                 let mut halves: Vec<_> = values.iter().copied().map(f16::from_f32).collect();
-                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // what is written is whole words
+                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // writes are whole words
                 context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&halves));
             }
         }
         Ok(())
     }
 
-    /// Waits for the device and gives all values, row-major.
+    /// Waits for the device and reads all values (row-major).
     pub fn read(&self) -> Result<Vec<f32>> {
         let context = &self.0.context;
         let buffer = self.buffer()?;
@@ -200,8 +209,8 @@ impl DeviceTensor {
         Ok(values)
     }
 
-    /// The wgpu buffer behind it (storage, copy source and destination), made now if it has none yet: a host's own passes
-    /// may read and write it. It may be up to three elements longer than the tensor.
+    /// The wgpu buffer (storage, copy source and destination), created if there is none yet. A host's passes may read
+    /// and write it. It may be up to three elements longer than the tensor.
     pub fn buffer(&self) -> Result<&wgpu::Buffer> {
         if let Some(buffer) = self.0.buffer.get() {
             return Ok(buffer);

@@ -1,26 +1,26 @@
-//! What decides how a convolution is run beside its shape: rules for each class of kernels, or what `tune` found to be faster
-//! on one adapter.
+//! Thresholds that choose the kernels of a convolution: rules for each kernel class, or a tuning that `tune` measured on an
+//! adapter.
 
 use serde::{Deserialize, Serialize};
 
 use super::KernelClass;
 
-/// Thresholds and sizes; why they are what they are: ARCHITECTURE.md, "How a convolution is chosen".
+/// Thresholds and sizes. ARCHITECTURE.md, "How a convolution is chosen", explains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
-    /// Fewest channels, of input and of output, from which 3×3 convolutions of stride 1 are cut into tiles.
+    /// Fewest `[input, output]` channels for which 3×3 convolutions of stride 1 use Winograd tiles.
     pub tiles_from: [usize; 2],
-    /// MiB of transformed inputs and outputs that a band of tiles may take.
+    /// MiB that a band of tiles may take for transformed inputs and outputs.
     pub band_mib: usize,
-    /// MiB of transformed weights that a slice of the output channels may take.
+    /// MiB that a slice of output channels may take for transformed weights.
     pub slice_mib: usize,
-    /// Workgroups that the tiled class wants before it takes a larger tile.
+    /// Fewest workgroups for which the tiled class takes a larger tile.
     pub workgroups: usize,
 }
 
 impl Tuning {
-    /// The rules for a class.
+    /// The default rules of a class.
     pub fn rules(class: KernelClass) -> Self {
         match class {
             KernelClass::Tiled => Tuning { tiles_from: [128, 128], band_mib: 64, slice_mib: 10, workgroups: 128 },
@@ -28,11 +28,11 @@ impl Tuning {
         }
     }
 
-    /// Other choices than those of the rules, each with a word for it: what it makes of a tuning.
+    /// Alternatives to the rules. Each has a name and a function that applies it to a tuning.
     pub fn choices(class: KernelClass) -> Vec<(String, impl Fn(Tuning) -> Tuning)> {
         let Tuning { tiles_from: from, band_mib: band, slice_mib: slice, workgroups } = Tuning::rules(class);
         let mut all = Vec::new();
-        // The transforms take four channels of the input at a time.
+        // Winograd transforms take 4 input channels at a time.
         let froms = [from.map(|c| c / 4), from.map(|c| c / 2), from.map(|c| c * 2), from.map(|c| c * 4)];
         for [c, m] in froms.into_iter().filter(|from| from[0] >= 4) {
             let changed = Tuning { tiles_from: [c, m], ..Tuning::rules(class) };
@@ -44,7 +44,7 @@ impl Tuning {
         for slice_mib in [slice / 2, slice * 2] {
             all.push((format!("slices of {slice_mib} MiB"), Tuning { slice_mib, ..Tuning::rules(class) }));
         }
-        // Only the tiled class has larger tiles and smaller ones.
+        // Only the tiled class has tiles of several sizes.
         for least in
             [workgroups / 2, workgroups * 2, workgroups * 4].into_iter().filter(|_| class == KernelClass::Tiled)
         {

@@ -1,11 +1,12 @@
-//! Content: the features themselves.
+//! Content loss: squared differences of features.
 
 use crate::Result;
 use crate::gpu::{Later, Recorder, Tensor};
 use crate::ops::square_loss::{self, Weight};
 
-/// `losses[slot] = weight · Σ (features − target)²` (arXiv:1508.06576, equation 1); gives the gradient to `features`,
-/// to be recorded where it is needed.
+/// `losses[slot] = weight · Σ (features − target)²`, with `target` of the shape of `features` (arXiv:1508.06576,
+/// equation 1 without its factor ½). Gives the gradient with respect to `features`, to be recorded by the backward
+/// pass.
 pub fn content(
     rec: &mut Recorder,
     features: Tensor,

@@ -1,12 +1,13 @@
-//! Style: the correlations of the features.
+//! Style loss: Gram matrices of features.
 
 use crate::Result;
 use crate::gpu::{Later, Recorder, Tensor};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{gram, rows};
 
-/// `losses[slot] = weight · Σ (G(features) − target)²`, `target` being a Gram matrix over C·H·W (arXiv:1508.06576,
-/// equations 3 to 5); gives the gradient to `features`, to be recorded where it is needed.
+/// `losses[slot] = weight · Σ (G(features) − target)²` for `features` `[N, C, H, W]` (arXiv:1508.06576, equations 3 to
+/// 5). `target` is a Gram matrix `[N, C, C]` divided by C·H·W. Gives the gradient with respect to `features`, to be
+/// recorded by the backward pass.
 pub fn gram_style(
     rec: &mut Recorder,
     features: Tensor,
@@ -18,8 +19,8 @@ pub fn gram_style(
     scaled(rec, features, None, target, weight, losses, slot)
 }
 
-/// The same with images in styles and units of their own: `losses[slot] = weight · Σ (a·G(features) − target)²`, `factors` (a, `[N]`
-/// or `[N, 1]`) being one for each image.
+/// [`gram_style`] with a style and a scale for each image: `losses[slot] = weight · Σ (a·G(features) − target)²`.
+/// `factors` holds a, `[N]` or `[N, 1]`.
 pub fn gram_styles(
     rec: &mut Recorder,
     features: Tensor,

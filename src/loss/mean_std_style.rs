@@ -1,16 +1,16 @@
-//! Style: the mean and the deviation of every channel.
+//! Style loss: mean and standard deviation of every channel.
 
 use crate::Result;
 use crate::gpu::{Later, Recorder, Tensor};
 use crate::ops::mean_std;
 use crate::ops::square_loss::{self, Weight};
 
-/// ε under the root of the deviation.
+/// ε, added to the variance under the square root.
 pub const EPSILON: f32 = 1e-5;
 
-/// `losses[slots[0]] = weight · Σ (μ − μₜ)²` and `losses[slots[1]] = weight · Σ (σ − σₜ)²` over the channels of `features`
-/// (`[N, C, H, W]`), `target` being μₜ and σₜ, `[N, C]` each (arXiv:1703.06868, equation 13); gives the gradient to
-/// `features`, to be recorded where it is needed.
+/// `losses[slots[0]] = weight · Σ (μ − μₜ)²` and `losses[slots[1]] = weight · Σ (σ − σₜ)²` over the channels of
+/// `features` (`[N, C, H, W]`). `target` is `(μₜ, σₜ)`, both `[N, C]`. This is arXiv:1703.06868, equation 13, with
+/// squared norms. Gives the gradient with respect to `features`, to be recorded by the backward pass.
 pub fn mean_std_style(
     rec: &mut Recorder,
     features: Tensor,

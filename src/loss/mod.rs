@@ -1,5 +1,6 @@
-//! Losses on features: each writes its value into a slot and gives the gradient to the features, to be
-//! recorded later: gradients at shallow taps are large, and the walk back through the net comes to them last.
+//! Losses on features. Each writes its value to a slot and gives a closure that records its gradient. The backward pass
+//! calls it when it reaches the tap: gradients at shallow taps are large and needed last, so this keeps their lifetime
+//! short.
 
 mod content;
 mod gram_style;

@@ -1,10 +1,10 @@
-//! AdaIN's decoder (arXiv:1703.06868): from features at relu4_1 back to a picture, the encoder mirrored.
+//! AdaIN's decoder (arXiv:1703.06868): the mirrored encoder, from features at relu4_1 to a picture.
 //!
 //! ```text
 //! 8c→4c | ×2 4c→4c, 4c→4c, 4c→4c, 4c→2c | ×2 2c→2c, 2c→c | ×2 c→c, c→3        c = 64 · width
 //! ```
-//! All are 3×3 with reflection at the border; a ReLU follows each but the last. There is no norm, which would undo the
-//! style. The nearest ×2 is part of how the next convolution reads.
+//! All convolutions are 3×3 with reflection padding; a ReLU follows each but the last. There is no norm, which would
+//! remove the style. The nearest-neighbour ×2 is fused into the convolution that follows it.
 
 mod weights;
 
@@ -24,30 +24,30 @@ pub struct AdainDecoder {
     layers: Vec<ConvLayer>,
 }
 
-/// What a forward pass leaves for the backward pass.
+/// What the backward pass needs from a forward pass.
 pub struct Activations {
-    /// What each layer read.
+    /// Input of each layer.
     inputs: Vec<Tensor>,
-    /// Before the output was cut to the picture's size.
+    /// Output before cropping to the size of the picture.
     uncut: Tensor,
-    /// The picture, `[N, 3, H, W]`, RGB 0..1 but for what is let go beyond.
+    /// The picture, `[N, 3, H, W]`: RGB 0..1, not clamped.
     pub picture: Tensor,
 }
 
 impl Activations {
-    /// What a layer gave.
+    /// Output of a layer.
     fn output(&self, layer: usize) -> Tensor {
         self.inputs.get(layer + 1).copied().unwrap_or(self.uncut)
     }
 }
 
 impl AdainDecoder {
-    /// A decoder whose weights stay as they are.
+    /// A decoder with frozen weights.
     pub fn new(context: &Context, weights: Weights) -> Result<Self> {
         Self::build(context, weights, ConvLayer::frozen)
     }
 
-    /// A decoder that is trained.
+    /// A decoder with trainable weights.
     pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
         Self::build(context, weights, ConvLayer::trainable)
     }
@@ -60,7 +60,7 @@ impl AdainDecoder {
         Ok(AdainDecoder { layers, weights })
     }
 
-    /// Channels of the features that it reads.
+    /// Channels of the input features.
     pub fn channels(&self) -> usize {
         self.weights.channels()
     }
@@ -75,8 +75,10 @@ impl AdainDecoder {
         Ok(total)
     }
 
-    /// Records the decoder on `features` (`[N, 8c, h, w]`), cut to a picture of `size` `[height, width]`: one whose sides
-    /// are at most 8 times those of the features.
+    /// Records the decoder on `features` (`[N, 8c, h, w]`), with the output cropped to `size` `[height, width]`.
+    ///
+    /// # Errors
+    /// Other channels; a side of `size` above 8 times that of the features.
     pub fn forward(&self, rec: &mut Recorder, features: Tensor, size: [usize; 2]) -> Result<Activations> {
         let [_, channels, height, width] = features.shape.nchw("AdaIN decoder", "features")?;
         if channels != self.channels() {
@@ -95,8 +97,8 @@ impl AdainDecoder {
         Ok(Activations { inputs, uncut: x, picture: pad::cut(rec, x, 0, size)? })
     }
 
-    /// Records the gradients to the parameters, added to those of [`AdainDecoder::parameters`], from the gradient to the
-    /// picture; gives the gradient to what the first layer made of the features.
+    /// Records the parameter gradients, accumulated into those of [`AdainDecoder::parameters`], from the gradient of
+    /// the picture. Gives the gradient of the first layer's output.
     pub fn backward_parameters(&self, rec: &mut Recorder, acts: &Activations, dpicture: Tensor) -> Result<Tensor> {
         let mut dy = pad::cut_gradient(rec, dpicture, 0, acts.uncut)?;
         for (index, layer) in self.layers.iter().enumerate().rev() {
@@ -111,24 +113,24 @@ impl AdainDecoder {
         Ok(dy)
     }
 
-    /// The same, down to the gradient to the features.
+    /// [`AdainDecoder::backward_parameters`], continued to the gradient of the features, which it gives.
     pub fn backward(&self, rec: &mut Recorder, acts: &Activations, dpicture: Tensor) -> Result<Tensor> {
         let dy = self.backward_parameters(rec, acts, dpicture)?;
         let [_, _, height, width] = acts.inputs[0].shape.nchw("AdaIN decoder", "features")?;
         self.layers[0].backward(rec, dy, Some(acts.output(0)), [height, width])
     }
 
-    /// What is learned, in the order of the net; nothing if it is frozen.
+    /// The trainable parameters, deep to shallow; none if the decoder is frozen.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layers.iter().flat_map(ConvLayer::parameters).collect()
     }
 
-    /// Records the packing of trained weights for the kernels: due whenever they have changed.
+    /// Records the packing of trained weights for the kernels. Required after every change of the weights.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
         self.layers.iter().try_for_each(|layer| layer.repack(rec))
     }
 
-    /// The weights as they stand.
+    /// Reads the current weights from the device.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.weights.clone();
         let values = self.parameters().into_iter().map(|parameter| parameter.value);

@@ -1,10 +1,10 @@
-//! AdaIN at work (arXiv:1703.06868): any photo in any style, in one pass of encoder and decoder.
+//! Inference with AdaIN (arXiv:1703.06868): any photo in any style, by one pass of encoder and decoder.
 //!
 //! ```text
 //! y = g(Σ_k m_k t_k + (1 − Σ_k m_k) f(c))        t_k = AdaIN(f(c), s_k) = σ_k (f(c) − μ(f(c)))/σ(f(c)) + μ_k
 //! ```
-//! m_k is region k's mask, at the features' size. One mask of the same value everywhere is the paper's α. t_k is linear in a
-//! style's means and deviations, so several styles are mixed by mixing those.
+//! m_k is the mask of region k at the size of the features. A single constant mask is the paper's α. t_k is linear in
+//! the means and deviations of a style, so several styles are mixed by averaging these.
 
 use crate::gpu::{DeviceTensor, Memory, Recorder, Tensor};
 use crate::io::{DType, HostTensor, Picture, WeightFile};
@@ -14,31 +14,31 @@ use crate::ops::norm::{Affine, Norm, Over};
 use crate::ops::{mean_std, regions, vector};
 use crate::{Error, Result, loss};
 
-/// AdaIN of `content` (`[N, C, h, w]`) to the means and deviations of a style, `[N, C]` or `[C]`.
+/// AdaIN of `content` (`[N, C, h, w]`) with the means and deviations of a style, `[N, C]` or `[C]`.
 pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Tensor; 2]) -> Result<Tensor> {
     let affine = Affine { gamma: deviation, beta: mean };
     Ok(Norm { over: Over::Instance, relu: false }.forward(rec, content, None, affine)?.0)
 }
 
-/// All that AdaIN knows of a style: the mean and the deviation of each channel at relu4_1.
+/// A style as AdaIN uses it: mean and standard deviation of each channel at relu4_1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Style {
-    /// [`Vgg19::fingerprint`] of the net that measured.
+    /// [`Vgg19::fingerprint`] of the encoder that measured it.
     pub encoder: String,
-    /// Means.
+    /// Mean of each channel.
     pub mean: Vec<f32>,
-    /// Deviations.
+    /// Standard deviation of each channel.
     pub deviation: Vec<f32>,
 }
 
-/// Names of the tensors and the metadata of a style's file.
+/// Names of the tensors and the metadata in a style's file.
 const FILE: [&str; 4] = ["mean", "deviation", "encoder", "architecture"];
 
-/// What the metadata of a style's file says it is; older ones do not say.
+/// Metadata that identifies a style's file; older files have none.
 const ARCHITECTURE: &str = "adain_style";
 
 impl Style {
-    /// The style of a picture (RGB 0..1), as `encoder` measures it.
+    /// Measures the style of a picture (RGB 0..1) with `encoder`.
     ///
     /// # Errors
     /// A picture too small for the encoder or too large for the device; values that are not finite.
@@ -65,10 +65,10 @@ impl Style {
         Ok(style)
     }
 
-    /// Several styles as one: their sum by `weights`, which are taken relative to their own sum.
+    /// The average of several styles by `weights`, which are divided by their sum.
     ///
     /// # Errors
-    /// No style; weights below 0, that are not finite, or all 0; styles that different encoders measured.
+    /// No style; weights that are negative, not finite or all 0; styles measured by different encoders.
     pub fn mix(styles: &[(Style, f32)]) -> Result<Style> {
         let refuse = |argument, expected: &str, got: String| Err(Error::argument("styles", argument, expected, got));
         let Some((first, _)) = styles.first() else { return refuse("styles", "at least one", "none".into()) };
@@ -94,10 +94,10 @@ impl Style {
         Ok(mixed)
     }
 
-    /// The style that a file keeps.
+    /// Reads a style from a file.
     ///
     /// # Errors
-    /// A file that is not a style, one of a feed-forward net's among them.
+    /// A file that is not an AdaIN style, such as a style of a feed-forward net.
     pub fn of(file: &WeightFile) -> Result<Self> {
         if let Some(other) = file.metadata.get(FILE[3]).filter(|architecture| *architecture != ARCHITECTURE) {
             let reason =
@@ -119,7 +119,7 @@ impl Style {
         Ok(Style { encoder, mean, deviation })
     }
 
-    /// Writes it as a file of a few KB, with what else is to be said of it.
+    /// Writes the style to a file of a few KB, with `notes` as additional metadata.
     pub fn save(&self, path: &std::path::Path, notes: &[(&str, String)]) -> Result<()> {
         let tensor = |data: &Vec<f32>| HostTensor::new(&[data.len()], data.clone());
         let tensors = [(FILE[0].to_string(), tensor(&self.mean)?), (FILE[1].to_string(), tensor(&self.deviation)?)];
@@ -131,31 +131,31 @@ impl Style {
     }
 }
 
-/// The beginning of a fingerprint, for messages.
+/// The first 12 digits of a fingerprint, for messages.
 pub fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
 }
 
-/// Where a style goes.
+/// The region of a style.
 #[derive(Clone, Debug, Default)]
 pub enum Place {
-    /// All over the photo.
+    /// The whole photo.
     #[default]
     Everywhere,
-    /// Where a picture is bright: its first channel, 0..1, of any size, stretched over the photo.
+    /// A mask: the first channel (0..1) of a picture of any size, stretched over the photo.
     Mask(Picture),
-    /// Where all masks leave something.
+    /// What all masks leave.
     Rest,
 }
 
-/// A style and where it goes.
+/// A style and its region.
 #[derive(Clone, Debug)]
 pub struct Region {
     /// The style.
     pub style: Style,
-    /// Its place.
+    /// The region.
     pub place: Place,
-    /// How much of it there is, 0..1; the photo's own features are the remainder: the paper's α.
+    /// Strength of the style, 0..1 (the paper's α). The photo's own features have the remaining weight.
     pub strength: f32,
 }
 
@@ -165,8 +165,8 @@ impl From<Style> for Region {
     }
 }
 
-/// The share of each region, and what they leave to the photo, in features of `[height, width]`. Where places overlap to
-/// more than 1 they are scaled down to it.
+/// The weights of each region and of the photo, for features of `[height, width]`. Where regions overlap to a sum above
+/// 1, they are scaled down to 1.
 fn shares(regions: &[Region], [height, width]: [usize; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
     let count = height * width;
     let mask = |region: &Region| match &region.place {
@@ -192,15 +192,15 @@ fn shares(regions: &[Region], [height, width]: [usize; 2]) -> (Vec<Vec<f32>>, Ve
     (masks, photo)
 }
 
-/// What a program reads beside the photo.
+/// Inputs of a program besides the photo.
 struct Inputs {
-    /// The share of the photo's own features, `[h, w]`.
+    /// Weights of the photo's own features, `[h, w]`.
     rest: DeviceTensor,
     /// Mean, deviation and mask of each region.
     regions: Vec<[DeviceTensor; 3]>,
 }
 
-/// Paints; the programs of the last few sizes are kept.
+/// Paints photos. The most recently used programs are kept, one per size and number of regions.
 pub struct AdainPainter<'a> {
     encoder: &'a Vgg19,
     decoder: AdainDecoder,
@@ -242,7 +242,7 @@ fn record(
 }
 
 impl<'a> AdainPainter<'a> {
-    /// Paints with that pair.
+    /// A painter with an encoder and its decoder.
     ///
     /// # Errors
     /// A decoder whose channels are not the encoder's.
@@ -255,38 +255,40 @@ impl<'a> AdainPainter<'a> {
         Ok(AdainPainter { encoder, decoder, programs: Programs::new() })
     }
 
-    /// The shortest side of a photo or a style picture, in pixels.
+    /// Minimum side of photos and style pictures, in pixels.
     pub fn least_side(&self) -> usize {
         self.encoder.least_side(Tap::RELU4_1)
     }
 
-    /// The net that measures styles.
+    /// The encoder.
     pub fn encoder(&self) -> &'a Vgg19 {
         self.encoder
     }
 
-    /// [`Style::measure`] by its encoder.
+    /// [`Style::measure`] with the painter's encoder.
     pub fn style(&self, picture: &Picture) -> Result<Style> {
         Style::measure(self.encoder, picture)
     }
 
-    /// Whether a photo of that size in so many regions can be painted as it is, its program being there.
+    /// Whether a program for that size and number of regions is already compiled.
     pub fn is_ready(&self, width: usize, height: usize, regions: usize) -> bool {
         self.programs.has(([1, 3, height, width], regions))
     }
 
-    /// What a photo of that size in so many regions will take on the device; an error if it cannot be done. Allocates
-    /// nothing.
+    /// Device memory for a photo of that size and number of regions. Allocates nothing.
+    ///
+    /// # Errors
+    /// A size that cannot be painted.
     pub fn plan(&self, width: usize, height: usize, regions: usize) -> Result<Memory> {
         record(self.encoder, &self.decoder, [1, 3, height, width], regions)?.0.memory()
     }
 
-    /// `photo` (RGB 0..1) in the styles of `regions`, of the same size, 0..1; its alpha is kept. What they leave is filled
-    /// by the photo's own features.
+    /// Paints `photo` (RGB 0..1) in the styles of `regions`. The result has the same size, values 0..1 and the photo's
+    /// alpha. Where the regions' weights sum to less than 1, the photo's own features have the rest.
     ///
     /// # Errors
-    /// No region, a style of another encoder, a strength outside 0..=1; a photo too small for the encoder or too large for
-    /// the device; values that are not finite, named with the first dispatch that made them.
+    /// No region; a style of another encoder; a strength outside 0..=1; a photo too small for the encoder or too large
+    /// for the device; values that are not finite, with the first dispatch that wrote them.
     pub fn paint(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
         let refuse = |argument, expected: &str, got: String| Err(Error::argument("AdaIN", argument, expected, got));
         if regions.is_empty() {

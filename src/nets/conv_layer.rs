@@ -1,4 +1,4 @@
-//! A convolution, plain or transposed, with its weights on the device, frozen or trained.
+//! A plain or transposed convolution with weights on the device, frozen or trainable.
 
 use crate::Result;
 use crate::gpu::{DeviceTensor, KernelClass, Recorder, Tensor};
@@ -7,12 +7,12 @@ use crate::ops::load::Input;
 use crate::ops::norm::Moments;
 use crate::optim::Parameter;
 
-/// A convolution of either kind.
+/// A plain or transposed convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Convolution {
-    /// One that keeps the size, makes it smaller or takes an enlarged input.
+    /// A convolution, possibly with a stride or an enlarged input.
     Plain(Conv2d),
-    /// One that enlarges.
+    /// A transposed convolution, which enlarges.
     Transposed(ConvTranspose2d),
 }
 
@@ -28,7 +28,7 @@ impl From<ConvTranspose2d> for Convolution {
     }
 }
 
-/// The same call on whichever it is.
+/// Calls the same function of either variant.
 macro_rules! either {
     ($convolution:expr, $conv:ident => $call:expr) => {
         match $convolution {
@@ -39,7 +39,7 @@ macro_rules! either {
 }
 
 impl Convolution {
-    /// The shape of its weights.
+    /// Shape of the weights: `[M, C, K, K]`, transposed `[C, M, 3, 3]`.
     pub fn weight_shape(&self) -> [usize; 4] {
         match self {
             Convolution::Plain(conv) => [conv.channels_out, conv.channels_in, conv.kernel, conv.kernel],
@@ -47,7 +47,7 @@ impl Convolution {
         }
     }
 
-    /// The same with a ReLU behind it, or without.
+    /// The same convolution with or without a fused ReLU.
     pub fn with_relu(self, relu: bool) -> Self {
         match self {
             Convolution::Plain(conv) => Convolution::Plain(Conv2d { relu, ..conv }),
@@ -55,7 +55,7 @@ impl Convolution {
         }
     }
 
-    /// Channels of its output.
+    /// Channels of the output.
     pub fn channels_out(&self) -> usize {
         either!(self, conv => conv.channels_out)
     }
@@ -65,7 +65,7 @@ impl Convolution {
         either!(self, conv => conv.output_size(size))
     }
 
-    /// Floating-point operations of one forward pass over that many images of `[height, width]` outputs.
+    /// Floating-point operations of one forward pass over `images` images with outputs of `[height, width]`.
     pub fn flops(&self, images: usize, output: [usize; 2]) -> u64 {
         either!(self, conv => conv.flops(images, output))
     }
@@ -75,19 +75,19 @@ impl Convolution {
     }
 }
 
-/// A convolution with its bias. What the kernels read are packed copies of the weights; a frozen layer keeps only those.
+/// A convolution with its bias. Kernels read packed copies of the weights; a frozen layer keeps only those.
 pub struct ConvLayer {
     conv: Convolution,
-    /// Packed for forward, and for the gradient to the input.
+    /// Weights packed for forward, and for the input gradient.
     packed: [DeviceTensor; 2],
     bias: DeviceTensor,
-    /// Weight, and bias if that is learned too, with their gradients, of a layer that is trained.
+    /// Weight and bias of a trainable layer; no bias if that is fixed.
     trained: Option<(Parameter, Option<Parameter>)>,
 }
 
 impl ConvLayer {
-    /// A layer whose weights (of the convolution's `weight_shape`) and bias (`[M]`) stay as they are. Records their packing:
-    /// the layer is of use once that has run.
+    /// A layer with frozen weights (shaped as `weight_shape`) and bias (`[M]`). Records the packing of the weights,
+    /// which must run before the layer is used.
     pub fn frozen(
         rec: &mut Recorder,
         name: &str,
@@ -98,8 +98,8 @@ impl ConvLayer {
         Ok(ConvLayer { trained: None, ..Self::trainable(rec, name, conv, weights, bias)? })
     }
 
-    /// A layer that is trained from weights (of the convolution's `weight_shape`) and bias (`[M]`); parameters are called
-    /// `name.weight` and `name.bias`. Records the packing, as [`ConvLayer::frozen`] does.
+    /// A trainable layer with initial weights (shaped as `weight_shape`) and bias (`[M]`). The parameters are named
+    /// `name.weight` and `name.bias`. Records the packing as [`ConvLayer::frozen`] does.
     pub fn trainable(
         rec: &mut Recorder,
         name: &str,
@@ -121,19 +121,19 @@ impl ConvLayer {
         Ok(layer)
     }
 
-    /// The same with a bias that stays as it is: before a norm, which takes it away, a bias has no gradient but rounding,
-    /// and Adam would follow that.
+    /// The same layer with a fixed bias, to be used before a norm. The norm cancels the bias, so its gradient would be
+    /// nothing but rounding errors, which Adam would scale up to full steps.
     pub fn with_fixed_bias(mut self) -> Self {
         self.trained = self.trained.map(|(weight, _)| (weight, None));
         self
     }
 
-    /// Its shape.
+    /// The convolution.
     pub fn conv(&self) -> &Convolution {
         &self.conv
     }
 
-    /// Records the packing of the weights as they are at that point; nothing for a frozen layer.
+    /// Records the packing of the current weights; nothing for a frozen layer.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
         let Some((weight, _)) = &self.trained else { return Ok(()) };
         let source = rec.pin(&weight.value);
@@ -144,26 +144,26 @@ impl ConvLayer {
         Ok(())
     }
 
-    /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`).
+    /// Output `y` (`[N, M, H', W']`) from `x` (`[N, C, H, W]`).
     pub fn forward(&self, rec: &mut Recorder, x: impl Into<Input>) -> Result<Tensor> {
         let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
         either!(&self.conv, conv => conv.forward(rec, x, packed, Some(bias)))
     }
 
-    /// The same before a norm: with the moments of `y`, where they come on the way.
+    /// [`ConvLayer::forward`] before a norm, with the moments of `y` if the kernel can measure them.
     pub fn forward_measured(&self, rec: &mut Recorder, x: impl Into<Input>) -> Result<(Tensor, Option<Moments>)> {
         let Convolution::Plain(conv) = &self.conv else { return Ok((self.forward(rec, x)?, None)) };
         let (packed, bias) = (rec.pin(&self.packed[0]), rec.pin(&self.bias));
         conv.forward_measured(rec, x, packed, Some(bias))
     }
 
-    /// The gradient to an input of `size` `[H, W]`, from `dy` and, if there is a ReLU, the output `y`.
+    /// Gradient of an input of `size` `[H, W]` from `dy` and, if there is a fused ReLU, its output `y`.
     pub fn backward(&self, rec: &mut Recorder, dy: Tensor, y: Option<Tensor>, size: [usize; 2]) -> Result<Tensor> {
         let packed = rec.pin(&self.packed[1]);
         either!(&self.conv, conv => conv.backward(rec, dy, y, packed, size))
     }
 
-    /// Adds to the parameters' gradients; nothing for a frozen layer.
+    /// Accumulates the gradients of the parameters; nothing for a frozen layer.
     pub fn backward_parameters(&self, rec: &mut Recorder, x: Tensor, dy: Tensor, y: Option<Tensor>) -> Result<()> {
         let Some((weight, bias)) = &self.trained else { return Ok(()) };
         let dweight = rec.pin(&weight.gradient);
@@ -171,7 +171,7 @@ impl ConvLayer {
         either!(&self.conv, conv => conv.backward_parameters(rec, x, dy, y, dweight, dbias))
     }
 
-    /// Weight and bias, as far as they are trained.
+    /// The trainable parameters: weight, and bias unless it is fixed.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.trained.iter().flat_map(|(weight, bias)| [Some(weight), bias.as_ref()]).flatten().cloned().collect()
     }

@@ -1,9 +1,9 @@
-//! The feed-forward net that repaints a picture in one pass (arXiv:1603.08155; with instance norm, arXiv:1607.08022).
+//! Feed-forward style transfer in one pass (arXiv:1603.08155; with instance norm, arXiv:1607.08022).
 //!
 //! ```text
 //! 9×9, c | 3×3 /2, 2c | 3×3 /2, 4c | 5 × (x + [3×3, 3×3](x)), 4c | ×2 3×3, 2c | ×2 3×3, c | 9×9, 3        c = 32 · width
 //! ```
-//! A norm follows every convolution but the last, a ReLU every norm but the second of a residual block.
+//! A norm follows every convolution but the last. A ReLU follows every norm but the second of a residual block.
 
 mod body;
 mod painter;
@@ -26,35 +26,35 @@ use crate::ops::{tanh, vector};
 use crate::optim::Parameter;
 use crate::{Error, Result};
 
-/// Reflection round the picture in the paper's form: what its residual blocks eat away, with the strides between.
+/// Reflection padding of the picture in the paper's form: 5 residual blocks lose 2 rows each at a quarter of the size.
 const MARGIN: usize = 40;
 
-/// Rows and columns that a residual block without borders loses on each side: one for each of its convolutions.
+/// Rows and columns that a residual block without padding loses on each side, one for each of its convolutions.
 const EATEN: usize = 2;
 
-/// A convolution with what follows it.
+/// A convolution and its norm.
 struct Unit {
     conv: ConvLayer,
     norm: Option<NormLayer>,
 }
 
-/// What becomes of a unit's output.
+/// How the output of a unit is used.
 enum Use {
-    /// Nothing but a convolution reads it.
+    /// Only a convolution reads it, so its norm can be fused into that.
     Convolved,
-    /// Something else does.
+    /// It is stored.
     Stored,
-    /// It is added to the middle of this, a residual block's input, and stored.
+    /// It is added to the cropped input of a residual block, and stored.
     AddedTo(Tensor),
 }
 
-/// What a unit leaves for its gradient. Where the net is frozen, there is none.
+/// What the gradient of a unit needs; unused if the net is frozen.
 #[derive(Clone, Copy)]
 struct Kept {
     x: Tensor,
-    /// The images' weights of the rows of a net of many styles.
+    /// Weights of the styles for each image, in a net of many styles.
     styles: Option<Tensor>,
-    /// Between convolution and norm.
+    /// Output of the convolution, input of the norm.
     z: Tensor,
     statistics: Option<Statistics>,
 }
@@ -86,7 +86,7 @@ impl Unit {
         Ok((y.into(), kept(z, Some(statistics))))
     }
 
-    /// Adds to the gradients of the parameters, and gives the one to the norm's input.
+    /// Accumulates the parameter gradients, and gives the gradient of the norm's input.
     fn backward_parameters(&self, rec: &mut Recorder, kept: Kept, dy: Tensor) -> Result<Tensor> {
         let dz = match (&self.norm, kept.statistics) {
             (Some(norm), Some(statistics)) => norm.backward(rec, kept.z, kept.styles, statistics, dy)?,
@@ -110,20 +110,20 @@ pub struct ImageTransformNet {
     units: Vec<Unit>,
 }
 
-/// What a forward pass leaves for the backward pass.
+/// What the backward pass needs from a forward pass.
 pub struct Activations {
     units: Vec<Kept>,
-    /// Before the output was cut to the picture's size.
+    /// Output before cropping to the size of the picture.
     uncut: Tensor,
-    /// The net's picture, `[N, 3, H, W]`, RGB 0..1 but for what the resize form lets go beyond.
+    /// The output, `[N, 3, H, W]`: RGB 0..1, not clamped in the resize form.
     pub picture: Tensor,
 }
 
 impl ImageTransformNet {
-    /// A net whose weights stay as they are; batch norm goes by its running statistics.
+    /// A frozen net. Batch norm uses its running statistics.
     ///
     /// # Errors
-    /// Weights of many styles: [`Weights::blend`] makes a net of one of them.
+    /// Weights of many styles; use [`Weights::blend`] first.
     pub fn new(context: &Context, weights: Weights) -> Result<Self> {
         if !weights.styles.is_empty() {
             let got = format!("one of {}", weights.styles.join(", "));
@@ -145,12 +145,12 @@ impl ImageTransformNet {
         Ok(ImageTransformNet { context: context.clone(), weights, units })
     }
 
-    /// A net that is trained; batch norm goes by the batch's statistics and keeps running ones.
+    /// A trainable net. Batch norm uses the statistics of the batch and updates its running statistics.
     pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
         Self::trained(context, weights, ConvLayer::trainable)
     }
 
-    /// The same where the norms' scales and shifts alone are learned, and the convolutions stay as they are.
+    /// A net with frozen convolutions, whose norms' scales and shifts are trainable.
     pub fn trainable_norms(context: &Context, weights: Weights) -> Result<Self> {
         Self::trained(context, weights, ConvLayer::frozen)
     }
@@ -172,16 +172,16 @@ impl ImageTransformNet {
         Ok(ImageTransformNet { context: context.clone(), weights, units })
     }
 
-    /// The context it lives in.
+    /// The context of the net.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The shortest side of a picture, in pixels.
+    /// Minimum side of a picture, in pixels.
     pub fn least_side(&self) -> usize {
         match self.weights.form {
             Form::Paper => MARGIN + 1,
-            // A reflection of 4 needs 5 px; a quarter of that, rounded up, needs 2.
+            // Reflection padding of 4 needs 5 px. A quarter of 5, rounded up, is 2, enough for a padding of 1.
             Form::Resize => 5,
         }
     }
@@ -189,7 +189,7 @@ impl ImageTransformNet {
     /// Floating-point operations of the convolutions for one picture of `size` `[height, width]`.
     ///
     /// # Errors
-    /// A picture that is too small for its borders.
+    /// A picture too small for reflection padding.
     pub fn flops(&self, size: [usize; 2]) -> Result<u64> {
         let margin = if self.weights.form == Form::Paper { 2 * MARGIN } else { 0 };
         let (mut at, mut total) = (size.map(|side| side + margin), 0);
@@ -203,15 +203,16 @@ impl ImageTransformNet {
     /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1).
     ///
     /// # Errors
-    /// A picture that is too small for its borders; a net of many styles.
+    /// A picture too small for reflection padding; a net of many styles.
     pub fn forward(&self, rec: &mut Recorder, picture: Tensor) -> Result<Activations> {
         self.forward_in(rec, picture, None)
     }
 
-    /// The same with each picture's weights of the styles, `[N, S]`, of which a net of one style has no need.
+    /// [`ImageTransformNet::forward`] with the weights of the styles for each picture, `styles` (`[N, S]`). A net of
+    /// one style needs none.
     ///
     /// # Errors
-    /// A picture that is too small for its borders.
+    /// A picture too small for reflection padding; missing `styles`.
     pub fn forward_in(&self, rec: &mut Recorder, picture: Tensor, styles: Option<Tensor>) -> Result<Activations> {
         let [_, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
         let least = self.least_side();
@@ -248,14 +249,14 @@ impl ImageTransformNet {
         if paper {
             x = tanh::forward(rec, x)?;
         }
-        // Halving rounds up, doubling does not take it back.
+        // Strides round sizes up, so the output may be larger than the picture.
         let uncut = x;
         let picture = pad::cut(rec, uncut, 0, [height, width])?;
         Ok(Activations { units: kept, uncut, picture })
     }
 
-    /// Records the gradients to the parameters, added to those of [`ImageTransformNet::parameters`], from the gradient to
-    /// the net's picture.
+    /// Records the parameter gradients, accumulated into those of [`ImageTransformNet::parameters`], from the gradient
+    /// of the output.
     pub fn backward_parameters(&self, rec: &mut Recorder, activations: &Activations, dpicture: Tensor) -> Result<()> {
         let Activations { units: kept, uncut, .. } = activations;
         let mut dy = pad::cut_gradient(rec, dpicture, 0, *uncut)?;
@@ -283,7 +284,7 @@ impl ImageTransformNet {
         first.backward_parameters(rec, *kept, dy).map(drop)
     }
 
-    /// What is learned, in the order of the net; nothing if it is frozen.
+    /// The trainable parameters, in the order of the net; none if it is frozen.
     pub fn parameters(&self) -> Vec<Parameter> {
         let of = |unit: &Unit| {
             let norm = unit.norm.as_ref().map(NormLayer::parameters).unwrap_or_default();
@@ -292,22 +293,22 @@ impl ImageTransformNet {
         self.units.iter().flat_map(of).collect()
     }
 
-    /// Running statistics by name.
+    /// Running statistics of batch norms, by name.
     pub fn state(&self) -> Vec<(String, DeviceTensor)> {
         self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::state).collect()
     }
 
-    /// Records the packing of trained weights for the kernels: due whenever they have changed.
+    /// Records the packing of trained weights for the kernels. Required after every change of the weights.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
         self.units.iter().try_for_each(|unit| unit.conv.repack(rec))
     }
 
-    /// What it was made of: for a net that is trained, its weights as they were.
+    /// The weights that the net was created with.
     pub fn shape(&self) -> &Weights {
         &self.weights
     }
 
-    /// The weights as they stand.
+    /// Reads the current weights from the device.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.weights.clone();
         let trained = self.parameters().into_iter().map(|parameter| (parameter.name, parameter.value));

@@ -1,4 +1,4 @@
-//! Nets: layers in order, forward and backward.
+//! Nets: sequences of layers, with forward and backward passes.
 
 pub mod adain_decoder;
 pub mod adain_painter;
@@ -19,10 +19,10 @@ use crate::Result;
 use crate::gpu::{Context, Recorder};
 use crate::ops::conv2d::Conv2d;
 
-/// How a layer is made of its weights: frozen or trainable.
+/// Constructor of a layer from its weights: frozen or trainable.
 type NewLayer<C = Conv2d> = fn(&mut Recorder, &str, C, &[f32], &[f32]) -> Result<ConvLayer>;
 
-/// Makes layers, and packs the weights of all of them in one program.
+/// Constructs layers and packs all their weights in one program.
 pub(crate) fn packed<T>(context: &Context, make: impl FnOnce(&mut Recorder) -> Result<T>) -> Result<T> {
     let mut rec = Recorder::new(context);
     let layers = make(&mut rec)?;

@@ -1,4 +1,4 @@
-//! A normalisation with its scale and shift on the device, frozen or trained.
+//! A norm with scale and shift on the device, frozen or trainable.
 
 use crate::gpu::{Context, DeviceTensor, Recorder, Shape, Tensor};
 use crate::io::HostTensor;
@@ -8,30 +8,30 @@ use crate::ops::{rows, vector};
 use crate::optim::Parameter;
 use crate::{Error, Result};
 
-/// How far running statistics move toward those of a batch.
+/// Momentum of the running statistics.
 const MOMENTUM: f32 = 0.1;
 
-/// Instance or batch norm, affine, with the batch's own statistics. (Batch norm by its running statistics is part of the
-/// convolution before it, see [`super::image_transform_net::Weights`].) In a net of many styles scales and shifts are tables
-/// `[S, C]`, from whose rows each image takes its own (arXiv:1610.07629).
+/// Affine instance or batch norm with the statistics of the batch. (Batch norm with running statistics is folded into
+/// the convolution before it, see [`super::image_transform_net::Weights`].) In a net of many styles, scales and shifts
+/// are tables `[S, C]`, and each image selects or mixes rows (arXiv:1610.07629).
 pub struct NormLayer {
     norm: Norm,
     gamma: DeviceTensor,
     beta: DeviceTensor,
-    /// Mean and variance over many batches, of a batch norm that is trained.
+    /// Running mean and variance of a trainable batch norm.
     running: Option<[DeviceTensor; 2]>,
     trained: Option<[Parameter; 2]>,
 }
 
 impl NormLayer {
-    /// Instance norm whose `[C]` scales and shifts stay as they are.
+    /// Instance norm with frozen scales and shifts, `[C]`.
     pub fn frozen(context: &Context, name: &str, relu: bool, affine: [&HostTensor; 2]) -> Result<Self> {
         let norm = Norm { over: Over::Instance, relu };
         Ok(NormLayer { trained: None, ..Self::trainable(context, name, norm, affine, [&[], &[]])? })
     }
 
-    /// A norm that is trained from scales and shifts (`[C]`, or an instance norm's `[S, C]`), called `name.weight` and `name.bias`; batch norm goes on with
-    /// `running` mean and variance, `[C]`.
+    /// A trainable norm with initial scales and shifts (`[C]`, or `[S, C]` for an instance norm), named `name.weight`
+    /// and `name.bias`. Batch norm continues the `running` mean and variance, `[C]`.
     pub fn trainable(
         context: &Context,
         name: &str,
@@ -55,12 +55,12 @@ impl NormLayer {
         Ok(NormLayer { norm, gamma, beta, running, trained })
     }
 
-    /// Whether each image takes its scales and shifts from the rows of tables.
+    /// Whether scales and shifts are tables with one row per style.
     fn has_rows(&self) -> bool {
         self.gamma.shape().dims().len() == 2
     }
 
-    /// Scales and shifts; of a layer with tables, the images' own by their weights `styles` (`[N, S]`).
+    /// Scales and shifts. For tables, those of each image by its weights `styles` (`[N, S]`).
     fn affine(&self, rec: &mut Recorder, styles: Option<Tensor>) -> Result<Affine> {
         let [gamma, beta] = [&self.gamma, &self.beta].map(|tensor| rec.pin(tensor));
         if !self.has_rows() {
@@ -70,8 +70,8 @@ impl NormLayer {
         Ok(Affine { gamma: rows::mix(rec, styles, gamma)?, beta: rows::mix(rec, styles, beta)? })
     }
 
-    /// `y` of `x` (`[N, C, H, W]`) with its moments, if they are known, and `addend` on top, if there is one; and what its
-    /// gradient needs. Running statistics move. `styles` (`[N, S]`) are each image's weights of the rows of a layer with tables.
+    /// `y` from `x` (`[N, C, H, W]`), plus `addend` if there is one, and the statistics for the gradient. `moments` of
+    /// `x` save a pass. Tables need each image's weights `styles` (`[N, S]`). Running statistics are updated.
     pub fn forward(
         &self,
         rec: &mut Recorder,
@@ -91,8 +91,8 @@ impl NormLayer {
         Ok((y, statistics))
     }
 
-    /// `y` of a frozen layer for a reader that makes it of `x` as it loads that, where the layer has a ReLU: it takes no
-    /// pass of its own.
+    /// `y` of a frozen layer with a ReLU, to be computed by its reader as it loads `x`, without a pass of its own.
+    /// `None` for other layers.
     pub fn deferred(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Option<Input>> {
         if self.trained.is_some() || !self.norm.relu {
             return Ok(None);
@@ -102,10 +102,10 @@ impl NormLayer {
         self.norm.defer(rec, x, statistics, affine).map(Some)
     }
 
-    /// The gradient to the input `x`; adds to the parameters' gradients.
+    /// Gradient of the input `x`. Accumulates the parameter gradients.
     ///
     /// # Panics
-    /// On a frozen layer.
+    /// If the layer is frozen.
     pub fn backward(
         &self,
         rec: &mut Recorder,
@@ -121,7 +121,7 @@ impl NormLayer {
             let gradients = Affine { gamma: dgamma, beta: dbeta };
             return self.norm.backward(rec, x, statistics, affine, dy, gradients);
         };
-        // The images' own gradients, which then go to the rows that each was made of.
+        // Gradients of each image's own scales and shifts, which are then distributed to the rows.
         let mut zeros = |name| -> Result<Tensor> {
             let tensor = rec.transient(name, affine.gamma.shape);
             vector::fill(rec, tensor, 0.0).map(|()| tensor)
@@ -133,12 +133,12 @@ impl NormLayer {
         Ok(dx)
     }
 
-    /// Scale and shift, if it is trained.
+    /// The trainable parameters: scale and shift; none if the layer is frozen.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.trained.iter().flatten().cloned().collect()
     }
 
-    /// Running mean and variance by name, of a batch norm.
+    /// Running mean and variance of a batch norm, by name.
     pub fn state(&self) -> Vec<(String, DeviceTensor)> {
         self.running.iter().flatten().map(|tensor| (tensor.name().to_string(), tensor.clone())).collect()
     }

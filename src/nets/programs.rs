@@ -1,25 +1,25 @@
-//! Programs that paint, one for each size of picture, and how their pictures are read.
+//! Cached inference programs, one per picture size.
 
 use crate::gpu::{DeviceTensor, Program};
 use crate::io::Picture;
 use crate::{Error, Result};
 
-/// A recorded program and the tensors it reads and writes.
+/// A recorded program with its inputs and outputs.
 pub(super) struct Painting<I> {
     pub program: Program,
     /// `[1, 3, H, W]`.
     pub photo: DeviceTensor,
     /// `[1, 3, H, W]`.
     pub painted: DeviceTensor,
-    /// What else it reads.
+    /// Further inputs.
     pub inputs: I,
 }
 
 impl<I> Painting<I> {
-    /// Paints `photo` (RGB 0..1): 0..1, its alpha kept.
+    /// Paints `photo` (RGB 0..1). The result is clamped to 0..1 and has the photo's alpha.
     ///
     /// # Errors
-    /// Values that are not finite, named with the first dispatch that made them.
+    /// Values that are not finite, with the first dispatch that wrote them.
     pub fn run(&self, photo: &Picture) -> Result<Picture> {
         self.photo.write(&photo.rgb)?;
         self.program.submit()?;
@@ -36,10 +36,10 @@ impl<I> Painting<I> {
     }
 }
 
-/// The last few programs by what they were recorded for; the one used last comes first.
+/// A cache of programs by key, most recently used first.
 pub(super) struct Programs<K, I>(Vec<(K, Painting<I>)>);
 
-/// Programs that are kept.
+/// Capacity of the cache.
 const KEPT: usize = 4;
 
 impl<K: PartialEq, I> Programs<K, I> {
@@ -52,7 +52,7 @@ impl<K: PartialEq, I> Programs<K, I> {
         self.0.iter().any(|(known, _)| *known == key)
     }
 
-    /// The program for `key`, recorded if it is not there.
+    /// The program for `key`, recorded if there is none.
     pub fn get(&mut self, key: K, record: impl FnOnce() -> Result<Painting<I>>) -> Result<&Painting<I>> {
         match self.0.iter().position(|(known, _)| *known == key) {
             Some(index) => self.0[..=index].rotate_right(1),

@@ -1,4 +1,4 @@
-//! VGG-19 as a measuring instrument (arXiv:1409.1556): features of a picture, and their gradient to its pixels.
+//! VGG-19 (arXiv:1409.1556) as a feature extractor, with gradients with respect to the picture and the weights.
 
 mod weights;
 
@@ -17,10 +17,11 @@ use crate::ops::vector;
 use crate::optim::Parameter;
 use crate::{Error, Result};
 
-/// Convolutions of each block; a pool stands between blocks.
+/// Convolutions per block; a pool separates blocks.
 const BLOCKS: [usize; 5] = [2, 2, 4, 4, 4];
 
-/// The output of a convolution and its ReLU, by block and place in it, both from 1: `relu3_1`.
+/// A feature map: the output of a convolution and its ReLU, by block and position in the block, both counted from 1
+/// (`relu3_1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tap {
     block: usize,
@@ -36,27 +37,27 @@ impl Tap {
         (1..).zip(BLOCKS).flat_map(|(block, count)| (1..=count).map(move |index| Tap { block, index }))
     }
 
-    /// The four taps that styles are taken from: relu1_1, relu2_1, relu3_1 and relu4_1.
+    /// The four taps of style losses: relu1_1, relu2_1, relu3_1 and relu4_1.
     pub fn style() -> impl Iterator<Item = Tap> {
         (1..=4).map(|block| Tap { block, index: 1 })
     }
 
-    /// Number of the convolution it follows, from 0.
+    /// Index of its convolution in the net, from 0.
     fn position(self) -> usize {
         BLOCKS[..self.block - 1].iter().sum::<usize>() + self.index - 1
     }
 
-    /// The pictures' sides are divided by this at the tap.
+    /// Factor by which the picture's sides are reduced at the tap.
     pub fn reduction(self) -> usize {
         1 << (self.block - 1)
     }
 
-    /// Its convolution's number in torchvision's `features`, which counts convolutions, ReLUs and pools.
+    /// Index of its convolution in torchvision's `features`, which counts convolutions, ReLUs and pools.
     fn number(self) -> usize {
         2 * self.position() + self.block - 1
     }
 
-    /// Whether its convolution reads a pool of the block before.
+    /// Whether its convolution reads a pooled feature map.
     pub fn begins_block(self) -> bool {
         self.index == 1 && self.block > 1
     }
@@ -95,44 +96,44 @@ impl FromStr for Tap {
     }
 }
 
-/// The net on a device, as deep as its file goes. Channels come from the weights, so narrow nets of its shape load too.
+/// The net on a device, as deep as its weights. Channels follow from the weights, so narrower nets can be loaded.
 pub struct Vgg19 {
     context: Context,
     convention: Convention,
     fingerprint: String,
     pool: Pool,
-    /// Takes RGB 0..1 to what the convention expects.
+    /// 1×1 convolution from RGB 0..1 to the input of the convention.
     input: ConvLayer,
     layers: Vec<ConvLayer>,
 }
 
-/// The refusal of a tap that weights do not reach.
+/// The error for a tap beyond the weights.
 fn beyond(tap: Tap, deepest: Option<Tap>) -> Error {
     let deepest = deepest.map_or("nothing".into(), |tap| tap.to_string());
     Error::argument("vgg19", "tap", format!("at most {deepest}, where this weight file ends"), tap)
 }
 
-/// What a forward pass leaves for the backward pass.
+/// What the backward pass needs from a forward pass.
 pub struct Activations {
     size: [usize; 2],
-    /// Output of each layer's ReLU.
+    /// Output of the ReLU of each layer.
     outputs: Vec<Tensor>,
-    /// What each layer read: the output before it, or that output's pool.
+    /// Input of each layer, after pooling.
     inputs: Vec<Tensor>,
 }
 
 impl Vgg19 {
-    /// The net of a weight file, with pools of the given kind.
+    /// The net of a weight file with the given kind of pooling.
     pub fn load(context: &Context, file: &WeightFile, pool: Kind) -> Result<Self> {
         Self::new(context, &Weights::of(file)?, pool)
     }
 
-    /// A net whose weights stay as they are.
+    /// A net with frozen weights.
     pub fn new(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
         Self::build(context, weights, pool, ConvLayer::frozen)
     }
 
-    /// A net whose convolutions can be trained; the 1×1 convolution in front stays as it is.
+    /// A net with trainable convolutions. The 1×1 convolution in front is frozen.
     pub fn trainable(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
         Self::build(context, weights, pool, ConvLayer::trainable)
     }
@@ -157,33 +158,36 @@ impl Vgg19 {
         Ok(Vgg19 { context: context.clone(), convention: weights.convention, fingerprint, pool, input, layers })
     }
 
-    /// The context it lives in.
+    /// The context of the net.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// What it expects of a picture (given to [`Vgg19::forward`] as RGB 0..1 whatever it is).
+    /// Convention of the weights. [`Vgg19::forward`] takes RGB 0..1 for every convention.
     pub fn convention(&self) -> Convention {
         self.convention
     }
 
-    /// [`Weights::fingerprint`] of what it was made of.
+    /// [`Weights::fingerprint`] of its weights.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// The deepest tap that its weights reach.
+    /// The deepest tap of its weights.
     pub fn deepest(&self) -> Option<Tap> {
         Tap::all().take(self.layers.len()).last()
     }
 
-    /// Channels at a tap; an error if the weights do not reach it.
+    /// Channels at a tap.
+    ///
+    /// # Errors
+    /// A tap beyond the weights.
     pub fn channels(&self, tap: Tap) -> Result<usize> {
         let layer = self.layers.get(tap.position());
         layer.map(|layer| layer.conv().channels_out()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
-    /// Floating-point operations of the convolutions down to `tap` for one picture of `size` `[height, width]`.
+    /// Floating-point operations of the convolutions up to `tap` for one picture of `size` `[height, width]`.
     pub fn flops(&self, tap: Tap, size: [usize; 2]) -> Result<u64> {
         let mut at = size;
         let mut total = self.input.conv().flops(1, size);
@@ -196,13 +200,16 @@ impl Vgg19 {
         Ok(total)
     }
 
-    /// The shortest side of a picture, in pixels, from which `tap` can be computed.
+    /// Minimum side in pixels of a picture for which `tap` can be computed.
     pub fn least_side(&self, tap: Tap) -> usize {
-        // A reflection needs a neighbour of the edge.
+        // Reflection padding needs two pixels.
         tap.reduction() * if self.convention.border() == Border::Reflect { 2 } else { 1 }
     }
 
-    /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1) down to `deepest`.
+    /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1) up to the tap `deepest`.
+    ///
+    /// # Errors
+    /// A tap beyond the weights; a picture that is too small.
     pub fn forward(&self, rec: &mut Recorder, picture: Tensor, deepest: Tap) -> Result<Activations> {
         self.channels(deepest)?;
         let [_, _, height, width] = picture.shape.nchw("vgg19", "picture")?;
@@ -225,8 +232,8 @@ impl Vgg19 {
         Ok(acts)
     }
 
-    /// Takes down the net on `picture` and, for each of `taps`, what `of` makes of the features there: the recording, and
-    /// where each result will be.
+    /// Records the net on `picture` and applies `of` to the features at each of `taps`. Gives the recording and the
+    /// tensors that will hold the results.
     pub fn measure(
         &self,
         picture: &DeviceTensor,
@@ -248,8 +255,11 @@ impl Vgg19 {
         Ok((rec, results))
     }
 
-    /// Records the gradient to the picture, from gradients at some of the taps that `acts` hold. Each of them is recorded as
-    /// the walk comes to its tap.
+    /// Records the gradient with respect to the picture, from gradients at taps of the forward pass. Each of these is
+    /// recorded when the backward pass reaches its tap.
+    ///
+    /// # Errors
+    /// No gradient at a tap of the forward pass.
     pub fn backward(&self, rec: &mut Recorder, acts: &Activations, gradients: Vec<(Tap, Later<'_>)>) -> Result<Tensor> {
         match self.descend(rec, acts, gradients, false)? {
             Some(dx) => self.input.backward(rec, dx, None, acts.size),
@@ -257,7 +267,7 @@ impl Vgg19 {
         }
     }
 
-    /// Records the gradients to the weights of a trainable net, added to those of its [`Vgg19::parameters`].
+    /// Records the parameter gradients of a trainable net, accumulated into those of [`Vgg19::parameters`].
     pub fn backward_parameters(
         &self,
         rec: &mut Recorder,
@@ -267,7 +277,8 @@ impl Vgg19 {
         self.descend(rec, acts, gradients, true).map(drop)
     }
 
-    /// From the deepest gradient up to conv1_1's input, or, for `parameters`, to its weights.
+    /// The backward pass from the deepest gradient to the input of conv1_1. With `parameters`, it accumulates parameter
+    /// gradients and ends at the weights of conv1_1.
     fn descend(
         &self,
         rec: &mut Recorder,
@@ -304,19 +315,22 @@ impl Vgg19 {
         Ok(running)
     }
 
-    /// What a trainable net learns, conv1_1 first; nothing if it is frozen.
+    /// The trainable parameters, from conv1_1 on; none if the net is frozen.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layers.iter().flat_map(ConvLayer::parameters).collect()
     }
 
-    /// Records the packing of trained weights for the kernels: due whenever they have changed.
+    /// Records the packing of trained weights for the kernels. Required after every change of the weights.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
         self.layers.iter().try_for_each(|layer| layer.repack(rec))
     }
 }
 
 impl Activations {
-    /// Features at a tap that the forward pass reached, `[N, C, h, w]`.
+    /// Features at a tap of the forward pass, `[N, C, h, w]`.
+    ///
+    /// # Errors
+    /// A tap that the forward pass did not reach.
     pub fn at(&self, tap: Tap) -> Result<Tensor> {
         self.outputs
             .get(tap.position())

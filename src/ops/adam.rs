@@ -1,4 +1,4 @@
-//! One step of Adam. Maths: shaders/adam.wgsl.
+//! One step of Adam with decoupled weight decay. Maths: shaders/adam.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Uniform, map_groups};
 use crate::{Error, Result};
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 const SHADER: &str = "adam.wgsl";
 
 super::params! {
-    /// Rates, bias corrections, the range that x is kept in, and how fast it decays.
+    /// Rates, bias corrections, the range that x is clamped to, and weight decay.
     Params for "adam.wgsl": "step", "params" {
         learning_rate: f32, beta1: f32, beta2: f32, epsilon: f32,
         correction1: f32, correction2: f32, low: f32, high: f32, weight_decay: f32,
@@ -22,8 +22,8 @@ fn kernel(clipped: bool) -> Kernel {
     Kernel::new(SHADER, "step").set("CLIPPED", clipped)
 }
 
-/// Updates `x`, `m` and `v` in place from the gradient `g`; all of one length. With `clip` (`[2]`, of [`super::clip::norm`])
-/// the gradient is scaled first.
+/// Updates `x`, `m` and `v` in place from the gradient `g`. All have the same number of elements. With `clip` (`[2]`,
+/// from [`super::clip::norm`]), the gradient is scaled first.
 pub(crate) fn step(
     rec: &mut Recorder,
     x: Tensor,

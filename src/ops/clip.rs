@@ -1,4 +1,4 @@
-//! The norm of all gradients together and the factor that keeps it within a limit. Maths: shaders/clip.wgsl.
+//! Global gradient norm and clipping factor. Maths: shaders/clip.wgsl.
 
 use super::vector;
 use super::{reducing, reducing_all};
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 const SHADER: &str = "clip.wgsl";
 
 super::params! {
-    /// The largest norm that is left alone.
+    /// The largest norm that is not scaled down.
     Params for "clip.wgsl": "finish", "params" { limit: f32 }
 }
 
@@ -17,8 +17,9 @@ pub fn kernels() -> Vec<Kernel> {
     reducing_all(Kernel::new(SHADER, "finish")).to_vec()
 }
 
-/// `out` (`[2]`): the norm of all `gradients` (of any shapes) as one vector, and min(1, limit/norm); NaN where the norm is
-/// not finite, so that a step with it shows. `squares` (`[gradients]`): the square of each one's own norm.
+/// Writes to `out` (`[2]`) the l2 norm of all `gradients` (any shapes) as one vector, and the factor min(1,
+/// `limit`/norm). It is NaN where the norm is not finite, so that the error is not hidden. `squares` (`[gradients]`)
+/// gets the squared norm of each gradient.
 pub fn norm(rec: &mut Recorder, gradients: &[Tensor], limit: f32, squares: Tensor, out: Tensor) -> Result<()> {
     if gradients.is_empty() {
         return Err(Error::argument("clip", "gradients", "one or more", "none"));

@@ -1,4 +1,4 @@
-//! Convolution and its gradients to the input (maths: shaders/conv2d.wgsl) and to its parameters.
+//! Convolution, its input gradient (maths: shaders/conv2d.wgsl) and its parameter gradients.
 
 mod problem;
 mod transposed;
@@ -17,20 +17,20 @@ use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups}
 use crate::{Error, Result};
 
 super::params! {
-    /// Sizes of packed weights.
+    /// Layout of packed weights.
     PackParams for "conv2d.wgsl": "pack", "pack_params" {
         channels_in: u32, channels_out: u32, kernel: u32, rows: u32, columns: u32, pitch: u32,
         source_row: i32, source_column: i32, source_step: i32, first: u32, count: u32, stride: u32, images: u32,
     }
 }
 
-/// How a convolution treats the edge of its input.
+/// Padding of a convolution's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Padding {
-    /// No border: the output is smaller by `kernel - 1`.
+    /// No padding: the output is smaller by `kernel - 1`.
     #[default]
     None,
-    /// A border of `kernel / 2` elements on every side.
+    /// `kernel / 2` elements of padding on every side.
     Same(Border),
 }
 
@@ -45,15 +45,15 @@ pub struct Conv2d {
     pub kernel: usize,
     /// S: 1 or 2.
     pub stride: usize,
-    /// The input's edge.
+    /// Padding of the input.
     pub padding: Padding,
-    /// Whether the input `[N, C, H, W]` stands for its nearest-neighbour enlargement `[N, C, 2H, 2W]`, with a stride of 1.
+    /// Whether the input is enlarged from `[N, C, H, W]` to `[N, C, 2H, 2W]` by nearest neighbour; requires stride 1.
     pub upsample: bool,
-    /// Whether the output goes through a ReLU.
+    /// Whether a ReLU is fused into the output.
     pub relu: bool,
 }
 
-/// Every stride with the scales that it goes with.
+/// Supported pairs of stride and enlargement.
 const STEPS: [[u32; 2]; 3] = [[1, 1], [2, 1], [1, 2]];
 
 /// Every variant of this operation's kernels.
@@ -82,12 +82,12 @@ impl Conv2d {
         }
     }
 
-    /// Times that each element of the input is repeated in both directions.
+    /// Factor of the input's enlargement.
     fn scale(&self) -> usize {
         if self.upsample { 2 } else { 1 }
     }
 
-    /// The convolution itself.
+    /// The forward sum.
     fn problem(&self, output: [usize; 2]) -> Problem {
         let axis = |size| Axis { taps: self.kernel, before: self.before(), first: 0, size };
         Problem {
@@ -104,7 +104,7 @@ impl Conv2d {
         }
     }
 
-    /// The gradient to an input of `size` that lacks `cut` elements of its border on each side.
+    /// The gradient of the padded input, less `cut` elements of padding on each side; the rest has `size`.
     fn gradient(&self, size: [usize; 2], cut: usize) -> Problem {
         let axis = |phase: usize, side: usize| {
             let taps = self.taps(phase);
@@ -126,18 +126,21 @@ impl Conv2d {
         }
     }
 
-    /// The phases of the gradient to the input, `[p, q]`; those without any tap are left out.
+    /// Phases `[p, q]` of the input gradient; phases without taps are left out.
     fn phases(&self) -> impl Iterator<Item = [usize; 2]> {
         let phases = self.stride.min(self.kernel);
         (0..phases).flat_map(move |p| (0..phases).map(move |q| [p, q]))
     }
 
-    /// Taps of a phase in one direction.
+    /// Taps of a phase along one axis.
     fn taps(&self, phase: usize) -> usize {
         (self.kernel - phase).div_ceil(self.stride)
     }
 
     /// Height and width of the output for an input of `[height, width]`.
+    ///
+    /// # Errors
+    /// An unsupported kernel or stride; an input smaller than the kernel or than its reflection.
     pub fn output_size(&self, size: [usize; 2]) -> Result<[usize; 2]> {
         let border = 2 * self.before();
         if !matches!(self.kernel, 1 | 3 | 9) || !matches!(self.stride, 1 | 2) {
@@ -156,13 +159,13 @@ impl Conv2d {
         Ok(size.map(|side| (side * self.scale() + border - self.kernel) / self.stride + 1))
     }
 
-    /// Floating-point operations of one forward pass over `[N, M, H, W]` outputs; its gradient to the input costs as much.
+    /// Floating-point operations of one forward pass with outputs `[N, M, H, W]`; the input gradient costs the same.
     pub fn flops(&self, images: usize, output: [usize; 2]) -> u64 {
         let taps = self.channels_in * self.channels_out * self.kernel * self.kernel;
         2 * (taps * images * output[0] * output[1]) as u64
     }
 
-    /// Elements of packed weights, `[for forward, for the gradient to the input]`.
+    /// Elements of the packed weights, `[for forward, for the input gradient]`.
     pub fn packed_count(&self, class: KernelClass) -> [usize; 2] {
         let count = |out: usize, other: usize, taps: usize| out.next_multiple_of(pack_width(class, out)) * other * taps;
         let [m, c] = [self.channels_out, self.channels_in];
@@ -170,8 +173,9 @@ impl Conv2d {
         [count(m, c, self.kernel * pitch(class, m, self.kernel)), count(c, m, self.phases().map(phase).sum())]
     }
 
-    /// Packs `weights` (`[M, C, K, K]`, or `[N·M, C, K, K]` for weights of each image's own) into `packed`, whose length is
-    /// `packed_count` (times N); `gradient` packs for [`Conv2d::backward`].
+    /// Packs `weights` into `packed`, which has `packed_count` elements. Weights are `[M, C, K, K]`; if each of N
+    /// images has its own, `[N·M, C, K, K]` and N times as many packed elements. `gradient` packs for
+    /// [`Conv2d::backward`].
     pub fn pack(&self, rec: &mut Recorder, weights: Tensor, gradient: bool, packed: Tensor) -> Result<()> {
         let count = self.packed_count(rec.class())[usize::from(gradient)];
         let an_image = self.channels_in * self.channels_out * self.kernel * self.kernel;
@@ -185,7 +189,7 @@ impl Conv2d {
             true => (self.channels_in, self.channels_out),
         };
         let kernel = self.kernel;
-        // Taps of each phase, where the first of them stands in the source, and how far away the next one.
+        // Per phase: taps, the source position of the first tap, and the source step from one tap to the next.
         let phases: Vec<_> = match gradient {
             false => vec![([kernel; 2], [0; 2], 1)],
             true => {
@@ -235,8 +239,9 @@ impl Conv2d {
         Ok(self.record(rec, x.into(), packed, bias, false)?.0)
     }
 
-    /// The same before a norm: with the moments of `y` for [`Norm::forward`](super::norm::Norm::forward), where the kernel
-    /// can measure on the way.
+    /// [`Conv2d::forward`] before a norm. Also gives the moments of `y` for
+    /// [`Norm::forward`](super::norm::Norm::forward) if the kernel can measure them as it writes `y` (fused epilogue),
+    /// else `None`.
     pub fn forward_measured(
         &self,
         rec: &mut Recorder,
@@ -264,8 +269,8 @@ impl Conv2d {
         Problem { measured, ..problem }.record(rec, "conv2d", x, packed, bias)
     }
 
-    /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If the
-    /// convolution has a ReLU, `y` is its output.
+    /// Input gradient: `dx` (`[N, C, H, W]`, with H × W = `size`) from `dy`, with weights packed for the gradient. `y`
+    /// is the output of the fused ReLU, `None` without one.
     pub fn backward(
         &self,
         rec: &mut Recorder,
@@ -280,8 +285,8 @@ impl Conv2d {
             return Err(Error::argument("conv2d gradient", "dy", expected, dy.shape));
         }
         check_mask("conv2d gradient", self.relu, dy, y)?;
-        // The border of zeros is cut off as the sum is made; other borders give their gradient to what they mirror, and an
-        // enlargement to what it repeats.
+        // Zero padding is cropped within the sum. Other padding and enlargement need the gradient of the whole padded
+        // input, which `pad::backward` then folds back.
         let folded = if self.border() == Border::Zero { 0 } else { self.before() };
         let grown = size.map(|side| side * self.scale() + 2 * folded);
         let gradient = self.gradient(grown, self.before() - folded);
@@ -294,12 +299,12 @@ impl Conv2d {
     }
 }
 
-/// The gradient `dy` under the ReLU with the output `y`, if there is one.
+/// The gradient `dy`, masked by the ReLU with the output `y` if there is one.
 fn under_relu(dy: Tensor, y: Option<Tensor>) -> Input {
     y.map_or(dy.into(), |y| Input::masked(dy, y))
 }
 
-/// A gradient comes with the output if there is a ReLU, and without it if there is none.
+/// Checks that the ReLU's output is given if and only if there is a ReLU, and that its shape is that of `dy`.
 fn check_mask(op: &str, relu: bool, dy: Tensor, y: Option<Tensor>) -> Result<()> {
     if y.is_some() == relu && y.is_none_or(|y| y.shape == dy.shape) {
         return Ok(());

@@ -5,13 +5,13 @@ use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor};
 use crate::{Error, Result};
 
 super::params! {
-    /// Sizes of a Gram matrix and how its sum is split.
+    /// Sizes of a Gram matrix, and the split of its sum.
     Params for "gram.wgsl": "forward", "params" {
         channels: u32, padded_channels: u32, pixels: u32, run: u32, splits: u32, images: u32, scale: f32,
     }
 }
 
-/// Channels are padded to this in the partial products of both classes.
+/// Channels are padded to a multiple of this in the partial sums of both kernel classes.
 const TILE: usize = 32;
 
 /// Every variant of this operation's kernels.
@@ -25,13 +25,13 @@ fn broadcast_kernel(fours: bool) -> Kernel {
     Kernel::new("gram_broadcast.wgsl", "forward").set("FOURS", fours)
 }
 
-/// The usual scale, 1/(C·H·W), of features `[N, C, H, W]`.
+/// The usual scale, 1/(C·H·W), for features `[N, C, H, W]`.
 pub fn scale(features: Tensor) -> f32 {
     let dims = features.shape.dims();
     1.0 / dims[1..].iter().product::<usize>() as f32
 }
 
-/// The sum over pixels is cut into runs so that there are some hundred workgroups whatever the shape.
+/// Splits the sum over pixels into runs for some hundred workgroups, whatever the shape.
 fn params(features: Tensor, scale: f32) -> Result<Params> {
     let [images, channels, height, width] = features.shape.nchw("gram", "features")?;
     let padded_channels = channels.next_multiple_of(TILE);
@@ -50,7 +50,7 @@ fn params(features: Tensor, scale: f32) -> Result<Params> {
     })
 }
 
-/// `G` (`[N, C, C]`) of `features` (`[N, C, H, W]`), times `scale`.
+/// Gram matrices `G` (`[N, C, C]`) of `features` (`[N, C, H, W]`), times `scale` (arXiv:1508.06576, equation 3).
 pub fn forward(rec: &mut Recorder, features: Tensor, scale: f32) -> Result<Tensor> {
     let params = params(features, scale)?;
     let [n, c, p] = [params.images, params.channels, params.pixels].map(|v| v as usize);
@@ -82,7 +82,7 @@ pub fn forward(rec: &mut Recorder, features: Tensor, scale: f32) -> Result<Tenso
     Ok(gram)
 }
 
-/// `dF`, shaped as `features`, from `dgram` (`[N, C, C]`, symmetric or not).
+/// Gradient with respect to `features`, of their shape, from `dgram` (`[N, C, C]`, symmetric or not).
 pub fn backward(rec: &mut Recorder, features: Tensor, dgram: Tensor, scale: f32) -> Result<Tensor> {
     let params = params(features, scale)?;
     let [n, c] = [params.images, params.channels].map(|v| v as usize);

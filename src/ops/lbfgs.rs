@@ -1,4 +1,4 @@
-//! The two passes over L-BFGS's history. Maths: shaders/lbfgs.wgsl.
+//! Passes over the history of L-BFGS. Maths: shaders/lbfgs.wgsl.
 
 use super::vector::PART;
 use super::{reducing, reducing_all};
@@ -13,7 +13,7 @@ super::params! {
 }
 
 super::params! {
-    /// Which row is stored, and the two factors.
+    /// The row to store, and the two factors.
     StoreParams for "lbfgs.wgsl": "store", "store_params" { row: u32, a: f32, b: f32 }
 }
 
@@ -33,7 +33,7 @@ fn params(history: Tensor, x: Tensor) -> Result<Params> {
     }
 }
 
-/// `products[row] = history[row] · x`, with `history` `[rows, E]`.
+/// Inner products of `x` (E elements) with every row of `history` (`[rows, E]`), into `products` (`[rows]`).
 pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -> Result<()> {
     let params = params(history, x)?;
     if products.shape.count() != params.rows as usize {
@@ -58,7 +58,8 @@ pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -
     )
 }
 
-/// `direction = Σ coefficients[row]·history[row] + coefficients[rows]·x`.
+/// Writes to `direction` the sum of the rows of `history` (`[rows, E]`) and of `x` (E elements), weighted by
+/// `coefficients` (`[rows + 1]`, that of `x` last).
 pub fn combine(rec: &mut Recorder, history: Tensor, x: Tensor, coefficients: Tensor, direction: Tensor) -> Result<()> {
     let params = params(history, x)?;
     if coefficients.shape.count() != params.rows as usize + 1 {
@@ -79,7 +80,7 @@ pub fn combine(rec: &mut Recorder, history: Tensor, x: Tensor, coefficients: Ten
     )
 }
 
-/// `history[row] = a·x + b·y`; row and factors come from `params`.
+/// Stores `a·x + b·y` as a row of `history`; the row, a and b come from `params`.
 pub(crate) fn store(
     rec: &mut Recorder,
     x: Tensor,

@@ -1,15 +1,15 @@
-//! What a kernel makes of its input as it loads it. Maths: shaders/lib/load.wgsl.
+//! Operations that a kernel fuses into loading its input. Maths: shaders/lib/load.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Shape, Tensor};
 use crate::{Error, Result};
 
-/// What an element counts as.
+/// The operation applied to a loaded element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Load {
     AsItIs,
-    /// As the gradient of a ReLU has it.
+    /// The gradient of a ReLU: masked by its output.
     Masked,
-    /// As a norm and the ReLU behind it would make it.
+    /// A norm and its ReLU.
     Normalised,
 }
 
@@ -20,13 +20,13 @@ impl Load {
     }
 }
 
-/// A tensor, and what its reader makes of it; made of a tensor alone, that is taken as it is.
+/// A tensor and the operation that its reader applies as it loads it. From a tensor alone: no operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Input {
     /// The tensor itself.
     pub tensor: Tensor,
     pub(crate) load: Load,
-    /// The mask, or what is to be known of every plane; the tensor again, if there is nothing to know.
+    /// The mask or the parameters of the planes; `tensor` itself if there is no operation.
     by: Tensor,
 }
 
@@ -37,22 +37,22 @@ impl From<Tensor> for Input {
 }
 
 impl Input {
-    /// `tensor` with zeros where `mask`, of the same shape, is not positive: the gradient of a ReLU with that output.
+    /// The gradient of a ReLU: `tensor`, with zeros where the ReLU's output `mask`, of the same shape, is not positive.
     pub fn masked(tensor: Tensor, mask: Tensor) -> Self {
         Input { tensor, load: Load::Masked, by: mask }
     }
 
-    /// `tensor` (`[N, C, H, W]`) as a norm and a ReLU would have it, with `[N, C, 4]` numbers for its planes.
+    /// `tensor` (`[N, C, H, W]`) after a norm and a ReLU, with the parameters `planes` (`[N, C, 4]`).
     pub(crate) fn normalised(tensor: Tensor, planes: Tensor) -> Self {
         Input { tensor, load: Load::Normalised, by: planes }
     }
 
-    /// The tensor, if its reader is to take it as it is.
+    /// The tensor, if no operation is applied to it.
     pub(crate) fn plain(&self) -> Option<Tensor> {
         (self.load == Load::AsItIs).then_some(self.tensor)
     }
 
-    /// Asserts that what goes with the tensor has the right shape.
+    /// Checks the shape of the mask or of the parameters.
     pub(crate) fn check(&self, op: &str) -> Result<()> {
         let [n, c, ..] = self.tensor.shape.nchw(op, "x")?;
         let (name, expected) = match self.load {
@@ -65,7 +65,7 @@ impl Input {
         Ok(())
     }
 
-    /// Binds `x` and what goes with it.
+    /// Binds the tensor to `names`, and the mask and the parameters.
     pub(crate) fn bind(&self, dispatch: Dispatch, names: &[&'static str]) -> Dispatch {
         let by = |load| if self.load == load { self.by } else { self.tensor };
         let dispatch = names.iter().fold(dispatch, |dispatch, name| dispatch.bind(name, self.tensor));

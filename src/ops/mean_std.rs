@@ -1,10 +1,10 @@
-//! Mean and standard deviation of every channel. Maths: shaders/mean_std.wgsl.
+//! Mean and standard deviation of every channel (arXiv:1703.06868). Maths: shaders/mean_std.wgsl.
 
 use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use crate::{Error, Result};
 
-/// A pass over planes of so many pixels, by number or by fours.
+/// The kernel for planes of that many pixels: by vec4s if they are a multiple of 4.
 fn pass(entry: &'static str, pixels: usize) -> Kernel {
     Kernel::new(if pixels.is_multiple_of(4) { "mean_std_four.wgsl" } else { "mean_std.wgsl" }, entry)
 }
@@ -20,7 +20,7 @@ pub fn kernels() -> Vec<Kernel> {
     passes.flat_map(reducing_all).collect()
 }
 
-/// `(mean, std)`, both `[N, C]`, of `x` (`[N, C, H, W]`); the variance is biased, `epsilon` is added under the root.
+/// `(mean, std)`, both `[N, C]`, of `x` (`[N, C, H, W]`). The variance is biased; `epsilon` is added to it.
 pub fn forward(rec: &mut Recorder, x: Tensor, epsilon: f32) -> Result<(Tensor, Tensor)> {
     let [n, c, height, width] = x.shape.nchw("mean_std", "x")?;
     let mean = rec.transient("mean", [n, c]);
@@ -37,7 +37,8 @@ pub fn forward(rec: &mut Recorder, x: Tensor, epsilon: f32) -> Result<(Tensor, T
     Ok((mean, std))
 }
 
-/// `dx`, shaped as `x`, from the gradients of both statistics; `statistics` is what [`forward`] gave.
+/// Gradient with respect to `x`, of its shape, from the gradients `dmean` and `dstd` (`[N, C]`). `statistics` is the
+/// result of [`forward`].
 pub fn backward(
     rec: &mut Recorder,
     x: Tensor,

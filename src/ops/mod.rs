@@ -1,7 +1,8 @@
-//! One file an operation, mirroring shaders/: forward and its gradients side by side. A new one is one line here.
+//! One file per operation, mirroring shaders/, with forward and gradients side by side.
 //!
-//! Every function takes down dispatches on a [`Recorder`](crate::gpu::Recorder) and gives symbolic tensors; nothing runs.
-//! Gradients of activations are assigned, never accumulated; where two meet, [`vector::add`] joins them.
+//! Every function records dispatches on a [`Recorder`](crate::gpu::Recorder) and gives symbolic tensors; nothing runs
+//! yet. Arguments of the wrong shape or value are errors at recording. Gradients of activations are assigned, not
+//! accumulated; [`vector::add`] sums them where an activation has several readers.
 
 pub mod adam;
 pub mod clip;
@@ -24,8 +25,8 @@ pub mod vector;
 
 use crate::gpu::{Kernel, KernelClass};
 
-/// Sets the constant of shaders/lib/reduce.wgsl. On a software adapter a workgroup of many subgroups changes between them at
-/// every barrier, which costs more than the sums; one of a single subgroup has nothing to change to.
+/// Sets the workgroup size of shaders/lib/reduce.wgsl. A software adapter switches between the subgroups of a workgroup
+/// at every barrier, which costs more than the sums; a workgroup of a single subgroup avoids that.
 pub(crate) fn reducing(kernel: Kernel, class: KernelClass) -> Kernel {
     kernel.set(
         "REDUCE_SIZE",
@@ -36,12 +37,12 @@ pub(crate) fn reducing(kernel: Kernel, class: KernelClass) -> Kernel {
     )
 }
 
-/// The variants of a kernel that [`reducing`] makes.
+/// Both variants of a kernel that [`reducing`] makes.
 pub(crate) fn reducing_all(kernel: Kernel) -> [Kernel; 2] {
     [KernelClass::Tiled, KernelClass::Broadcast].map(|class| reducing(kernel.clone(), class))
 }
 
-/// Every kernel in every variant that an operation can ask for: what the tests validate and translate.
+/// Every kernel in every variant that an operation can use. The tests validate and translate them all.
 pub fn kernels() -> Vec<Kernel> {
     let lists = [
         adam::kernels(),
@@ -65,7 +66,7 @@ pub fn kernels() -> Vec<Kernel> {
     lists.concat()
 }
 
-/// The parameter blocks as Rust lays them out: kernel, WGSL variable, size, and each field's name and byte offset.
+/// The Rust layout of all parameter blocks: kernel, WGSL variable, size, and name and byte offset of each field.
 #[doc(hidden)]
 pub fn layouts() -> Vec<Layout> {
     vec![
@@ -104,7 +105,7 @@ pub fn layouts() -> Vec<Layout> {
     ]
 }
 
-/// A parameter block's layout on the Rust side.
+/// The Rust layout of a parameter block.
 #[doc(hidden)]
 pub struct Layout {
     pub kernel: Kernel,
@@ -113,8 +114,8 @@ pub struct Layout {
     pub fields: Vec<(&'static str, usize)>,
 }
 
-/// Declares a parameter block once: the `#[repr(C)]` struct that is uploaded, and the layout that a test holds against
-/// the WGSL struct of the same variable.
+/// Declares a parameter block: the `#[repr(C)]` struct that is uploaded, and its layout, which a test compares with the
+/// WGSL struct.
 macro_rules! params {
     ($(#[$doc:meta])* $name:ident for $shader:literal : $entry:literal, $variable:literal {
         $($field:ident: $kind:ty),* $(,)?

@@ -1,4 +1,4 @@
-//! Instance and batch normalisation, and adaptive instance normalisation (AdaIN). Maths: shaders/norm.wgsl.
+//! Instance norm, batch norm and adaptive instance norm (AdaIN). Maths: shaders/norm.wgsl.
 
 use super::load::Input;
 use super::{reducing, reducing_all};
@@ -7,23 +7,23 @@ use crate::{Error, Result};
 
 const SHADER: &str = "norm.wgsl";
 
-/// What is added to a variance under the root.
+/// Added to the variance under the square root.
 pub const EPSILON: f32 = 1e-5;
 
-/// The fewest pixels of a run that planes are cut into.
+/// The fewest pixels per run of a plane.
 const LEAST_RUN: usize = 1024;
 
 super::params! {
-    /// Pixels of a plane, planes, the run that a workgroup works on, elements that share a mean, and ε.
+    /// Pixels of a plane, planes, pixels per run, elements that share a mean, and ε.
     Params for "norm.wgsl": "measure", "params" { pixels: u32, planes: u32, run: u32, count: u32, epsilon: f32 }
 }
 
 super::params! {
-    /// How far running statistics move, and what makes a variance unbiased.
+    /// Momentum of the running statistics, and the factor that makes a variance unbiased.
     TrackParams for "norm.wgsl": "track", "track_params" { momentum: f32, correction: f32 }
 }
 
-/// What shares a mean and a variance.
+/// The elements that share a mean and a variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Over {
     /// The pixels of one channel of one image.
@@ -33,12 +33,12 @@ pub enum Over {
     Batch,
 }
 
-/// A normalising layer.
+/// A normalisation layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Norm {
-    /// What shares a mean and a variance.
+    /// The elements that share a mean and a variance.
     pub over: Over,
-    /// Whether a ReLU follows.
+    /// Whether a ReLU is fused into the output.
     pub relu: bool,
 }
 
@@ -51,22 +51,22 @@ pub struct Statistics {
     pub variance: Tensor,
 }
 
-/// What parts of planes contribute to their statistics, `[N, C, parts, 4]`: each its number of elements, their mean and the
-/// sum of their squared differences from it, and a 0.
+/// Statistics of parts of planes, `[N, C, parts, 4]`: number of elements, mean, sum of squared differences from the
+/// mean, and 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments(pub Tensor);
 
-/// The factor and the offset of every channel, both `[C]`, or their gradients. With [`Over::Instance`] they may be `[N, C]`,
-/// an image's own: deviations and means of style pictures make it AdaIN (arXiv:1703.06868, equation 8).
+/// Scale and shift of every channel, both `[C]`, or their gradients. With [`Over::Instance`] each image may have its
+/// own, `[N, C]`; the deviations and means of style pictures then give AdaIN (arXiv:1703.06868, equation 8).
 #[derive(Clone, Copy, Debug)]
 pub struct Affine {
-    /// Factors.
+    /// Scales.
     pub gamma: Tensor,
-    /// Offsets.
+    /// Shifts.
     pub beta: Tensor,
 }
 
-/// A pass over planes, by number or by fours.
+/// A pass over planes, by vec4s if `four`.
 fn pass(entry: &'static str, four: bool) -> Kernel {
     Kernel::new(if four { "norm_four.wgsl" } else { SHADER }, entry)
 }
@@ -90,7 +90,7 @@ pub fn kernels() -> Vec<Kernel> {
     all
 }
 
-/// Workgroups to aim at when planes are cut into runs: what fills a GPU, or keeps a processor from starting many.
+/// Target number of workgroups when planes are split into runs: enough to fill a GPU, few on a processor.
 fn workgroups(class: KernelClass) -> usize {
     match class {
         KernelClass::Tiled => 2048,
@@ -98,7 +98,7 @@ fn workgroups(class: KernelClass) -> usize {
     }
 }
 
-/// Asserts that both tensors of a pair have that shape.
+/// Checks that both tensors of a pair have that shape.
 fn check_pair(op: &str, pair: [(&str, Tensor); 2], shape: Shape) -> Result<()> {
     match pair.into_iter().find(|(_, tensor)| tensor.shape != shape) {
         Some((name, tensor)) => Err(Error::argument(op, name, shape.to_string(), tensor.shape)),
@@ -106,12 +106,12 @@ fn check_pair(op: &str, pair: [(&str, Tensor); 2], shape: Shape) -> Result<()> {
     }
 }
 
-/// The sizes that a dispatch needs.
+/// Sizes of a dispatch.
 struct Sizes {
     params: Params,
-    /// Whether pixels come in fours.
+    /// Whether a plane's pixels are a multiple of 4.
     four: bool,
-    /// Of a pass over all planes, run by run.
+    /// Workgroups of a pass over the runs of all planes.
     groups: [u32; 3],
     /// Runs of all planes.
     parts: usize,
@@ -139,7 +139,7 @@ impl Norm {
         Ok(Sizes { params, four: pixels.is_multiple_of(4), groups, parts: runs * planes, statistics })
     }
 
-    /// The moments of `x` (`[N, C, H, W]`), run by run.
+    /// Moments of the runs of `x` (`[N, C, H, W]`).
     fn measure(&self, rec: &mut Recorder, x: Tensor) -> Result<Moments> {
         let Sizes { params, four, groups, parts, .. } = self.sizes(rec, "norm", x)?;
         let [n, c, ..] = x.shape.nchw("norm", "x")?;
@@ -155,7 +155,7 @@ impl Norm {
         Ok(moments)
     }
 
-    /// `y`, shaped as `x` (`[N, C, H, W]`), and the statistics that made it. `moments` are those of `x`, if they are known.
+    /// `y`, of the shape of `x` (`[N, C, H, W]`), and the statistics of `x`. `moments` of `x` save a pass over it.
     pub fn forward(
         &self,
         rec: &mut Recorder,
@@ -167,7 +167,7 @@ impl Norm {
         Ok((self.apply(rec, x, statistics, affine, None)?, statistics))
     }
 
-    /// Mean and variance of every domain of `x`.
+    /// Mean and variance of `x` (`[N, C, H, W]`), merged from its `moments`, which are measured if they are not given.
     pub fn statistics(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Statistics> {
         let moments = moments.map_or_else(|| self.measure(rec, x), Ok)?;
         let Sizes { params, statistics, .. } = self.sizes(rec, "norm", x)?;
@@ -189,7 +189,7 @@ impl Norm {
         Ok(Statistics { mean, variance })
     }
 
-    /// `y` with statistics known before, and with `addend`, shaped as it, on top.
+    /// `y` from given statistics, plus `addend`, of the shape of `x`, if there is one.
     pub fn apply(
         &self,
         rec: &mut Recorder,
@@ -217,10 +217,10 @@ impl Norm {
         Ok(y)
     }
 
-    /// `y` for a reader that makes it of `x` as it loads that. Nothing else is stored, and there is no gradient.
+    /// `y` as an [`Input`] that applies norm and ReLU as it is loaded, so that `y` needs no memory. It has no gradient.
     ///
     /// # Errors
-    /// A norm without a ReLU, which readers do not know.
+    /// A norm without a ReLU, which loading does not support.
     pub fn defer(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics, affine: Affine) -> Result<Input> {
         const OP: &str = "deferred norm";
         let Sizes { params, .. } = self.check(rec, OP, x, statistics, affine)?;
@@ -242,7 +242,8 @@ impl Norm {
         Ok(Input::normalised(x, planes))
     }
 
-    /// `dx`, shaped as `x`; adds to `gradients` those of `affine`. `statistics` is what [`forward`](Norm::forward) gave.
+    /// Gradient with respect to `x`, of its shape. Accumulates the gradients of `affine` into `gradients`. `statistics`
+    /// are those of [`forward`](Norm::forward).
     pub fn backward(
         &self,
         rec: &mut Recorder,
@@ -303,8 +304,11 @@ impl Norm {
     }
 }
 
-/// Moves `running` by `momentum` toward the statistics of a batch (all `[C]`), each of `count` = N·H·W elements; running
-/// variances are unbiased.
+/// Moves the statistics `running` by the factor `momentum` toward those of a batch. All are `[C]`. `count` = N·H·W is
+/// the number of elements per channel, from which the running variances are made unbiased.
+///
+/// # Errors
+/// A `count` below 2; shapes that differ.
 pub fn track(
     rec: &mut Recorder,
     statistics: Statistics,

@@ -1,4 +1,4 @@
-//! A picture with a border, enlarged if need be, and the adjoint of both. Maths: shaders/pad.wgsl.
+//! Padding and enlargement of a picture, and their adjoint. Maths: shaders/pad.wgsl.
 
 use super::load::{Input, Load};
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
@@ -7,21 +7,21 @@ use crate::{Error, Result};
 const SHADER: &str = "pad.wgsl";
 
 super::params! {
-    /// Sizes of a picture without and with its border.
+    /// Sizes of a picture without and with padding.
     Params for "pad.wgsl": "forward", "params" {
         height: u32, width: u32, padded_height: u32, padded_width: u32, before: i32,
     }
 }
 
-/// What stands outside a picture.
+/// The values outside a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Border {
     /// Zeros.
     #[default]
     Zero,
-    /// The picture mirrored, the edge itself not repeated.
+    /// Reflection that does not repeat the edge.
     Reflect,
-    /// The edge repeated.
+    /// Replication of the edge.
     Replicate,
 }
 
@@ -51,23 +51,23 @@ pub fn kernels() -> Vec<Kernel> {
     kernels
 }
 
-/// Where a picture lies inside its border.
+/// Position of a picture inside its padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
     /// Rows above and columns to the left of the picture.
     pub before: usize,
-    /// Rows and columns of the whole, border included.
+    /// Rows and columns of the padded picture.
     pub size: [usize; 2],
-    /// Times that each element is repeated in both directions before the border comes round it: 1 or 2.
+    /// Factor of nearest-neighbour enlargement before the padding: 1 or 2.
     pub scale: u32,
 }
 
-/// `x` (`[N, C, H, W]`), enlarged, inside its border.
+/// `x` (`[N, C, H, W]`), enlarged and padded to `[N, C, at.size]`.
 pub fn forward(rec: &mut Recorder, x: impl Into<Input>, border: Border, at: Placement) -> Result<Tensor> {
     lay(rec, x.into(), border, at, at.before as i32)
 }
 
-/// `x`, enlarged, behind `before` rows and columns of its border; if that is negative, without so many of its own.
+/// `x` enlarged, with `before` rows and columns of padding before it. A negative `before` crops that many.
 fn lay(rec: &mut Recorder, x: Input, border: Border, at: Placement, before: i32) -> Result<Tensor> {
     x.check("pad")?;
     let [n, c, height, width] = x.tensor.shape.nchw("pad", "x")?;
@@ -92,8 +92,8 @@ fn lay(rec: &mut Recorder, x: Input, border: Border, at: Placement, before: i32)
     Ok(y)
 }
 
-/// The adjoint of [`forward`]: the gradient of a picture of `size` from `dy`, that of its bordered form.
-/// With a border of zeros this cuts the border off.
+/// The adjoint of [`forward`]: the gradient of a picture of `size` from `dy`, that of the padded picture. For zeros,
+/// this crops the padding.
 pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, size: [usize; 2]) -> Result<Tensor> {
     let [n, c, padded_height, padded_width] = dy.shape.nchw("pad gradient", "dy")?;
     let end = size.map(|side| at.before + side * at.scale as usize);
@@ -118,8 +118,7 @@ pub fn backward(rec: &mut Recorder, dy: Tensor, border: Border, at: Placement, s
     Ok(dx)
 }
 
-/// The part of `x` (`[N, C, H, W]`) of that `size` which begins `before` rows and columns from its upper left corner; `x`
-/// itself if that is all of it.
+/// Crops `x` (`[N, C, H, W]`) to `size`, from row and column `before` on. Gives `x` itself if nothing is cropped.
 pub fn cut(rec: &mut Recorder, x: Tensor, before: usize, size: [usize; 2]) -> Result<Tensor> {
     let [_, _, height, width] = x.shape.nchw("cut", "x")?;
     if size == [height, width] {
@@ -132,7 +131,7 @@ pub fn cut(rec: &mut Recorder, x: Tensor, before: usize, size: [usize; 2]) -> Re
     lay(rec, x.into(), Border::Zero, Placement { before: 0, size, scale: 1 }, -(before as i32))
 }
 
-/// The gradient of [`cut`] to its input `x`: zeros round `dy`.
+/// The gradient of [`cut`] with respect to its input `x`: `dy` padded with zeros.
 pub fn cut_gradient(rec: &mut Recorder, dy: Tensor, before: usize, x: Tensor) -> Result<Tensor> {
     let [_, _, height, width] = x.shape.nchw("cut gradient", "x")?;
     if dy.shape == x.shape {

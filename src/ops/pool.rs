@@ -6,33 +6,33 @@ use crate::{Error, Result};
 const SHADER: &str = "pool.wgsl";
 
 super::params! {
-    /// Sizes of a picture and of its pooled form.
+    /// Sizes of input and output.
     Params for "pool.wgsl": "max_forward", "params" {
         height: u32, width: u32, pooled_height: u32, pooled_width: u32,
     }
 }
 
-/// What a window becomes.
+/// The reduction of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Its maximum; of equal ones the first in row order gets the gradient.
+    /// The maximum; the gradient goes to the first one in row order.
     #[default]
     Max,
-    /// Its mean: smoother pictures in Gatys' method.
+    /// The mean, which gives smoother pictures in Gatys' method.
     Average,
 }
 
 /// A pooling layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pool {
-    /// What a window becomes.
+    /// The reduction of a window.
     pub kind: Kind,
-    /// Whether an odd last row or column makes a window of its own (else it is dropped).
+    /// Whether an odd last row or column is pooled in windows of its own (ceil mode) instead of being dropped.
     pub ceil: bool,
 }
 
 impl Kind {
-    /// Entry points forward and backward, each for one window a thread and for two.
+    /// Entry points `[forward, backward]`, each for one and for two windows per thread.
     fn entries(self) -> [[&'static str; 2]; 2] {
         match self {
             Kind::Max => [["max_forward", "max_forward_rows"], ["max_backward", "max_backward_rows"]],
@@ -49,7 +49,7 @@ pub fn kernels() -> Vec<Kernel> {
     entries.into_iter().map(|entry| Kernel::new(SHADER, entry)).collect()
 }
 
-/// The kernel of both `entries` for that width of x, and its workgroups for so many windows down and across each plane.
+/// The entry point for x of that width, and the workgroups for that many windows down and across each plane.
 fn kernel(entries: [&'static str; 2], width: usize, [down, across]: [usize; 2], planes: usize) -> (Kernel, [u32; 3]) {
     let rows = width.is_multiple_of(4);
     let threads = if rows { across / 2 } else { across };
@@ -59,6 +59,9 @@ fn kernel(entries: [&'static str; 2], width: usize, [down, across]: [usize; 2], 
 
 impl Pool {
     /// Height and width of the output for an input of `[height, width]`.
+    ///
+    /// # Errors
+    /// An output without rows or columns.
     pub fn output_size(&self, size: [usize; 2]) -> Result<[usize; 2]> {
         let pooled = size.map(|side| if self.ceil { side.div_ceil(2) } else { side / 2 });
         if pooled.contains(&0) {
@@ -97,7 +100,7 @@ impl Pool {
         Ok(y)
     }
 
-    /// `dx`, shaped as `x`, from `dy`, shaped as the output.
+    /// Gradient with respect to `x`, of its shape, from `dy`, of the shape of the output.
     pub fn backward(&self, rec: &mut Recorder, x: Tensor, dy: Tensor) -> Result<Tensor> {
         let [n, c, height, width] = x.shape.nchw("pool gradient", "x")?;
         let [pooled_height, pooled_width] = self.output_size([height, width])?;

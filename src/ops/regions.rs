@@ -1,4 +1,4 @@
-//! Sums of activations, each where its mask lets it. Maths: shaders/regions.wgsl.
+//! Masked sums of activations. Maths: shaders/regions.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -10,7 +10,7 @@ pub fn kernels() -> Vec<Kernel> {
     vec![Kernel::new(SHADER, "add")]
 }
 
-/// Adds `x` times `mask` (`[H, W]`) to `z`, both `[N, C, H, W]`. For inference: it has no gradient.
+/// Adds `x` times `mask` (`[H, W]`) to `z`; `x` and `z` are `[N, C, H, W]`. For inference: there is no gradient.
 pub fn add(rec: &mut Recorder, x: Tensor, mask: Tensor, z: Tensor) -> Result<()> {
     const OP: &str = "regions";
     let [_, _, height, width] = x.shape.nchw(OP, "x")?;

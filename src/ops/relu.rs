@@ -1,4 +1,4 @@
-//! Rectified linear unit on its own (convolutions have it fused). Maths: shaders/relu.wgsl.
+//! Rectified linear unit as an operation of its own; convolutions fuse it. Maths: shaders/relu.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, map_groups};
 use crate::{Error, Result};
@@ -10,7 +10,7 @@ pub fn kernels() -> Vec<Kernel> {
     ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 
-/// `max(x, 0)`, any shape.
+/// `max(x, 0)` for any shape.
 pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
     let y = rec.transient_stored(x.precision, "relu", x.shape);
     let groups = map_groups(x.shape.count());
@@ -18,7 +18,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
     Ok(y)
 }
 
-/// `dx` from `dy` and the ReLU's output `y`; all of one shape.
+/// Gradient with respect to the input, from the output `y` and `dy`; all have the same shape.
 pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
     if y.shape != dy.shape {
         return Err(Error::argument("relu gradient", "dy", format!("shaped as y, {}", y.shape), dy.shape));

@@ -1,5 +1,4 @@
-//! What a device reaches where nothing else is asked of it: the roofs that other kernels are held against. Maths:
-//! shaders/roof.wgsl.
+//! Peak throughput of a device, the upper bounds of a roofline. Maths: shaders/roof.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Matrices, Recorder, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -9,31 +8,31 @@ const SHADER: &str = "roof.wgsl";
 /// Threads of a workgroup of multiply-adds.
 pub const THREADS: usize = 256;
 
-/// Counts of independent chains that a thread can have.
+/// Numbers of independent chains per thread.
 pub const CHAINS: [u32; 3] = [8, 12, 16];
 
-/// Factor and summand of a multiply-add: from anywhere near 1 a chain goes to 1/2, in numbers of either precision.
+/// Factor and summand of a multiply-add. A chain that starts near 1 converges to 1/2 in either precision.
 pub const STEP: [f32; 2] = [-0.75, 0.875];
 
-/// Multiply-adds of a chain in a round.
+/// Multiply-adds of a chain per round.
 pub const ROUND: usize = 8;
 
-/// Which numbers are multiplied and added.
+/// The number type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// f32
     Single,
-    /// f16: only where [`Context::has_half`](crate::gpu::Context::has_half).
+    /// f16; requires [`Context::has_half`](crate::gpu::Context::has_half).
     Half,
 }
 
 super::params! {
-    /// A multiply-add, and how many there are.
+    /// Factor and summand, and the number of rounds.
     Params for "roof.wgsl": "multiply_add", "params" { scale: f32, offset: f32, rounds: u32 }
 }
 
 super::params! {
-    /// How many multiply-adds of matrices.
+    /// The number of rounds.
     MatrixParams for "roof_matrix_8.wgsl": "multiply_add", "params" { rounds: u32 }
 }
 
@@ -56,9 +55,9 @@ pub fn kernels() -> Vec<Kernel> {
     all
 }
 
-/// `rounds` of multiply-adds in each of `chains` chains (one of [`CHAINS`]) a thread, and a thread for each element of `out`
-/// (a multiple of [`THREADS`]), which gets the sum of its chains: `out[t] = Σ s`, where `s = -0.75·s + 0.875` over and over,
-/// from `(chain + t mod 256) / 256`.
+/// Runs `rounds` of multiply-adds `s = -0.75·s + 0.875` in `chains` chains per thread (one of [`CHAINS`]). There is one
+/// thread per element of `out` (a multiple of [`THREADS`] elements), and `out[t]` gets the sum of its chains, which
+/// start at `(chain + t mod 256) / 256`.
 pub fn multiply_add(rec: &mut Recorder, precision: Precision, chains: u32, rounds: u32, out: Tensor) -> Result<()> {
     let threads = out.shape.count();
     if threads == 0 || !threads.is_multiple_of(THREADS) {
@@ -85,8 +84,8 @@ fn matrix_kernel(matrices: Matrices) -> Kernel {
     Kernel::new(shader, "multiply_add").set("LANES", matrices.lanes)
 }
 
-/// `rounds` of multiply-adds of cooperative matrices in each of four chains a subgroup, and four matrices of `out` for each
-/// subgroup: `S = A·B + S` over and over, so that every element becomes `rounds / 8`. Only where
+/// Runs `rounds` of multiply-adds `S = A·B + S` of cooperative matrices, in four chains per subgroup. `out` gets the
+/// four matrices of each subgroup, whose elements are all `rounds / 8`. Requires
 /// [`Context::matrices`](crate::gpu::Context::matrices).
 pub fn multiply_add_matrices(rec: &mut Recorder, rounds: u32, out: Tensor) -> Result<()> {
     let Some(matrices) = rec.context().matrices() else {
@@ -107,7 +106,7 @@ pub fn multiply_add_matrices(rec: &mut Recorder, rounds: u32, out: Tensor) -> Re
     )
 }
 
-/// Copies `x` to `z`, both of a multiple of four elements.
+/// Copies `x` to `z`, which have the same number of elements, a multiple of 4.
 pub fn copy(rec: &mut Recorder, x: Tensor, z: Tensor) -> Result<()> {
     let count = z.shape.count();
     if count == 0 || !count.is_multiple_of(4) {
@@ -124,7 +123,7 @@ pub fn copy(rec: &mut Recorder, x: Tensor, z: Tensor) -> Result<()> {
     )
 }
 
-/// Sets `out[0]` to zero: as little as a dispatch can do.
+/// Sets `out[0]` to zero: the least that a dispatch can do.
 pub fn nothing(rec: &mut Recorder, out: Tensor) -> Result<()> {
     rec.dispatch(Dispatch::new(Kernel::new(SHADER, "nothing"), "nothing").bind("out", out))
 }

@@ -1,4 +1,4 @@
-//! Tables of a row for each style, from which each image takes its own. Maths: shaders/rows.wgsl.
+//! Per-image vectors from tables with one row per style. Maths: shaders/rows.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, linear_groups};
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ pub fn kernels() -> Vec<Kernel> {
     ["mix_rows", "mix_gradient", "scale"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 
-/// The sides of `weights` (`[N, S]`) and of the `table` (`[S, L]`) called `name`.
+/// Checks `weights` (`[N, S]`) against the `table` (`[S, L]`) called `name`.
 fn sides(op: &str, weights: Tensor, name: &str, table: Tensor) -> Result<Params> {
     let &[images, rows] = weights.shape.dims() else {
         return Err(Error::argument(op, "weights", "[N, S]", weights.shape));
@@ -31,8 +31,8 @@ fn sides(op: &str, weights: Tensor, name: &str, table: Tensor) -> Result<Params>
     }
 }
 
-/// `y` (`[N, L]`): for each image the sum of the rows of `table` (`[S, L]`) by its `weights` (`[N, S]`). One weight of 1 among
-/// zeros gives that row to the bit.
+/// `y` (`[N, L]`): for each image, the rows of `table` (`[S, L]`) summed by its `weights` (`[N, S]`). A single weight
+/// of 1 among zeros gives that row exactly.
 pub fn mix(rec: &mut Recorder, weights: Tensor, table: Tensor) -> Result<Tensor> {
     let params = sides("mix", weights, "table", table)?;
     let y = rec.transient("mixed rows", [params.images as usize, params.length as usize]);
@@ -48,7 +48,7 @@ pub fn mix(rec: &mut Recorder, weights: Tensor, table: Tensor) -> Result<Tensor>
     Ok(y)
 }
 
-/// Adds to `dtable` (`[S, L]`) the gradient of [`mix`] to its table, from `dy` (`[N, L]`).
+/// Accumulates into `dtable` (`[S, L]`) the gradient of [`mix`] with respect to its table, from `dy` (`[N, L]`).
 pub fn mix_gradient(rec: &mut Recorder, weights: Tensor, dy: Tensor, dtable: Tensor) -> Result<()> {
     const OP: &str = "mix gradient";
     let params = sides(OP, weights, "dtable", dtable)?;
@@ -67,7 +67,8 @@ pub fn mix_gradient(rec: &mut Recorder, weights: Tensor, dy: Tensor, dtable: Ten
     )
 }
 
-/// `x` (`[N, ...]`), each image times its own of `factors` (`[N]` or `[N, 1]`). The gradient is the same of `dy`.
+/// `x` (`[N, ...]`) with each image multiplied by its factor (`factors`: `[N]` or `[N, 1]`). Applied to `dy`, it is the
+/// gradient.
 pub fn scale(rec: &mut Recorder, x: Tensor, factors: Tensor) -> Result<Tensor> {
     let images = x.shape.dims()[0];
     if factors.shape.count() != images {

@@ -12,17 +12,17 @@ super::params! {
     Params for "square_loss.wgsl": "forward", "params" { weight: f32 }
 }
 
-/// The weight of a loss, which may change from run to run.
+/// The weight of a loss, which can change between runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Weight(Uniform<Params>);
 
 impl Weight {
-    /// A weight that starts as `value`.
+    /// A weight with the initial `value`.
     pub fn new(rec: &mut Recorder, value: f32) -> Self {
         Weight(rec.uniform(&Params { weight: value }))
     }
 
-    /// Changes it from the next run of `program` on.
+    /// Sets the weight for the following runs of `program`.
     pub fn set(self, program: &crate::gpu::Program, value: f32) {
         program.set(self.0, &Params { weight: value });
     }
@@ -41,7 +41,7 @@ fn check(x: Tensor, target: Tensor) -> Result<usize> {
     Ok(x.shape.count())
 }
 
-/// `losses[slot] = weight · Σ (x − target)²`. For a mean, the weight carries the 1/count.
+/// `losses[slot] = weight · Σ (x − target)²`. A mean is taken by a weight that includes 1/count.
 pub fn forward(
     rec: &mut Recorder,
     x: Tensor,
@@ -64,7 +64,7 @@ pub fn forward(
     vector::sum(rec, partial, losses, slot)
 }
 
-/// `dx = 2·weight·(x − target)`, shaped as `x`.
+/// Gradient with respect to `x`, of its shape.
 pub fn backward(rec: &mut Recorder, x: Tensor, target: Tensor, weight: Weight) -> Result<Tensor> {
     let count = check(x, target)?;
     let dx = rec.transient("square loss gradient", x.shape);

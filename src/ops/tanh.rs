@@ -1,4 +1,4 @@
-//! Hyperbolic tangent scaled to the colours 0 to 1. Maths: shaders/tanh.wgsl.
+//! Hyperbolic tangent, scaled to colours from 0 to 1. Maths: shaders/tanh.wgsl.
 
 use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, map_groups};
 use crate::{Error, Result};
@@ -10,7 +10,7 @@ pub fn kernels() -> Vec<Kernel> {
     ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 
-/// `(tanh(x) + 1)/2`, any shape.
+/// `(tanh(x) + 1)/2` for any shape.
 pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
     let y = rec.transient_stored(x.precision, "tanh", x.shape);
     rec.dispatch(
@@ -23,7 +23,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor) -> Result<Tensor> {
     Ok(y)
 }
 
-/// `dx` from `dy` and the output `y` of [`forward`]; all of one shape.
+/// Gradient with respect to the input, from the output `y` of [`forward`] and `dy`; all have the same shape.
 pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
     if y.shape != dy.shape {
         return Err(Error::argument("tanh gradient", "dy", format!("shaped as y, {}", y.shape), dy.shape));

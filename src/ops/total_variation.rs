@@ -1,4 +1,4 @@
-//! Total variation of a picture. Maths: shaders/total_variation.wgsl.
+//! Total variation of a picture (arXiv:1603.08155 §3.2). Maths: shaders/total_variation.wgsl.
 
 use super::vector;
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::gpu::{Dispatch, Kernel, Recorder, Tensor};
 const SHADER: &str = "total_variation.wgsl";
 
 super::params! {
-    /// Size of a plane and the loss's weight.
+    /// Size of a plane, and the weight of the loss.
     Params for "total_variation.wgsl": "forward", "params" { height: u32, width: u32, weight: f32 }
 }
 
@@ -16,7 +16,7 @@ pub fn kernels() -> Vec<Kernel> {
     ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 
-/// `losses[slot] = weight · Σ` of squared differences of neighbours in `x` (`[N, C, H, W]`).
+/// `losses[slot]` = `weight` times the sum of squared differences of neighbouring pixels of `x` (`[N, C, H, W]`).
 pub fn forward(rec: &mut Recorder, x: Tensor, weight: f32, losses: Tensor, slot: usize) -> Result<()> {
     let [n, c, height, width] = x.shape.nchw("total_variation", "x")?;
     let groups = [width.div_ceil(64), height.div_ceil(16), n * c];
@@ -32,7 +32,7 @@ pub fn forward(rec: &mut Recorder, x: Tensor, weight: f32, losses: Tensor, slot:
     vector::sum(rec, partial, losses, slot)
 }
 
-/// `dx`, shaped as `x`.
+/// Gradient with respect to `x`, of its shape.
 pub fn backward(rec: &mut Recorder, x: Tensor, weight: f32) -> Result<Tensor> {
     let [n, c, height, width] = x.shape.nchw("total_variation gradient", "x")?;
     let dx = rec.transient("total variation gradient", x.shape);

@@ -1,4 +1,4 @@
-//! Long vectors: sums, scaled sums, inner products, norms, clamping. Maths: shaders/vector.wgsl.
+//! Long vectors: linear combinations, inner products, norms and clamping. Maths: shaders/vector.wgsl.
 
 use super::{reducing, reducing_all};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor, Uniform, linear_groups, map_groups};
@@ -6,11 +6,11 @@ use crate::{Error, Result};
 
 const SHADER: &str = "vector.wgsl";
 
-/// Elements that one workgroup adds up in a reduction's first pass.
+/// Elements per partial result of a reduction.
 pub(crate) const PART: usize = 4096;
 
 super::params! {
-    /// Two numbers and the slot that a reduction writes.
+    /// Two factors, and the slot that a reduction writes.
     Params for "vector.wgsl": "affine", "params" { a: f32, b: f32, slot: u32 }
 }
 
@@ -37,17 +37,17 @@ fn affine_dispatch(x: Tensor, y: Tensor, z: Tensor) -> Result<Dispatch> {
     Ok(dispatch.groups(map_groups(count)).flops(3 * count as u64))
 }
 
-/// `z = a·x + b·y` into `z`; all three have the same number of elements, and `z` is neither of the others.
+/// `z = a·x + b·y`. All three have the same number of elements; `z` must not alias `x` or `y`.
 pub fn affine(rec: &mut Recorder, a: f32, x: Tensor, b: f32, y: Tensor, z: Tensor) -> Result<()> {
     rec.dispatch(affine_dispatch(x, y, z)?.params(&Params { a, b, slot: 0 }))
 }
 
-/// [`affine`] with factors that may change from run to run.
+/// [`affine`] with factors that can change between runs.
 pub(crate) fn affine_with(rec: &mut Recorder, factors: Uniform<Params>, x: Tensor, y: Tensor, z: Tensor) -> Result<()> {
     rec.dispatch(affine_dispatch(x, y, z)?.uniform(factors))
 }
 
-/// `x + y` as a new tensor: where two gradients meet.
+/// `x + y` as a new tensor, for instance to sum two gradients. It is f32 unless both are f16.
 pub fn add(rec: &mut Recorder, x: Tensor, y: Tensor) -> Result<Tensor> {
     let z = rec.transient_stored(x.precision.max(y.precision), "sum", x.shape);
     affine(rec, 1.0, x, 1.0, y, z)?;
@@ -59,7 +59,7 @@ pub fn copy(rec: &mut Recorder, x: Tensor, z: Tensor) -> Result<()> {
     affine(rec, 1.0, x, 0.0, x, z)
 }
 
-/// `x` stored like that: itself if it is.
+/// `x` converted to `precision`; `x` itself if nothing changes.
 pub fn stored(rec: &mut Recorder, x: Tensor, precision: Precision) -> Result<Tensor> {
     if x.precision == precision {
         return Ok(x);
@@ -88,8 +88,8 @@ pub fn clamp(rec: &mut Recorder, z: Tensor, low: f32, high: f32) -> Result<()> {
     in_place(rec, "clamp_range", z, None, Params { a: low, b: high, slot: 0 })
 }
 
-/// The gradient to `x` from `dy`, that to `x` clamped to `[low, high]`: `dy` itself, but 0 where `x` is outside already and
-/// descent would take it further out. (The derivative is 0 wherever `x` is outside, and would leave it there.)
+/// Gradient of clamping `x` to `[low, high]`, from `dy`: `dy`, but 0 where `x` is outside and a descent step would move
+/// it further out. The exact derivative is 0 wherever `x` is outside, and would never bring it back.
 pub fn clamp_gradient(rec: &mut Recorder, x: Tensor, dy: Tensor, low: f32, high: f32) -> Result<Tensor> {
     const NAME: &str = "clamp gradient";
     same_count(NAME, x, dy)?;
@@ -104,12 +104,12 @@ pub fn fill(rec: &mut Recorder, z: Tensor, value: f32) -> Result<()> {
     in_place(rec, "fill", z, None, Params { a: value, b: 0.0, slot: 0 })
 }
 
-/// Adds up `partial` in a fixed order into `out[slot]`.
+/// Sums `partial` in a fixed order into `out[slot]`.
 pub(crate) fn sum(rec: &mut Recorder, partial: Tensor, out: Tensor, slot: usize) -> Result<()> {
     finish(rec, "sum", partial, out, slot)
 }
 
-/// A sum goes up a tree; a maximum needs none, whoever finds it.
+/// Sums need the tree of [`reducing`]; a maximum is the same in any order.
 fn reduction(entry: &'static str, class: KernelClass) -> Kernel {
     let kernel = Kernel::new(SHADER, entry);
     if matches!(entry, "absolute_max_parts" | "maximum") { kernel } else { reducing(kernel, class) }
@@ -144,7 +144,7 @@ fn reduce(
         same_count(parts, x, y)?;
         dispatch = dispatch.bind("y_elements", y);
     }
-    // Of a maximum, one thread takes a part.
+    // For a maximum, every thread reduces a part of its own.
     let threads = if parts == "absolute_max_parts" { 64 * PART } else { PART };
     rec.dispatch(dispatch.groups(linear_groups(count, threads)).flops(2 * count as u64))?;
     finish(rec, end, partial, out, slot)
@@ -155,7 +155,7 @@ pub fn dot(rec: &mut Recorder, x: Tensor, y: Tensor, out: Tensor, slot: usize) -
     reduce(rec, ["dot_parts", "sum"], x, Some(y), out, slot)
 }
 
-/// `out[slot] = Σ |x|`, the l1 norm. (The l2 norm is the root of [`dot`] of a vector with itself.)
+/// `out[slot] = Σ |x|`, the l1 norm. For the l2 norm, take the root of [`dot`] of a vector with itself.
 pub fn absolute_sum(rec: &mut Recorder, x: Tensor, out: Tensor, slot: usize) -> Result<()> {
     reduce(rec, ["absolute_sum_parts", "sum"], x, None, out, slot)
 }

@@ -1,4 +1,4 @@
-//! Adam (arXiv:1412.6980), with its moments on the device, and with decoupled weight decay (arXiv:1711.05101).
+//! Adam (arXiv:1412.6980) with decoupled weight decay (arXiv:1711.05101); its moments stay on the device.
 
 use super::Objective;
 use crate::Result;
@@ -6,27 +6,27 @@ use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, Uniform};
 use crate::ops::adam::{self, Params};
 use crate::ops::clip;
 
-/// Adam's rates.
+/// Hyperparameters of Adam.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamOptions {
-    /// Step size α.
+    /// α, the step size.
     pub learning_rate: f32,
-    /// Decay of the first moment.
+    /// β₁, the decay of the first moment.
     pub beta1: f32,
-    /// Decay of the second moment.
+    /// β₂, the decay of the second moment.
     pub beta2: f32,
-    /// ε, added to the root of the second moment.
+    /// ε, added to the square root of the second moment.
     pub epsilon: f32,
-    /// The range that every element is clamped to after a step.
+    /// `[low, high]`: every element is clamped to this range after a step.
     pub range: [f32; 2],
-    /// λ of the decay that every step multiplies with the step size and the value itself.
+    /// λ of the weight decay: every step subtracts α·λ·x.
     pub weight_decay: f32,
-    /// The largest norm of the gradient that is not scaled down to it; `None` never scales.
+    /// Limit of the gradient's l2 norm, above which the gradient is scaled down; `None` for no limit.
     pub clip: Option<f32>,
 }
 
 impl Default for AdamOptions {
-    /// The paper's rates; no bounds, no decay, no clipping.
+    /// The paper's hyperparameters, without range, weight decay or clipping.
     fn default() -> Self {
         AdamOptions {
             learning_rate: 1e-3,
@@ -49,7 +49,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// An optimiser that moves `x` against the gradient `g`; both of one length.
+    /// An optimiser that moves `x` against the gradient `g`; both have the same number of elements.
     pub fn new(context: &Context, x: &DeviceTensor, g: &DeviceTensor, options: AdamOptions) -> Result<Self> {
         let moments = ["first moment", "second moment"].map(|name| DeviceTensor::new(context, name, x.shape()));
         let mut rec = Recorder::new(context);
@@ -64,7 +64,7 @@ impl Adam {
         Ok(Adam { program: rec.finish()?, params, options, steps: 0 })
     }
 
-    /// Device memory, the point and the gradient included.
+    /// Device memory, including the point and the gradient.
     pub fn memory(&self) -> &Memory {
         self.program.memory()
     }
@@ -74,15 +74,15 @@ impl Adam {
         self.options.learning_rate = learning_rate;
     }
 
-    /// One step from the gradient as it stands.
+    /// One step with the current gradient. Does not wait for the device.
     pub fn step(&mut self) -> Result<()> {
         self.steps += 1;
         self.program.set(self.params, &Params::at(&self.options, self.steps));
         self.program.submit()
     }
 
-    /// Evaluates, then steps; gives the value before the step. There is none from a value that is not finite: what made it
-    /// can still be found.
+    /// Evaluates the objective, then steps. Gives the value before the step. If it is not finite there is no step, so
+    /// that its cause can still be found.
     pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<f64> {
         let value = objective.evaluate()?;
         if value.is_finite() {
@@ -95,7 +95,7 @@ impl Adam {
 impl Params {
     /// The parameters of step `step`, counted from 1.
     pub(super) fn at(options: &AdamOptions, step: u64) -> Self {
-        // In f64: 1 − 0.999 keeps only four digits in f32.
+        // In f64, because 1 − 0.999 has only four exact digits in f32.
         let exponent = i32::try_from(step).unwrap_or(i32::MAX);
         let correction = |beta: f32| (1.0 - f64::from(beta).powi(exponent)) as f32;
         Params {

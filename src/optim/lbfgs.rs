@@ -1,8 +1,9 @@
 //! L-BFGS with a strong-Wolfe line search; the history stays on the device.
 //!
-//! The two-loop recursion (Nocedal & Wright, algorithm 7.4) runs on the host over inner products of the vectors s, y and g,
-//! its result being the coefficients of the direction in those vectors ("vector-free", Chen et al., NIPS 2014). The device
-//! then reads the history twice an iteration, whatever its length, in three dispatches instead of four a pair.
+//! The two-loop recursion (Nocedal & Wright, algorithm 7.4) runs on the host. It only uses inner products of the
+//! vectors s, y and g, and gives the coefficients of the direction in these vectors (vector-free L-BFGS, Chen et al.,
+//! NIPS 2014). So the number of passes over the history in an iteration does not depend on its length; the usual
+//! recursion takes four dispatches per pair.
 
 use std::collections::VecDeque;
 
@@ -13,16 +14,16 @@ use crate::ops::lbfgs::StoreParams;
 use crate::ops::{lbfgs, vector};
 use crate::{Error, Result};
 
-/// What can be chosen about L-BFGS.
+/// Options of L-BFGS.
 #[derive(Clone, Copy, Debug)]
 pub struct LbfgsOptions {
-    /// Pairs (s, y) kept; fewer where they would not fit a tensor of the device.
+    /// Number of pairs (s, y) to keep; fewer if they do not fit in one tensor of the device.
     pub history: usize,
-    /// First trial of every line search but the first iteration's, which is shorter: min(1, 1/|g|₁) times this.
+    /// First step length that a line search tries. The first iteration multiplies it by min(1, 1/|g|₁).
     pub learning_rate: f64,
-    /// Stop where no element of the gradient is larger.
+    /// Stop if no element of the gradient is larger in magnitude.
     pub tolerance_gradient: f64,
-    /// Stop after a step that changes the value, or every element, by no more.
+    /// Stop after a step that changes the value or every element by no more than this.
     pub tolerance_change: f64,
 }
 
@@ -32,22 +33,22 @@ impl Default for LbfgsOptions {
     }
 }
 
-/// What one iteration did.
+/// Result of an iteration.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// The function's value after it.
+    /// Value of the function after the iteration; NaN if value or gradient are not finite.
     pub value: f64,
-    /// Evaluations it took.
+    /// Number of evaluations.
     pub evaluations: usize,
-    /// Whether there is nothing more to gain.
+    /// Whether a stopping criterion holds.
     pub converged: bool,
 }
 
-/// Gradients kept during a line search: at its origin, at both ends of its bracket, and at the trial.
+/// Gradients kept during a line search: at the origin, at both ends of the bracket, and at the trial.
 const KEPT: usize = 4;
 const ORIGIN: usize = 0;
 
-/// Places in `scalars`.
+// Slots of `scalars`.
 const G_DOT_D: usize = 0;
 const G_SUM: usize = 1;
 const G_MAX: usize = 2;
@@ -63,12 +64,12 @@ pub struct Lbfgs {
     options: LbfgsOptions,
     /// Rows of `history`: s of pair i in row i, y in row `capacity + i`.
     capacity: usize,
-    /// Pairs in use, oldest first.
+    /// Rows in use, oldest first.
     pairs: VecDeque<usize>,
-    /// Inner products of all rows with each other, and with the gradient.
+    /// Inner products of all rows with each other; `inner_g` with the gradient.
     inner: Vec<Vec<f64>>,
     inner_g: Vec<f64>,
-    /// Value and |g|² at the point, once it is known.
+    /// Value and |g|² at the current point, if known.
     value: Option<f64>,
     g_dot_g: f64,
 
@@ -84,19 +85,22 @@ pub struct Lbfgs {
     walk_factors: Uniform<vector::Params>,
     /// g·d, |g|₁, |g|∞, g·g.
     measure: Program,
-    /// Gradient to and from its kept copies.
+    /// Copy the gradient to and from its kept copies.
     keep: Vec<Program>,
     restore: Vec<Program>,
-    /// s = t·d and y = g − g₀ into the history, and their inner products with every row.
+    /// Stores s = t·d and y = g − g₀ in the history, and takes their inner products with every row.
     learn: Program,
-    /// Inner products of g with every row.
+    /// Takes the inner products of g with every row.
     weigh: Program,
     learn_factors: Uniform<vector::Params>,
     learn_rows: [Uniform<StoreParams>; 2],
 }
 
 impl Lbfgs {
-    /// An optimiser that moves `x`, whose gradient the objective leaves in `g`; both of one length.
+    /// An optimiser that moves `x`, with the objective's gradient in `g`; both have the same number of elements.
+    ///
+    /// # Errors
+    /// Lengths that differ, or no elements.
     pub fn new(context: &Context, x: &DeviceTensor, g: &DeviceTensor, options: LbfgsOptions) -> Result<Self> {
         let elements = x.shape().count();
         if g.shape().count() != elements || elements == 0 {
@@ -196,14 +200,14 @@ impl Lbfgs {
         })
     }
 
-    /// Device memory, the point and the gradient included.
+    /// Device memory, including the point and the gradient.
     pub fn memory(&self) -> Memory {
         let programs = [&self.direct, &self.depart, &self.walk, &self.measure, &self.learn, &self.weigh];
         let all = programs.into_iter().chain(&self.keep).chain(&self.restore);
         all.fold(Memory::default(), |memory, program| memory.join(program.memory().clone()))
     }
 
-    /// −H·g as coefficients of the history's rows and of g (last), by the two-loop recursion on inner products.
+    /// −H·g as coefficients of the rows of the history, with that of g last.
     fn coefficients(&self) -> Vec<f64> {
         let rows = 2 * self.capacity;
         let mut c = vec![0.0; rows + 1];
@@ -238,13 +242,13 @@ impl Lbfgs {
         Ok([0, 1, 2, 3, 4].map(|slot| f64::from(values[slot])))
     }
 
-    /// Tells that the point was changed from outside (clamped, say). What was learnt of the curvature is kept; the next
-    /// iteration evaluates anew.
+    /// Must be called after the point was changed from outside, for instance clamped. The curvature history is kept;
+    /// the next iteration evaluates again.
     pub fn moved(&mut self) {
         self.value = None;
     }
 
-    /// One iteration: a direction, a line search along it, and what it taught about the curvature.
+    /// One iteration: computes a direction, searches along it, and updates the history.
     pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<Step> {
         let mut evaluations = 0;
         let mut start_t = self.options.learning_rate;
@@ -255,7 +259,7 @@ impl Lbfgs {
                 let value = objective.evaluate()?;
                 self.weigh.submit()?;
                 let measured = self.measured()?;
-                // A gradient that is not finite must not pass for a small one.
+                // A gradient that is not finite must not look converged.
                 if !value.is_finite() || !measured[G_MAX].is_finite() {
                     return Ok(Step { value: f64::NAN, evaluations, converged: true });
                 }
@@ -311,7 +315,7 @@ impl Lbfgs {
         Ok(Step { value: found.value, evaluations, converged })
     }
 
-    /// Puts the pair of a step of length `t` along the direction into the history, unless its curvature is not positive.
+    /// Adds the pair of a step of length `t` to the history, unless its curvature s·y is at most 1e-10.
     fn learn(&mut self, t: f64) -> Result<()> {
         if self.pairs.len() == self.capacity {
             self.pairs.pop_front();

@@ -1,18 +1,18 @@
-//! A line search for the strong Wolfe conditions: Nocedal & Wright, *Numerical Optimization*, algorithms 3.5 and 3.6, with
-//! the safeguards that `torch.optim.LBFGS` puts on its interpolation.
+//! Line search for the strong Wolfe conditions (Nocedal & Wright, *Numerical Optimization*, algorithms 3.5 and 3.6),
+//! with the safeguards of `torch.optim.LBFGS` for interpolated steps.
 //!
-//! Along φ(t) = f(x + t·d) it looks for φ(t) ≤ φ(0) + c₁·t·φ′(0) and |φ′(t)| ≤ c₂·|φ′(0)|.
+//! For φ(t) = f(x + t·d) it finds t with φ(t) ≤ φ(0) + c₁·t·φ′(0) and |φ′(t)| ≤ c₂·|φ′(0)|.
 
 use crate::Result;
 
-/// c₁, the least decrease.
+/// c₁ of the sufficient decrease condition
 const DECREASE: f64 = 1e-4;
-/// c₂, how flat the line must be.
+/// c₂ of the curvature condition
 const CURVATURE: f64 = 0.9;
-/// Trials after the first; then the best step so far is taken.
+/// Trials after the first. Then the best step so far is taken.
 const MAX_TRIALS: usize = 25;
 
-/// A trial on the line. `gradient` says in which of the caller's places the gradient at x + t·d is kept.
+/// A trial step. `gradient` is the caller's index of the kept gradient at x + t·d.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
     pub t: f64,
@@ -22,7 +22,7 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// False for a value that is not a number.
+    /// Sufficient decrease; false if the value is NaN.
     fn decreases(&self, origin: &Point) -> bool {
         self.value <= origin.value + DECREASE * self.t * origin.slope
     }
@@ -32,8 +32,8 @@ impl Point {
     }
 }
 
-/// The minimum in `[low, high]` of the cubic through values and slopes of `a` and `b` (equation 3.59); the middle where it
-/// has none.
+/// Minimum in `[low, high]` of the cubic through the values and slopes of `a` and `b` (equation 3.59); the midpoint if
+/// the cubic has none.
 fn cubic_minimum(a: &Point, b: &Point, low: f64, high: f64) -> f64 {
     let (a, b) = if a.t <= b.t { (a, b) } else { (b, a) };
     let first = a.slope + b.slope - 3.0 * (a.value - b.value) / (a.t - b.t);
@@ -42,10 +42,10 @@ fn cubic_minimum(a: &Point, b: &Point, low: f64, high: f64) -> f64 {
     if minimum.is_nan() { (low + high) / 2.0 } else { minimum.clamp(low, high) }
 }
 
-/// Tries `t` first, lengthens it until a minimum lies between two trials, then closes in on it.
+/// Tries `t`, extends the step until a bracket contains a minimum, then narrows the bracket.
 ///
-/// `trial(t, kept)` evaluates a step and must not overwrite the gradients of the points in `kept`. A bracket narrower than
-/// `smallest` is taken as found.
+/// `trial(t, kept)` evaluates a step; it must not overwrite the gradients of the points in `kept`. The search ends when
+/// the bracket is narrower than `smallest`.
 pub(super) fn strong_wolfe(
     origin: Point,
     t: f64,
@@ -81,7 +81,7 @@ pub(super) fn strong_wolfe(
             break;
         }
         let mut t = cubic_minimum(&low, &high, left, right);
-        // A second step in a row into an outer tenth of the bracket, or one onto its end, would hardly narrow it.
+        // A second consecutive step into an outer tenth of the bracket, or one onto its end, would hardly narrow it.
         let margin = 0.1 * (right - left);
         let near_an_end = t - left < margin || right - t < margin;
         let held_off = near_an_end && (was_near_an_end || t <= left || t >= right);

@@ -1,4 +1,4 @@
-//! Optimisers of a vector on the device: a picture's pixels, or a net's parameters.
+//! Optimisers of vectors on the device: pixels of a picture or parameters of a net.
 
 mod adam;
 mod lbfgs;
@@ -11,9 +11,8 @@ pub use parameters::{Parameter, ParameterAdam};
 
 use crate::Result;
 
-/// A function to minimise. Its point and its gradient live on the device, in the two tensors that the optimiser was made
-/// with.
+/// A function to minimise. Its point and its gradient are the two device tensors that the optimiser was created with.
 pub trait Objective {
-    /// The function's value at the point as it stands; the gradient there is left in the gradient tensor.
+    /// Evaluates the function at the current point. Gives its value and leaves the gradient in the gradient tensor.
     fn evaluate(&mut self) -> Result<f64>;
 }

@@ -1,4 +1,4 @@
-//! Adam for the parameters of a net: all of them in one program, their gradients clipped by the norm of them all.
+//! Adam for all parameters of a net in one program, with clipping by their global gradient norm.
 
 use super::AdamOptions;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder, Uniform};
@@ -7,19 +7,19 @@ use crate::ops::clip;
 use crate::ops::vector;
 use crate::{Error, Result};
 
-/// A trained tensor and the gradient that a backward pass adds to.
+/// A trained tensor and its gradient, which backward passes accumulate.
 #[derive(Clone)]
 pub struct Parameter {
-    /// Its name in weight files and checkpoints.
+    /// Name in weight files and checkpoints.
     pub name: String,
     /// The tensor, of any shape.
     pub value: DeviceTensor,
-    /// Its gradient, of the same shape; zero before a backward pass.
+    /// The gradient, of the same shape. Zero before the first backward pass of a step.
     pub gradient: DeviceTensor,
 }
 
 impl Parameter {
-    /// A parameter called as `value` is, with a gradient of zeros.
+    /// A parameter with the name of `value` and a zero gradient.
     pub fn new(context: &Context, value: DeviceTensor) -> Self {
         let gradient = DeviceTensor::new(context, format!("{} gradient", value.name()), value.shape());
         Parameter { name: value.name().into(), value, gradient }
@@ -29,18 +29,21 @@ impl Parameter {
 /// Adam's state for the parameters of a net.
 pub struct ParameterAdam {
     parameters: Vec<Parameter>,
-    /// First and second, for each parameter.
+    /// First and second moment of each parameter.
     moments: Vec<[DeviceTensor; 2]>,
-    /// Of each parameter's gradient alone.
+    /// Squared gradient norm of each parameter.
     squares: DeviceTensor,
-    /// The norm of all gradients, and what they were multiplied with.
+    /// Norm of all gradients, and the clipping factor.
     norm: DeviceTensor,
     options: AdamOptions,
     params: Option<Uniform<Params>>,
 }
 
 impl ParameterAdam {
-    /// An optimiser of `parameters`, whose moments are zero.
+    /// An optimiser of `parameters` with zero moments.
+    ///
+    /// # Errors
+    /// A gradient whose shape is not that of its parameter.
     pub fn new(context: &Context, parameters: &[Parameter], options: AdamOptions) -> Result<Self> {
         for Parameter { name, value, gradient } in parameters {
             if value.shape() != gradient.shape() {
@@ -62,10 +65,11 @@ impl ParameterAdam {
         })
     }
 
-    /// Takes down the norm, one clipped step for every parameter, and the zeroing of every gradient; to be recorded once.
+    /// Records one step: the gradient norm, a clipped update of every parameter, and the zeroing of every gradient. To
+    /// be called once.
     pub fn record(&mut self, rec: &mut Recorder) -> Result<()> {
         let gradients: Vec<_> = self.parameters.iter().map(|parameter| rec.pin(&parameter.gradient)).collect();
-        // Without a limit the norm is still made: it is told, and one that is not finite must show.
+        // The norm is computed without a limit, too: it is reported, and must reveal gradients that are not finite.
         let limit = self.options.clip.unwrap_or(f32::MAX);
         let (squares, norm) = (rec.pin(&self.squares), rec.pin(&self.norm));
         clip::norm(rec, &gradients, limit, squares, norm)?;
@@ -80,26 +84,27 @@ impl ParameterAdam {
         Ok(())
     }
 
-    /// Makes the next run of `program`, which holds the recorded step, step `step` (counted from 1) of size `learning_rate`.
+    /// Sets the step number (counted from 1) and the learning rate for the next run of `program`, which contains the
+    /// recorded step.
     ///
     /// # Panics
-    /// With a program of another recording, or before [`ParameterAdam::record`].
+    /// If `program` is of another recording, or before [`ParameterAdam::record`].
     pub fn set(&self, program: &Program, step: u64, learning_rate: f32) {
         let params = self.params.expect("a step that was recorded");
         program.set(params, &Params::at(&AdamOptions { learning_rate, ..self.options }, step));
     }
 
-    /// The norm of all gradients at the last step, before they were clipped. Waits for the device.
+    /// Norm of all gradients in the last step, before clipping. Waits for the device.
     pub fn norm(&self) -> Result<f32> {
         Ok(self.norm.read()?[0])
     }
 
-    /// The square of each parameter's own norm of the gradient at the last step. Waits for the device.
+    /// Squared gradient norm of each parameter in the last step. Waits for the device.
     pub fn squares(&self) -> Result<Vec<f32>> {
         self.squares.read()
     }
 
-    /// The moments of every parameter by name: with the step's number, all that a checkpoint has to keep.
+    /// Moments of every parameter by name. Together with the step number, they are the whole state for a checkpoint.
     pub fn state(&self) -> Vec<(String, DeviceTensor)> {
         self.moments.iter().flatten().map(|moment| (moment.name().to_string(), moment.clone())).collect()
     }

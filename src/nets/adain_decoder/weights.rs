@@ -1,4 +1,4 @@
-//! The decoder's weights on the host, and where a file keeps them.
+//! The decoder's weights on the host, and their names in files.
 
 use crate::io::{DType, HostTensor, WeightFile};
 use crate::nets::{Tap, vgg19};
@@ -7,7 +7,7 @@ use crate::ops::pad::Border;
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// Name of each convolution, and whether it reads its input twice as large.
+/// Name of each convolution, and whether its input is enlarged by 2.
 pub(super) const LAYERS: [(&str, bool); 9] = [
     ("d4_1", false),
     ("d3_4", true),
@@ -20,7 +20,7 @@ pub(super) const LAYERS: [(&str, bool); 9] = [
     (LAST, false),
 ];
 
-/// The convolution that makes the picture: no ReLU follows it.
+/// The convolution that outputs the picture, without a ReLU.
 const LAST: &str = "d1_1";
 
 /// The decoder's weights on the host.
@@ -31,8 +31,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Finds the convolutions by name, `d4_1.weight` to `d1_1.weight`, or, in files of a PyTorch `Sequential`, by the order
-    /// of their numbers.
+    /// Finds the convolutions in a file by the names `d4_1.weight` to `d1_1.weight`, or by the order of their numbers
+    /// if the file is of a PyTorch `Sequential`.
     ///
     /// # Errors
     /// A file that is not such a decoder, naming the tensor.
@@ -73,7 +73,7 @@ impl Weights {
         Ok(Weights { convolutions })
     }
 
-    /// A decoder to be trained, seeded: `encoder` mirrored.
+    /// Seeded random weights of a decoder that mirrors `encoder`, to be trained.
     ///
     /// # Errors
     /// An encoder that does not reach relu4_1.
@@ -84,14 +84,14 @@ impl Weights {
         Ok(Self::seeded(read, &behind, seed))
     }
 
-    /// A decoder to be trained, seeded, that reads `read` channels and has `behind[i]` channels behind its layer i, deep to
-    /// shallow; the last layer has the picture's three, whatever `behind` says of it.
+    /// Seeded random weights of a decoder to be trained. It has `read` input channels and `behind[i]` output channels
+    /// of layer i, deep to shallow; the last layer always has 3.
     pub fn seeded(read: usize, behind: &[usize], seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut read = read;
         let convolutions = LAYERS.iter().enumerate().map(|(index, (name, _))| {
             let made = if *name == LAST { 3 } else { behind[index] };
-            // Past a ReLU half the energy is gone; the last layer starts as a nearly grey picture.
+            // A ReLU halves the energy. The last layer starts with a nearly uniform grey picture.
             let (gain, bias) = if *name == LAST { (0.1, 0.5) } else { (1.0, 0.0) };
             let deviation = gain * (2.0 / (9 * read) as f32).sqrt();
             let weight = (0..made * read * 9).map(|_| deviation * random.normal()).collect();
@@ -103,12 +103,12 @@ impl Weights {
         Weights { convolutions: convolutions.collect() }
     }
 
-    /// Channels behind each layer but the last, deep to shallow.
+    /// Output channels of each layer but the last, deep to shallow.
     pub fn layer_channels(&self) -> [usize; 8] {
         std::array::from_fn(|layer| self.convolutions[layer][0].shape[0])
     }
 
-    /// Channels of the features that it reads.
+    /// Channels of the input features.
     pub fn channels(&self) -> usize {
         self.convolutions[0][0].shape[1]
     }
@@ -122,7 +122,7 @@ impl Weights {
         })
     }
 
-    /// Names (`d4_1.weight`, ...) and tensors, as a file stores them.
+    /// Names (`d4_1.weight`, ...) and tensors as stored in a file.
     pub fn tensors(&self) -> Vec<(String, HostTensor)> {
         let named = |((stem, _), [weight, bias]): (&(&str, bool), &[HostTensor; 2])| {
             [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]

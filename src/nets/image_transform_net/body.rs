@@ -1,5 +1,5 @@
-//! Many styles in one net (Dumoulin et al., arXiv:1610.07629): its convolutions are shared, and each of its instance norms has a
-//! row of scales and one of shifts for each style, so that its tensors `inN.weight` and `inN.bias` are tables `[S, C]`.
+//! A body: many styles in one net (Dumoulin et al., arXiv:1610.07629). All styles share the convolutions. Each instance
+//! norm has one row of scales and one of shifts per style: its tensors `inN.weight` and `inN.bias` are tables `[S, C]`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::io::{HostTensor, WeightFile};
 use crate::ops::norm::Over;
 use crate::{Error, Result};
 
-/// The sum of a table's rows by their weights, those of weight 0 left out.
+/// Sum of the rows of a table by their weights; rows of weight 0 are skipped.
 fn mix(table: &HostTensor, weights: &[f32]) -> Vec<f32> {
     let mut sum = vec![0.0; table.shape[1]];
     for (row, weight) in table.data.chunks(table.shape[1]).zip(weights).filter(|(_, weight)| **weight != 0.0) {
@@ -23,7 +23,8 @@ fn mix(table: &HostTensor, weights: &[f32]) -> Vec<f32> {
     sum
 }
 
-/// Metadata of a body's file for one of its styles: of an entry that is a JSON list with an element for each style, that style's.
+/// Metadata of a body for one of its styles. An entry that is a JSON list with one element per style becomes that
+/// element.
 fn own_metadata(file: &WeightFile, styles: &[String], style: usize) -> BTreeMap<String, String> {
     let own = |text: &String| match serde_json::from_str(text) {
         Ok(Value::Array(list)) if list.len() == styles.len() => match &list[style] {
@@ -37,7 +38,7 @@ fn own_metadata(file: &WeightFile, styles: &[String], style: usize) -> BTreeMap<
 }
 
 impl Weights {
-    /// Whether a tensor is the scale or the shift of a norm.
+    /// Tells whether a tensor is the scale or shift of a norm.
     fn is_affine(&self) -> impl Fn(&str) -> bool + use<> {
         let norms: Vec<_> = self.layers().iter().filter_map(|layer| layer.norm_name(self.norm)).collect();
         move |name| {
@@ -58,7 +59,7 @@ impl Weights {
         self.tensors.iter_mut().filter(move |(name, _)| is_affine(name))
     }
 
-    /// SHA-256 of what scales and shifts belong to, as 64 hexadecimal digits: the form and the convolutions, whatever the styles.
+    /// SHA-256 (64 hexadecimal digits) of form, norm and convolutions: of everything but scales and shifts.
     pub fn fingerprint(&self) -> String {
         let (mut hash, is_affine) = (Sha256::new(), self.is_affine());
         hash.update(format!("{:?} {:?}", self.form, self.norm));
@@ -69,11 +70,11 @@ impl Weights {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The net of one of a body's styles as a file of its own, with what the metadata of `file`, the body's, says of that style: of each
-    /// entry that is a JSON list with an element for every style, that style's element.
+    /// The net of one style as a file of its own. Its metadata is that of `file`, the body's. An entry that is a JSON
+    /// list with one element per style becomes that style's element.
     ///
     /// # Errors
-    /// No style of that name.
+    /// An unknown style.
     pub fn alone(&self, style: &str, file: &WeightFile) -> Result<WeightFile> {
         let Some(at) = self.styles.iter().position(|known| known == style) else {
             return Err(Error::argument("body", "style", format!("one of {}", self.styles.join(", ")), style));
@@ -82,11 +83,10 @@ impl Weights {
         Ok(self.blend(&weights)?.into_file(&file.path, own_metadata(file, &self.styles, at)))
     }
 
-    /// A sum of nets that differ in their scales and shifts alone: of these, by the nets' weights over the sum of the weights.
+    /// The weighted average of the scales and shifts of nets that share their convolutions.
     ///
     /// # Errors
-    /// No net; a body instead of a net of one style; other convolutions than the first net's; weights as [`Weights::blend`] refuses
-    /// them.
+    /// No net; a body instead of a net of one style; different convolutions; weights that [`Weights::blend`] refuses.
     pub fn mix(nets: &[(Weights, f32)]) -> Result<Self> {
         let refuse = |got: String| Error::argument("mix", "nets", "one or more styles of one body", got);
         let ((first, _), others) = nets.split_first().ok_or_else(|| refuse("none".into()))?;
@@ -109,11 +109,11 @@ impl Weights {
         many.blend(&nets.iter().map(|(_, weight)| *weight).collect::<Vec<_>>())
     }
 
-    /// The same convolutions for the styles of these names: one that is known keeps its scales and shifts, another starts from the
-    /// mean of those that are.
+    /// A body with the styles `names`. Known styles keep their scales and shifts; new ones start from the average of
+    /// all known ones.
     ///
     /// # Errors
-    /// Batch norm, which knows one style alone; no name, an empty one, or one that comes twice.
+    /// Batch norm, which supports one style only; no name, or names that are empty or not unique.
     pub fn with_styles(&self, names: &[String]) -> Result<Self> {
         if self.norm == Over::Batch {
             return Err(Error::argument("styles", "net", "one with instance norm", "one with batch norm"));
@@ -135,11 +135,11 @@ impl Weights {
         Ok(many)
     }
 
-    /// A net of one style: the sum of the styles' scales and shifts by `weights`, one for each, over the sum of these. A style alone is
-    /// what it is in the whole, to the bit.
+    /// A net of one style: the average of the styles' scales and shifts by `weights`, which are divided by their sum. A
+    /// single weight of 1 among zeros gives that style exactly.
     ///
     /// # Errors
-    /// Not as many weights as styles; one that is negative or not finite; none above 0.
+    /// A number of weights that is not that of the styles; weights that are negative, not finite or all 0.
     pub fn blend(&self, weights: &[f32]) -> Result<Self> {
         let sum: f32 = weights.iter().sum();
         if weights.len() != self.styles.len()

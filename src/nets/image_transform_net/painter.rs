@@ -1,4 +1,4 @@
-//! The net at work: a program for each size of picture.
+//! Inference with the net, with one program per picture size.
 
 use super::ImageTransformNet;
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::io::Picture;
 use crate::nets::programs::{Painting, Programs};
 use crate::ops::vector;
 
-/// Repaints pictures; the programs of the last few sizes are kept.
+/// Repaints pictures. The programs of the most recently used sizes are kept.
 pub struct Painter {
     net: ImageTransformNet,
     programs: Programs<[usize; 4], ()>,
@@ -24,7 +24,7 @@ fn record(net: &ImageTransformNet, shape: [usize; 4]) -> Result<(Recorder, Devic
 }
 
 impl Painter {
-    /// Repaints with `net`.
+    /// A painter with `net`.
     pub fn new(net: ImageTransformNet) -> Self {
         Painter { net, programs: Programs::new() }
     }
@@ -34,21 +34,24 @@ impl Painter {
         &self.net
     }
 
-    /// Whether a picture of that size can be painted as it is, its program being there.
+    /// Whether a program for that size is already compiled.
     pub fn is_ready(&self, width: usize, height: usize) -> bool {
         self.programs.has([1, 3, height, width])
     }
 
-    /// What a picture of that size will take on the device; an error if it cannot be done. Allocates nothing.
+    /// Device memory for a picture of that size. Allocates nothing.
+    ///
+    /// # Errors
+    /// A size that cannot be painted.
     pub fn plan(&self, width: usize, height: usize) -> Result<Memory> {
         record(&self.net, [1, 3, height, width])?.0.memory()
     }
 
-    /// `picture` (RGB 0..1) repainted, of the same size, 0..1; its alpha is kept.
+    /// Repaints `picture` (RGB 0..1). The result has the same size, values 0..1 and the picture's alpha.
     ///
     /// # Errors
-    /// A picture too small for the net or too large for the device; values that are not finite, named with the first
-    /// dispatch that made them.
+    /// A picture too small for the net or too large for the device; values that are not finite, with the first dispatch
+    /// that wrote them.
     pub fn paint(&mut self, picture: &Picture) -> Result<Picture> {
         let shape = [1, 3, picture.height, picture.width];
         let Painter { net, programs } = self;

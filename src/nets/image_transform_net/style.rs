@@ -1,37 +1,37 @@
-//! A style on its own: what a body's norms need to paint in it, a few KB.
+//! A single style of a body as a file of a few KB: scales and shifts of all norms.
 
 use super::Weights;
 use crate::io::{HostTensor, WeightFile};
 use crate::ops::norm::Over;
 use crate::{Error, Result};
 
-/// Scales and shifts of all norms of a body (see [`Weights::styles`]) for one style.
+/// Scales and shifts of all norms of a body for one style (see [`Weights::styles`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Style {
     /// [`Weights::fingerprint`] of the body.
     pub body: String,
-    /// What the body is called: for people, it may be another file by now.
+    /// Name of the body, for messages only; it may be another file by now.
     pub body_name: String,
     /// `inN.weight` and `inN.bias`, `[C]`, in the order of the net.
     pub tensors: Vec<(String, HostTensor)>,
 }
 
-/// What the metadata of a style's file says it is.
+/// Metadata that identifies a style's file.
 const ARCHITECTURE: &str = "image_transform_net_style";
 
-/// Names of the metadata: the kind of file, the body's fingerprint, its name.
+/// Metadata keys: kind of file, fingerprint and name of the body.
 const METADATA: [&str; 3] = ["architecture", "body", "body_name"];
 
 impl Style {
-    /// Whether that is what the file says it is.
+    /// Whether the metadata of `file` says that it is a style of a body.
     pub fn is_in(file: &WeightFile) -> bool {
         file.metadata.get(METADATA[0]).is_some_and(|architecture| architecture == ARCHITECTURE)
     }
 
-    /// The style that a file keeps.
+    /// Reads a style from a file.
     ///
     /// # Errors
-    /// A file that is not such a style, one that AdaIN keeps among them; one that does not say which body it is of.
+    /// A file that is not a style of a body, such as an AdaIN style; a file that does not name its body.
     pub fn of(file: &WeightFile) -> Result<Self> {
         let wrong = |reason: &str| {
             let way_out = "`impasto train style` writes a style of a body";
@@ -47,7 +47,7 @@ impl Style {
         Ok(Style { body, body_name, tensors: file.tensors.clone() })
     }
 
-    /// What a file of this style has to say of it in its metadata.
+    /// Metadata for a file of this style.
     pub fn metadata(&self) -> [(&'static str, String); 3] {
         let values = [ARCHITECTURE.to_string(), self.body.clone(), self.body_name.clone()];
         let mut values = values.into_iter();
@@ -56,10 +56,10 @@ impl Style {
 }
 
 impl Weights {
-    /// The style of a net of one, which is a style of the body `name`.
+    /// The scales and shifts of a net of one style, as a style of the body `name`.
     ///
     /// # Errors
-    /// A whole body; batch norm, whose statistics belong to the style too.
+    /// A body of many styles; batch norm, whose running statistics would be part of the style.
     pub fn style(&self, name: &str) -> Result<Style> {
         let refuse = |got| Err(Error::argument("style", "net", "a net of one style with instance norm", got));
         match (self.norm, self.styles.is_empty()) {
@@ -73,10 +73,10 @@ impl Weights {
         }
     }
 
-    /// A net of one style: these convolutions, be it a body's or one of its styles', with the scales and shifts of `style`.
+    /// A net of one style: the convolutions of these weights with the scales and shifts of `style`.
     ///
     /// # Errors
-    /// A style of another body; one that lacks a tensor, or has one of another shape.
+    /// A style of another body; a missing tensor, or one of the wrong shape.
     pub fn in_style(&self, style: &Style) -> Result<Self> {
         let refuse = |expected: String, got| Err(Error::argument("style", "style", expected, got));
         if style.body != self.fingerprint() {

@@ -2,10 +2,10 @@
 
 use crate::io::WeightFile;
 
-/// Where a file's metadata names the styles, as a JSON list in the order of the rows.
+/// Metadata key of the style names: a JSON list in the order of the rows.
 pub(super) const STYLES: &str = "styles";
 
-/// The styles of a file; none if it is a net of one.
+/// Style names of a file; none for a net of one style.
 pub(super) fn names(file: &WeightFile) -> Result<Vec<String>, String> {
     let Some(text) = file.metadata.get(STYLES) else { return Ok(Vec::new()) };
     let names: Vec<String> = serde_json::from_str(text)
@@ -13,7 +13,7 @@ pub(super) fn names(file: &WeightFile) -> Result<Vec<String>, String> {
     check(&names).map(|()| names).map_err(|reason| format!("metadata `{STYLES}` {reason}"))
 }
 
-/// Refuses names of which none could be chosen.
+/// Refuses an empty list, and names that are empty or not unique.
 pub(super) fn check(names: &[String]) -> Result<(), String> {
     if names.is_empty() {
         return Err("must name one style or more".into());
@@ -25,7 +25,7 @@ pub(super) fn check(names: &[String]) -> Result<(), String> {
     }
 }
 
-/// What the metadata says of the styles.
+/// Metadata of the style names.
 pub(super) fn metadata(styles: &[String]) -> Option<(&'static str, String)> {
     (!styles.is_empty()).then(|| (STYLES, serde_json::json!(styles).to_string()))
 }

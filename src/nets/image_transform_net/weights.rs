@@ -1,4 +1,4 @@
-//! The net's weights on the host: which form they are of, and how a file names them.
+//! The net's weights on the host, their two forms, and their names in files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,24 +12,25 @@ use crate::ops::pad::Border;
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// Which of its two known forms a net has.
+/// Architecture of a net.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// The paper's: 40 px of reflection round the picture, residual blocks without borders, transposed convolutions, tanh.
+    /// The paper's: 40 px of reflection padding, residual blocks without padding, transposed convolutions, tanh.
     Paper,
-    /// Reflection round every convolution, nearest ×2 and a convolution, no tanh: no checkerboards.
+    /// Reflection padding of every convolution, nearest-neighbour ×2 before convolutions, no tanh. Avoids checkerboard
+    /// artefacts.
     Resize,
 }
 
-/// The residual blocks.
+/// Number of residual blocks.
 pub(super) const BLOCKS: usize = 5;
 
-/// A convolution and the norm behind it, by name and shape.
+/// A convolution and its norm, by name and shape.
 pub(super) struct Layer {
-    /// Of its convolution, without `.conv2d`.
+    /// Name of the convolution, without `.conv2d`.
     pub name: String,
-    /// Of its norm without `in` or `bn`; the last convolution has none.
+    /// Name of the norm before and after `in` or `bn`; `None` for the last convolution.
     pub norm: Option<[String; 2]>,
     pub conv: Convolution,
     /// Whether a ReLU follows the norm.
@@ -43,7 +44,7 @@ impl Layer {
     }
 }
 
-/// The net's layers in order, `c` channels wide at full size (32 in the paper).
+/// The layers in order, with `c` channels at full size (32 in the paper).
 pub(super) fn layers(form: Form, c: usize) -> Vec<Layer> {
     let paper = form == Form::Paper;
     let around = Padding::Same(if paper { Border::Zero } else { Border::Reflect });
@@ -85,31 +86,31 @@ pub(super) fn layers(form: Form, c: usize) -> Vec<Layer> {
     all
 }
 
-/// The net's weights on the host, for pictures of RGB 0..1.
+/// The net's weights on the host, for pictures in RGB 0..1.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// Their form.
+    /// Architecture.
     pub form: Form,
-    /// What their norms are over.
+    /// Kind of norm.
     pub norm: Over,
     /// Channels of the first convolution, 32 in the paper.
     pub channels: usize,
-    /// Names of the styles that share the convolutions, in the order of the rows of the norms' tables (arXiv:1610.07629); none for
-    /// a net of one style, whose norms have no rows.
+    /// Names of the styles of a body, in the order of the rows of its tables (arXiv:1610.07629). Empty for a net of one
+    /// style, whose norms have no rows.
     pub styles: Vec<String>,
-    /// Names as pytorch/examples gives them (`bn` for `in` with batch norm), in the order of the net.
+    /// Tensors in the order of the net, named as in pytorch/examples (with batch norm, `bn` instead of `in`).
     pub tensors: Vec<(String, HostTensor)>,
 }
 
-/// What a file's metadata calls the values of its pictures. Files that say nothing are 0..255, as public ones are.
+/// Metadata key and value for pictures of 0..1. Without it, as in public files, pictures are 0..255.
 const RANGE: (&str, &str) = ("range", "0..1");
 
 impl Weights {
-    /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`, and styles by the metadata. Running
-    /// statistics of instance norms, which old files of pytorch/examples carry, are ignored.
+    /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`, and the styles by the
+    /// metadata. Running statistics of instance norms, as in old files of pytorch/examples, are ignored.
     ///
     /// # Errors
-    /// A file that is not such a net, naming the tensor.
+    /// A file that is not such a net; the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
         let wrong = |reason: String| {
             let way_out =
@@ -145,7 +146,8 @@ impl Weights {
         Ok(weights)
     }
 
-    /// A net to be trained, `width` times as wide as the paper's: seeded, and at the start its picture is a dim grey.
+    /// Seeded random weights of a net to be trained, `width` times as wide as the paper's. It starts with a nearly
+    /// uniform grey picture.
     pub fn random(form: Form, norm: Over, width: f32, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let channels = ((32.0 * width).round() as usize).max(1);
@@ -154,7 +156,7 @@ impl Weights {
             let count: usize = shape.iter().product();
             let data = match name.rsplit_once('.') {
                 _ if shape.len() == 4 => {
-                    // No norm follows the last one: what it gives must begin within the range of a picture.
+                    // No norm follows the last convolution, so its output must start within the range of a picture.
                     let gain = if name.starts_with("deconv3") { 0.1 } else { 1.0 };
                     let deviation = gain * (3.0 * (shape[1] * shape[2] * shape[3]) as f32).sqrt().recip();
                     (0..count).map(|_| deviation * random.normal()).collect()
@@ -168,11 +170,11 @@ impl Weights {
         weights
     }
 
-    /// The net with channels added until it is `width` times as wide as the paper's: they start as those of
-    /// [`Weights::random`], and none of those that were there reads them, so that it paints as before, in every style.
+    /// The net, widened to `width` times the paper's channels. New channels start as in [`Weights::random`]. No old
+    /// channel reads them, so the net still paints the same, in every style.
     ///
     /// # Errors
-    /// A net that is wider already.
+    /// A net that is already wider.
     pub fn widened(&self, width: f32, seed: u64) -> Result<Self> {
         let mut wide = Self::random(self.form, self.norm, width, seed);
         if !self.styles.is_empty() {
@@ -233,20 +235,20 @@ impl Weights {
         all
     }
 
-    /// The tensor of a layer.
+    /// The tensor called `name`.
     ///
     /// # Panics
-    /// Without such a tensor.
+    /// If there is no such tensor.
     pub(super) fn tensor(&self, name: &str) -> &HostTensor {
         &self.tensors.iter().find(|(known, _)| known == name).expect("a tensor of the net").1
     }
 
-    /// The values of a tensor; none if there is no such tensor.
+    /// The values of the tensor called `name`; empty if there is no such tensor.
     pub(super) fn values(&self, name: &str) -> &[f32] {
         self.tensors.iter().find(|(known, _)| known == name).map_or(&[], |(_, tensor)| &tensor.data)
     }
 
-    /// What a file of these weights has to say of them in its metadata.
+    /// Metadata for a file of these weights.
     pub fn metadata(&self) -> Vec<(&'static str, String)> {
         let form = if self.form == Form::Paper { "paper" } else { "resize" };
         let norm = if self.norm == Over::Batch { "batch" } else { "instance" };
@@ -260,14 +262,14 @@ impl Weights {
         all
     }
 
-    /// The same as a file, with what else is to be said of it.
+    /// The weights as a file, with additional metadata.
     pub fn into_file(self, path: &Path, mut metadata: BTreeMap<String, String>) -> WeightFile {
         metadata.extend(self.metadata().into_iter().map(|(key, value)| (key.to_string(), value)));
         WeightFile { path: path.into(), format: Format::Safetensors, tensors: self.tensors, metadata }
     }
 
-    /// Weights and bias of a layer's convolution, with batch norm by running statistics folded in:
-    /// `w' = w·γ/√(σ²+ε)`, `b' = (b − μ)·γ/√(σ²+ε) + β` (arXiv:1502.03167, equation 11 and after).
+    /// Weights and bias of a layer's convolution, with the running statistics of batch norm folded in:
+    /// `w' = w·γ/√(σ²+ε)`, `b' = (b − μ)·γ/√(σ²+ε) + β` (arXiv:1502.03167, algorithm 2, line 11).
     pub(super) fn folded(&self, layer: &Layer) -> [Vec<f32>; 2] {
         let [mut weight, mut bias] =
             ["weight", "bias"].map(|kind| self.values(&format!("{}.conv2d.{kind}", layer.name)).to_vec());

@@ -1,4 +1,4 @@
-//! The net's weights on the host: whose convention they follow, and where a file keeps them.
+//! The net's weights on the host, their conventions, and their names in files.
 
 use std::fmt;
 
@@ -11,19 +11,20 @@ use crate::ops::pool::{Kind, Pool};
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// What a file's weights expect of a picture, and how they treat its edge.
+/// The input that weights expect, and their padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Convention {
-    /// RGB 0..1 less ImageNet's mean, over its deviation; zero padding.
+    /// RGB 0..1, minus ImageNet's mean, divided by its deviation; zero padding.
     Torchvision,
-    /// BGR 0..255 less ImageNet's mean; zero padding. What Gatys and Johnson used.
+    /// BGR 0..255, minus ImageNet's mean; zero padding. As used by Gatys and by Johnson.
     Caffe,
-    /// A 1×1 convolution of RGB 0..1 first; reflection padding; weights scaled so that a channel's mean activation is 1.
+    /// RGB 0..1 through a 1×1 convolution of the file; reflection padding. Weights are scaled to a mean activation of 1
+    /// per channel.
     Normalised,
 }
 
 impl Convention {
-    /// By its name on the command line and in metadata.
+    /// The convention by its name on the command line and in metadata.
     pub fn from_name(name: &str) -> Result<Self> {
         [Convention::Torchvision, Convention::Caffe, Convention::Normalised]
             .into_iter()
@@ -31,7 +32,8 @@ impl Convention {
             .ok_or_else(|| Error::argument("vgg19", "convention", "torchvision, caffe or normalised", name))
     }
 
-    /// Weights `[3, 3, 1, 1]` and bias that take RGB 0..1 to the net's input; the normalised convention brings its own.
+    /// Weights `[3, 3, 1, 1]` and bias `[3]` from RGB 0..1 to the net's input. Not for the normalised convention, which
+    /// has its own.
     pub(crate) fn input(self) -> (Vec<f32>, Vec<f32>) {
         match self {
             Convention::Torchvision => {
@@ -46,7 +48,7 @@ impl Convention {
         }
     }
 
-    /// How the net pools. AdaIN's encoder, from which the normalised weights come, does it in ceil mode.
+    /// The pooling of the net. Normalised weights come from AdaIN's encoder, which pools in ceil mode.
     pub(crate) fn pool(self, kind: Kind) -> Pool {
         Pool { kind, ceil: self == Convention::Normalised }
     }
@@ -66,18 +68,18 @@ impl fmt::Display for Convention {
     }
 }
 
-/// The net's weights on the host, in the order of the net, with what they expect of a picture.
+/// The net's weights on the host, in the order of the net, and their convention.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// What they expect of a picture.
+    /// The input that they expect.
     pub convention: Convention,
-    /// Weights `[3, 3, 1, 1]` and bias `[3]` of the convolution in front, of the normalised convention.
+    /// Weights `[3, 3, 1, 1]` and bias `[3]` of the 1×1 convolution in front; only in the normalised convention.
     pub input: Option<[HostTensor; 2]>,
-    /// Weights `[M, C, 3, 3]` and bias `[M]` of conv1_1, conv1_2 and so on, as far as they go.
+    /// Weights `[M, C, 3, 3]` and bias `[M]` of conv1_1, conv1_2 and so on; the depth may be less than VGG-19's.
     pub convolutions: Vec<[HostTensor; 2]>,
 }
 
-/// The last number in front of `.weight`, where everything else is `features.` or nothing: torchvision's names.
+/// The number in names as `features.0.weight` (torchvision) or `0.weight`.
 fn numbered(name: &str) -> Option<usize> {
     let stem = name.strip_suffix(".weight")?;
     let number = stem.strip_prefix("features.").unwrap_or(stem);
@@ -85,9 +87,12 @@ fn numbered(name: &str) -> Option<usize> {
 }
 
 impl Weights {
-    /// Finds the convolutions by name and shape: `conv1_1.weight` (Caffe; normalised if there is a `conv0`) or
-    /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A `convention` in
-    /// the file's metadata has the last word.
+    /// Finds the convolutions in a file by name and shape: `conv1_1.weight` (Caffe; normalised if there is a `conv0`),
+    /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A
+    /// `convention` in the metadata overrides this.
+    ///
+    /// # Errors
+    /// A file that is not VGG-19; the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
         let wrong = |reason: String| {
             let way_out = "use another file (`impasto weights inspect` lists what is in this one)";
@@ -173,8 +178,8 @@ impl Weights {
         Ok(Weights { convention, input, convolutions })
     }
 
-    /// Seeded random weights (He initialisation, no bias), `width` times VGG-19's channels, to relu4_1. Random filters
-    /// already carry style (He, Wang & Hopcroft 2016), though less of it than trained ones.
+    /// Seeded random weights up to relu4_1 (He initialisation, zero bias), with `width` times VGG-19's channels. Random
+    /// filters represent style as well (He, Wang & Hopcroft 2016), though less than trained ones.
     pub fn random(width: f32, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut channels = 3;
@@ -189,7 +194,7 @@ impl Weights {
         Weights { convention: Convention::Torchvision, input: None, convolutions }
     }
 
-    /// The 1×1 convolution that takes RGB 0..1 to what the net expects.
+    /// The 1×1 convolution from RGB 0..1 to the net's input.
     pub(crate) fn input(&self) -> [HostTensor; 2] {
         self.input.clone().unwrap_or_else(|| {
             let (weight, bias) = self.convention.input();
@@ -197,18 +202,22 @@ impl Weights {
         })
     }
 
-    /// The deepest tap that they reach.
+    /// The deepest tap of the weights.
     pub fn deepest(&self) -> Option<Tap> {
         Tap::all().take(self.convolutions.len()).last()
     }
 
-    /// Channels at a tap; an error if they do not reach it.
+    /// Channels at a tap.
+    ///
+    /// # Errors
+    /// A tap beyond the weights.
     pub fn channels(&self, tap: Tap) -> Result<usize> {
         let found = self.convolutions.get(tap.position());
         found.map(|[_, bias]| bias.data.len()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
-    /// SHA-256 of all that features depend on, as 64 hexadecimal digits: what is measured by one net means nothing to another.
+    /// SHA-256 (64 hexadecimal digits) of the convention and the weights. Features of nets with different fingerprints
+    /// are not comparable.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.convention.to_string());
@@ -219,11 +228,11 @@ impl Weights {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Multiplies the channels at `tap` by `scale` and divides what reads them by it: every other tap stays as it was.
-    /// (A ReLU and a pool commute with a positive factor.)
+    /// Multiplies the channels at `tap` by `scale` and divides the weights that read them by it. All other taps are
+    /// unchanged, since ReLU and pooling commute with positive factors.
     ///
     /// # Panics
-    /// Without a positive factor for every channel.
+    /// Unless `scale` has a positive factor for every channel.
     pub fn rescale(&mut self, tap: Tap, scale: &[f32]) {
         let position = tap.position();
         let [weight, bias] = &mut self.convolutions[position];
@@ -238,7 +247,7 @@ impl Weights {
         }
     }
 
-    /// Names (`conv1_1.weight`, ...) and tensors, as a file stores them.
+    /// Names (`conv1_1.weight`, ...) and tensors as stored in a file.
     pub fn tensors(&self) -> Vec<(String, HostTensor)> {
         let input = self.input.iter().flat_map(|pair| named("conv0", pair));
         let convolutions = Tap::all().zip(&self.convolutions);
@@ -250,7 +259,7 @@ fn named(stem: &str, [weight, bias]: &[HostTensor; 2]) -> [(String, HostTensor);
     [(format!("{stem}.weight"), weight.clone()), (format!("{stem}.bias"), bias.clone())]
 }
 
-/// Divides what a convolution's `weight` reads of each channel by that channel's factor.
+/// Divides the weights that read each input channel by that channel's factor.
 fn divide(weight: &mut HostTensor, factors: &[f32]) {
     let window = weight.shape[2] * weight.shape[3];
     for row in weight.data.chunks_mut(window * factors.len()) {
@@ -260,7 +269,7 @@ fn divide(weight: &mut HostTensor, factors: &[f32]) {
     }
 }
 
-/// Channels at a tap of a net `width` times as wide as VGG-19.
+/// Channels at a tap of a net with `width` times VGG-19's channels, at least 1.
 pub fn scaled_channels(tap: Tap, width: f32) -> usize {
     let full = 64 << (tap.block - 1).min(3);
     ((full as f32 * width).round() as usize).max(1)

@@ -1,4 +1,4 @@
-//! The sums that the kernels of both classes carry out: a convolution is one, its gradient to the input some.
+//! The sum that every convolution kernel computes. A convolution is one, its input gradient several.
 
 use bytemuck::Zeroable;
 
@@ -11,7 +11,7 @@ use crate::ops::vector;
 use crate::{Error, Result};
 
 crate::ops::params! {
-    /// Sizes that all kernels of a convolution take (shaders/lib/conv2d.wgsl).
+    /// Sizes shared by all convolution kernels (shaders/lib/conv2d.wgsl).
     Params for "conv2d.wgsl": "forward", "params" {
         channels_in: u32, channels_out: u32, height: u32, width: u32,
         input_height: u32, input_width: u32, before_row: i32, before_column: i32,
@@ -21,7 +21,7 @@ crate::ops::params! {
 }
 
 impl Params {
-    /// Those that say what is made of `x`; the others are 0.
+    /// Sizes of input and output; all other fields are 0.
     pub fn new(channels: [usize; 2], size: [usize; 2], before: [i32; 2], x: Tensor) -> Result<Params> {
         let [_, _, input_height, input_width] = x.shape.nchw("conv2d", "x")?;
         Ok(Params {
@@ -38,38 +38,38 @@ impl Params {
     }
 }
 
-/// What makes one output tensor (maths: shaders/conv2d.wgsl).
+/// All sums for one output tensor (maths: shaders/conv2d.wgsl).
 pub(super) struct Problem {
-    /// Of the input and of the output.
+    /// Channels of input and output.
     pub channels: [usize; 2],
     pub stride: usize,
     pub border: Border,
     pub scale: usize,
     /// Rows and columns of the output.
     pub output: [usize; 2],
-    /// Output elements from one that a phase makes to its next.
+    /// Distance of neighbouring output elements of a phase.
     pub step: usize,
-    /// Rows and columns of each, in the order of their packed weights.
+    /// Rows and columns of each phase, in the order of the packed weights.
     pub phases: Vec<[Axis; 2]>,
     pub relu: bool,
-    /// Whether a norm follows, which needs the output's moments.
+    /// Whether a norm follows that needs the output's moments.
     pub measured: bool,
-    /// Floating-point operations to report, of a sum that stands in for one that needs more of them.
+    /// Floating-point operations to report, if the sum replaces one that needs more.
     pub flops: Option<u64>,
 }
 
-/// One direction of a phase.
+/// One axis of a phase.
 pub(super) struct Axis {
     pub taps: usize,
-    /// Elements of the border before the input's first.
+    /// Elements of padding before the input.
     pub before: usize,
-    /// The first output element that it makes.
+    /// First output element of the phase.
     pub first: usize,
-    /// Output elements that it makes.
+    /// Output elements of the phase.
     pub size: usize,
 }
 
-/// A tile of the tiled class: [M, N, K] and a thread's [M, N]. Without a K nothing is staged.
+/// A tile of the tiled class: [M, N, K] of a workgroup and [M, N] of a thread. K = 0 selects the direct kernel.
 struct Tile([u32; 3], [u32; 2]);
 
 const TILES: [Tile; 7] = [
@@ -82,14 +82,15 @@ const TILES: [Tile; 7] = [
     Tile([4, 256, 0], [4, 4]),
 ];
 
-/// The packings that each tile is used with.
+/// The pack widths that each tile is used with.
 const TILE_PACKS: [&[u32]; 7] = [&[64], &[64], &[64], &[32], &[32, 64], &[8], &[8]];
 
-/// Channels of the input from which the direct kernel is not used: it has each thread load what its neighbours load, too.
+/// Input channels from which the direct kernel is not used, because its threads load overlapping inputs repeatedly.
 const STAGED_FROM: usize = 5;
 
 impl Tile {
-    /// The rule: as many channels as there are, and enough workgroups to fill a GPU.
+    /// Chooses the tile by the number of output channels, and for more than 32 the largest that gives `least`
+    /// workgroups.
     fn choose([channels_in, channels]: [usize; 2], pixels: usize, least: usize) -> &'static Tile {
         let groups = |tile: &Tile| channels.div_ceil(tile.0[0] as usize) * pixels.div_ceil(tile.0[1] as usize);
         match channels {
@@ -111,13 +112,13 @@ impl Tile {
     }
 }
 
-/// Channels that a workgroup makes on cooperative matrices; both divide the packing of more than 32 channels, or are divided by it.
+/// Output channels of a workgroup on cooperative matrices: multiples of the pack width of more than 32 channels.
 const MATRIX_TILES: [u32; 2] = [128, 64];
 
-/// Pixels that it makes, for each row of a matrix.
+/// Pixels of a workgroup on cooperative matrices, divided by the matrix side.
 const MATRIX_ACROSS: u32 = 8;
 
-/// A sum on cooperative matrices.
+/// A kernel on cooperative matrices.
 fn matrix_kernel(
     matrices: Matrices,
     channels: u32,
@@ -132,7 +133,7 @@ fn matrix_kernel(
     load.apply(kernel.set("DOWN", down).set("LANES", matrices.lanes).set("BIAS", bias).set("RELU", relu))
 }
 
-/// Channels packed side by side; decided by the number of channels alone, so that a new picture size repacks nothing.
+/// Output channels that are interleaved in packed weights. A new picture size needs no repacking.
 pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
     match (class, channels_out) {
         (KernelClass::Broadcast, ..=4) => 4,
@@ -144,21 +145,21 @@ pub(super) fn pack_width(class: KernelClass, channels_out: usize) -> usize {
     }
 }
 
-/// Input channels that a turn of a 1×1 kernel of the broadcast class takes where their number allows.
+/// Input channels per iteration of a 1×1 kernel of the broadcast class, if it divides their number.
 const DEPTH: u32 = 4;
 
-/// Rows that a lane of the broadcast class makes of a tile of so many channels: more than 4, or any under a single row of
-/// taps, gain little and take a driver long to compile.
+/// Rows of pixels per lane of the broadcast class, for a tile of that many channels. More than 4 rows, or several under
+/// one row of taps, gain little and compile slowly.
 fn height(tile: usize, rows: usize) -> usize {
     if rows == 1 { 1 } else { (32 / tile).min(4) }
 }
 
-/// How an output is stored: what is made of f16 alone is f16 again, so activations are and gradients are not.
+/// Precision of an output: f16 if input and weights are both f16. So activations are stored as f16, gradients as f32.
 pub(super) fn precision(x: Tensor, packed: Tensor) -> Precision {
     x.precision.max(packed.precision)
 }
 
-/// Taps that a row of them takes up among the packed weights: the broadcast class loads 32 weights at once.
+/// Taps of a row in the packed weights, padded to the 32 weights that the broadcast class loads at once.
 pub(super) fn pitch(class: KernelClass, channels_out: usize, columns: usize) -> usize {
     match class {
         KernelClass::Tiled => columns,
@@ -166,7 +167,7 @@ pub(super) fn pitch(class: KernelClass, channels_out: usize, columns: usize) -> 
     }
 }
 
-/// The matrices that adapters have.
+/// The cooperative matrices that kernels are compiled for.
 const MATRICES: [Matrices; 4] = [
     Matrices { side: 8, lanes: 8 },
     Matrices { side: 8, lanes: 32 },
@@ -185,7 +186,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
         |taps: [u32; 2], [stride, scale]: [u32; 2], borders: &[Border], (load, options): (Load, &[[bool; 2]])| {
             for &[bias, relu] in options {
                 if scale == 1 && load == Load::AsItIs {
-                    // Phases of a stride of 2 have either border; nothing else begins but with the first column.
+                    // OFFSET 1 occurs only in phases of a stride-2 gradient, which differ in their padding.
                     let offsets = if stride == 1 && taps[1] < 9 { 0..2 } else { 0..1 };
                     let depths = if taps == [1, 1] { [1, DEPTH] } else { [1, 1] };
                     for (offset, depth) in offsets.flat_map(|offset| depths.map(|depth| (offset, depth))) {
@@ -216,7 +217,8 @@ pub(super) fn kernels() -> Vec<Kernel> {
         }
         add([kernel; 2], [1, 1], &[Border::Zero], masked);
     }
-    // The phases of a stride of 2: those of 3 × 3 taps make transposed convolutions, too, whose gradient is a convolution.
+    // Phases of stride-2 gradients, of 3×3 and of 9×9 taps. Those of 3×3 also compute transposed convolutions, whose
+    // gradient is a stride-2 convolution of a masked input.
     for (taps, options) in [([1, 2], &plain[..]), ([4, 5], &[gradient])] {
         for taps in [[taps[0]; 2], [taps[1]; 2], taps, [taps[1], taps[0]]] {
             options.iter().chain([&masked]).for_each(|options| add(taps, [1, 1], &[Border::Zero], *options));
@@ -267,8 +269,8 @@ fn tiled_kernel(
 }
 
 impl Problem {
-    /// The output, from `x`, packed weights and `bias`; where it is to be measured, and the kernel can do that on the way, its
-    /// moments.
+    /// Records the output from `x`, packed weights and `bias`, and with it the moments if they are wanted and the
+    /// kernel can measure them as it writes.
     pub fn record(
         &self,
         rec: &mut Recorder,
@@ -299,7 +301,8 @@ impl Problem {
         }
     }
 
-    /// The cooperative matrices that the sums run on: those of f16 with many channels do, where the context has any.
+    /// The cooperative matrices to use, if the context has any: for f16 sums of many channels whose input is not
+    /// masked.
     fn matrices(&self, rec: &Recorder, x: Input, packed: Tensor) -> Option<Matrices> {
         let [c, m] = self.channels;
         let matrices = rec.context().matrices()?;
@@ -307,7 +310,7 @@ impl Problem {
         (is_half && c >= matrices.side as usize && m > 32).then_some(matrices)
     }
 
-    /// Floating-point operations of the sums for so many images.
+    /// Floating-point operations of the sums for that many images.
     pub fn work(&self, images: usize) -> u64 {
         let [c, m] = self.channels;
         let products = |[rows, columns]: &[Axis; 2]| rows.taps * columns.taps * rows.size * columns.size;
@@ -320,7 +323,8 @@ impl Problem {
         m.next_multiple_of(pack_width(class, m)) * c * rows.taps * pitch(class, m, columns.taps)
     }
 
-    /// The sums as they are written. Weights come with the elements from one image's to the next one's.
+    /// Records the sums without Winograd tiles. `weights_stride` is the number of packed weights per image, 0 if they
+    /// are shared.
     fn record_directly(
         &self,
         rec: &mut Recorder,
@@ -336,7 +340,7 @@ impl Problem {
         let y = rec.transient_stored(precision(x.tensor, packed), label, [n, m, output_height, output_width]);
         let made: usize = self.phases.iter().map(|[rows, columns]| rows.size * columns.size).sum();
         if made < output_height * output_width {
-            vector::fill(rec, y, 0.0)?; // where the stride passes over an element, no tap meets it
+            vector::fill(rec, y, 0.0)?; // the stride skips elements that no tap reaches
         }
         let (x, laid) = self.input(rec, x)?;
         let mut weights_first = 0;
@@ -409,12 +413,12 @@ impl Problem {
         Ok(y)
     }
 
-    /// The widest border before the input that a phase sees.
+    /// The widest padding before the input of any phase.
     fn before(&self) -> usize {
         self.phases.iter().flatten().map(|axis| axis.before).max().unwrap_or(0)
     }
 
-    /// What the kernels read, and the width of the border that is round it already.
+    /// The input that the kernels read, and the width of the padding that it already has.
     pub fn input(&self, rec: &mut Recorder, x: Input) -> Result<(Input, usize)> {
         match rec.class() {
             KernelClass::Tiled => Ok((x, 0)),
@@ -422,7 +426,7 @@ impl Problem {
         }
     }
 
-    /// `x` with its border, and rows as long as the last lane's four pixels reach, for all phases.
+    /// `x` padded for all phases, with rows that cover the four pixels of the last lane.
     fn with_border(&self, rec: &mut Recorder, x: Input) -> Result<Tensor> {
         let [_, _, height, width] = x.tensor.shape.nchw("conv2d", "x")?;
         let before = self.before();

@@ -1,4 +1,4 @@
-//! Transposed convolution: the gradient of a convolution of stride 2 to its input, used as a layer that enlarges.
+//! Transposed convolution: the input gradient of a stride-2 convolution, used as an enlarging layer.
 
 use super::problem::Problem;
 use super::weights::bias_gradient;
@@ -8,21 +8,21 @@ use crate::ops::load::Input;
 use crate::ops::relu;
 use crate::{Error, Result};
 
-/// A transposed convolution 3×3 with stride 2 and padding 1, PyTorch's `ConvTranspose2d`; weights are `[C, M, 3, 3]`.
+/// A 3×3 transposed convolution with stride 2 and padding 1, PyTorch's `ConvTranspose2d`. Weights are `[C, M, 3, 3]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvTranspose2d {
     /// C, channels of the input.
     pub channels_in: usize,
     /// M, channels of the output.
     pub channels_out: usize,
-    /// Rows and columns that the output has more than `2·H - 1`: 0 or 1.
+    /// Rows and columns added to the output size `2·H - 1`: 0 or 1.
     pub output_padding: usize,
-    /// Whether the output goes through a ReLU.
+    /// Whether a ReLU is fused into the output.
     pub relu: bool,
 }
 
 impl ConvTranspose2d {
-    /// The convolution from the output to the input that this is the gradient of.
+    /// The convolution whose input gradient this is; it maps the output to the input.
     fn convolution(&self) -> Conv2d {
         Conv2d {
             channels_in: self.channels_out,
@@ -36,6 +36,9 @@ impl ConvTranspose2d {
     }
 
     /// Height and width of the output for an input of `[height, width]`.
+    ///
+    /// # Errors
+    /// An output padding above 1; an empty input.
     pub fn output_size(&self, size: [usize; 2]) -> Result<[usize; 2]> {
         if self.output_padding > 1 {
             return Err(Error::argument("transposed conv2d", "output padding", "0 or 1", self.output_padding));
@@ -47,18 +50,18 @@ impl ConvTranspose2d {
         Ok(size.map(|side| 2 * side - 1 + self.output_padding))
     }
 
-    /// Floating-point operations of one forward pass over `[N, M, H, W]` outputs; its gradient to the input costs as much.
+    /// Floating-point operations of one forward pass with outputs `[N, M, H, W]`; the input gradient costs the same.
     pub fn flops(&self, images: usize, output: [usize; 2]) -> u64 {
         self.convolution().flops(images, output.map(|side| side.div_ceil(2)))
     }
 
-    /// Elements of packed weights, `[for forward, for the gradient to the input]`.
+    /// Elements of the packed weights, `[for forward, for the input gradient]`.
     pub fn packed_count(&self, class: KernelClass) -> [usize; 2] {
         let [gradient, forward] = self.convolution().packed_count(class);
         [forward, gradient]
     }
 
-    /// Packs `weights` (`[C, M, 3, 3]`) into `packed`, whose length is `packed_count`; `gradient` packs for
+    /// Packs `weights` (`[C, M, 3, 3]`) into `packed`, which has `packed_count` elements. `gradient` packs for
     /// [`ConvTranspose2d::backward`].
     pub fn pack(&self, rec: &mut Recorder, weights: Tensor, gradient: bool, packed: Tensor) -> Result<()> {
         self.convolution().pack(rec, weights, !gradient, packed)
@@ -79,8 +82,8 @@ impl ConvTranspose2d {
         Ok(Problem { relu: self.relu, ..problem }.record(rec, OP, x, packed, bias)?.0)
     }
 
-    /// Gradient to the input: `dx` (`[N, C, H, W]`, of `size` H × W) from `dy`, with weights packed for the gradient. If there
-    /// is a ReLU, `y` is its output.
+    /// Input gradient: `dx` (`[N, C, H, W]`, with H × W = `size`) from `dy`, with weights packed for the gradient. `y`
+    /// is the output of the fused ReLU, `None` without one.
     pub fn backward(
         &self,
         rec: &mut Recorder,
@@ -95,8 +98,8 @@ impl ConvTranspose2d {
         Ok(self.convolution().problem(size).record(rec, OP, under_relu(dy, y), packed, None)?.0)
     }
 
-    /// Adds to `dweights` (`[C, M, 3, 3]`) and `dbias` (`[M]`) their gradients, from the input `x` (`[N, C, H, W]`), `dy`
-    /// (`[N, M, H', W']`) and, if there is a ReLU, its output `y`.
+    /// Accumulates the gradients of the parameters into `dweights` (`[C, M, 3, 3]`) and `dbias` (`[M]`), from the input
+    /// `x` (`[N, C, H, W]`) and `dy` (`[N, M, H', W']`). `y` is the output of the fused ReLU, `None` without one.
     pub fn backward_parameters(
         &self,
         rec: &mut Recorder,
@@ -114,7 +117,7 @@ impl ConvTranspose2d {
         self.convolution().backward_parameters(rec, dy, x, None, dweights, None)
     }
 
-    /// Images, height and width of `x`, if it has the right channels.
+    /// Checks the channels of `x`; gives its images, height and width.
     fn check_input(&self, op: &str, x: Tensor) -> Result<[usize; 3]> {
         match x.shape.nchw(op, "x")? {
             [n, c, height, width] if c == self.channels_in => Ok([n, height, width]),
@@ -122,7 +125,7 @@ impl ConvTranspose2d {
         }
     }
 
-    /// Whether `dy` and `y` belong to an input of that many images, rows and columns.
+    /// Checks that `dy` and `y` fit an input of that many images, rows and columns.
     fn check_gradient(&self, op: &str, dy: Tensor, y: Option<Tensor>, [n, rows, columns]: [usize; 3]) -> Result<()> {
         let [height, width] = self.output_size([rows, columns])?;
         let expected = Shape::from([n, self.channels_out, height, width]);

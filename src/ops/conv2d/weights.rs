@@ -9,13 +9,14 @@ use crate::{Error, Result};
 const TILED: &str = "conv2d_weights.wgsl";
 const BROADCAST: &str = "conv2d_weights_broadcast.wgsl";
 
-/// Output channels, and weights of one of them, that a workgroup of the tiled class makes.
+/// Output channels, and weights per channel, of a workgroup of the tiled class.
 const TILE: usize = 64;
 
-/// Workgroups to aim at when a sum is split: enough to fill a GPU, whatever the shape.
+/// Target number of workgroups when a sum is split: enough to fill a GPU.
 const WORKGROUPS: usize = 256;
 
-/// Groups of 8 output and of 8 input channels that a workgroup of the broadcast class makes: what a driver still unrolls.
+/// Groups of 8 output channels and of 8 input channels per workgroup of the broadcast class. Drivers do not unroll
+/// larger ones.
 fn groups(kernel: usize) -> [usize; 2] {
     match kernel {
         1 => [2, 2],
@@ -51,8 +52,8 @@ fn broadcast_kernel(kernel: usize, stride: u32, fours: bool) -> Kernel {
         .set("FOURS", fours)
 }
 
-/// `[runs, length of one]` of `count` things cut so that there are about [`WORKGROUPS`] with `tiles` each, but no run is
-/// shorter than `least`.
+/// Splits `count` items into `[runs, length of a run]`: about [`WORKGROUPS`] workgroups at `tiles` per run, but at most
+/// one run per `least` items.
 fn split(count: usize, tiles: usize, least: usize) -> [usize; 2] {
     let runs = WORKGROUPS.div_ceil(tiles).min(count.div_ceil(least));
     let run = count.div_ceil(runs);
@@ -60,8 +61,8 @@ fn split(count: usize, tiles: usize, least: usize) -> [usize; 2] {
 }
 
 impl Conv2d {
-    /// Adds to `dweights` (`[M, C, K, K]`) and `dbias` (`[M]`) their gradients, from the input `x` (`[N, C, H, W]`), `dy`
-    /// (`[N, M, H', W']`) and, if the convolution has a ReLU, its output `y`.
+    /// Accumulates the gradients of the parameters into `dweights` (`[M, C, K, K]`) and `dbias` (`[M]`), from the input
+    /// `x` (`[N, C, H, W]`) and `dy` (`[N, M, H', W']`). `y` is the output of the fused ReLU, `None` without one.
     pub fn backward_parameters(
         &self,
         rec: &mut Recorder,
@@ -120,7 +121,7 @@ impl Conv2d {
     }
 }
 
-/// Adds to `dbias` (`[M]`) the sum of `dy` (`[N, M, H, W]`) over images and pixels.
+/// Accumulates the sum of `dy` (`[N, M, H, W]`) over images and pixels into `dbias` (`[M]`).
 pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Tensor) -> Result<()> {
     let [n, m, height, width] = dy.shape.nchw(op, "dy")?;
     if dbias.shape != [m].into() {
@@ -143,7 +144,7 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
     finish(rec, partial, dbias)
 }
 
-/// `gradient += Σ partial`, in order.
+/// `gradient += Σ partial`, in a fixed order.
 fn finish(rec: &mut Recorder, partial: Tensor, gradient: Tensor) -> Result<()> {
     rec.dispatch(
         Dispatch::new(Kernel::new(TILED, "finish"), "conv2d gradient finish")

@@ -1,4 +1,4 @@
-//! Convolutions 3×3 of stride 1 in tiles. Maths: shaders/lib/winograd.wgsl.
+//! 3×3 convolutions of stride 1 by Winograd's minimal filtering. Maths: shaders/lib/winograd.wgsl.
 
 use super::problem::{Axis, Problem, pack_width, pitch, precision};
 use crate::Result;
@@ -8,7 +8,7 @@ use crate::ops::norm::Moments;
 use crate::ops::pad::Border;
 
 crate::ops::params! {
-    /// Sizes of a band.
+    /// Sizes of the tensors, and the band and slice of a dispatch.
     Params for "winograd_4.wgsl": "output", "params" {
         channels_in: u32, channels_out: u32, height: u32, width: u32, input_height: u32, input_width: u32, before: i32,
         tiles_down: u32, quads_across: u32, quads: u32, first: u32, band: u32, first_channel: u32, slice: u32,
@@ -16,31 +16,31 @@ crate::ops::params! {
 }
 
 crate::ops::params! {
-    /// Sizes of packed weights.
+    /// Layout of packed weights.
     WeightsParams for "winograd_4.wgsl": "weights", "weights_params" {
         first: u32, pitch: u32, pairs: u32,
     }
 }
 
-/// A tile of the output, by its side.
+/// A square output tile.
 struct Tile {
     side: usize,
     shader: &'static str,
-    /// Floating-point operations on a tile's channel: columns transformed on the way in, and on the way out.
+    /// Floating-point operations of the input and of the output transform, per tile and channel.
     transform: [usize; 2],
 }
 
-/// Large ones need fewer products, small ones waste fewer at a picture's edges.
+/// Larger tiles need fewer products; smaller ones waste fewer at the edges of a picture.
 const TILES: [Tile; 2] = [
     Tile { side: 4, shader: "winograd_4.wgsl", transform: [12 * 20, 10 * 17] },
     Tile { side: 2, shader: "winograd_2.wgsl", transform: [8 * 4, 6 * 4] },
 ];
 
-/// Products an output from which on direct sums, of nine, take less time: transforms are to be paid, too.
+/// Products per output above which the nine of a direct sum are faster, as transforms cost time, too.
 const WORTH: f64 = 5.5;
 
-/// KiB of both transforms that a single band may take, and of transformed weights that go with it: more, and they would be
-/// what takes most memory in training on small pictures.
+/// KiB that a single band may take for transformed inputs and outputs, and for transformed weights. Larger values would
+/// dominate the memory of training on small pictures.
 const SINGLE_KIB: [usize; 2] = [6144, 2048];
 
 /// Every variant of these kernels.
@@ -80,7 +80,7 @@ fn lanes(class: KernelClass) -> usize {
 }
 
 impl Tile {
-    /// Elements of what a tile is transformed from.
+    /// Elements of an input tile.
     const fn elements(&self) -> usize {
         (self.side + 2) * (self.side + 2)
     }
@@ -99,29 +99,29 @@ impl Tile {
     }
 }
 
-/// A convolution cut into tiles.
+/// A convolution in Winograd tiles.
 pub(super) struct Winograd<'p> {
     problem: &'p Problem,
     tile: &'static Tile,
     rows: &'p Axis,
-    /// Rows of tiles of an image, and quads of tiles in one of them.
+    /// Rows of tiles per image, and quads of tiles per row.
     tiles: [usize; 2],
     images: usize,
 }
 
 impl Problem {
-    /// The same in tiles, where that pays for so many images.
+    /// The same sum in tiles, if that is faster for that many images.
     ///
-    /// Each transform costs as much for a channel as the products with some 20 of the others, and quads beyond the picture's
-    /// edge are wasted: so both numbers of channels must be large, and the picture not too small. The smaller it is, the
-    /// sooner small tiles waste less than large ones.
+    /// A transform costs as much per channel as the products with some 20 other channels, and quads are wasted beyond
+    /// the edge of the picture. So both channel counts must be large and the picture not too small. Smaller tiles waste
+    /// less on smaller pictures.
     pub fn winograd(&self, class: KernelClass, tuning: Tuning, images: usize) -> Option<Winograd<'_>> {
         let [[rows, columns]] = &self.phases[..] else { return None };
         if [rows.taps, columns.taps, self.stride] != [3, 3, 1] || rows.before != columns.before {
             return None;
         }
         let [c, m] = self.channels;
-        // Four channels of the input are packed and transformed at a time, and whole packs of 32 or 64 of the output.
+        // Transforms take 4 input channels at a time and whole packs of 32 or 64 output channels.
         let whole = c.is_multiple_of(4) && pack_width(class, m) >= 32;
         if c < tuning.tiles_from[0] || m < tuning.tiles_from[1] || !whole {
             return None;
@@ -141,38 +141,39 @@ impl Problem {
 impl Winograd<'_> {
     /// Quads of a band and output channels of a slice.
     ///
-    /// A small picture is a single band, whose transformed inputs serve every slice: so slices can be thin, and little memory
-    /// is taken where activations take little. Otherwise each slice transforms the inputs anew, and slices are thick.
+    /// A small picture is a single band whose transformed inputs serve every slice, so slices are thin to save memory.
+    /// Otherwise every slice transforms the inputs again, so slices are thick.
     fn cut(&self, tuning: Tuning, pack: usize) -> [usize; 2] {
         let [c, m] = self.problem.channels;
         let all = (self.images * self.tiles[0] * self.tiles[1]).next_multiple_of(8);
-        // No more of them than of the input's, lest the products take more than what they are made of.
+        // At most C channels, so that products take no more memory than transformed inputs.
         let thin = self.slice(c.min(self.channels_within(SINGLE_KIB[1])), pack);
         if self.tile.elements() * (c + thin) * all * 16 <= SINGLE_KIB[0] << 10 {
             return [all, thin];
         }
-        // What a cache holds of both transforms, in whole workgroups of the product; as many as that takes, of equal size.
+        // As many quads as the budget for both transforms allows, in whole workgroups of the product, in bands of equal
+        // size.
         let most = ((tuning.band_mib << 20) / (self.tile.elements() * (c + m) * 16) / 8).max(1) * 8;
         let thick = self.slice(self.channels_within(tuning.slice_mib << 10), pack);
         [all.div_ceil(all.div_ceil(most)).next_multiple_of(8), thick]
     }
 
-    /// Output channels whose transformed weights take so many KiB at most.
+    /// The most output channels whose transformed weights fit in `kib` KiB.
     fn channels_within(&self, kib: usize) -> usize {
         ((kib << 10) / (self.tile.elements() * self.problem.channels[0] * 4)).max(1)
     }
 
-    /// Output channels of slices of equal size and some so many, in whole packs.
+    /// Output channels per slice: about `most`, in whole packs and slices of about equal size.
     fn slice(&self, most: usize, pack: usize) -> usize {
         let [_, m] = self.problem.channels;
         let even = m.div_ceil(m.div_ceil(most));
-        // No last slice so narrow that it would be packed otherwise.
+        // The last slice must not be so narrow that its pack width differs.
         let fits = |slice: &usize| *slice >= m || (*slice >= even && !(1..=pack / 2).contains(&(m % slice)));
         let whole = (1..).map(|packs| packs * pack).find(fits);
         whole.unwrap_or(m)
     }
 
-    /// What [`Problem::record`] records.
+    /// Records the convolution for [`Problem::record`].
     pub fn record(
         &self,
         rec: &mut Recorder,
@@ -263,7 +264,7 @@ impl Winograd<'_> {
         Ok((y, moments))
     }
 
-    /// The products of transformed inputs and weights: a 1×1 convolution, with the elements as images.
+    /// The products of transformed inputs and weights: a 1×1 convolution with the tile elements as images.
     fn products(
         &self,
         rec: &mut Recorder,
@@ -290,8 +291,8 @@ impl Winograd<'_> {
         Ok(product.record(rec, &format!("{name}, products"), v, u, None)?.0)
     }
 
-    /// Transformed weights of a slice. They are made in every run: kept, they would take four times the memory of those they
-    /// are made of.
+    /// Transforms the weights of a slice. They are transformed in every run, because they take four times the memory of
+    /// the weights.
     fn weights(&self, rec: &mut Recorder, packed: Tensor, first_channel: usize, slice: usize) -> Result<Tensor> {
         let [c, m] = self.problem.channels;
         let pack = pack_width(rec.class(), m);
@@ -318,7 +319,7 @@ mod tests {
     use super::*;
     use crate::ops::conv2d::{Conv2d, Padding};
 
-    /// The side of the tiles.
+    /// The side of the chosen tiles.
     fn tile(class: KernelClass, channels: [usize; 2], size: [usize; 2], images: usize) -> Option<usize> {
         let conv = Conv2d {
             channels_in: channels[0],
