@@ -90,12 +90,16 @@ fn teacher(width: f32, seed: u64) -> Weights {
     Weights { convention: Convention::Normalised, input: Some(input), ..weights }
 }
 
+/// Pixels at which closed-form starts are fitted: several for each of the unknowns that these narrow nets have.
+const POSITIONS: usize = 4_000;
+
 /// A student half as wide as the teachers.
 fn choices() -> encoder::Settings {
     encoder::Settings {
         width: TEACHER / 2.0,
         crops: Crops { size: SIZE, share: [0.5, 1.0], flip: true },
         calibration: 8,
+        positions: POSITIONS,
         ..encoder::Settings::default()
     }
 }

@@ -25,6 +25,7 @@ use crate::ops::square_loss::{self, Weight};
 use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
 use crate::sheet::{self, Cell};
+use crate::train::closed_form::POSITIONS;
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
 
@@ -53,6 +54,9 @@ pub struct Settings {
     pub feature_weight: f32,
     /// Photos and paintings, half of each, from which the closed-form start is made.
     pub calibration: usize,
+    /// Pixels, over all of those pictures, that each layer of the closed-form start is fitted at.
+    #[serde(skip)]
+    pub positions: usize,
     /// Seed of those pictures, and of the ones that samples are painted of.
     pub seed: u64,
 }
@@ -70,6 +74,7 @@ impl Default for Settings {
             pixel_weight: 0.0,
             feature_weight: 0.0,
             calibration: 96,
+            positions: POSITIONS,
             seed: 0,
         }
     }
@@ -127,7 +132,7 @@ pub fn start(
     on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration.div_ceil(2))?;
-    start::start(context, encoder, &[photos, paintings].concat(), size, settings.seed, on_layer)
+    start::start(context, encoder, &[photos, paintings].concat(), size, settings, on_layer)
 }
 
 /// A decoder for `encoder` made in closed form from a trained one, `teacher`, which may be wider or for another encoder;
@@ -146,7 +151,7 @@ pub fn transfer(
 ) -> Result<Weights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration)?;
     let pairs = photos.into_iter().zip(paintings).map(|(photo, painting)| [photo, painting]).collect();
-    transfer::transfer(context, encoder, teacher, channels, &Samples { pairs, size }, settings.seed, on_layer)
+    transfer::transfer(context, encoder, teacher, channels, &Samples { pairs, size }, settings, on_layer)
 }
 
 /// `count` crops of photos and as many of paintings for a closed-form start, and their side.

@@ -17,8 +17,8 @@ use crate::ops::{relu, vector};
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// Positions over all pictures at which features are compared.
-const POSITIONS: usize = 24_000;
+/// Default of the pixels, over all pictures, at which features are compared.
+pub(super) const POSITIONS: usize = 24_000;
 /// Ridge, over the mean variance of a patch's elements.
 const RIDGE: f64 = 1e-4;
 /// Rounds of giving way where a target is not positive and the prediction is negative.
@@ -158,9 +158,14 @@ pub(crate) fn tensor(shape: &[usize], data: Vec<f32>) -> HostTensor {
     HostTensor { shape: shape.to_vec(), dtype: crate::io::DType::F32, data }
 }
 
-/// Random pixels, as many of each picture.
-pub(crate) fn positions(random: &mut Random, pictures: usize, [height, width]: [usize; 2]) -> Vec<(usize, usize)> {
-    let each = (POSITIONS / pictures).clamp(1, height * width);
+/// `count` random pixels in all, the same number in each picture: (picture, offset). Fewer where pictures have fewer pixels.
+pub(crate) fn positions(
+    random: &mut Random,
+    count: usize,
+    pictures: usize,
+    [height, width]: [usize; 2],
+) -> Vec<(usize, usize)> {
+    let each = (count / pictures).clamp(1, height * width);
     let mut all = Vec::new();
     for picture in 0..pictures {
         let mut pixels: Vec<usize> = (0..height * width).collect();

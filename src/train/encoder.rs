@@ -28,7 +28,7 @@ use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
 use crate::sheet::{self, Cell};
-use crate::train::closed_form::Walk;
+use crate::train::closed_form::{POSITIONS, Walk};
 use crate::train::{Checkpoint, Crops, Folder, Lesson, Loader};
 use crate::{Error, Result};
 
@@ -49,6 +49,9 @@ pub struct Settings {
     pub statistics_weight: f32,
     /// Crops that the closed-form start is made from.
     pub calibration: usize,
+    /// Pixels, over all of those pictures, that each layer of the closed-form start is fitted at.
+    #[serde(skip)]
+    pub positions: usize,
     /// Seed of those crops, and of what the student paints.
     pub seed: u64,
     /// Whether and what the student paints, to learn from it.
@@ -73,6 +76,7 @@ impl Default for Settings {
             taps: Tap::style().zip([1.0, 3.0, 3.0, 2.0]).collect(),
             statistics_weight: 0.1,
             calibration: 128,
+            positions: POSITIONS,
             seed: 0,
             painting: None,
         }

@@ -95,10 +95,10 @@ impl Array {
     }
 
     fn offset<const RANK: usize>(&self, index: [usize; RANK]) -> usize {
-        let dims: [usize; RANK] = self.dims();
+        assert_eq!(self.shape.len(), RANK, "shape {:?} is not of rank {RANK}", self.shape);
         let mut offset = 0;
-        for (i, size) in index.into_iter().zip(dims) {
-            assert!(i < size, "index {index:?} is outside shape {dims:?}");
+        for (i, &size) in index.into_iter().zip(&self.shape) {
+            assert!(i < size, "index {index:?} is outside shape {:?}", self.shape);
             offset = offset * size + i;
         }
         offset
@@ -107,11 +107,15 @@ impl Array {
 
 /// Every index of an array of this shape, in row-major order.
 pub fn indices<const RANK: usize>(shape: [usize; RANK]) -> impl Iterator<Item = [usize; RANK]> {
-    (0..shape.iter().product()).map(move |mut offset: usize| {
-        let mut index = [0; RANK];
-        for (i, size) in index.iter_mut().zip(shape).rev() {
-            *i = offset % size;
-            offset /= size;
+    let mut next = [0; RANK];
+    (0..shape.iter().product()).map(move |_: usize| {
+        let index = next;
+        for axis in (0..RANK).rev() {
+            next[axis] += 1;
+            if next[axis] < shape[axis] {
+                break;
+            }
+            next[axis] = 0;
         }
         index
     })

@@ -11,7 +11,7 @@ use impasto::train::adain;
 use impasto::train::encoder::{self, Encoder};
 use impasto::train::{Crops, Folder, Settings, train};
 
-use crate::{SIZE, TEACHER, choices, context, full_taps, photos, picture, run, student, teacher};
+use crate::{POSITIONS, SIZE, TEACHER, choices, context, full_taps, photos, picture, run, student, teacher};
 
 /// How well a lift of a net's features agrees with the teacher's on photos that nobody has seen.
 pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Quality> {
@@ -276,8 +276,13 @@ fn a_decoders_start_gives_photos_back() {
     let encoder = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     // Cut down to what is divisible by 8.
     let crops = Crops { size: 2 * SIZE + 3, share: [1.0, 1.0], flip: true };
-    let settings =
-        adain::Settings { style_crops: crops.clone(), crops, calibration: 192, ..adain::Settings::default() };
+    let settings = adain::Settings {
+        style_crops: crops.clone(),
+        crops,
+        calibration: 192,
+        positions: 8_000,
+        ..adain::Settings::default()
+    };
     let mut layers = Vec::new();
     let start = adain::start(context(), &encoder, [&folder, &folder], &settings, |layer| {
         layers.push(layer.to_string());
@@ -302,7 +307,13 @@ fn random_pair() -> (Weights, adain_decoder::Weights) {
 
 fn pair_settings() -> adain::Settings {
     let crops = Crops { size: 2 * SIZE, share: [0.5, 1.0], flip: true };
-    adain::Settings { style_crops: crops.clone(), crops, calibration: 64, ..adain::Settings::default() }
+    adain::Settings {
+        style_crops: crops.clone(),
+        crops,
+        calibration: 64,
+        positions: POSITIONS,
+        ..adain::Settings::default()
+    }
 }
 
 /// How far the pictures of two decoders are apart, over the variance of the first one's.

@@ -14,6 +14,7 @@ use crate::nets::{ConvLayer, Tap, packed, vgg19};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::pad::{self, Border, Placement};
 use crate::random::Random;
+use crate::train::adain::Settings;
 use crate::train::closed_form::{Maps, Walk, positions, regression, tensor};
 
 /// What a layer of the decoder is to give, at random pixels of all pictures.
@@ -23,8 +24,8 @@ struct Goal {
 }
 
 impl Goal {
-    fn new(random: &mut Random, maps: &Maps) -> Self {
-        let positions = positions(random, maps.values.len(), maps.size);
+    fn new(random: &mut Random, count: usize, maps: &Maps) -> Self {
+        let positions = positions(random, count, maps.values.len(), maps.size);
         Goal { values: maps.at(&positions), positions }
     }
 }
@@ -39,24 +40,24 @@ pub(super) fn start(
     encoder: &vgg19::Weights,
     pictures: &[Vec<f32>],
     size: usize,
-    seed: u64,
+    settings: &Settings,
     mut on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
-    let mut random = Random::new(seed);
+    let mut random = Random::new(settings.seed);
     let mut walk = Walk::new(context, encoder, pictures, size)?;
     let picture = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
     // Shallow to deep: the picture, then what each layer but the last gives to the next.
-    let mut goals = vec![Goal::new(&mut random, &picture)];
+    let mut goals = vec![Goal::new(&mut random, settings.positions, &picture)];
     let taps: Vec<Tap> = Tap::all().take_while(|tap| *tap <= Tap::RELU4_1).collect();
     for (index, [weight, bias]) in encoder.convolutions.iter().enumerate().take(taps.len()) {
         let linear = walk.convolve(weight, bias)?;
         let next = taps.get(index + 1).copied();
         if next.is_some() {
-            goals.push(Goal::new(&mut random, &walk.read(&linear, next)?));
+            goals.push(Goal::new(&mut random, settings.positions, &walk.read(&linear, next)?));
         }
         walk.advance(&linear, next)?;
     }
-    let mut weights = Weights::random(encoder, seed)?;
+    let mut weights = Weights::random(encoder, settings.seed)?;
     let mut maps = walk.maps;
     let layers: Vec<_> = weights.layers().collect();
     for (index, ((name, conv), goal)) in layers.into_iter().zip(goals.iter().rev()).enumerate() {

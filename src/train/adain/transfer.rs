@@ -16,6 +16,7 @@ use crate::ops::pad::{self, Border, Placement};
 use crate::ops::pool::Kind;
 use crate::ops::{mean_std, vector};
 use crate::random::Random;
+use crate::train::adain::Settings;
 use crate::train::closed_form::{Maps, most_telling, positions, regression, tensor};
 use crate::{Error, Result, loss};
 
@@ -45,10 +46,10 @@ pub(super) fn transfer(
     teacher: &Pair,
     channels: &[usize],
     samples: &Samples,
-    seed: u64,
+    settings: &Settings,
     mut on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
-    let mut random = Random::new(seed);
+    let mut random = Random::new(settings.seed);
     let mut student_maps = features(context, encoder, samples)?;
     let mut teacher_maps = features(context, teacher.encoder, samples)?;
     if teacher_maps.channels != teacher.decoder.channels() {
@@ -72,7 +73,7 @@ pub(super) fn transfer(
         };
         let linear = layer(Conv2d { relu: false, ..conv }, &weight.data, &bias.data)?;
         let linear = teacher_maps.apply(context, |rec, x| linear.forward(rec, x))?;
-        let positions = positions(&mut random, samples.pairs.len(), linear.size);
+        let positions = positions(&mut random, settings.positions, samples.pairs.len(), linear.size);
         let mut targets = linear.at(&positions);
         if let Some([next, _]) = teacher.decoder.convolutions.get(index + 1) {
             let count = channels[index];

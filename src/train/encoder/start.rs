@@ -79,7 +79,7 @@ pub(super) fn start(
         linear.scale(&factors);
         teacher.rescale(tap, &factors);
 
-        let positions = positions(&mut random, pictures.len(), linear.size);
+        let positions = positions(&mut random, settings.positions, pictures.len(), linear.size);
         let targets = linear.at(&positions);
         let features = targets.map(|z| z.max(0.0));
         let m = settings.channels(tap, features.ncols());
