@@ -1,8 +1,8 @@
 //! Training of AdaIN's decoder (arXiv:1703.06868), which paints any photo in any style, on photos and paintings.
 //!
 //! Let e be the encoder up to relu4_1, g the decoder, f the loss net (e itself, unless another is chosen), F_t its
-//! taps, c a photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(AdaIN(e(c), e(s))). All squared norms and the total
-//! variation are means over elements. The loss is (equations 11 to 13 of the paper, extended)
+//! taps, c a photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(AdaIN(e(c), e(s))). Squared norms are means over
+//! elements. The loss is (equations 11 to 13 of the paper, extended)
 //!
 //! ```text
 //! L = a |f(y) − t|² + b Σ_t (|μ(F_t(y)) − μ(F_t(s))|² + |σ(F_t(y)) − σ(F_t(s))|²) + v TV(y)/(3HW) + i |g(e(c)) − c|²
@@ -52,8 +52,8 @@ pub struct Settings {
     pub pixel_weight: f32,
     /// Weight q of the squared distance from the teacher's picture, in features at the four style taps.
     pub feature_weight: f32,
-    /// Number of photos and paintings for the closed-form initialisation: [`start`] uses half as many of each,
-    /// [`transfer`] this many pairs.
+    /// Number of photos and paintings for the closed-form initialisation: [`start()`] uses half as many of each,
+    /// [`transfer()`] this many pairs.
     pub calibration: usize,
     /// Seed of the pictures for the closed-form initialisation and the sample pictures.
     pub seed: u64,

@@ -42,7 +42,7 @@ pub struct Settings {
     pub content_weight: f32,
     /// Weight of the style loss.
     pub style_weight: f32,
-    /// Weight of the total variation, divided by the number of the picture's values.
+    /// Weight of the total variation, which is divided by the number of the picture's values.
     pub tv_weight: f32,
     /// Long side of the style picture in pixels.
     pub style_size: usize,

@@ -47,7 +47,7 @@ pub struct Settings {
     pub content_weight: f32,
     /// Weight of the style loss.
     pub style_weight: f32,
-    /// Weight of the total variation, divided by the number of the picture's values.
+    /// Weight of the total variation, which is divided by the number of the picture's values.
     pub tv_weight: f32,
     /// Unit of the losses at the taps.
     pub normalization: Normalization,
