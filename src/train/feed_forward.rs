@@ -7,11 +7,11 @@
 //! ```text
 //! L = Σ_content a_t |F_t(y) − F_t(c)|²/(CHW) + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
 //! ```
-//! The factors a_t and b_t are normalised: a picture whose features are zero at all taps has a content loss and a style
-//! loss equal to the weights in [`Settings`]. Weights therefore mean the same for every loss net and every style. All
-//! runs on a folder of photos have the same a_t. [`Loss`] has the factors themselves; Gatys' method takes them as
-//! unnormalised weights. With many styles, each style has its own b_t. The recorded program uses their mean b̄_t and
-//! multiplies G_t(y) and G_t(s) by √(b_t / b̄_t).
+//! The factors a_t and b_t are normalised: if the features of y are zero, each tap's term equals the product of its two
+//! weights in [`Settings`] (for content, on average over the calibration photos). Weights therefore mean the same for
+//! every loss net and every style. All runs on a folder of photos have the same a_t. [`Loss`] has the factors
+//! themselves; Gatys' method takes them as unnormalised weights. With many styles, each style has its own b_t. The
+//! recorded program uses their mean b̄_t and multiplies G_t(y) and G_t(s) by √(b_t / b̄_t).
 
 use serde::{Deserialize, Serialize};
 
