@@ -1,4 +1,4 @@
-//! Two-dimensional cross-correlation, with an optional ReLU on its output and an optional enlargement of its input.
+//! Two-dimensional cross-correlation with an optional ReLU on its output and an optional enlargement of its input.
 //!
 //! With x `[N, Cin, H, W]`, w `[Cout, Cin, K, K]`, b `[Cout]`, stride s and padding width P:
 //!
@@ -59,12 +59,13 @@ impl Padding {
 }
 
 impl Conv2d {
-    /// Times that each element of the input is repeated in both directions.
+    /// Factor by which the input is enlarged in both directions.
     fn scale(self) -> usize {
         if self.upsample { 2 } else { 1 }
     }
 
-    /// The shape of the output: `(H + 2P - K) / s + 1` rows of an input of H rows or enlarged to them; columns likewise.
+    /// The shape of the output: `(H + 2P - K) / s + 1` rows for an input of H rows (after enlargement); columns
+    /// likewise.
     pub fn output_shape(self, x: &[usize], w: &[usize]) -> [usize; 4] {
         let (kernel, pad) = (w[2], self.padding.width(w[2]));
         let size = |input: usize| (input * self.scale() + 2 * pad - kernel) / self.stride + 1;
@@ -102,7 +103,7 @@ impl Conv2d {
         }
     }
 
-    /// The gradient before the ReLU, given that after it.
+    /// The gradient before the ReLU, given the one after it.
     fn before_relu(self, y: &Array, dy: &Array) -> Array {
         if self.relu { relu::d_input(y, dy) } else { dy.clone() }
     }
@@ -118,7 +119,7 @@ pub fn forward(spec: Conv2d, x: &Array, w: &Array, b: &Array) -> Array {
     if spec.relu { relu::forward(&y) } else { y }
 }
 
-/// `y`, here and below, is the output of [`forward`], which the ReLU's gradient needs; it is not read without one.
+/// Here and below, `y` is the output of [`forward`], used only for the gradient of the ReLU.
 pub fn d_input(spec: Conv2d, x_shape: &[usize], w: &Array, y: &Array, dy: &Array) -> Array {
     let dy = spec.before_relu(y, dy);
     let mut dx = Array::zeros(x_shape);

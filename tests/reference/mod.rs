@@ -1,8 +1,8 @@
 //! Reference implementations in f64: the oracles that the GPU kernels are compared with.
 //!
-//! Every function is the textbook formula as a naive loop, never optimised. The module is shared by several test
-//! binaries (`#[path = "reference/mod.rs"] mod reference;`), none of which uses all of it. Its own tests, which hold
-//! every gradient against central differences of its forward function, are in `tests/reference_gradients.rs`.
+//! Every function is the textbook formula as a plain, unoptimised loop. The module is shared by several test binaries
+//! (`#[path = "reference/mod.rs"] mod reference;`), none of which uses all of it. Its own tests, which compare every
+//! gradient with central differences of the forward function, are in `tests/reference_gradients.rs`.
 #![allow(dead_code)]
 
 pub mod adam;
@@ -121,7 +121,7 @@ pub fn indices<const RANK: usize>(shape: [usize; RANK]) -> impl Iterator<Item = 
     })
 }
 
-/// Steele, Lea and Flood's SplitMix64 generator.
+/// The SplitMix64 generator (Steele, Lea and Flood).
 fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
