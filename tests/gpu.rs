@@ -372,6 +372,62 @@ fn a_host_lends_its_device_and_its_encoder() {
 }
 
 #[test]
+fn a_host_that_loses_its_device_gets_errors() {
+    let (device, queue) = host_device();
+    let context = Context::from_host(device.clone(), queue, &Default::default()).unwrap();
+    let mut rec = Recorder::new(&context);
+    let (x, x_symbol) = pinned(&mut rec, "x", [64]);
+    let (y, y_symbol) = pinned(&mut rec, "y", [64]);
+    vector::copy(&mut rec, x_symbol, y_symbol).unwrap();
+    let program = rec.finish().unwrap();
+    x.write(&numbers(64)).unwrap();
+    program.run().unwrap();
+    y.read().unwrap();
+
+    device.destroy();
+    // wgpu reports a lost device where something comes back from it, and ignores commands before that.
+    let _ = x.write(&numbers(64));
+    let _ = program.run();
+    let error = y.read().unwrap_err();
+    assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+    let mut rec = Recorder::new(&context);
+    let (x, y) = (rec.pin(&x), rec.pin(&y));
+    vector::copy(&mut rec, x, y).unwrap();
+    let _ = rec.finish().and_then(|program| program.run());
+    assert!(DeviceTensor::new(&context, "new", [4]).read().is_err());
+}
+
+#[test]
+fn a_host_whose_device_is_too_small_learns_which_limit() {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let required_limits = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..Default::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let error = Context::from_host(device, queue, &Default::default()).err().expect("too few invocations").to_string();
+    assert!(error.contains("max_compute_invocations_per_workgroup must be at least 256, got 128"), "{error}");
+}
+
+#[test]
+fn a_host_that_polls_its_device_need_not_wait() {
+    let (device, queue) = host_device();
+    let context = Context::from_host(device.clone(), queue, &Default::default()).unwrap();
+    let values = numbers(1000);
+    let tensor = DeviceTensor::from_values(&context, "t", [1000], &values).unwrap();
+    let mut reading = std::pin::pin!(tensor.read_async());
+    let mut polls = 0;
+    let read = loop {
+        match reading.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(read) => break read,
+            std::task::Poll::Pending => polls += 1,
+        }
+        device.poll(wgpu::PollType::Poll).unwrap();
+    };
+    assert_eq!(read.unwrap(), values);
+    assert!(polls > 0, "the first poll must not wait for the device");
+}
+
+#[test]
 fn a_class_that_the_device_has_not_is_refused() {
     let (device, queue) = host_device();
     let options = ContextOptions { class: Some(KernelClass::Broadcast), ..Default::default() };

@@ -172,9 +172,9 @@ struct Distance {
 }
 
 impl Objective for Distance {
-    fn evaluate(&mut self) -> Result<f64> {
+    async fn evaluate_async(&mut self) -> Result<f64> {
         self.program.submit()?;
-        Ok(f64::from(self.value.read()?[0]))
+        Ok(f64::from(self.value.read_async().await?[0]))
     }
 }
 

@@ -90,7 +90,7 @@ impl DeviceArgs {
 
     fn options(&self) -> ContextOptions {
         let cache = UserCache::new().map(|cache| Arc::new(cache) as _);
-        ContextOptions { device: self.device.clone(), checked: self.checked, cache, ..Default::default() }
+        ContextOptions { device: self.device.clone(), checked: Some(self.checked), cache, ..Default::default() }
     }
 }
 

@@ -10,7 +10,6 @@ use crate::io::Picture;
 use crate::methods::gatys::{self, PictureLoss, Settings};
 use crate::nets::{Tap, Vgg19};
 use crate::ops::vector;
-use crate::optim::Objective as _;
 use crate::train::closed_form::regression;
 use crate::{Error, Result};
 

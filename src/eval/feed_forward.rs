@@ -6,7 +6,6 @@ use crate::io::{Picture, WeightFile};
 use crate::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
 use crate::nets::image_transform_net::{Painter, Weights};
 use crate::nets::{ImageTransformNet, Vgg19};
-use crate::optim::Objective as _;
 use crate::train::feed_forward::Loss;
 use crate::{Error, Result};
 

@@ -66,21 +66,21 @@ fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
 }
 
 /// Adapters that support compute shaders, best kind first.
-pub(super) fn found() -> Vec<wgpu::Adapter> {
+pub(super) async fn found() -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };
     let instance = wgpu::Instance::new(descriptor);
-    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let mut found = instance.enumerate_adapters(wgpu::Backends::all()).await;
     found.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     found.sort_by_key(|a| kind(&a.get_info()).0);
     found
 }
 
 /// All adapters that support compute shaders, ordered by kind: discrete, integrated, virtual, other, software.
-pub fn adapters() -> Vec<Adapter> {
+pub async fn list_adapters() -> Vec<Adapter> {
     let describe = |(index, adapter): (usize, &wgpu::Adapter)| {
         let info = adapter.get_info();
         Adapter {
@@ -96,7 +96,13 @@ pub fn adapters() -> Vec<Adapter> {
             },
         }
     };
-    found().iter().enumerate().map(describe).collect()
+    found().await.iter().enumerate().map(describe).collect()
+}
+
+/// [`list_adapters`], waited for.
+#[cfg(feature = "blocking")]
+pub fn adapters() -> Vec<Adapter> {
+    pollster::block_on(list_adapters())
 }
 
 /// Chooses an adapter by index or by part of its name (ignoring case); the first one if `wanted` is `None`.

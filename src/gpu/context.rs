@@ -1,8 +1,11 @@
 //! Opens a device or takes one from a host, and converts its errors to [`Error`].
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{self, Poll, Waker};
+#[cfg(feature = "blocking")]
 use std::time::Duration;
 
 use half::f16;
@@ -11,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::adapter::{self, Matrices};
 use super::kernel::{Kernel, Pipeline};
 use super::precision::PRECISIONS;
+use super::signal::Signal;
 use super::tuning::Tuning;
 use super::{Cache, Precision, Shape, shaders};
 use crate::{Error, Result};
@@ -33,8 +37,9 @@ pub struct ContextOptions {
     /// Index in [`adapters`](super::adapters), or part of an adapter's name. Default: the environment variable
     /// `IMPASTO_DEVICE`, else the first adapter.
     pub device: Option<String>,
-    /// Compile shaders with bounds checks and division guards. Slower; for debugging.
-    pub checked: bool,
+    /// Compile shaders with bounds checks and division guards, which makes them slower. Default: on a host's device
+    /// only ([`Context::from_host`]), whose memory the kernels share with others.
+    pub checked: Option<bool>,
     /// The family of kernels. Default: [`KernelClass::Broadcast`] on software adapters that support it, else
     /// [`KernelClass::Tiled`].
     pub class: Option<KernelClass>,
@@ -75,6 +80,8 @@ struct Inner {
     made: AtomicU64,
     /// Set by the device-lost callback, for a device that the context opened.
     lost: Arc<Mutex<Option<String>>>,
+    /// Error scopes that have not reported yet.
+    unsettled: Mutex<Vec<ScopeError>>,
 }
 
 /// An open device with its queue and compiled kernels. Clones share them.
@@ -106,9 +113,10 @@ impl Context {
     ///
     /// # Errors
     /// No adapter that matches; options that it does not support; a failure of the driver.
-    pub fn new(options: &ContextOptions) -> Result<Self> {
+    pub async fn open(options: &ContextOptions) -> Result<Self> {
         let from_environment = std::env::var("IMPASTO_DEVICE").ok().filter(|name| !name.is_empty());
-        let adapter = adapter::choose(adapter::found(), options.device.as_deref().or(from_environment.as_deref()))?;
+        let adapter =
+            adapter::choose(adapter::found().await, options.device.as_deref().or(from_environment.as_deref()))?;
         let wanted = wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
@@ -134,11 +142,10 @@ impl Context {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| Error::NoAdapter {
-                wanted: format!("could be opened: {} failed", adapter.get_info().name),
-                help: error.to_string(),
-            })?;
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::NoAdapter {
+            wanted: format!("could be opened: {} failed", adapter.get_info().name),
+            help: error.to_string(),
+        })?;
         let lost = Arc::new(Mutex::new(None));
         let seen = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
@@ -146,7 +153,14 @@ impl Context {
                 *seen.lock().unwrap_or_else(|e| e.into_inner()) = Some(message);
             }
         });
-        Self::assemble(adapter.get_info(), device, queue, options, matrices, lost)
+        let checked = options.checked.unwrap_or(false);
+        Self::assemble(adapter.get_info(), device, queue, options, checked, matrices, lost)
+    }
+
+    /// [`Context::open`], waited for.
+    #[cfg(feature = "blocking")]
+    pub fn new(options: &ContextOptions) -> Result<Self> {
+        pollster::block_on(Self::open(options))
     }
 
     /// Uses a host's device and queue, with their features and limits.
@@ -155,13 +169,16 @@ impl Context {
     /// scopes.
     ///
     /// # Errors
-    /// Options that the device does not support; [`ContextOptions::matrices`].
+    /// Options that the device does not support; [`ContextOptions::matrices`]; a limit below what the kernels need, by its
+    /// name.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue, options: &ContextOptions) -> Result<Self> {
         if options.matrices {
             let expected = "a device that the context opens itself, which knows the adapter's matrices";
             return Err(Error::argument("context", "matrices", expected, "a host's"));
         }
-        Self::assemble(device.adapter_info(), device, queue, options, None, Arc::default())
+        check_limits(&device)?;
+        let checked = options.checked.unwrap_or(true);
+        Self::assemble(device.adapter_info(), device, queue, options, checked, None, Arc::default())
     }
 
     fn assemble(
@@ -169,6 +186,7 @@ impl Context {
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: &ContextOptions,
+        checked: bool,
         matrices: Option<Matrices>,
         lost: Arc<Mutex<Option<String>>>,
     ) -> Result<Self> {
@@ -194,9 +212,21 @@ impl Context {
         }
         let cache = options.cache.clone().and_then(|store| PipelineCache::open(&device, &info, store));
         tracing::info!(adapter = info.name, backend = %info.backend, driver = info.driver_info, ?class, "device opened");
-        let checked = options.checked;
         let (pipelines, made) = (Mutex::default(), AtomicU64::new(0));
-        let inner = Inner { device, queue, info, class, checked, precision, matrices, pipelines, cache, made, lost };
+        let inner = Inner {
+            device,
+            queue,
+            info,
+            class,
+            checked,
+            precision,
+            matrices,
+            pipelines,
+            cache,
+            made,
+            lost,
+            unsettled: Mutex::default(),
+        };
         Ok(Context { inner: Arc::new(inner), tuning: Tuning::rules(class) })
     }
 
@@ -308,19 +338,49 @@ impl Context {
         }
     }
 
-    /// Runs wgpu calls in error scopes and gives the first error.
+    /// Runs wgpu calls in error scopes and gives the first error. Where the device reports errors later (WebGPU in a
+    /// browser), [`Context::settle`] gives it.
     pub(crate) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
         let device = &self.inner.device;
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let value = work();
-        let errors = [memory.pop(), validation.pop(), internal.pop()].map(pollster::block_on);
+        let scopes: [ScopeError; 3] = [Box::pin(memory.pop()), Box::pin(validation.pop()), Box::pin(internal.pop())];
+        let mut first = None;
+        for mut scope in scopes {
+            match scope.as_mut().poll(&mut task::Context::from_waker(Waker::noop())) {
+                Poll::Ready(error) => first = first.or(error),
+                Poll::Pending => self.inner.unsettled.lock().unwrap_or_else(|e| e.into_inner()).push(scope),
+            }
+        }
         self.check_lost()?;
-        match errors.into_iter().flatten().next() {
-            None => Ok(value),
-            Some(wgpu::Error::OutOfMemory { source }) => Err(Error::OutOfMemory(source.to_string())),
-            Some(error) => Err(Error::Device(error.to_string())),
+        first.map_or(Ok(value), |error| Err(device_error(error)))
+    }
+
+    /// Waits for the error scopes that have not reported yet, and gives their first error.
+    pub(super) async fn settle(&self) -> Result<()> {
+        let scopes = std::mem::take(&mut *self.inner.unsettled.lock().unwrap_or_else(|e| e.into_inner()));
+        let mut first = None;
+        for scope in scopes {
+            first = first.or(scope.await);
+        }
+        self.check_lost()?;
+        first.map_or(Ok(()), |error| Err(device_error(error)))
+    }
+
+    /// Runs a future of this context to its end, and waits for the device whenever the future does.
+    ///
+    /// # Errors
+    /// Those of the future; a lost device, or one that does not finish within 600 s.
+    #[cfg(feature = "blocking")]
+    pub fn block_on<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            match future.as_mut().poll(&mut task::Context::from_waker(Waker::noop())) {
+                Poll::Ready(result) => return result,
+                Poll::Pending => self.wait()?,
+            }
         }
     }
 
@@ -337,12 +397,26 @@ impl Context {
         }
     }
 
-    /// Waits for a submission or for all of them, at most 600 s.
-    pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    /// Waits for all submissions, at most 600 s.
+    #[cfg(feature = "blocking")]
+    fn wait(&self) -> Result<()> {
         let timeout = Some(Duration::from_secs(600));
-        let waited = self.inner.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout });
+        let waited = self.inner.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         self.check_lost()?;
         waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
+    }
+
+    /// Waits until all submissions have finished.
+    pub(super) async fn idle(&self) -> Result<()> {
+        let (done, finished) = Signal::new();
+        self.scoped(|| self.inner.queue.on_submitted_work_done(move || done(())))?;
+        finished.await;
+        self.settle().await
+    }
+
+    /// Writes bytes to a buffer, before all later submissions.
+    pub(super) fn write_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.scoped(|| self.inner.queue.write_buffer(buffer, offset, bytes))
     }
 
     /// A zeroed buffer of that many bytes.
@@ -375,8 +449,8 @@ impl Context {
         self.make(|device| device.create_buffer(&descriptor))
     }
 
-    /// Copies a tensor that starts at byte `offset` of `buffer` to the host through `staging`, and waits for it.
-    pub(super) fn read_buffer(
+    /// Copies a tensor that starts at byte `offset` of `buffer` to the host through `staging`.
+    pub(super) async fn read_buffer(
         &self,
         (buffer, offset): (&wgpu::Buffer, u64),
         staging: &wgpu::Buffer,
@@ -384,13 +458,15 @@ impl Context {
         precision: Precision,
     ) -> Result<Vec<f32>> {
         let bytes = staging.size();
+        let (done, mapped) = Signal::new();
         self.scoped(|| {
             let mut encoder = self.inner.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, Some(bytes));
             self.inner.queue.submit([encoder.finish()]);
-            staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
+            staging.slice(..).map_async(wgpu::MapMode::Read, done);
         })?;
-        self.wait(None)?;
+        mapped.await.map_err(|error| Error::DeviceLost(error.to_string()))?;
+        self.settle().await?;
         let view = staging.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
         let bytes = &view[..shape.bytes(precision) as usize];
         let values = match precision {
@@ -400,6 +476,40 @@ impl Context {
         drop(view);
         staging.unmap();
         Ok(values)
+    }
+}
+
+/// Refuses a device with limits below those that the kernels were written for, the defaults of WebGPU.
+fn check_limits(device: &wgpu::Device) -> Result<()> {
+    let (limits, least) = (device.limits(), wgpu::Limits::default());
+    let needed = wgpu::Limits {
+        max_storage_buffers_per_shader_stage: least.max_storage_buffers_per_shader_stage,
+        max_bindings_per_bind_group: least.max_bindings_per_bind_group,
+        max_compute_workgroup_storage_size: least.max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup: least.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: least.max_compute_workgroup_size_x,
+        max_compute_workgroup_size_y: least.max_compute_workgroup_size_y,
+        max_compute_workgroup_size_z: least.max_compute_workgroup_size_z,
+        max_compute_workgroups_per_dimension: least.max_compute_workgroups_per_dimension,
+        ..limits.clone()
+    };
+    let mut missing = None;
+    needed.check_limits_with_fail_fn(&limits, true, |name, needed, found| {
+        missing.get_or_insert((name, needed, found));
+    });
+    match missing {
+        None => Ok(()),
+        Some((name, needed, found)) => Err(Error::argument("context", name, format!("at least {needed}"), found)),
+    }
+}
+
+/// What an error scope reports.
+type ScopeError = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
+
+fn device_error(error: wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source.to_string()),
+        error => Error::Device(error.to_string()),
     }
 }
 

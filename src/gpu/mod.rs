@@ -10,10 +10,13 @@ mod profile;
 mod program;
 mod recorder;
 mod shaders;
+mod signal;
 mod tensor;
 mod tuning;
 
-pub use adapter::{Adapter, Matrices, adapters};
+#[cfg(feature = "blocking")]
+pub use adapter::adapters;
+pub use adapter::{Adapter, Matrices, list_adapters};
 pub use cache::Cache;
 pub use context::{Context, ContextOptions, KernelClass};
 pub use kernel::{Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of};

@@ -1,11 +1,11 @@
 //! Time, floating-point operations and memory traffic of every dispatch.
 
-use web_time::Instant;
-
 use serde_json::{Value, json};
+use web_time::Instant;
 
 use super::Program;
 use super::program::{Step, encode_step};
+use super::signal::Signal;
 use crate::{Error, Result};
 
 /// Measurements of one dispatch.
@@ -117,11 +117,11 @@ impl Profile {
 impl Program {
     /// Runs the program once with a timestamp before and after every dispatch, or with the wall clock if the device has
     /// no timestamps.
-    pub fn profile(&self) -> Result<Profile> {
+    pub async fn profile_async(&self) -> Result<Profile> {
         let has_timestamps = self.context.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let (clock, times) = match has_timestamps {
-            true => ("timestamps", self.device_times()?),
-            false => ("wall clock", self.wall_times()?),
+            true => ("timestamps", self.device_times().await?),
+            false => ("wall clock", self.wall_times().await?),
         };
         let first = times.first().map_or(0.0, |[start, _]| *start);
         let timing = |(step, [start, end]): (&Step, [f64; 2])| Timing {
@@ -136,23 +136,24 @@ impl Program {
         Ok(Profile { device: self.context.name().into(), driver: self.context.driver(), clock, dispatches })
     }
 
+    /// [`profile_async`](Program::profile_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn profile(&self) -> Result<Profile> {
+        self.context.block_on(self.profile_async())
+    }
+
     /// Start and end of every dispatch by the device's clock, with the submissions of [`submit`](Program::submit).
-    fn device_times(&self) -> Result<Vec<[f64; 2]>> {
+    async fn device_times(&self) -> Result<Vec<[f64; 2]>> {
         let mut stamped = Vec::new();
-        let mut running: Option<wgpu::SubmissionIndex> = None;
         for range in &self.submissions {
             // A query set holds at most 4096 timestamps.
             for steps in self.steps[range.clone()].chunks(2048) {
-                let (submitted, stamps) = self.context.make(|_| self.submit_stamped(steps))?;
-                stamped.push(stamps);
-                if let Some(previous) = running.replace(submitted) {
-                    self.context.wait(Some(previous))?;
-                }
+                stamped.push(self.context.make(|_| self.submit_stamped(steps))?);
             }
         }
-        self.context.wait(None)?;
         let mut ticks: Vec<u64> = Vec::with_capacity(2 * self.steps.len());
-        for buffer in stamped {
+        for (mapped, buffer) in stamped {
+            mapped.await.map_err(|error| Error::DeviceLost(error.to_string()))?;
             let view = buffer.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
             ticks.extend(view.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>));
         }
@@ -164,7 +165,7 @@ impl Program {
     }
 
     /// Submits steps in one pass each. Gives a buffer with two timestamps per step, readable once they have run.
-    fn submit_stamped(&self, steps: &[Step]) -> (wgpu::SubmissionIndex, wgpu::Buffer) {
+    fn submit_stamped(&self, steps: &[Step]) -> (Signal<Result<(), wgpu::BufferAsyncError>>, wgpu::Buffer) {
         let (device, queue) = (self.context.device(), self.context.queue());
         let (label, count) = (Some("profile"), 2 * steps.len() as u32);
         let set = device.create_query_set(&wgpu::QuerySetDescriptor { label, ty: wgpu::QueryType::Timestamp, count });
@@ -188,24 +189,26 @@ impl Program {
         }
         encoder.resolve_query_set(&set, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, None);
-        let submitted = queue.submit([encoder.finish()]);
-        staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
-        (submitted, staging)
+        queue.submit([encoder.finish()]);
+        let (done, mapped) = Signal::new();
+        staging.slice(..).map_async(wgpu::MapMode::Read, done);
+        (mapped, staging)
     }
 
     /// Start and end of every dispatch by the host's clock, with one submission per dispatch.
-    fn wall_times(&self) -> Result<Vec<[f64; 2]>> {
+    async fn wall_times(&self) -> Result<Vec<[f64; 2]>> {
         let began = Instant::now();
-        let time = |step| {
+        let mut times = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
             let start = began.elapsed().as_secs_f64();
             self.context.scoped(|| {
                 let mut encoder = self.context.device().create_command_encoder(&Default::default());
                 encode_step(&mut encoder.begin_compute_pass(&Default::default()), step);
-                self.context.queue().submit([encoder.finish()])
+                self.context.queue().submit([encoder.finish()]);
             })?;
-            self.context.wait(None)?;
-            Ok([start, began.elapsed().as_secs_f64()])
-        };
-        self.steps.iter().map(time).collect()
+            self.context.idle().await?;
+            times.push([start, began.elapsed().as_secs_f64()]);
+        }
+        Ok(times)
     }
 }

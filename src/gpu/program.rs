@@ -63,7 +63,7 @@ impl Program {
             .transpose()?;
         if let Some(buffer) = &uniforms {
             for (block, &offset) in recorder.blocks.iter().zip(&offsets) {
-                context.queue().write_buffer(buffer, offset, block);
+                context.write_buffer(buffer, offset, block)?;
             }
         }
         let mut steps = Vec::with_capacity(recorder.dispatches.len());
@@ -112,6 +112,11 @@ impl Program {
         Ok(Program { owner: recorder.number, context, steps, uniforms, offsets, transients, submissions, memory })
     }
 
+    /// The context that it was recorded in.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// The memory that it holds on the device.
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -144,7 +149,8 @@ impl Program {
     pub fn set<T: Pod>(&self, uniform: Uniform<T>, value: &T) {
         assert_eq!(uniform.owner, self.owner, "a uniform of another program");
         if let Some(buffer) = &self.uniforms {
-            self.context.queue().write_buffer(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value));
+            // An error, such as a lost device, comes back from the run that would use the value.
+            let _ = self.context.write_buffer(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value));
         }
     }
 
@@ -160,53 +166,53 @@ impl Program {
         }
     }
 
-    /// Encodes and submits the program, in submissions short enough for a watchdog. Does not wait for the last
-    /// submission.
+    /// Encodes and submits the program, in submissions short enough for a watchdog. Does not wait for the device.
     ///
     /// # Errors
     /// Device loss, lack of memory, or an error of the driver.
     pub fn submit(&self) -> Result<()> {
-        let mut running: Option<wgpu::SubmissionIndex> = None;
-        for range in &self.submissions {
-            let submitted = self.context.scoped(|| {
-                let mut encoder = self.context.device().create_command_encoder(&Default::default());
-                self.encode_range(&mut encoder, range.clone());
-                self.context.queue().submit([encoder.finish()])
-            })?;
-            // One submission runs while the next is queued; more would only pile up.
-            if let Some(previous) = running.replace(submitted) {
-                self.context.wait(Some(previous))?;
-            }
-        }
-        Ok(())
+        self.submissions.iter().try_for_each(|range| self.submit_range(range.clone()))
+    }
+
+    fn submit_range(&self, range: Range<usize>) -> Result<()> {
+        self.context.scoped(|| {
+            let mut encoder = self.context.device().create_command_encoder(&Default::default());
+            self.encode_range(&mut encoder, range);
+            self.context.queue().submit([encoder.finish()]);
+        })
     }
 
     /// [`submit`](Program::submit), then waits for the results.
-    pub fn run(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of [`submit`](Program::submit).
+    pub async fn run_async(&self) -> Result<()> {
         self.submit()?;
-        self.context.wait(None)
+        self.context.idle().await
+    }
+
+    /// [`run_async`](Program::run_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn run(&self) -> Result<()> {
+        self.context.block_on(self.run_async())
     }
 
     /// Fills all transient buffers with NaN, to expose kernels that read values which were never written.
     pub fn poison(&self) {
         for buffer in &self.transients {
             let values = vec![0x7fff_7fff_u32; buffer.size() as usize / 4]; // NaN as f32 and as two f16
-            self.context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&values));
+            let _ = self.context.write_buffer(buffer, 0, bytemuck::cast_slice(&values));
         }
     }
 
     /// Runs the dispatches one by one and describes the first NaN or infinity written: dispatch, tensor and element.
     /// `None` if all values are finite.
-    pub fn find_non_finite(&self) -> Result<Option<String>> {
+    pub async fn find_non_finite_async(&self) -> Result<Option<String>> {
         for (index, step) in self.steps.iter().enumerate() {
-            self.context.scoped(|| {
-                let mut encoder = self.context.device().create_command_encoder(&Default::default());
-                self.encode_range(&mut encoder, index..index + 1);
-                self.context.queue().submit([encoder.finish()])
-            })?;
+            self.submit_range(index..index + 1)?;
             for (name, buffer, offset, Tensor { shape, precision, .. }) in &step.outputs {
                 let staging = self.context.create_staging(*shape, *precision)?;
-                let values = self.context.read_buffer((buffer, *offset), &staging, *shape, *precision)?;
+                let values = self.context.read_buffer((buffer, *offset), &staging, *shape, *precision).await?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     let end = match precision {
                         Precision::F16 => ", as f16, which ends at 65504 (f32 does not)",
@@ -218,6 +224,12 @@ impl Program {
             }
         }
         Ok(None)
+    }
+
+    /// [`find_non_finite_async`](Program::find_non_finite_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn find_non_finite(&self) -> Result<Option<String>> {
+        self.context.block_on(self.find_non_finite_async())
     }
 }
 

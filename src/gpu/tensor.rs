@@ -113,7 +113,7 @@ struct Inner {
     shape: Shape,
     precision: Precision,
     buffer: OnceLock<wgpu::Buffer>,
-    /// The staging buffer of [`DeviceTensor::read`], created at the first read.
+    /// The staging buffer of [`DeviceTensor::read_async`], created at the first read.
     staging: Mutex<Option<wgpu::Buffer>>,
 }
 
@@ -188,25 +188,34 @@ impl DeviceTensor {
         let context = &self.0.context;
         let buffer = self.buffer()?;
         match self.0.precision {
-            Precision::F32 => context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(values)),
+            Precision::F32 => context.write_buffer(buffer, 0, bytemuck::cast_slice(values)),
             Precision::F16 => {
                 let mut halves: Vec<_> = values.iter().copied().map(f16::from_f32).collect();
                 halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // writes are whole words
-                context.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&halves));
+                context.write_buffer(buffer, 0, bytemuck::cast_slice(&halves))
             }
         }
-        Ok(())
     }
 
-    /// Waits for the device and reads all values (row-major).
-    pub fn read(&self) -> Result<Vec<f32>> {
+    /// Reads all values (row-major), after all programs that were submitted before.
+    ///
+    /// # Errors
+    /// A lost device, lack of memory, or an error of the driver.
+    pub async fn read_async(&self) -> Result<Vec<f32>> {
         let context = &self.0.context;
         let buffer = self.buffer()?;
-        let mut kept = self.0.staging.lock().unwrap_or_else(|e| e.into_inner());
-        let staging = kept.take().map_or_else(|| context.create_staging(self.0.shape, self.0.precision), Ok)?;
-        let values = context.read_buffer((buffer, 0), &staging, self.0.shape, self.0.precision)?;
-        *kept = Some(staging);
+        let kept = || self.0.staging.lock().unwrap_or_else(|e| e.into_inner());
+        let staging = kept().take();
+        let staging = staging.map_or_else(|| context.create_staging(self.0.shape, self.0.precision), Ok)?;
+        let values = context.read_buffer((buffer, 0), &staging, self.0.shape, self.0.precision).await?;
+        *kept() = Some(staging);
         Ok(values)
+    }
+
+    /// [`read_async`](DeviceTensor::read_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn read(&self) -> Result<Vec<f32>> {
+        self.0.context.block_on(self.read_async())
     }
 
     /// The wgpu buffer (storage, copy source and destination), created if there is none yet. A host's passes may read

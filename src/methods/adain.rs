@@ -46,11 +46,17 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`Style::measure`].
-    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
         match self {
             Source::Style(style) => Ok(style.clone()),
-            Source::Picture(picture) => Style::measure(encoder, &reduced(picture, style_size)),
+            Source::Picture(picture) => Style::measure_async(encoder, &reduced(picture, style_size)).await,
         }
+    }
+
+    /// [`measured_async`](Source::measured_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+        encoder.context().block_on(self.measured_async(encoder, style_size))
     }
 
     /// This source with its picture recoloured like `photo`.
@@ -80,18 +86,27 @@ pub struct Area {
 }
 
 impl Area {
-    fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
-        let measured = |(source, weight): &(Source, f32)| Ok((source.measured(encoder, style_size)?, *weight));
-        Style::mix(&self.styles.iter().map(measured).collect::<Result<Vec<_>>>()?)
+    async fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+        let mut measured = Vec::new();
+        for (source, weight) in &self.styles {
+            measured.push((source.measured_async(encoder, style_size).await?, *weight));
+        }
+        Style::mix(&measured)
     }
 
     /// This area with the statistics of its pictures measured, for use with many photos.
     ///
     /// # Errors
     /// Those of [`Style::measure`] and [`Style::mix`].
-    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
-        let style = self.mixed(encoder, style_size)?;
+    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
+        let style = self.mixed(encoder, style_size).await?;
         Ok(Area { styles: vec![(Source::Style(style), 1.0)], place: self.place.clone() })
+    }
+
+    /// [`measured_async`](Area::measured_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
+        encoder.context().block_on(self.measured_async(encoder, style_size))
     }
 
     fn recoloured(&self, photo: &Picture, style_size: usize) -> Result<Self> {
@@ -107,7 +122,12 @@ impl Area {
 /// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device (with the
 /// largest that fits). Later: those of [`AdainPainter::paint`], [`Style::measure`] and [`Style::mix`];
 /// [`KeepColor::Match`] with a style whose picture is not available.
-pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], settings: &Settings) -> Result<Picture> {
+pub async fn stylize_async(
+    painter: &mut AdainPainter<'_>,
+    photo: &Picture,
+    areas: &[Area],
+    settings: &Settings,
+) -> Result<Picture> {
     if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
     }
@@ -120,16 +140,15 @@ pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], sett
         advice::or_largest(painter.plan(width, height, areas.len()), width.max(height), plan)?;
     }
     let photo = photo.resize(width, height);
-    let regions = areas.iter().map(|area| {
-        let style = match settings.keep_color {
-            KeepColor::Match => {
-                area.recoloured(&photo, settings.style_size)?.mixed(painter.encoder(), settings.style_size)?
-            }
-            _ => area.mixed(painter.encoder(), settings.style_size)?,
+    let mut regions = Vec::new();
+    for area in areas {
+        let recoloured = match settings.keep_color {
+            KeepColor::Match => Some(area.recoloured(&photo, settings.style_size)?),
+            _ => None,
         };
-        Ok(Region { style, place: area.place.clone(), strength: settings.alpha })
-    });
-    let regions = regions.collect::<Result<Vec<_>>>()?;
+        let style = recoloured.as_ref().unwrap_or(area).mixed(painter.encoder(), settings.style_size).await?;
+        regions.push(Region { style, place: area.place.clone(), strength: settings.alpha });
+    }
     let mut painted: Option<Picture> = None;
     for side in sides(width.max(height), settings.coarse_size.unwrap_or(usize::MAX)) {
         let (width, height) = feed_forward::result_size(Some(side), &photo);
@@ -143,9 +162,19 @@ pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], sett
             let mixed = base.rgb.iter_mut().zip(&coarser.rgb);
             mixed.for_each(|(value, painted)| *value += settings.alpha * (painted - *value));
         }
-        painted = Some(painter.paint(&base, &regions)?);
+        painted = Some(painter.paint_async(&base, &regions).await?);
     }
     Ok(settings.keep_color.keep(painted.expect("at least one pass"), &photo))
+}
+
+/// [`stylize_async`], waited for.
+///
+/// # Errors
+/// Those of [`stylize_async`].
+#[cfg(feature = "blocking")]
+pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], settings: &Settings) -> Result<Picture> {
+    let context = painter.encoder().context();
+    context.block_on(stylize_async(painter, photo, areas, settings))
 }
 
 /// Long sides of the passes, coarse to fine. The last is `side`, and each earlier one is half the next; the first is at

@@ -30,7 +30,7 @@ pub(super) fn result_size(size: Option<usize>, photo: &Picture) -> (usize, usize
 /// # Errors
 /// Before anything is allocated: [`KeepColor::Match`]; a size that is 0, too small for the net, or too large for the
 /// device (with the largest that fits). Later: non-finite values; device errors.
-pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
+pub async fn stylize_async(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
     if settings.keep_color == KeepColor::Match {
         return Err(Error::argument("stylize", "keep-color", "no or luminance with a trained net", "match"));
     }
@@ -46,5 +46,15 @@ pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> R
         advice::or_largest(painter.plan(width, height), width.max(height), plan)?;
     }
     let photo = photo.resize(width, height);
-    Ok(settings.keep_color.keep(painter.paint(&photo)?, &photo))
+    Ok(settings.keep_color.keep(painter.paint_async(&photo).await?, &photo))
+}
+
+/// [`stylize_async`], waited for.
+///
+/// # Errors
+/// Those of [`stylize_async`].
+#[cfg(feature = "blocking")]
+pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
+    let context = painter.net().context().clone();
+    context.block_on(stylize_async(painter, photo, settings))
 }

@@ -34,6 +34,7 @@ pub struct Progress<'a> {
     pub terms: &'a [(String, f64)],
     /// Seconds since the start.
     pub seconds: f64,
+    context: &'a Context,
     picture: &'a DeviceTensor,
     content: &'a Picture,
     keep_color: KeepColor,
@@ -41,8 +42,14 @@ pub struct Progress<'a> {
 
 impl Progress<'_> {
     /// The current picture in its final form, read back from the device.
+    pub async fn picture_async(&self) -> Result<Picture> {
+        Ok(finished(read_picture(self.picture, self.size).await?, self.content, self.keep_color))
+    }
+
+    /// [`picture_async`](Progress::picture_async), waited for.
+    #[cfg(feature = "blocking")]
     pub fn picture(&self) -> Result<Picture> {
-        Ok(finished(read_picture(self.picture, self.size)?, self.content, self.keep_color))
+        self.context.block_on(self.picture_async())
     }
 }
 
@@ -78,8 +85,8 @@ fn scales(content: &Picture, settings: &Settings) -> Vec<(usize, usize)> {
     sizes
 }
 
-fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<Picture> {
-    let mut rgb = x.read()?;
+async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<Picture> {
+    let mut rgb = x.read_async().await?;
     if let Some(at) = rgb.iter().position(|v| !v.is_finite()) {
         let place = format!("pixel {} of the picture", at % (width * height));
         let help = "lower --style-weight or use --optimizer adam".into();
@@ -143,12 +150,12 @@ fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
 /// Before anything is allocated: settings out of range, a tap that the net does not have, a picture too small for the
 /// taps at one of the scales, a size that does not fit the device (with the largest that does). Later: a non-finite
 /// loss, with the first dispatch that produced it; a non-finite pixel; device errors; errors of `observer`.
-pub fn stylize(
+pub async fn stylize_async(
     vgg: &Vgg19,
     content: &Picture,
     styles: &[(Picture, f32)],
     settings: &Settings,
-    mut observer: impl FnMut(&Progress) -> Result<ControlFlow<()>>,
+    mut observer: impl AsyncFnMut(&Progress<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     settings.check(styles.iter().map(|(_, weight)| *weight))?;
     let sizes = scales(content, settings);
@@ -184,7 +191,7 @@ pub fn stylize(
                 (if matched { color::with_colors_of(&style, &content) } else { style }, *weight)
             })
             .collect();
-        let mut loss = PictureLoss::new(vgg, &content, &styles, settings)?;
+        let mut loss = PictureLoss::new_async(vgg, &content, &styles, settings).await?;
         let from = match &reached {
             Some((coarser, _)) => coarser.resize(width, height),
             None => start(&content, &styles[0].0, settings),
@@ -195,9 +202,9 @@ pub fn stylize(
         outcome.allocated_bytes = outcome.allocated_bytes.max(vgg.context().allocated_bytes());
         let (before, mut first) = (outcome.evaluations, None);
         while outcome.evaluations - before < settings.steps {
-            let (value, evaluations, converged) = optimizer.iterate(&mut loss)?;
+            let (value, evaluations, converged) = optimizer.iterate(&mut loss).await?;
             if !value.is_finite() {
-                return Err(loss.blame());
+                return Err(loss.blame().await);
             }
             outcome.evaluations += evaluations;
             outcome.loss = [*first.get_or_insert(loss.first()), value];
@@ -208,20 +215,21 @@ pub fn stylize(
                 loss: value,
                 terms: loss.terms(),
                 seconds: began.elapsed().as_secs_f64(),
+                context: vgg.context(),
                 picture: loss.picture(),
                 content: &content,
                 keep_color: settings.keep_color,
             };
-            outcome.interrupted = observer(&progress)?.is_break();
+            outcome.interrupted = observer(&progress).await?.is_break();
             if outcome.interrupted || converged {
                 break;
             }
         }
         // The reported loss is that of the result: after the last step and after clamping.
         loss.clamp()?;
-        outcome.loss[1] = loss.evaluate()?;
+        outcome.loss[1] = loss.evaluate_async().await?;
         outcome.terms = loss.terms().to_vec();
-        reached = Some((read_picture(loss.picture(), [width, height])?, content));
+        reached = Some((read_picture(loss.picture(), [width, height]).await?, content));
         if outcome.interrupted {
             break;
         }
@@ -230,6 +238,22 @@ pub fn stylize(
         outcome.picture = finished(picture, &content, settings.keep_color);
     }
     Ok(outcome)
+}
+
+/// [`stylize_async`], waited for.
+///
+/// # Errors
+/// Those of [`stylize_async`].
+#[cfg(feature = "blocking")]
+pub fn stylize(
+    vgg: &Vgg19,
+    content: &Picture,
+    styles: &[(Picture, f32)],
+    settings: &Settings,
+    mut observer: impl FnMut(&Progress) -> Result<ControlFlow<()>>,
+) -> Result<Outcome> {
+    let observer = async |progress: &Progress<'_>| observer(progress);
+    vgg.context().block_on(stylize_async(vgg, content, styles, settings, observer))
 }
 
 /// L-BFGS is unbounded, so the picture is clamped to 0..1 every so many iterations. Otherwise pixels drift out of
@@ -260,7 +284,7 @@ impl PixelOptimizer {
     }
 
     /// Runs one iteration. Returns the loss, the number of evaluations and whether the optimiser has converged.
-    fn iterate(&mut self, loss: &mut PictureLoss) -> Result<(f64, usize, bool)> {
+    async fn iterate(&mut self, loss: &mut PictureLoss) -> Result<(f64, usize, bool)> {
         match self {
             PixelOptimizer::Lbfgs(lbfgs, iterations) => {
                 if *iterations > 0 && iterations.is_multiple_of(CLAMP_EVERY) {
@@ -268,10 +292,10 @@ impl PixelOptimizer {
                     lbfgs.moved();
                 }
                 *iterations += 1;
-                let step = lbfgs.iterate(loss)?;
+                let step = lbfgs.iterate_async(loss).await?;
                 Ok((step.value, step.evaluations, step.converged))
             }
-            PixelOptimizer::Adam(adam) => Ok((adam.iterate(loss)?, 1, false)),
+            PixelOptimizer::Adam(adam) => Ok((adam.iterate_async(loss).await?, 1, false)),
         }
     }
 

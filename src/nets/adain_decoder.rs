@@ -131,6 +131,7 @@ impl AdainDecoder {
     }
 
     /// Reads the current weights from the device.
+    #[cfg(feature = "blocking")]
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.weights.clone();
         let values = self.parameters().into_iter().map(|parameter| parameter.value);

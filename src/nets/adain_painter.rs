@@ -42,7 +42,7 @@ impl Style {
     ///
     /// # Errors
     /// A picture too small for the encoder or too large for the device; values that are not finite.
-    pub fn measure(encoder: &Vgg19, picture: &Picture) -> Result<Style> {
+    pub async fn measure_async(encoder: &Vgg19, picture: &Picture) -> Result<Style> {
         let context = encoder.context();
         let shape = [1, 3, picture.height, picture.width];
         let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
@@ -55,14 +55,21 @@ impl Style {
             let into = rec.pin(tensor);
             vector::copy(&mut rec, *symbol, into)?;
         }
-        rec.finish()?.run()?;
-        let [mean, deviation] = results.map(|(_, tensor)| tensor.read());
-        let style = Style { encoder: encoder.fingerprint().into(), mean: mean?, deviation: deviation? };
+        rec.finish()?.submit()?;
+        let [(_, mean), (_, deviation)] = results;
+        let (mean, deviation) = (mean.read_async().await?, deviation.read_async().await?);
+        let style = Style { encoder: encoder.fingerprint().into(), mean, deviation };
         if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
             let help = "check the picture and the encoder's file (`impasto weights inspect`)".into();
             return Err(Error::NonFinite { what: "the style".into(), place: "its statistics".into(), help });
         }
         Ok(style)
+    }
+
+    /// [`measure_async`](Style::measure_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn measure(encoder: &Vgg19, picture: &Picture) -> Result<Style> {
+        encoder.context().block_on(Self::measure_async(encoder, picture))
     }
 
     /// The average of several styles by `weights`, which are divided by their sum.
@@ -266,6 +273,7 @@ impl<'a> AdainPainter<'a> {
     }
 
     /// [`Style::measure`] with the painter's encoder.
+    #[cfg(feature = "blocking")]
     pub fn style(&self, picture: &Picture) -> Result<Style> {
         Style::measure(self.encoder, picture)
     }
@@ -289,7 +297,7 @@ impl<'a> AdainPainter<'a> {
     /// # Errors
     /// No region; a style of another encoder; a strength outside 0..=1; a photo too small for the encoder or too large
     /// for the device; values that are not finite, with the first dispatch that wrote them.
-    pub fn paint(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
+    pub async fn paint_async(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
         let refuse = |argument, expected: &str, got: String| Err(Error::argument("AdaIN", argument, expected, got));
         if regions.is_empty() {
             return refuse("regions", "at least one", "none".into());
@@ -319,6 +327,12 @@ impl<'a> AdainPainter<'a> {
             deviation.write(&region.style.deviation)?;
             share.write(mask)?;
         }
-        painting.run(photo)
+        painting.run(photo).await
+    }
+
+    /// [`paint_async`](AdainPainter::paint_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn paint(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
+        self.encoder.context().block_on(self.paint_async(photo, regions))
     }
 }

@@ -309,6 +309,7 @@ impl ImageTransformNet {
     }
 
     /// Reads the current weights from the device.
+    #[cfg(feature = "blocking")]
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.weights.clone();
         let trained = self.parameters().into_iter().map(|parameter| (parameter.name, parameter.value));

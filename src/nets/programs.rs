@@ -20,12 +20,12 @@ impl<I> Painting<I> {
     ///
     /// # Errors
     /// Values that are not finite, with the first dispatch that wrote them.
-    pub fn run(&self, photo: &Picture) -> Result<Picture> {
+    pub async fn run(&self, photo: &Picture) -> Result<Picture> {
         self.photo.write(&photo.rgb)?;
         self.program.submit()?;
-        let mut rgb = self.painted.read()?;
+        let mut rgb = self.painted.read_async().await?;
         if !rgb.iter().all(|value| value.is_finite()) {
-            let place = self.program.find_non_finite()?.unwrap_or_else(|| "the picture".into());
+            let place = self.program.find_non_finite_async().await?.unwrap_or_else(|| "the picture".into());
             let help = "check the weight file (`impasto weights inspect`)".into();
             return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
         }

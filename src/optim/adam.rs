@@ -83,12 +83,19 @@ impl Adam {
 
     /// Evaluates the objective, then steps. Gives the value before the step. If it is not finite there is no step, so
     /// that its cause can still be found.
-    pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<f64> {
-        let value = objective.evaluate()?;
+    pub async fn iterate_async(&mut self, objective: &mut impl Objective) -> Result<f64> {
+        let value = objective.evaluate_async().await?;
         if value.is_finite() {
             self.step()?;
         }
         Ok(value)
+    }
+
+    /// [`iterate_async`](Adam::iterate_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<f64> {
+        let context = self.program.context().clone();
+        context.block_on(self.iterate_async(objective))
     }
 }
 

@@ -236,9 +236,9 @@ impl Lbfgs {
         c
     }
 
-    fn measured(&self) -> Result<[f64; 5]> {
+    async fn measured(&self) -> Result<[f64; 5]> {
         self.measure.submit()?;
-        let values = self.scalars.read()?;
+        let values = self.scalars.read_async().await?;
         Ok([0, 1, 2, 3, 4].map(|slot| f64::from(values[slot])))
     }
 
@@ -249,16 +249,16 @@ impl Lbfgs {
     }
 
     /// One iteration: computes a direction, searches along it, and updates the history.
-    pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<Step> {
+    pub async fn iterate_async(&mut self, objective: &mut impl Objective) -> Result<Step> {
         let mut evaluations = 0;
         let mut start_t = self.options.learning_rate;
         let value = match self.value {
             Some(value) => value,
             None => {
                 evaluations += 1;
-                let value = objective.evaluate()?;
+                let value = objective.evaluate_async().await?;
                 self.weigh.submit()?;
-                let measured = self.measured()?;
+                let measured = self.measured().await?;
                 // A gradient that is not finite must not look converged.
                 if !value.is_finite() || !measured[G_MAX].is_finite() {
                     return Ok(Step { value: f64::NAN, evaluations, converged: true });
@@ -267,7 +267,7 @@ impl Lbfgs {
                     return Ok(Step { value, evaluations, converged: true });
                 }
                 (self.value, self.g_dot_g) = (Some(value), measured[G_DOT_G]);
-                self.inner_g = wide(self.products[2].read()?);
+                self.inner_g = wide(self.products[2].read_async().await?);
                 if self.pairs.is_empty() {
                     start_t *= (1.0 / measured[G_SUM]).min(1.0);
                 }
@@ -285,38 +285,46 @@ impl Lbfgs {
         self.depart.submit()?;
         self.keep[ORIGIN].submit()?;
 
-        let longest = f64::from(self.scalars.read()?[D_MAX]);
+        let longest = f64::from(self.scalars.read_async().await?[D_MAX]);
         let origin = Point { t: 0.0, value, slope, gradient: ORIGIN };
         let mut last = None;
         let mut gradient_max = 0.0;
-        let found = strong_wolfe(origin, start_t, self.options.tolerance_change / longest, |t, kept| {
+        let found = strong_wolfe(origin, start_t, self.options.tolerance_change / longest, async |t, kept| {
             let place = (1..KEPT).find(|place| kept.iter().all(|p| p.gradient != *place)).unwrap_or(KEPT - 1);
             self.walk.set(self.walk_factors, &vector::Params { a: 1.0, b: t as f32, slot: 0 });
             self.walk.submit()?;
-            let value = objective.evaluate()?;
+            let value = objective.evaluate_async().await?;
             evaluations += 1;
-            let measured = self.measured()?;
+            let measured = self.measured().await?;
             self.keep[place].submit()?;
             let point = Point { t, value, slope: measured[G_DOT_D], gradient: place };
             last = Some(point);
             gradient_max = measured[G_MAX];
             Ok(point)
-        })?;
+        })
+        .await?;
         if last != Some(found) {
             self.walk.set(self.walk_factors, &vector::Params { a: 1.0, b: found.t as f32, slot: 0 });
             self.walk.submit()?;
             self.restore[found.gradient].submit()?;
-            gradient_max = self.measured()?[G_MAX];
+            gradient_max = self.measured().await?[G_MAX];
         }
-        self.learn(found.t)?;
+        self.learn(found.t).await?;
         self.value = Some(found.value);
         let change = (found.t * longest).min((found.value - value).abs());
         let converged = change <= self.options.tolerance_change || gradient_max <= self.options.tolerance_gradient;
         Ok(Step { value: found.value, evaluations, converged })
     }
 
+    /// [`iterate_async`](Lbfgs::iterate_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn iterate(&mut self, objective: &mut impl Objective) -> Result<Step> {
+        let context = self.measure.context().clone();
+        context.block_on(self.iterate_async(objective))
+    }
+
     /// Adds the pair of a step of length `t` to the history, unless its curvature s·y is at most 1e-10.
-    fn learn(&mut self, t: f64) -> Result<()> {
+    async fn learn(&mut self, t: f64) -> Result<()> {
         if self.pairs.len() == self.capacity {
             self.pairs.pop_front();
         }
@@ -328,14 +336,14 @@ impl Lbfgs {
         }
         self.learn.submit()?;
         self.weigh.submit()?;
-        self.g_dot_g = self.measured()?[G_DOT_G];
+        self.g_dot_g = self.measured().await?[G_DOT_G];
         for (row, products) in [s, y].into_iter().zip(&self.products) {
-            for (other, value) in wide(products.read()?).into_iter().enumerate() {
+            for (other, value) in wide(products.read_async().await?).into_iter().enumerate() {
                 self.inner[row][other] = value;
                 self.inner[other][row] = value;
             }
         }
-        self.inner_g = wide(self.products[2].read()?);
+        self.inner_g = wide(self.products[2].read_async().await?);
         if self.inner[s][y] > 1e-10 {
             self.pairs.push_back(pair);
         }

@@ -46,14 +46,14 @@ fn cubic_minimum(a: &Point, b: &Point, low: f64, high: f64) -> f64 {
 ///
 /// `trial(t, kept)` evaluates a step; it must not overwrite the gradients of the points in `kept`. The search ends when
 /// the bracket is narrower than `smallest`.
-pub(super) fn strong_wolfe(
+pub(super) async fn strong_wolfe(
     origin: Point,
     t: f64,
     smallest: f64,
-    mut trial: impl FnMut(f64, [Point; 2]) -> Result<Point>,
+    mut trial: impl AsyncFnMut(f64, [Point; 2]) -> Result<Point>,
 ) -> Result<Point> {
     let mut previous = origin;
-    let mut current = trial(t, [origin, origin])?;
+    let mut current = trial(t, [origin, origin]).await?;
     let mut trials = 0;
     let (mut low, mut high) = loop {
         if !current.decreases(&origin) || (trials > 0 && current.value >= previous.value) {
@@ -69,7 +69,7 @@ pub(super) fn strong_wolfe(
             return Ok(current);
         }
         let least = current.t + 0.01 * (current.t - previous.t);
-        let next = trial(cubic_minimum(&previous, &current, least, 10.0 * current.t), [previous, current])?;
+        let next = trial(cubic_minimum(&previous, &current, least, 10.0 * current.t), [previous, current]).await?;
         (previous, current) = (current, next);
         trials += 1;
     };
@@ -89,7 +89,7 @@ pub(super) fn strong_wolfe(
             t = if right - t < t - left { right - margin } else { left + margin };
         }
         was_near_an_end = near_an_end && !held_off;
-        let found = trial(t, [low, high])?;
+        let found = trial(t, [low, high]).await?;
         if !found.decreases(&origin) || found.value >= low.value {
             high = found;
             continue;
@@ -112,12 +112,13 @@ mod tests {
     fn search(first: f64, f: impl Fn(f64) -> (f64, f64)) -> (Point, usize) {
         let (value, slope) = f(0.0);
         let mut trials = 0;
-        let found = strong_wolfe(Point { t: 0.0, value, slope, gradient: 0 }, first, 1e-12, |t, _| {
+        let found = strong_wolfe(Point { t: 0.0, value, slope, gradient: 0 }, first, 1e-12, async |t, _| {
             trials += 1;
             let (value, slope) = f(t);
             Ok(Point { t, value, slope, gradient: 0 })
         });
-        (found.unwrap(), trials)
+        let found = pollster::block_on(found).unwrap();
+        (found, trials)
     }
 
     #[test]

@@ -14,5 +14,5 @@ use crate::Result;
 /// A function to minimise. Its point and its gradient are the two device tensors that the optimiser was created with.
 pub trait Objective {
     /// Evaluates the function at the current point. Gives its value and leaves the gradient in the gradient tensor.
-    fn evaluate(&mut self) -> Result<f64>;
+    fn evaluate_async(&mut self) -> impl Future<Output = Result<f64>>;
 }

@@ -95,11 +95,13 @@ impl ParameterAdam {
     }
 
     /// Norm of all gradients in the last step, before clipping. Waits for the device.
+    #[cfg(feature = "blocking")]
     pub fn norm(&self) -> Result<f32> {
         Ok(self.norm.read()?[0])
     }
 
     /// Squared gradient norm of each parameter in the last step. Waits for the device.
+    #[cfg(feature = "blocking")]
     pub fn squares(&self) -> Result<Vec<f32>> {
         self.squares.read()
     }

@@ -9,7 +9,7 @@ use impasto::methods::color::{KeepColor, chrominance};
 use impasto::methods::gatys::{Init, Normalization, Optimizer, Outcome, PictureLoss, Settings, stylize};
 use impasto::nets::Vgg19;
 use impasto::ops::pool::Kind;
-use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective};
+use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions};
 
 use crate::reference::compare;
 use crate::{array, context, contexts, data, fixture};

@@ -23,8 +23,8 @@ impl<F: FnMut(&[f64]) -> (f64, Vec<f64>)> Host<F> {
 }
 
 impl<F: FnMut(&[f64]) -> (f64, Vec<f64>)> Objective for Host<F> {
-    fn evaluate(&mut self) -> Result<f64> {
-        let x: Vec<f64> = self.x.read()?.into_iter().map(f64::from).collect();
+    async fn evaluate_async(&mut self) -> Result<f64> {
+        let x: Vec<f64> = self.x.read_async().await?.into_iter().map(f64::from).collect();
         let (value, gradient) = (self.function)(&x);
         self.g.write(&gradient.iter().map(|&v| v as f32).collect::<Vec<_>>())?;
         Ok(value)

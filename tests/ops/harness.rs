@@ -23,13 +23,14 @@ static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
     let mut contexts = Vec::new();
     for checked in [false, true] {
         for class in [KernelClass::Tiled, KernelClass::Broadcast] {
-            match Context::new(&ContextOptions { class: Some(class), checked, ..Default::default() }) {
+            match Context::new(&ContextOptions { class: Some(class), checked: Some(checked), ..Default::default() }) {
                 Ok(context) => contexts.push((format!("{class:?}, checked: {checked}"), context)),
                 Err(Error::Argument { .. }) if class == KernelClass::Broadcast => {}
                 Err(error) => return Err(error),
             }
         }
-        let matrices = ContextOptions { precision: Precision::F16, matrices: true, checked, ..Default::default() };
+        let matrices =
+            ContextOptions { precision: Precision::F16, matrices: true, checked: Some(checked), ..Default::default() };
         match Context::new(&matrices) {
             Ok(context) => contexts.push((format!("{:?}, checked: {checked}", context.matrices().unwrap()), context)),
             Err(Error::Argument { .. }) => {}

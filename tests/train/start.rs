@@ -6,7 +6,6 @@ use impasto::methods::gatys::{self, Normalization, PictureLoss};
 use impasto::nets::vgg19::Weights;
 use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, adain_decoder};
 use impasto::ops::pool::Kind;
-use impasto::optim::Objective as _;
 use impasto::train::adain;
 use impasto::train::encoder::{self, Encoder};
 use impasto::train::{Crops, Folder, Settings, train};

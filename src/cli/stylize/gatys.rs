@@ -10,7 +10,6 @@ use impasto::io::{self, Picture};
 use impasto::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
-use impasto::optim::Objective;
 use impasto::{Error, Result};
 
 use super::{Args, choice, suffixed, weighted};

@@ -1,7 +1,9 @@
 //! The loss of a picture against a content and styles, and its gradient with respect to the pixels, as one program.
 
 use super::{Normalization, Settings};
-use crate::gpu::{DeviceTensor, Later, Memory, Profile, Program, Recorder, Tensor};
+#[cfg(feature = "blocking")]
+use crate::gpu::Profile;
+use crate::gpu::{DeviceTensor, Later, Memory, Program, Recorder, Tensor};
 use crate::io::Picture;
 use crate::loss;
 use crate::nets::{Tap, Vgg19};
@@ -82,25 +84,34 @@ fn record_features(
 }
 
 /// Runs the net on `picture` and returns each tap's features (content) or Gram matrix (style).
-fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+async fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
     if taps.is_empty() {
         return Ok(Vec::new());
     }
     let shape = [1, 3, picture.height, picture.width];
     let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.rgb)?;
     let (rec, results) = record_features(vgg, &pixels, kind, taps)?;
-    rec.finish()?.run()?;
-    results.iter().map(DeviceTensor::read).collect()
+    rec.finish()?.submit()?;
+    let mut values = Vec::new();
+    for result in &results {
+        values.push(result.read_async().await?);
+    }
+    Ok(values)
 }
 
 /// The targets of all taps with a positive weight, in the order of [`wanted`].
-fn targets(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Vec<Vec<f32>>> {
-    let mut all = features(vgg, content, Kind::Content, &wanted_of(settings, Kind::Content))?;
+async fn targets(
+    vgg: &Vgg19,
+    content: &Picture,
+    styles: &[(Picture, f32)],
+    settings: &Settings,
+) -> Result<Vec<Vec<f32>>> {
+    let mut all = features(vgg, content, Kind::Content, &wanted_of(settings, Kind::Content)).await?;
     // With weights that sum to 1, Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ only by a constant.
     let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
     let mut blended: Vec<Vec<f32>> = Vec::new();
     for (style, weight) in styles {
-        let matrices = features(vgg, style, Kind::Style, &wanted_of(settings, Kind::Style))?;
+        let matrices = features(vgg, style, Kind::Style, &wanted_of(settings, Kind::Style)).await?;
         blended.resize(matrices.len(), Vec::new());
         for (sum, matrix) in blended.iter_mut().zip(matrices) {
             sum.resize(matrix.len(), 0.0);
@@ -188,8 +199,13 @@ impl PictureLoss {
 
     /// The loss of pictures of `content`'s size against its features and the Gram matrices of `styles` (picture and
     /// weight each).
-    pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Self> {
-        let targets = targets(vgg, content, styles, settings)?;
+    pub async fn new_async(
+        vgg: &Vgg19,
+        content: &Picture,
+        styles: &[(Picture, f32)],
+        settings: &Settings,
+    ) -> Result<Self> {
+        let targets = targets(vgg, content, styles, settings).await?;
         let Recorded { recorder, picture, gradient, slots, terms } =
             record(vgg, [content.width, content.height], settings)?;
         let program = recorder.finish()?;
@@ -208,6 +224,12 @@ impl PictureLoss {
             rec.finish()?
         };
         Ok(PictureLoss { program, clamp, picture, gradient, slots, terms: names, first: None })
+    }
+
+    /// [`new_async`](PictureLoss::new_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Self> {
+        vgg.context().block_on(Self::new_async(vgg, content, styles, settings))
     }
 
     /// The picture to evaluate, `[1, 3, H, W]`, RGB 0..1.
@@ -236,8 +258,16 @@ impl PictureLoss {
     }
 
     /// Runs one evaluation and measures the time of each dispatch.
+    #[cfg(feature = "blocking")]
     pub fn profile(&self) -> Result<Profile> {
         self.program.profile()
+    }
+
+    /// One evaluation of the loss and its gradient, waited for.
+    #[cfg(feature = "blocking")]
+    pub fn evaluate(&mut self) -> Result<f64> {
+        let context = self.program.context().clone();
+        context.block_on(self.evaluate_async())
     }
 
     /// The recorded program, for host programs and benchmarks that run it themselves.
@@ -250,10 +280,14 @@ impl PictureLoss {
     }
 
     /// Finds the dispatch that produced a non-finite value.
-    pub(super) fn blame(&self) -> Error {
+    pub(super) async fn blame(&self) -> Error {
         // The loss terms are cleared so that the search finds the dispatch and not the failed evaluation's terms.
         let cleared = self.slots.write(&vec![0.0; self.terms.len()]);
-        let place = match cleared.and_then(|()| self.program.find_non_finite()) {
+        let found = match cleared {
+            Ok(()) => self.program.find_non_finite_async().await,
+            Err(error) => Err(error),
+        };
+        let place = match found {
             Err(error) => return error,
             Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
         };
@@ -263,9 +297,9 @@ impl PictureLoss {
 }
 
 impl Objective for PictureLoss {
-    fn evaluate(&mut self) -> Result<f64> {
+    async fn evaluate_async(&mut self) -> Result<f64> {
         self.program.submit()?;
-        let values = self.slots.read()?;
+        let values = self.slots.read_async().await?;
         for ((_, term), value) in self.terms.iter_mut().zip(values) {
             *term = f64::from(value);
         }

@@ -52,13 +52,20 @@ impl Painter {
     /// # Errors
     /// A picture too small for the net or too large for the device; values that are not finite, with the first dispatch
     /// that wrote them.
-    pub fn paint(&mut self, picture: &Picture) -> Result<Picture> {
+    pub async fn paint_async(&mut self, picture: &Picture) -> Result<Picture> {
         let shape = [1, 3, picture.height, picture.width];
         let Painter { net, programs } = self;
         let painting = programs.get(shape, || {
             let (rec, photo, painted) = record(net, shape)?;
             Ok(Painting { program: rec.finish()?, photo, painted, inputs: () })
         })?;
-        painting.run(picture)
+        painting.run(picture).await
+    }
+
+    /// [`paint_async`](Painter::paint_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn paint(&mut self, picture: &Picture) -> Result<Picture> {
+        let context = self.net.context().clone();
+        context.block_on(self.paint_async(picture))
     }
 }
