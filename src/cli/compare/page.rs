@@ -1,4 +1,4 @@
-//! One HTML file that needs no other: pictures and plots are inside it.
+//! A self-contained HTML file: it embeds all pictures and plots.
 
 use std::path::Path;
 
@@ -16,20 +16,20 @@ th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid #ddd
 th:first-child, td:first-child { text-align: left }
 .plot { max-width: 60rem }";
 
-/// A page as it grows.
+/// A page under construction.
 pub struct Page {
     title: String,
     body: String,
-    /// Pictures that still wait to be set in a row.
+    /// Pictures that are not yet part of `body`, for the next row.
     pictures: String,
 }
 
-/// Text as HTML shows it.
+/// Escapes text for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// RFC 4648, section 4.
+/// Base64 encoding (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -43,7 +43,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// A PNG file as an element that holds it.
+/// An `img` element that embeds a PNG file.
 fn image(alternative: &str, path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|error| Error::file("read", path, error))?;
     Ok(format!(r#"<img alt="{}" src="data:image/png;base64,{}">"#, escaped(alternative), base64(&bytes)))
@@ -55,19 +55,19 @@ impl Page {
         Page { title: escaped(title), body: String::new(), pictures: String::new() }
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub fn text(&mut self, text: &str) {
         self.add(&format!("<p>{}</p>", escaped(text)));
     }
 
-    /// A picture beside those that came right before.
+    /// Adds a picture, in one row with the pictures just before it.
     pub fn picture(&mut self, caption: &str, path: &Path) -> Result<()> {
         let image = image(caption, path)?;
         self.pictures += &format!("<figure>{image}<figcaption>{}</figcaption></figure>\n", escaped(caption));
         Ok(())
     }
 
-    /// A table.
+    /// Adds a table.
     pub fn table(&mut self, table: &Table) {
         let mut text = String::from("<table>\n");
         for (index, line) in table.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Page {
         self.add(&(text + "</table>"));
     }
 
-    /// A plot with a heading.
+    /// Adds a plot with a heading.
     pub fn plot(&mut self, title: &str, path: &Path) -> Result<()> {
         let image = image(title, path)?;
         self.add(&format!("<h2>{}</h2>\n<div class=\"plot\">{image}</div>", escaped(title)));
@@ -94,7 +94,7 @@ impl Page {
         self.body.push('\n');
     }
 
-    /// The whole file.
+    /// The complete file.
     pub fn finish(self) -> String {
         let Page { title, body, .. } = self;
         format!(
