@@ -28,8 +28,8 @@ Examples:
   impasto bench --size 512 --device radeon --json
 
 GFLOP/s counts the operations that the mathematics needs. GB/s counts the tensors that each dispatch reads and writes, \
-once per dispatch. `% of FMA` and `% of copy` compare both with the adapter's limits (--roof): f32 multiply-adds, and a \
-copy of a tensor larger than the caches. `done` is like `% of FMA`, but counts the operations that the kernels carry \
+once per dispatch. `% of FMA` and `% of copy` compare both with the adapter's limits (--roof): f32 multiply-adds, and \
+a copy of a tensor larger than the caches. `done` is like `% of FMA`, but counts the operations that the kernels carry \
 out: a Winograd convolution needs as little as a quarter.
 
 Work that is far below both limits waits for something else or can be made faster. More than 100 % of the copy means \
@@ -52,12 +52,12 @@ pub struct Args {
     /// Minimum time of each measurement in seconds. Longer measurements vary less
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// Measure only the adapter's limits: multiply-adds (f32; f16 and cooperative matrices if it has them), copying, and the
-    /// cost of a dispatch and of a submission
+    /// Measure only the adapter's limits: multiply-adds (f32; f16 and cooperative matrices if it has them), copying,
+    /// and the cost of a dispatch and of a submission
     #[arg(long, conflicts_with_all = ["size", "batch", "only", "seconds", "profile", "plot"])]
     roof: bool,
-    /// Run each program once more, print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace for
-    /// chrome://tracing or Perfetto
+    /// Run each program once more, print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace
+    /// for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
     /// Draw a roofline plot to FILE (PNG, JPEG, WebP or TIFF): operations per second over operations per byte
@@ -123,7 +123,8 @@ impl Row {
         let performed = self.share_performed.map_or("-".into(), |share| format!("{:.1}", share * 100.0));
         let (name, gflops, gigabytes) = (&self.name, self.gflop_per_second, self.gigabyte_per_second);
         format!(
-            "{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {performed:>6} {gigabytes:>8.1} {copy:>9.1}"
+            "{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {performed:>6} \
+             {gigabytes:>8.1} {copy:>9.1}"
         )
     }
 }

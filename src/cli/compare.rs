@@ -58,8 +58,8 @@ pub struct Args {
     /// Decoder for AdaIN: a file, or one of the included decoders `adain` and `adain-fast`
     #[arg(long, value_name = "FILE", requires = "content")]
     adain: Option<String>,
-    /// Encoder with which the decoder of --adain was trained: a file (.safetensors, .pth), or an included encoder [default:
-    /// the included encoder that fits the decoder]
+    /// Encoder with which the decoder of --adain was trained: a file (.safetensors, .pth), or an included encoder
+    /// [default: the included encoder that fits the decoder]
     #[arg(long, value_name = "FILE", requires = "adain")]
     adain_encoder: Option<String>,
     /// Evaluations of loss and gradient by Gatys' method, at least 1
@@ -68,8 +68,8 @@ pub struct Args {
     /// Long side of the pictures in pixels
     #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
-    /// VGG-19 that measures the loss; it should be the one with which the nets were trained [default: the one that the first
-    /// net's file names, if it is included; without nets the imported weights, else `half`]
+    /// VGG-19 that measures the loss; it should be the one with which the nets were trained [default: the one that the
+    /// first net's file names, if it is included; without nets the imported weights, else `half`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
     /// Logs (log.jsonl) of training runs to compare

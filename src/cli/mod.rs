@@ -75,8 +75,8 @@ enum Command {
 /// The options of every command that needs a device.
 #[derive(clap::Args)]
 struct DeviceArgs {
-    /// Adapter to run on: its number, or part of its name (see `impasto devices`) [default: $IMPASTO_DEVICE, else a discrete
-    /// GPU, else an integrated GPU, else a software driver]
+    /// Adapter to run on: its number, or part of its name (see `impasto devices`) [default: $IMPASTO_DEVICE, else a
+    /// discrete GPU, else an integrated GPU, else a software driver]
     #[arg(long, value_name = "ADAPTER")]
     device: Option<String>,
     /// Compile the kernels with bounds checks. This is slower; use it when you report a bug
@@ -100,8 +100,8 @@ impl DeviceArgs {
 struct PainterArgs {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Precision of weights and activations. f16 takes half the memory and still computes in f32; f16-matrix multiplies f16
-    /// values on cooperative matrices (experimental). `impasto devices` shows what an adapter supports
+    /// Precision of weights and activations. f16 takes half the memory and still computes in f32; f16-matrix multiplies
+    /// f16 values on cooperative matrices (experimental). `impasto devices` shows what an adapter supports
     #[arg(long, value_name = "PRECISION", value_parser = PRECISIONS, default_value = "f32")]
     precision: String,
 }

@@ -28,8 +28,8 @@ Examples:
 The first column is what `stylize --model` accepts. A net of many styles (a body) has one line for each style, as \
 BODY:STYLE.
 
-To install a net, a body or a style of a body, copy its file to the folder `models` in the user's data directory, which \
-the last line names. It is then known by the file's name without the ending.")]
+To install a net, a body or a style of a body, copy its file to the folder `models` in the user's data directory, \
+which the last line names. It is then known by the file's name without the ending.")]
 pub struct Args {
     /// Paint this photo with every net that needs no style picture, on one contact sheet
     #[arg(long, value_name = "PHOTO", requires = "output")]

@@ -20,9 +20,9 @@ Examples:
   impasto style list
   impasto stylize photo.jpg --style painting -o out.png
 
-A style is what AdaIN needs to know of a picture: the mean and the standard deviation of each channel of the encoder, a \
-few KB. Without -o it is stored in the folder `styles` of the user's data directory, and `stylize --style` accepts its \
-name. A style belongs to its encoder: save styles for `adain-fast` with --vgg fast.")]
+A style is what AdaIN needs to know of a picture: the mean and the standard deviation of each channel of the encoder, \
+a few KB. Without -o it is stored in the folder `styles` of the user's data directory, and `stylize --style` accepts \
+its name. A style belongs to its encoder: save styles for `adain-fast` with --vgg fast.")]
 pub enum Command {
     /// Save the style of a picture for later
     Save(SaveArgs),
@@ -41,7 +41,8 @@ pub struct SaveArgs {
     /// Long side in pixels to which a larger picture is reduced first
     #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
     style_size: usize,
-    /// Encoder that measures the style: `half` for the pair `adain`, `fast` for `adain-fast`, or a file of VGG-19 weights
+    /// Encoder that measures the style: `half` for the pair `adain`, `fast` for `adain-fast`, or a file of VGG-19
+    /// weights
     #[arg(long, value_name = "FILE", default_value = "half")]
     vgg: String,
     #[command(flatten)]

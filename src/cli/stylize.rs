@@ -57,30 +57,31 @@ instead: this is slow, and the reference for quality.
 `impasto models` lists the nets."
 )]
 pub struct Args {
-    /// Photo to repaint: PNG, JPEG, WebP or TIFF. Several photos and folders of photos are possible, except with --method
-    /// gatys
+    /// Photo to repaint: PNG, JPEG, WebP or TIFF. Several photos and folders of photos are possible, except with
+    /// --method gatys
     #[arg(value_name = "PHOTO", required = true)]
     photos: Vec<PathBuf>,
-    /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos, a folder of photos or
-    /// --grid: the folder of the results, created if necessary
+    /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos, a folder of photos
+    /// or --grid: the folder of the results, created if necessary
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Style picture, or a style that `impasto style save` stored (a file or a name). Repeat it to mix styles in proportion
-    /// to their weights [default weight: 1]
+    /// Style picture, or a style that `impasto style save` stored (a file or a name). Repeat it to mix styles in
+    /// proportion to their weights [default weight: 1]
     #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present_any = ["model", "mask"])]
     style: Vec<String>,
     /// Method for --style [default: gatys if one of its options is given, else adain]
     #[arg(long, value_enum, conflicts_with = "model")]
     method: Option<Method>,
-    /// Trained net: a name that `impasto models` lists, or a file (.safetensors, .pth, .style); BODY:STYLE chooses a style of
-    /// a body. Repeat it to mix styles of one body by weight. The nets `adain` and `adain-fast` also need --style
+    /// Trained net: a name that `impasto models` lists, or a file (.safetensors, .pth, .style); BODY:STYLE chooses a
+    /// style of a body. Repeat it to mix styles of one body by weight. The nets `adain` and `adain-fast` also need
+    /// --style
     #[arg(long, value_name = "NAME|FILE[:STYLE][:WEIGHT]")]
     model: Vec<String>,
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "PX")]
     size: Option<usize>,
-    /// VGG-19 weights: a file (.safetensors, .pth), an included encoder (`half`, `fast`, `compact`), or `random[:WIDTH]`
-    /// [default: the encoder of the decoder; for Gatys the imported weights, else `half`]
+    /// VGG-19 weights: a file (.safetensors, .pth), an included encoder (`half`, `fast`, `compact`), or
+    /// `random[:WIDTH]` [default: the encoder of the decoder; for Gatys the imported weights, else `half`]
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     vgg: Option<String>,
     /// Keep the photo's colours. `match` is not available with a trained or saved style

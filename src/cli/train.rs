@@ -72,54 +72,56 @@ pub struct LoopArgs {
     /// Output file: .safetensors for a net (stored as f16), .style for a style of a body
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Steps of training in all; also the length of the schedule [default: encoder 2000, johnson and ulyanov 4000, body and
-    /// adain 10000, style 200, style --refine 500]
+    /// Steps of training in all; also the length of the schedule [default: encoder 2000, johnson and ulyanov 4000, body
+    /// and adain 10000, style 200, style --refine 500]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Stop after N minutes (fractions are allowed), and write a checkpoint and the net as trained so far
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
-    /// Continue from the newest checkpoint. With the same options the result has the same bits as that of an uninterrupted run
+    /// Continue from the newest checkpoint. With the same options the result has the same bits as that of an
+    /// uninterrupted run
     #[arg(long)]
     resume: bool,
     /// Pictures per step, at least 1 [default: encoder and adain 8, others 4]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Pictures that the device processes at a time, a divisor of --batch; the gradients are summed [default: as many as
-    /// --memory allows]
+    /// Pictures that the device processes at a time, a divisor of --batch; the gradients are summed [default: as many
+    /// as --memory allows]
     #[arg(long, value_name = "N")]
     micro_batch: Option<usize>,
     /// Device memory in MiB for which the default of --micro-batch is chosen
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u64,
-    /// Step size of Adam, above 0 [default: encoder and body 0.002, johnson and ulyanov 0.001, adain 0.0001, style 0.04,
-    /// style --refine 0.0005]
+    /// Step size of Adam, above 0 [default: encoder and body 0.002, johnson and ulyanov 0.001, adain 0.0001, style
+    /// 0.04, style --refine 0.0005]
     #[arg(long, value_name = "A")]
     learning_rate: Option<f64>,
-    /// Change of the step size: constant, step:EVERY:FACTOR (multiplied every EVERY steps), inverse-time:DECAY (divided by 1 +
-    /// DECAY x step) or cosine:WARMUP (rises, then falls to 0) [default: encoder cosine:50, adain cosine:100, others cosine:20]
+    /// Change of the step size: constant, step:EVERY:FACTOR (multiplied every EVERY steps), inverse-time:DECAY (divided
+    /// by 1 + DECAY x step) or cosine:WARMUP (rises, then falls to 0) [default: encoder cosine:50, adain cosine:100,
+    /// others cosine:20]
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
     /// Decoupled weight decay (AdamW), 0 or more
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     weight_decay: f32,
-    /// Largest global norm of the gradients, above 0; larger gradients are scaled down to it [default: encoder none, adain
-    /// 500, others 10]
+    /// Largest global norm of the gradients, above 0; larger gradients are scaled down to it [default: encoder none,
+    /// adain 500, others 10]
     #[arg(long, value_name = "NORM")]
     clip: Option<f32>,
-    /// Write the exponential moving average of the weights with this decay (0 to below 1, such as 0.99) instead of the last
-    /// step's weights
+    /// Write the exponential moving average of the weights with this decay (0 to below 1, such as 0.99) instead of the
+    /// last step's weights
     #[arg(long, value_name = "DECAY")]
     average: Option<f32>,
     /// Side of the square training pictures (crops) in pixels [default: encoder 112, body and style 128, others 256]
     #[arg(long, value_name = "PX")]
     crop: Option<usize>,
-    /// Share of a picture's short side that a crop covers, chosen at random from MIN to MAX, above 0 and at most 1; without
-    /// :MAX up to 1
+    /// Share of a picture's short side that a crop covers, chosen at random from MIN to MAX, above 0 and at most 1;
+    /// without :MAX up to 1
     #[arg(long, value_name = "MIN[:MAX]", value_parser = share, default_value = "0.5:1")]
     crop_share: [f32; 2],
-    /// Leave out the pictures whose number (the last digits in the file name) is divisible by N, for `impasto eval` with the
-    /// same option
+    /// Leave out the pictures whose number (the last digits in the file name) is divisible by N, for `impasto eval`
+    /// with the same option
     #[arg(long, value_name = "N")]
     hold_out: Option<u64>,
     /// Seed of random initial weights, and of the order and the crops of the pictures
@@ -229,8 +231,8 @@ impl LoopArgs {
         Ok(found.map(|(_, checkpoint)| checkpoint))
     }
 
-    /// Refuses bad options and an output file that cannot be written, before any work is done. The output file must end in
-    /// `ending`.
+    /// Refuses bad options and an output file that cannot be written, before any work is done. The output file must end
+    /// in `ending`.
     fn check(&self, defaults: &Defaults, ending: &str) -> Result<()> {
         if self.output.extension().is_none_or(|found| found != ending) {
             let expected = format!("a name that ends in .{ending}");
@@ -256,8 +258,8 @@ fn command_line() -> String {
     std::iter::once("impasto".to_string()).chain(arguments.windows(2).map(short)).collect::<Vec<_>>().join(" ")
 }
 
-/// Trains a lesson with a progress bar, a log, sample pictures and a loss curve, then writes the tensors and metadata that
-/// `result` returns.
+/// Trains a lesson with a progress bar, a log, sample pictures and a loss curve, then writes the tensors and metadata
+/// that `result` returns.
 fn teach(
     args: &LoopArgs,
     context: &Context,

@@ -46,8 +46,8 @@ reads a .pth file as data and executes nothing in it.")]
         /// Precision of the stored values
         #[arg(long, value_enum, default_value = "f16")]
         precision: Precision,
-        /// Convention of the weights: torchvision, caffe or normalised [default: as the tensors' names suggest]. Some .pth
-        /// files have torchvision's names with Caffe's convention; import them with caffe
+        /// Convention of the weights: torchvision, caffe or normalised [default: as the tensors' names suggest]. Some
+        /// .pth files have torchvision's names with Caffe's convention; import them with caffe
         #[arg(long)]
         convention: Option<String>,
     },
@@ -147,8 +147,8 @@ pub fn load_gatys_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Re
     Vgg19::new(context, &find_vgg(choice, "half")?, pool)
 }
 
-/// The net that `--vgg` names: a file, an included encoder (`half`, `fast`, `compact`), `random` or `random:WIDTH`. Without
-/// `--vgg` it is the imported net, or the included encoder `usual` if none was imported.
+/// The net that `--vgg` names: a file, an included encoder (`half`, `fast`, `compact`), `random` or `random:WIDTH`.
+/// Without `--vgg` it is the imported net, or the included encoder `usual` if none was imported.
 pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     let random = choice.and_then(|name| name.strip_prefix("random"));
     if let Some(rest) = random.filter(|rest| rest.is_empty() || rest.starts_with(':')) {
@@ -191,9 +191,9 @@ pub fn pair_names() -> Vec<&'static str> {
     PAIRS.iter().map(|pair| pair.name).collect()
 }
 
-/// Loads an AdaIN pair onto a device. `decoder` is the name of a pair or a decoder's file; `encoder` is a name as for `--vgg`.
-/// Without `encoder`, a named pair brings its own. For a file it is the included encoder that the decoder was trained with or,
-/// if the file does not say, the first one with as many channels.
+/// Loads an AdaIN pair onto a device. `decoder` is the name of a pair or a decoder's file; `encoder` is a name as for
+/// `--vgg`. Without `encoder`, a named pair brings its own. For a file it is the included encoder that the decoder was
+/// trained with or, if the file does not say, the first one with as many channels.
 pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Result<(Vgg19, AdainDecoder)> {
     let path = Path::new(decoder);
     let pair = PAIRS.iter().find(|pair| pair.name == decoder && !path.exists());

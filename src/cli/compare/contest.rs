@@ -212,8 +212,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Paints with every method, then measures all results. Each method has a context of its own, so that none profits from
-    /// kernels that another has compiled.
+    /// Paints with every method, then measures all results. Each method has a context of its own, so that none profits
+    /// from kernels that another has compiled.
     pub fn run(self, args: &Args) -> Result<Contest> {
         let context = args.device.open()?;
         let vgg = self.judge(&context)?;
@@ -424,7 +424,8 @@ impl Contest {
         table
     }
 
-    /// File name, title, axis and lines of each plot: the losses of Gatys' method, and the losses of the nets for comparison.
+    /// File name, title, axis and lines of each plot: the losses of Gatys' method, and the losses of the nets for
+    /// comparison.
     pub fn plots(&self) -> [(&'static str, &'static str, &'static str, Vec<Series>); 2] {
         let most = self.entries.iter().flat_map(|entry| &entry.painted.curve).map(|point| point[0]).fold(1.0, f64::max);
         let lines = |column: usize| {

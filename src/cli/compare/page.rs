@@ -7,10 +7,13 @@ use impasto::{Error, Result};
 use crate::cli::table::Table;
 
 const STYLE: &str = "\
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem } p { color: #555; margin: .3rem 0 1.5rem }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto; \
+padding: 0 1rem }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem } \
+p { color: #555; margin: .3rem 0 1.5rem }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem }
-figure { margin: 0 } img { display: block; width: 100%; height: auto; border-radius: 4px } figcaption { color: #555; padding: .3rem 0 }
+figure { margin: 0 } img { display: block; width: 100%; height: auto; border-radius: 4px } \
+figcaption { color: #555; padding: .3rem 0 }
 table { border-collapse: collapse; margin: 1.5rem 0; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid #ddd } th { font-weight: 600 }
 th:first-child, td:first-child { text-align: left }

@@ -1,5 +1,5 @@
-//! Finds nets by what the command line says: `NAME` or `FILE`, for a body `NAME:STYLE` or `FILE:STYLE`, and with `:WEIGHT` at the
-//! end if several styles are mixed.
+//! Finds nets by what the command line says: `NAME` or `FILE`, for a body `NAME:STYLE` or `FILE:STYLE`, and with
+//! `:WEIGHT` at the end if several styles are mixed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -155,8 +155,8 @@ pub fn find(command: &str, option: &str, names: &[String]) -> Result<WeightFile>
     Ok(Weights::mix(&nets)?.into_file(Path::new(&names.join(" + ")), BTreeMap::new()))
 }
 
-/// The name of the body for which a new style is trained, and the net in the style that training starts from: the named style,
-/// or the mean of the body's styles.
+/// The name of the body for which a new style is trained, and the net in the style that training starts from: the named
+/// style, or the mean of the body's styles.
 pub fn start(command: &str, option: &str, text: &str) -> Result<(String, Weights)> {
     let asked = Asked { command, option };
     let Named { model, rest, .. } = asked.open(text)?;

@@ -23,12 +23,12 @@ pub struct AdainArgs {
     /// Strength of the style, 0 to 1. At 0 the result is the photo as the decoder reproduces it [default: 1]
     #[arg(long, value_name = "A")]
     alpha: Option<f32>,
-    /// Paint STYLE where the grey picture MASK, stretched over the photo, is bright; may be repeated. The rest is painted in
-    /// the style of --style, or in the photo's own if there is none
+    /// Paint STYLE where the grey picture MASK, stretched over the photo, is bright; may be repeated. The rest is
+    /// painted in the style of --style, or in the photo's own if there is none
     #[arg(long, value_name = "MASK=STYLE")]
     mask: Vec<String>,
-    /// Paint every photo in every style of --style, into a folder, with a contact sheet grid.png: a column for each style, a
-    /// row for each photo
+    /// Paint every photo in every style of --style, into a folder, with a contact sheet grid.png: a column for each
+    /// style, a row for each photo
     #[arg(long, requires = "style")]
     grid: bool,
     /// Long side of the pictures on the contact sheet in pixels, at least 32. Brush strokes are visible from about 512.
@@ -38,12 +38,11 @@ pub struct AdainArgs {
     /// Long side in pixels to which larger style pictures are reduced [default: 512]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
-    /// Approximate long side of the coarsest pass in pixels. Larger results are painted coarse to fine, so that strokes keep
-    /// their share of the picture. Smaller values give broader strokes; 0 paints in one pass [default: 512]
+    /// Approximate long side of the coarsest pass in pixels. Larger results are painted coarse to fine, so that strokes
+    /// keep their share of the picture. Smaller values give broader strokes; 0 paints in one pass [default: 512]
     #[arg(long, value_name = "PX")]
     coarse_size: Option<usize>,
-    /// Decoder file to use instead of an included decoder. Its encoder is found by itself if it is included; name any other
-    /// with --vgg
+    /// Decoder file to use instead of an included decoder. Name its encoder with --vgg, unless that is included
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     decoder: Option<String>,
 }

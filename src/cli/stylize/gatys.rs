@@ -27,33 +27,35 @@ pub struct GatysArgs {
     /// Set of defaults for the options below; an option that is given as well overrides it [default: default]
     #[arg(long, value_enum)]
     preset: Option<PresetName>,
-    /// Evaluations of loss and gradient at each scale, at least 1. L-BFGS finishes the iteration it is in [default: 100;
-    /// preset neural-style: 1000]
+    /// Evaluations of loss and gradient at each scale, at least 1. L-BFGS finishes the iteration it is in [default:
+    /// 100; preset neural-style: 1000]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Number of scales from small to large, 1 to 20, each √2 larger than the one before [default: from 128 px up, at most 5;
-    /// preset neural-style: 1]
+    /// Number of scales from small to large, 1 to 20, each √2 larger than the one before [default: from 128 px up, at
+    /// most 5; preset neural-style: 1]
     #[arg(long, value_name = "N")]
     scales: Option<usize>,
-    /// Weight of the style loss, 0 or more. Higher values give more of the style [default: 30; preset neural-style: 100]
+    /// Weight of the style loss, 0 or more. Higher values give more of the style [default: 30; preset neural-style:
+    /// 100]
     #[arg(long, value_name = "W")]
     style_weight: Option<f32>,
     /// Weight of the content loss, 0 or more. Higher values keep more of the photo [default: 1; preset neural-style: 5]
     #[arg(long, value_name = "W")]
     content_weight: Option<f32>,
-    /// Weight of the total variation, 0 or more. Higher values give a smoother picture [default: 1; preset neural-style: 65]
+    /// Weight of the total variation, 0 or more. Higher values give a smoother picture [default: 1; preset
+    /// neural-style: 65]
     #[arg(long, value_name = "W")]
     tv_weight: Option<f32>,
-    /// Long side of the style picture relative to the result's, above 0 and at most 8. Values above 1 give larger strokes
-    /// [default: 1]
+    /// Long side of the style picture relative to the result's, above 0 and at most 8. Values above 1 give larger
+    /// strokes [default: 1]
     #[arg(long, value_name = "F")]
     style_scale: Option<f32>,
-    /// VGG-19 layer (tap) for the content loss, such as relu4_1 or relu3_1:0.5; may be repeated [default: relu4_1; preset
-    /// neural-style: relu4_2; first-five: relu3_1]
+    /// VGG-19 layer (tap) for the content loss, such as relu4_1 or relu3_1:0.5; may be repeated [default: relu4_1;
+    /// preset neural-style: relu4_2; first-five: relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
-    /// VGG-19 layer (tap) for the style loss; may be repeated [default: relu1_1 relu2_1 relu3_1 relu4_1; preset neural-style:
-    /// also relu5_1; first-five: relu1_1 relu1_2 relu2_1 relu2_2 relu3_1]
+    /// VGG-19 layer (tap) for the style loss; may be repeated [default: relu1_1 relu2_1 relu3_1 relu4_1; preset
+    /// neural-style: also relu5_1; first-five: relu1_1 relu1_2 relu2_1 relu2_2 relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     style_tap: Vec<String>,
     /// Unit of each tap's loss [default: relative; preset neural-style: plain]
@@ -83,8 +85,8 @@ pub struct GatysArgs {
     /// Write the loss and its terms after each iteration to FILE as JSON lines
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Measure one more evaluation: print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace for
-    /// chrome://tracing or Perfetto
+    /// Measure one more evaluation: print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace
+    /// for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 }
@@ -290,12 +292,13 @@ fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64
         return print_line(serde_json::json!({
             "output": args.output, "width": width, "height": height, "first_loss": first, "last_loss": last,
             "terms": terms, "evaluations": outcome.evaluations, "seconds": seconds,
-            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes, "device": context.name(), "driver": context.driver(),
-            "interrupted": outcome.interrupted,
+            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes,
+            "device": context.name(), "driver": context.driver(), "interrupted": outcome.interrupted,
         }));
     }
     print_line(format_args!(
-        "{output}: {width}x{height}, loss {first:.4e} -> {last:.4e} at the last scale, {} evaluations in {seconds:.1} s",
+        "{output}: {width}x{height}, loss {first:.4e} -> {last:.4e} at the last scale, \
+         {} evaluations in {seconds:.1} s",
         outcome.evaluations
     ))
 }

@@ -41,7 +41,8 @@ pub struct Args {
     /// Folders of training paintings
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     paintings: Vec<PathBuf>,
-    /// Encoder: VGG-19 weights (.safetensors, .pth), preferably in the normalised convention, or `half`, `fast` or `compact`
+    /// Encoder: VGG-19 weights (.safetensors, .pth), preferably in the normalised convention, or `half`, `fast` or
+    /// `compact`
     #[arg(long, value_name = "FILE", default_value = "half")]
     encoder: String,
     /// Net that measures the content and style losses, with the same values as --encoder [default: the encoder]
@@ -77,8 +78,8 @@ pub struct Args {
     /// Weight of the loss that asks for the photo itself where the photo is its own style, 0 or more
     #[arg(long, value_name = "W", default_value_t = Settings::default().identity_weight)]
     identity_weight: f32,
-    /// Smallest share of a painting's short side that a crop covers, above 0 and at most 1. Small values show the net single
-    /// strokes
+    /// Smallest share of a painting's short side that a crop covers, above 0 and at most 1. Small values show the net
+    /// single strokes
     #[arg(long, value_name = "F", default_value_t = Settings::default().style_crops.share[0])]
     style_crop_share: f32,
     #[command(flatten)]

@@ -26,9 +26,9 @@ Examples:
 The student, a VGG-19 with fewer channels, learns to reproduce the features of the teacher. It starts from the most \
 informative channels of the teacher, fitted layer by layer by least squares (about a minute).
 
-During training a lift (a 1x1 convolution with a ReLU) maps the student's channels at each tap to the teacher's. Layers \
-in --full have all channels and need no lift. The included encoder `half` was trained with --paint, --width 0.5 and \
---full relu2_1 relu2_2 relu3_1 relu4_1.
+During training a lift (a 1x1 convolution with a ReLU) maps the student's channels at each tap to the teacher's. \
+Layers in --full have all channels and need no lift. The included encoder `half` was trained with --paint, --width 0.5 \
+and --full relu2_1 relu2_2 relu3_1 relu4_1.
 
 `impasto eval encoder` measures the result.")]
 pub struct Args {
@@ -41,15 +41,16 @@ pub struct Args {
     /// Channels of every layer relative to VGG-19's, above 0 and at most 1
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
-    /// Layers with as many channels as the teacher, such as relu2_1 relu2_2 relu3_1 relu4_1. They improve Gatys' method and
-    /// make the encoder slower
+    /// Layers with as many channels as the teacher, such as relu2_1 relu2_2 relu3_1 relu4_1. They improve Gatys' method
+    /// and make the encoder slower
     #[arg(long, value_name = "LAYER", num_args = 1..)]
     full: Vec<Tap>,
-    /// Encoder to start from. Layers that it lacks, or that have another number of channels, are fitted by least squares
+    /// Encoder to start from. Layers that it lacks, or that have another number of channels, are fitted by least
+    /// squares
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Layer (tap) whose features are matched, such as relu2_1 or relu2_1:3; may be repeated. The deepest one is the last
-    /// layer of the encoder [default: relu1_1 relu2_1:3 relu3_1:3 relu4_1:2]
+    /// Layer (tap) whose features are matched, such as relu2_1 or relu2_1:3; may be repeated. The deepest one is the
+    /// last layer of the encoder [default: relu1_1 relu2_1:3 relu3_1:3 relu4_1:2]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     tap: Vec<String>,
     /// Weight of the loss of the channels' means and standard deviations, relative to that of the features
@@ -58,8 +59,8 @@ pub struct Args {
     /// Training crops to which the start is fitted by least squares
     #[arg(long, value_name = "N", default_value_t = Settings::default().calibration)]
     calibration: usize,
-    /// Folders of style pictures. The student repaints training pictures in these styles with Gatys' method, and half of the
-    /// pictures it then learns from are its own; this improves Gatys' method
+    /// Folders of style pictures. The student repaints training pictures in these styles with Gatys' method, and half
+    /// of the pictures it then learns from are its own; this improves Gatys' method
     #[arg(long, value_name = "DIR", num_args = 1..)]
     paint: Vec<PathBuf>,
     /// Training pictures from one picture that the student paints to the next, at least 1

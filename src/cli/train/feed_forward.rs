@@ -32,8 +32,8 @@ Examples:
 `impasto stylize PHOTO --model FILE` then repaints any photo in one pass.
 
 --init starts from the weights of another net. A net that was first trained to reproduce photos (--style-weight 0 \
---tv-weight 0 --content-tap relu1_1:2 --content-tap relu2_1 --content-tap relu3_1) keeps more of their colours than one \
-that starts from random weights.")]
+--tv-weight 0 --content-tap relu1_1:2 --content-tap relu2_1 --content-tap relu3_1) keeps more of their colours than \
+one that starts from random weights.")]
 pub struct Args {
     /// The style picture
     #[arg(long, value_name = "PICTURE")]
@@ -53,11 +53,12 @@ pub struct LossArgs {
     /// Folders of training photos
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
-    /// VGG-19 that measures the loss: a file (.safetensors, .pth), `half`, `fast`, `compact` or `random[:WIDTH]` [default: the
-    /// imported weights, else `compact`, for body and style `half`]
+    /// VGG-19 that measures the loss: a file (.safetensors, .pth), `half`, `fast`, `compact` or `random[:WIDTH]`
+    /// [default: the imported weights, else `compact`, for body and style `half`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
-    /// Long side of the style pictures in pixels. Higher values give larger strokes [default: 256, for body and style 384]
+    /// Long side of the style pictures in pixels. Higher values give larger strokes [default: 256, for body and style
+    /// 384]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
     /// Weight of the style loss, 0 or more [default: 2]
@@ -66,11 +67,12 @@ pub struct LossArgs {
     /// Weight of the content loss, 0 or more [default: 1, for body and style 5]
     #[arg(long, value_name = "W")]
     content_weight: Option<f32>,
-    /// Weight of the total variation, 0 or more. Higher values give smoother pictures [default: 0.5, for body and style 0.1]
+    /// Weight of the total variation, 0 or more. Higher values give smoother pictures [default: 0.5, for body and style
+    /// 0.1]
     #[arg(long, value_name = "W")]
     tv_weight: Option<f32>,
-    /// VGG-19 layer (tap) for the content loss, such as relu3_1 or relu2_1:0.5; may be repeated [default: relu2_2 relu3_1,
-    /// for body and style relu3_1]
+    /// VGG-19 layer (tap) for the content loss, such as relu3_1 or relu2_1:0.5; may be repeated [default: relu2_2
+    /// relu3_1, for body and style relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
     /// VGG-19 layer (tap) for the style loss; may be repeated [default: relu1_1 relu2_1 relu3_1 relu4_1]
@@ -86,8 +88,8 @@ pub struct LossArgs {
 pub struct NetArgs {
     #[command(flatten)]
     pub loss: LossArgs,
-    /// Channels of every layer relative to the paper's (32 in the first layer), above 0 and at most 4 [default: 1, for body
-    /// 0.5]
+    /// Channels of every layer relative to the paper's (32 in the first layer), above 0 and at most 4 [default: 1, for
+    /// body 0.5]
     #[arg(long, value_name = "F")]
     width: Option<f32>,
     /// Net to start from, of the same form and norm. A narrower one is widened by additional channels
@@ -122,8 +124,9 @@ pub struct Lessons<'a> {
     pub style_of: Option<String>,
 }
 
-// The first gradients are about a thousand times as large as later ones. Without clipping they would dominate Adam's second
-// moments, and keep the steps small, for a long time. Later, crops without detail sometimes give gradients as large.
+// The first gradients are about a thousand times as large as later ones. Without clipping they would dominate Adam's
+// second moments, and keep the steps small, for a long time. Later, crops without detail sometimes give gradients as
+// large gradients.
 pub const CLIP: Option<f32> = Some(10.0);
 
 pub fn run(args: &Args, norm: Over) -> Result<()> {

@@ -31,8 +31,8 @@ pub struct Args {
     /// The style picture
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
-    /// The body: a name that `impasto models` lists (without :STYLE), or a file. Add :STYLE, or name a style's file, to start
-    /// from that style
+    /// The body: a name that `impasto models` lists (without :STYLE), or a file. Add :STYLE, or name a style's file, to
+    /// start from that style
     #[arg(long, value_name = "NAME|FILE[:STYLE]", default_value = BODY)]
     body: String,
     /// Train the convolutions as well, in smaller steps; the output is a separate net (.safetensors)
