@@ -20,11 +20,11 @@ use page::Page;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto compare photo.jpg painting.jpg --methods gatys,ulyanov --ulyanov mine.safetensors -o comparison/
-  impasto compare photo.jpg painting.jpg --johnson bn.safetensors --ulyanov in.safetensors -o comparison/
-  impasto compare photo.jpg painting.jpg --ulyanov mine.safetensors --adain adain-fast -o comparison/
-  impasto compare photo.jpg starry_night.jpg --ulyanov starry-night --size 512 -o comparison/
-  impasto compare --training-logs a.safetensors.training/log.jsonl b.safetensors.training/log.jsonl -o logs/
+  impasto compare photo.jpg painting.jpg --methods gatys,ulyanov --ulyanov mine.safetensors -o out/
+  impasto compare photo.jpg painting.jpg --johnson bn.safetensors --ulyanov in.safetensors -o out/
+  impasto compare photo.jpg painting.jpg --ulyanov mine.safetensors --adain adain-fast -o out/
+  impasto compare photo.jpg starry_night.jpg --ulyanov starry-night --size 512 -o out/
+  impasto compare --training-logs a.training/log.jsonl b.training/log.jsonl -o out/
 
 All results are measured by the same loss: the one by which the first trained net learned, according to its file. \
 Without a net trained for one style it is the loss of `stylize --method gatys`.

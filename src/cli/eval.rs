@@ -20,7 +20,7 @@ use impasto::train::Folder;
 Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/
   impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/
   impasto eval precision --photos photos/ --style painting.jpg")]
 pub enum Command {

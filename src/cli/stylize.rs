@@ -45,7 +45,7 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg --model adain-fast -o out.png
   impasto stylize photo.jpg --model starry-night -o out.png
   impasto stylize photo.jpg --model body.safetensors:wave -o out.png
-  impasto stylize photo.jpg --model a.safetensors:wave:0.6 --model a.safetensors:scream:0.4 -o out.png
+  impasto stylize photo.jpg --model body.safetensors:wave:0.6 --model mine.style:0.4 -o out.png
   impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
   impasto stylize photo.jpg --style painting.jpg --method gatys --size 1024 -o out.png
   impasto stylize photo.jpg --style painting.jpg --preset first-five --log loss.jsonl -o out.png

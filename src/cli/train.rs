@@ -33,7 +33,7 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
   impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 -o painting.safetensors
   impasto train body --styles paintings/ --photos photos/ -o body.safetensors
-  impasto train style --style painting.jpg --photos photos/ --body body.safetensors -o painting.style
+  impasto train style --style painting.jpg --photos photos/ --body body.safetensors -o new.style
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
 
 The folder FILE.training, beside the output FILE, holds checkpoints, log.jsonl, sample pictures and the loss curve. \

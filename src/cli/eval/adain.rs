@@ -24,9 +24,9 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
-  impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/ --hold-out 20
-  impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/ --pictures out/
-  impasto eval adain --teacher vgg19.safetensors --photos p/ --paintings q/ --beside-decoder adain-fast
+  impasto eval adain --teacher vgg19.pth --photos photos/ --paintings paintings/ --hold-out 20
+  impasto eval adain --teacher vgg19.pth --photos photos/ --paintings paintings/ --pictures out/
+  impasto eval adain --teacher vgg19.pth --photos a/ --paintings b/ --beside-decoder adain-fast
 
 Paints every photo in the style of every painting, and measures the results with the teacher. The unchanged photos and \
 paintings are measured too, for reference: the photo has none of the style, the painting none of the photo's content.

@@ -20,9 +20,9 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
-  impasto eval encoder --teacher vgg19.safetensors --encoder mine.safetensors --photos photos/ --json
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
+  impasto eval encoder --teacher vgg19.pth --photos photos/ --hold-out 20
+  impasto eval encoder --teacher vgg19.pth --encoder mine.safetensors --photos photos/ --json
+  impasto eval encoder --teacher vgg19.pth --photos photos/ --styles paintings/ --pairs 10
 
 The first table compares the encoder's features at each tap with the teacher's. Rows: `given` are the encoder's own \
 channels, if it has as many as the teacher; `lifted` are its channels after a 1x1 convolution and a ReLU that map them \

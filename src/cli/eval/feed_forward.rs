@@ -29,11 +29,11 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
-  impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/ --steps 100
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --pictures out/
+  impasto eval feed-forward --model a.safetensors --style a.jpg --photos photos/ --hold-out 20
+  impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/
+  impasto eval feed-forward --model a.safetensors --style a.jpg --photos photos/ --pictures out/
   impasto eval feed-forward --model body.safetensors:wave --style wave.jpg --photos photos/
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --init noise
+  impasto eval feed-forward --model a.safetensors --style a.jpg --photos photos/ --init noise
 
 The first table has the loss by which the net was trained, according to its file: for the unchanged photo (`as is`), \
 for an untrained net of the same shape, for the net, and for Gatys' method. net/Gatys near 1 means that the net is as \

@@ -19,9 +19,9 @@ use crate::cli::weights::find_vgg;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --init a.safetensors --steps 5000 -o b.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --teacher-decoder a.safetensors -o c.safetensors
+  impasto train adain --photos photos/ --paintings art/ -o a.safetensors
+  impasto train adain --photos photos/ --paintings art/ --init a.safetensors -o b.safetensors
+  impasto train adain --photos photos/ --paintings art/ --teacher-decoder c.pth -o d.safetensors
 
 The decoder starts as an approximate inverse of the encoder, fitted layer by layer by least squares (seconds), and is \
 then trained. `impasto stylize PHOTO --style PICTURE --decoder FILE` paints with it; add --vgg if its encoder is not \

@@ -18,7 +18,7 @@ use super::{Defaults, LoopArgs, NET};
 Examples:
   impasto train body --styles paintings/ --photos photos/ -o body.safetensors
   impasto train body --styles wave.jpg scream.jpg --photos photos/ --minutes 60 -o body.safetensors
-  impasto train body --styles paintings/ --photos photos/ --init a.safetensors --steps 4000 -o b.safetensors
+  impasto train body --styles paintings/ --photos photos/ --init body.safetensors -o b.safetensors
 
 All styles share the convolutions; each style has its own scales and shifts in the norms. The name of a style is that \
 of its picture, without the ending: `impasto stylize PHOTO --model body.safetensors:wave` for wave.jpg.

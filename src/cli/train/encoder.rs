@@ -17,11 +17,11 @@ use crate::cli::stylize::taps;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ paintings/ --width 0.5 -o a.safetensors
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --minutes 60 --resume -o a.safetensors
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --full relu4_1 -o a.safetensors
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ -o encoder.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ paintings/ --width 0.5 -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ --minutes 60 --resume -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ --full relu4_1 -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ --paint paintings/ -o a.safetensors
 
 The student, a VGG-19 with fewer channels, learns to reproduce the features of the teacher. It starts from the most \
 informative channels of the teacher, fitted layer by layer by least squares (about a minute).

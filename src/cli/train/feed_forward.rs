@@ -24,10 +24,10 @@ use crate::cli::weights::{find_vgg, vgg_name};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train ulyanov --style painting.jpg --photos photos/ -o painting.safetensors
-  impasto train ulyanov --style a.jpg --photos photos/ --width 0.5 --crop 128 --minutes 20 -o a.safetensors
-  impasto train ulyanov --style b.jpg --photos photos/ --init a.safetensors --steps 500 -o b.safetensors
-  impasto train johnson --style a.jpg --photos photos/ --form paper --preview me.jpg -o paper.safetensors
+  impasto train ulyanov --style a.jpg --photos photos/ -o a.safetensors
+  impasto train ulyanov --style a.jpg --photos photos/ --width 0.5 --minutes 20 -o small.safetensors
+  impasto train ulyanov --style b.jpg --photos photos/ --init a.safetensors -o b.safetensors
+  impasto train johnson --style a.jpg --photos photos/ --form paper -o paper.safetensors
 
 `impasto stylize PHOTO --model FILE` then repaints any photo in one pass.
 
@@ -125,8 +125,8 @@ pub struct Lessons<'a> {
 }
 
 // The first gradients are about a thousand times as large as later ones. Without clipping they would dominate Adam's
-// second moments, and keep the steps small, for a long time. Later, crops without detail sometimes give gradients as
-// large gradients.
+// second moments, and keep the steps small, for a long time. Later, crops without detail sometimes have large gradients
+// too.
 pub const CLIP: Option<f32> = Some(10.0);
 
 pub fn run(args: &Args, norm: Over) -> Result<()> {

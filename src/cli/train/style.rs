@@ -15,15 +15,15 @@ use crate::cli::models;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train style --style painting.jpg --photos photos/ --body body.safetensors -o painting.style
-  impasto train style --style a.jpg --photos photos/ --body body.safetensors --steps 300 -o a.style
+  impasto train style --style a.jpg --photos photos/ --body body.safetensors -o a.style
+  impasto train style --style b.jpg --photos photos/ --body body.safetensors --steps 300 -o b.style
   impasto train style --style sea.jpg --photos photos/ --body body.safetensors:wave -o sea.style
   impasto train style --style a.jpg --photos photos/ --body a.style --refine -o a.safetensors
 
 Only the scales and shifts of the body's norms are trained; its convolutions stay unchanged. Training starts from the \
 mean of the body's styles, or from the style that --body names.
 
-`impasto stylize PHOTO --model painting.style` uses the result, and can mix it with the body's other styles. It needs \
+`impasto stylize PHOTO --model a.style` uses the result, and can mix it with the body's other styles. It needs \
 the same body, built in or installed (see `impasto models --help`).
 
 With --refine all weights are trained, and the result is a separate net.")]
