@@ -305,10 +305,10 @@ fn what_cannot_be_trained_is_refused() {
         studio.refused(command, 1, words);
     }
     for (option, value, words) in [
-        ("--schedule <S>", "sometimes", "got `sometimes`"),
-        ("--schedule <S>", "step:0:2", "step:EVERY:FACTOR"),
-        ("--schedule <S>", "cosine:x", "cosine:WARMUP"),
-        ("--crop-share <MIN[:MAX]>", "0.4:half", "`half` is no number"),
+        ("--schedule <SCHEDULE>", "sometimes", "got `sometimes`"),
+        ("--schedule <SCHEDULE>", "step:0:2", "step:EVERY:FACTOR"),
+        ("--schedule <SCHEDULE>", "cosine:x", "cosine:WARMUP"),
+        ("--crop-share <MIN[:MAX]>", "0.4:half", "`half` is not a number"),
     ] {
         let name = option.split(' ').next().unwrap();
         let done = Done::of(with("--schedule constant", &format!("{name} {value}")));

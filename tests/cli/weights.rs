@@ -94,7 +94,7 @@ fn inspect_says_what_a_file_is() {
     }
     save(&studio.path("other.safetensors"), &[("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None);
     let text = studio.succeed("weights inspect other.safetensors").stdout;
-    assert!(text.contains("encoder.weight") && text.lines().last().unwrap().starts_with("no VGG-19: "), "{text}");
+    assert!(text.contains("encoder.weight") && text.lines().last().unwrap().starts_with("not a VGG-19: "), "{text}");
     let json = studio.succeed("weights inspect other.safetensors --json").json();
     assert_eq!(json["convention"], serde_json::Value::Null);
 }
