@@ -177,7 +177,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
             None,
             &["conv4_1.weight", "inf at element 0"],
         ),
-        (vec![("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None, &["it is not VGG-19", "weights inspect"]),
+        (vec![("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None, &["so it is not VGG-19", "weights inspect"]),
         // VGG-16 has three convolutions in its third block.
         (net(&numbered([0, 2, 5, 7, 10, 12, 14, 17, 19])), None, &["features.17.weight", "VGG-16"]),
         (net(&numbered([0, 3, 7, 10, 14, 17, 20, 23, 27])), None, &["features.3.weight", "batch norm"]),
