@@ -61,7 +61,11 @@ pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
             entry => entry.map_err(damaged)?,
         };
         if entry.size() > most {
-            return Err(format!("its {} unpacks to {} bytes, too many for weights; use another file", quoted(name), entry.size()));
+            return Err(format!(
+                "its {} unpacks to {} bytes, too many for weights; use another file",
+                quoted(name),
+                entry.size()
+            ));
         }
         let mut content = Vec::new();
         entry.by_ref().take(most).read_to_end(&mut content).map_err(|error| damaged(error.into()))?;
