@@ -1,7 +1,7 @@
-//! Every workload of `impasto bench` at 256², measured by criterion: `cargo bench`, or `cargo bench -- gram`.
+//! All workloads of `impasto bench` at 256², measured with criterion: `cargo bench`, or `cargo bench -- gram`.
 //!
-//! Throughput is in elements a second, an element being a floating-point operation; divide by 1e9 for GFLOP/s. GB/s of
-//! each workload is printed beside it.
+//! Throughput is in elements per second, where an element is a floating-point operation; divide by 1e9 for GFLOP/s. The
+//! name of each workload states its GFLOP and GB.
 
 use std::time::Duration;
 

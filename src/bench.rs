@@ -1,4 +1,4 @@
-//! The pieces of work that `impasto bench` and the benches measure, ready to run.
+//! Workloads of `impasto bench` and the criterion benchmarks.
 
 mod roof;
 pub mod roofline;
@@ -12,9 +12,10 @@ use std::time::Instant;
 use crate::Result;
 use crate::gpu::{Context, Program, Recorder};
 
-/// Work that is made when it is its turn: all of it would not fit the device together, and what is not chosen costs nothing.
+/// A workload that is built on demand. All workloads together would not fit the device, and one that is not selected
+/// costs nothing.
 pub struct Plan {
-    /// What it is, with its shape.
+    /// Name of the workload, with its shape.
     pub name: String,
     make: Box<Make>,
 }
@@ -26,7 +27,7 @@ impl Plan {
         Plan { name, make: Box::new(make) }
     }
 
-    /// Work that is what one program does.
+    /// A workload that consists of one program.
     fn recorded(name: String, record: impl FnOnce(&mut Recorder) -> Result<()> + 'static) -> Self {
         Self::new(name, |context| {
             let mut rec = Recorder::new(context);
@@ -35,30 +36,30 @@ impl Plan {
         })
     }
 
-    /// Makes all that a run needs.
+    /// Builds the workload.
     ///
     /// # Errors
-    /// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
+    /// [`Error::TooLarge`](crate::Error::TooLarge) if it does not fit the device; other errors of the device.
     pub fn make(self, context: &Context) -> Result<Workload> {
         (self.make)(context)
     }
 }
 
-/// Something that can be run again and again.
+/// Work that can be run repeatedly.
 pub struct Workload {
-    /// Floating-point operations of one run, as the mathematics needs them.
+    /// Floating-point operations of one run, by the mathematical definition.
     pub flops: u64,
-    /// Bytes of the tensors that its dispatches touch, each counted once a dispatch.
+    /// Bytes of all tensors that the dispatches of one run access, each counted once per dispatch.
     pub bytes: u64,
     work: Box<dyn Work>,
 }
 
-/// What a workload runs.
+/// The work of a workload.
 trait Work {
-    /// One run, waited for.
+    /// Runs once and waits for completion.
     fn run(&mut self) -> Result<()>;
 
-    /// The program that a run is, where it is one.
+    /// The program of a run, if a run consists of exactly one program.
     fn program(&self) -> Option<&Program> {
         None
     }
@@ -80,7 +81,7 @@ impl Work for Program {
     }
 }
 
-/// Times of a workload.
+/// Run times of a workload.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Measured {
     /// Shortest run in seconds.
@@ -94,23 +95,23 @@ impl Workload {
         Workload { flops, bytes, work: Box::new(work) }
     }
 
-    /// Work that has a program.
+    /// A workload with a program, which gives its operations and bytes.
     fn of(work: impl Work + 'static) -> Self {
         let program = work.program().expect("a program");
         Self::new([program.flops(), program.bytes()], work)
     }
 
-    /// The program that a run of it is, for looking at its dispatches; `None` if it is more than one program, or none.
+    /// The program of a run, for example to profile its dispatches; `None` if a run is not exactly one program.
     pub fn program(&self) -> Option<&Program> {
         self.work.program()
     }
 
-    /// One run, waited for.
+    /// Runs once and waits for completion.
     pub fn run(&mut self) -> Result<()> {
         self.work.run()
     }
 
-    /// Runs once to warm up, then for at least `seconds` and three times.
+    /// Runs once as a warm-up, then repeatedly: at least three times and, up to 1000 runs, for at least `seconds`.
     pub fn measure(&mut self, seconds: f64) -> Result<Measured> {
         self.run()?;
         let (began, mut times) = (Instant::now(), Vec::new());

@@ -1,4 +1,4 @@
-//! The user's cache directory.
+//! The cache in the user's cache directory.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::gpu::Cache;
 use crate::io::atomic;
 use crate::{Error, Result};
 
-/// Files in the user's cache directory: `~/.cache/impasto` on Linux, `~/Library/Caches/impasto` on macOS,
+/// A cache of files in the user's cache directory: `~/.cache/impasto` on Linux, `~/Library/Caches/impasto` on macOS,
 /// `%LOCALAPPDATA%\impasto\cache` on Windows.
 #[derive(Clone, Debug)]
 pub struct UserCache {
@@ -14,7 +14,7 @@ pub struct UserCache {
 }
 
 impl UserCache {
-    /// The user's cache; `None` where no home directory is known.
+    /// The user's cache; `None` if the home directory is unknown.
     pub fn new() -> Option<Self> {
         let directories = directories::ProjectDirs::from("", "", "impasto")?;
         Some(UserCache { folder: directories.cache_dir().into() })

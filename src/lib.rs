@@ -1,7 +1,149 @@
-//! Neural style transfer on any GPU, from hand-written WGSL kernels up.
+//! Neural style transfer on any GPU, with hand-written WGSL kernels.
 //!
-//! `impasto` is a small tensor runtime on wgpu with hand-written kernels and hand-written backward passes, and on it the
-//! methods of the style-transfer literature. See ARCHITECTURE.md for the map of the house.
+//! Impasto is a small tensor runtime on [wgpu](https://wgpu.rs) (Vulkan, Metal, DX12) and, on top of it, the methods of
+//! the style-transfer literature. Kernels and backward passes are written by hand; there is no CUDA, no deep-learning
+//! framework and no automatic differentiation. A software Vulkan driver is enough to run it. The `impasto` command
+//! (README.md) uses the same library. ARCHITECTURE.md explains its structure.
+//!
+//! # Any style in one pass
+//!
+//! AdaIN (arXiv:1703.06868) repaints a photo in the style of any picture. The library embeds two pairs of encoder and
+//! decoder, [`weights::PAIRS`].
+//!
+//! ```rust,no_run
+//! use std::path::Path;
+//!
+//! use impasto::gpu::{Context, ContextOptions};
+//! use impasto::io::Picture;
+//! use impasto::methods::adain::{self, Area, Settings, Source};
+//! use impasto::nets::adain_decoder::Weights;
+//! use impasto::nets::adain_painter::Place;
+//! use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+//! use impasto::ops::pool::Kind;
+//! use impasto::weights::{self, PAIRS};
+//!
+//! fn main() -> impasto::Result<()> {
+//!     let context = Context::new(&ContextOptions::default())?;
+//!     let pair = &PAIRS[0];
+//!     let encoder = Vgg19::load(&context, &weights::encoder(pair.encoder)?, Kind::Max)?;
+//!     let decoder = AdainDecoder::new(&context, Weights::of(&pair.decoder()?)?)?;
+//!     let mut painter = AdainPainter::new(&encoder, decoder)?;
+//!
+//!     let style = Source::Picture(Picture::load(Path::new("painting.jpg"))?);
+//!     let area = Area { styles: vec![(style, 1.0)], place: Place::Everywhere };
+//!     let photo = Picture::load(Path::new("photo.jpg"))?;
+//!     adain::stylize(&mut painter, &photo, &[area], &Settings::default())?.save(Path::new("out.png"))
+//! }
+//! ```
+//!
+//! # A trained net on many pictures
+//!
+//! A feed-forward net (Johnson, arXiv:1603.08155; Ulyanov, arXiv:1607.08022) paints in the style for which it was
+//! trained. A painter keeps the recorded programs of the last few picture sizes, so further pictures of a size compile
+//! nothing.
+//!
+//! ```rust,no_run
+//! use std::path::Path;
+//!
+//! use impasto::gpu::{Context, ContextOptions};
+//! use impasto::io::{Picture, WeightFile};
+//! use impasto::methods::feed_forward::{self, Settings};
+//! use impasto::nets::ImageTransformNet;
+//! use impasto::nets::image_transform_net::{Painter, Weights};
+//!
+//! fn main() -> impasto::Result<()> {
+//!     let context = Context::new(&ContextOptions::default())?;
+//!     // `impasto::weights::models` has the embedded nets.
+//!     let file = WeightFile::load(Path::new("net.safetensors"))?;
+//!     let mut painter = Painter::new(ImageTransformNet::new(&context, Weights::of(&file)?)?);
+//!
+//!     let settings = Settings { size: Some(1024), ..Settings::default() };
+//!     for name in ["one.jpg", "two.jpg", "three.jpg"] {
+//!         let photo = Picture::load(&Path::new("photos").join(name))?;
+//!         let painted = feed_forward::stylize(&mut painter, &photo, &settings)?;
+//!         painted.save(&Path::new("painted").join(name))?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # On the device of a host program
+//!
+//! [`gpu::Context::from_host`] uses the wgpu device and queue of a host program, such as a game engine. A recorded
+//! program writes its commands into the host's command encoder. It allocates nothing, submits nothing and does not
+//! wait. The device must come from the same version of wgpu, which the library re-exports as [`wgpu`].
+//!
+//! ```rust,no_run
+//! use impasto::gpu::{Context, ContextOptions, DeviceTensor, Program, Recorder};
+//! use impasto::nets::ImageTransformNet;
+//! use impasto::nets::image_transform_net::Weights;
+//! use impasto::ops::vector;
+//! use impasto::wgpu;
+//!
+//! /// A net for frames of one size.
+//! struct Filter {
+//!     /// Input and output, `[1, 3, height, width]`, RGB 0..1.
+//!     frame: DeviceTensor,
+//!     painted: DeviceTensor,
+//!     program: Program,
+//! }
+//!
+//! impl Filter {
+//!     fn new(
+//!         device: wgpu::Device,
+//!         queue: wgpu::Queue,
+//!         weights: Weights,
+//!         [height, width]: [usize; 2],
+//!     ) -> impasto::Result<Self> {
+//!         let context = Context::from_host(device, queue, &ContextOptions::default())?;
+//!         let net = ImageTransformNet::new(&context, weights)?;
+//!         let frame = DeviceTensor::new(&context, "frame", [1, 3, height, width]);
+//!         let painted = DeviceTensor::new(&context, "painted", [1, 3, height, width]);
+//!         let mut rec = Recorder::new(&context);
+//!         let (x, into) = (rec.pin(&frame), rec.pin(&painted));
+//!         let picture = net.forward(&mut rec, x)?.picture;
+//!         vector::copy(&mut rec, picture, into)?;
+//!         Ok(Filter { frame, painted, program: rec.finish()? })
+//!     }
+//!
+//!     /// The buffers for the host's own passes, which fill the input and show the output.
+//!     fn buffers(&self) -> impasto::Result<[&wgpu::Buffer; 2]> {
+//!         Ok([self.frame.buffer()?, self.painted.buffer()?])
+//!     }
+//!
+//!     fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+//!         self.program.encode(encoder);
+//!     }
+//! }
+//! ```
+//!
+//! # Modules
+//!
+//! - [`gpu`]: device, tensors, recorded programs and their memory. The only module that uses wgpu.
+//! - [`ops`]: operations with forward and backward passes.
+//! - [`nets`]: VGG-19, AdaIN's decoder and the feed-forward net.
+//! - [`loss`]: losses on features.
+//! - [`optim`]: Adam and L-BFGS.
+//! - [`methods`]: Gatys' method, AdaIN and feed-forward nets, each with a `stylize` function; colour preservation.
+//! - [`io`]: pictures and weight files.
+//! - [`weights`]: the embedded nets.
+//! - [`random`]: seeded random numbers.
+//! - [`train`]: data loading, the training loop, checkpoints and the trainers (feature `train`).
+//! - [`eval`]: evaluation of trained nets (feature `train`).
+//! - [`mod@bench`]: workloads and the adapter's limits (feature `train`).
+//! - [`sheet`]: contact sheets (feature `plot`).
+//! - [`tune`]: search for the fastest convolution settings (feature `cache`).
+//!
+//! # Features
+//!
+//! By default, all of these are enabled except `gles` and `webgpu`.
+//!
+//! - `cli`: the `impasto` command; includes `cache` and `train`.
+//! - `train`: training, evaluation and benchmarks; includes `plot`.
+//! - `plot`: plots and contact sheets.
+//! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`].
+//! - `vulkan`, `metal`, `dx12`, `gles`, `webgpu`: backends of wgpu.
+//! - `embedded-weights`: all embedded nets. `weights-adain`, `weights-starry-night` and so on embed single nets.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -34,10 +176,10 @@ pub mod weights;
 #[cfg(feature = "cache")]
 pub use cache::UserCache;
 pub use error::{Error, Result};
-/// The wgpu that the library was built with: a host's device must be of the same version.
+/// The wgpu version of the library. A host's device must come from the same version.
 pub use wgpu;
 
-/// The README's example compiles.
+/// Compiles the README's example as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! What pictures of figures have in common: paper, axes, colours and letters; words as pictures.
+//! Common parts of plots and contact sheets: background, axes, colours, fonts and rendered text.
 
 use std::{error, ops::Range, path::Path, sync::Once};
 
@@ -13,10 +13,10 @@ use plotters::{
 
 use crate::{Error, Result, io::Picture};
 
-/// It is drawn this many times larger and shrunk, which smooths edges.
+/// Factor of oversampling: plots are drawn this much larger and reduced, which smooths edges.
 const OVERSAMPLED: usize = 2;
 
-/// Readable on white, and told apart by people who don't see every colour (Okabe & Ito 2008).
+/// Colours that are readable on white and distinguishable with colour-vision deficiency (Okabe and Ito, 2008).
 pub const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -25,26 +25,26 @@ pub const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
 ];
-/// Text and axes.
+/// Colour of text and axes.
 pub const INK: RGBColor = RGBColor(40, 40, 40);
-/// What stands behind.
+/// Colour of grid lines.
 pub const GRID: RGBColor = RGBColor(222, 222, 222);
 
-/// What is drawn on; its pixels are smaller than the picture's ([`scaled`]).
+/// A drawing area. Its pixels are smaller than the picture's, see [`scaled`].
 pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
 /// A chart on an [`Area`].
 pub type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
 
-/// What drawing gives.
+/// Result of drawing.
 pub type Drawn<T = ()> = std::result::Result<T, Box<dyn error::Error>>;
 
-/// Draws a picture of `size` and saves it as [`Picture::save`] does.
+/// Draws a picture of `size` and saves it with [`Picture::save`].
 pub fn picture(path: &Path, size: (usize, usize), draw: impl FnOnce(&Area) -> Drawn) -> Result<()> {
     drawn(size, WHITE, draw).map_err(|error| Error::picture(path, error))?.save(path)
 }
 
-/// Draws a picture of `size` on paper of that colour.
+/// Draws a picture of `size` on a background of colour `paper`.
 fn drawn((width, height): (usize, usize), paper: RGBColor, draw: impl FnOnce(&Area) -> Drawn) -> Drawn<Picture> {
     let [across, down] = [width, height].map(|side| side * OVERSAMPLED);
     let mut pixels = vec![0; 3 * across * down];
@@ -57,36 +57,36 @@ fn drawn((width, height): (usize, usize), paper: RGBColor, draw: impl FnOnce(&Ar
     Ok(Picture::from_rgb(across, down, rgb.collect())?.resize(width, height))
 }
 
-/// A line of words in letters of so many pixels, as a picture of its own.
+/// Renders a line of text as a picture; `pixels` is the font size.
 pub fn words(text: &str, pixels: u32, ink: RGBColor, paper: RGBColor) -> Drawn<Picture> {
     let style = font(pixels).color(&ink);
     let width = (words_width(text, pixels)? + pixels as usize / 4).max(1);
-    // Letters are drawn from above the place that they are given.
+    // The glyphs extend above the given position.
     let top = scaled(pixels) as i32 * 3 / 8;
     drawn((width, line_height(pixels)), paper, |area| Ok(area.draw_text(text, &style, (0, top))?))
 }
 
-/// How wide a line of words is in pixels.
+/// Width of a line of text in pixels.
 pub fn words_width(text: &str, pixels: u32) -> Drawn<usize> {
     Ok((font(pixels).font.box_size(text)?.0 as usize).div_ceil(OVERSAMPLED))
 }
 
-/// How high a line of letters of so many pixels is.
+/// Height of a line of text in pixels.
 pub fn line_height(pixels: u32) -> usize {
     (pixels as usize * 5).div_ceil(4)
 }
 
-/// A length in pixels of the picture, in those of its [`Area`].
+/// Converts a length in pixels of the picture to pixels of its [`Area`].
 pub fn scaled(pixels: u32) -> u32 {
     pixels * OVERSAMPLED as u32
 }
 
-/// Letters of so many pixels.
+/// The font with a size of `pixels`.
 pub fn font(pixels: u32) -> TextStyle<'static> {
     (font_name(), scaled(pixels)).into_font().color(&INK)
 }
 
-/// An empty chart with a title and named axes.
+/// An empty chart with a title and labelled axes.
 pub fn chart<'a, 'b>(area: &'a Area<'b>, title: &str, names: [&str; 2], [x, y]: [Axis; 2]) -> Drawn<Chart<'a, 'b>> {
     let mut chart = ChartBuilder::on(area)
         .caption(title, font(20))
@@ -109,7 +109,7 @@ pub fn chart<'a, 'b>(area: &'a Area<'b>, title: &str, names: [&str; 2], [x, y]: 
     Ok(chart)
 }
 
-/// What an axis shows, and where it is marked.
+/// Range and tick marks of an axis.
 pub struct Axis {
     from: f64,
     to: f64,
@@ -118,11 +118,11 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Holds all of `values`; of a logarithmic axis they are the logarithms to base 10.
+    /// An axis that covers all `values`. On a logarithmic axis, values are base-10 logarithms.
     pub fn new(values: impl Iterator<Item = f64>, log: bool) -> Self {
         let (least, greatest) =
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), v| (least.min(v), greatest.max(v)));
-        // A single value gets some room too.
+        // A single value gets a margin too.
         let room = if greatest > least { 0.03 * (greatest - least) } else { 0.1 * least.abs().max(1.0) };
         let (from, to) = (least - room, greatest + room);
         let ticks = if log { log_ticks(from, to) } else { even_ticks(from, to) };
@@ -158,7 +158,7 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// About six round numbers.
+/// About six ticks at round numbers.
 fn even_ticks(from: f64, to: f64) -> Vec<f64> {
     let rough = (to - from) / 6.0;
     let power = 10f64.powf(rough.log10().floor());
@@ -168,7 +168,8 @@ fn even_ticks(from: f64, to: f64) -> Vec<f64> {
     (0..20).map(|index| (first + f64::from(index)) * step).take_while(|&tick| tick <= to).collect()
 }
 
-/// Logarithms of powers of ten, with 2 and 5 between where there are few, and of round numbers where there are none.
+/// Base-10 logarithms of the ticks: powers of ten, with 2 and 5 in between if there are few decades, or round numbers
+/// if there are fewer than three such ticks.
 fn log_ticks(from: f64, to: f64) -> Vec<f64> {
     let decades = (from.floor() as i32)..=(to.ceil() as i32);
     let every = ((to - from) / 8.0).ceil().max(1.0) as i32;
@@ -188,14 +189,14 @@ fn log_ticks(from: f64, to: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A number with at most six digits that count.
+/// Formats a number with at most six significant digits.
 fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     let size = rounded.abs();
     if size != 0.0 && !(1e-3..1e6).contains(&size) { format!("{rounded:e}") } else { rounded.to_string() }
 }
 
-/// The name of the font that comes with Impasto: those of the system differ, or are missing.
+/// Registers the embedded font and returns its name. System fonts differ and may be missing.
 fn font_name() -> &'static str {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!(labels([-7.0, 0.0], true).last().unwrap(), "1");
         assert_eq!(labels([-4.0, 2.0], true)[0], "1e-4");
         assert_eq!(labels([1.0, 2.1], true), ["10", "20", "50", "100"]);
-        // Less than a decade: even numbers.
+        // Less than a decade: evenly spaced numbers.
         assert_eq!(labels([2.0f64.log10(), 2.9f64.log10()], true), ["2", "2.2", "2.4", "2.6", "2.8"]);
         assert!(labels([-300.0, 300.0], true).len() < 10);
         assert_eq!([0.0, 1.5, 123_456.0, 2e7, 0.00012345].map(number), ["0", "1.5", "123456", "2e7", "1.2345e-4"]);

@@ -1,7 +1,7 @@
-//! Contact sheets: pictures in rows and columns on paper, each with its caption beneath.
+//! Contact sheets: pictures in rows and columns, with captions beneath.
 //!
-//! All columns are as wide as the widest picture, a row is as high as its highest, and what is smaller stands in the middle of its
-//! cell. Pictures are shown at most as large as the sheet was asked for, and never enlarged.
+//! All columns have the width of the widest picture, and each row has the height of its highest picture. Smaller
+//! pictures are centred in their cells. Pictures are reduced to the requested size and never enlarged.
 
 use std::path::Path;
 
@@ -11,18 +11,18 @@ use crate::io::Picture;
 use crate::plot::{self, Drawn};
 use crate::{Error, Result};
 
-/// The least width of a column in pixels: there is room for a word beneath each picture.
+/// Minimum width of a column in pixels, which leaves space for a short caption.
 pub const LEAST: usize = 32;
 
 const PAPER: RGBColor = RGBColor(244, 242, 237);
-/// Where there is no picture.
+/// Colour of cells without a picture.
 const TILE: RGBColor = RGBColor(228, 224, 215);
-/// Captions.
+/// Colour of captions.
 const INK: RGBColor = RGBColor(52, 50, 47);
-/// What is less important.
+/// Colour of secondary text.
 const PALE: RGBColor = RGBColor(122, 117, 109);
 
-/// What stands at a place of the sheet.
+/// One cell of the sheet.
 #[derive(Clone, Debug)]
 pub struct Cell {
     kind: Kind,
@@ -31,49 +31,49 @@ pub struct Cell {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// As it is.
+    /// Shown as it is.
     Picture(Picture),
-    /// Cut to a square as wide as the column.
+    /// Reduced to the column's width if necessary; a square.
     Head(Picture),
-    /// A tile with a word in its middle, as high as its row.
+    /// A tile as high as its row, with centred text.
     Tile(String),
-    /// Words on the paper, at the bottom: the first line is a title.
+    /// Lines of text at the bottom of the cell; the first is a title.
     Words(Vec<String>),
 }
 
 impl Cell {
-    /// A picture, made smaller to fit into a square of `side`.
+    /// A picture, reduced to fit into a square of `side` pixels.
     pub fn picture(picture: &Picture, side: usize, caption: impl Into<String>) -> Self {
         let long = picture.width.max(picture.height);
         Cell { kind: Kind::Picture(on_paper(picture.fit(side.min(long)))), caption: caption.into() }
     }
 
-    /// A picture at the head of a column: the square in its middle.
+    /// The picture at the head of a column: the largest central square, reduced to `side` pixels.
     pub fn head(picture: &Picture, side: usize, caption: impl Into<String>) -> Self {
         let square = picture.square();
         Cell { kind: Kind::Head(on_paper(square.fit(side.min(square.width)))), caption: caption.into() }
     }
 
-    /// A place without a picture: a tile that says why, or what would be there.
+    /// A tile in place of a picture, with text such as a reason.
     pub fn tile(words: impl Into<String>, caption: impl Into<String>) -> Self {
         Cell { kind: Kind::Tile(words.into()), caption: caption.into() }
     }
 
-    /// A title and more lines, for a corner.
+    /// A title and further lines, for a corner.
     pub fn words<T: Into<String>>(lines: impl IntoIterator<Item = T>) -> Self {
         Cell { kind: Kind::Words(lines.into_iter().map(Into::into).collect()), caption: String::new() }
     }
 }
 
-/// A file's name without its ending, as a caption.
+/// A file's name without its extension, as a caption.
 pub fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The sheet of these rows.
+/// Draws the sheet with the given rows.
 ///
 /// # Errors
-/// No cell at all; letters that cannot be drawn.
+/// No cells; text that cannot be rendered.
 pub fn sheet(rows: &[Vec<Cell>]) -> Result<Picture> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     if columns == 0 {
@@ -83,15 +83,15 @@ pub fn sheet(rows: &[Vec<Cell>]) -> Result<Picture> {
     layout.draw(rows, columns).map_err(|error| Error::picture(Path::new("contact sheet"), error))
 }
 
-/// Lengths in pixels.
+/// The layout, in pixels.
 struct Layout {
-    /// A column's width.
+    /// Width of a column.
     width: usize,
-    /// Between cells.
+    /// Distance between cells.
     gap: usize,
-    /// Around everything.
+    /// Margin around the sheet.
     margin: usize,
-    /// Of captions.
+    /// Font size of captions.
     letters: u32,
 }
 
@@ -114,7 +114,7 @@ impl Layout {
         plot::line_height(self.letters)
     }
 
-    /// How high the pictures of a row are.
+    /// Height of the pictures in a row.
     fn row_height(&self, row: &[Cell]) -> usize {
         let heights = row.iter().filter_map(|cell| match &cell.kind {
             Kind::Picture(picture) => Some(picture.height),
@@ -126,7 +126,7 @@ impl Layout {
 
     fn draw(&self, rows: &[Vec<Cell>], columns: usize) -> Drawn<Picture> {
         let heights: Vec<usize> = rows.iter().map(|row| self.row_height(row)).collect();
-        // Above a caption lies half of a gap.
+        // Half a gap separates a picture from its caption.
         let below = |row: &[Cell]| match row.iter().any(|cell| !cell.caption.is_empty()) {
             true => self.gap / 2 + self.caption_height(),
             false => 0,
@@ -168,7 +168,7 @@ impl Layout {
             }
             Kind::Words(lines) => {
                 let letters = |number: usize| if number == 0 { (self.letters * 2, INK) } else { (self.letters, PALE) };
-                // They end where the pictures beside them do.
+                // Bottom-aligned with the pictures in the row.
                 let total: usize = (0..lines.len()).map(|number| plot::line_height(letters(number).0)).sum();
                 let mut top = top + height.saturating_sub(total);
                 for (number, line) in lines.iter().enumerate() {
@@ -181,13 +181,13 @@ impl Layout {
         Ok(())
     }
 
-    /// Words on one line, cut to a column's width.
+    /// Renders one line of text, shortened to the column's width.
     fn line(&self, text: &str, letters: u32, ink: RGBColor, paper: RGBColor) -> Drawn<Picture> {
         plot::words(&shortened(text, self.width, |text| plot::words_width(text, letters))?, letters, ink, paper)
     }
 }
 
-/// The text, or as much of it as there is room for, with an ellipsis.
+/// The text, shortened with an ellipsis if it is wider than `room`.
 fn shortened(text: &str, room: usize, width: impl Fn(&str) -> Drawn<usize>) -> Drawn<String> {
     let mut shown = text.to_string();
     let mut kept: Vec<char> = text.chars().collect();
@@ -200,7 +200,7 @@ fn shortened(text: &str, room: usize, width: impl Fn(&str) -> Drawn<usize>) -> D
     Ok(shown)
 }
 
-/// What is transparent shows the paper.
+/// Composites the picture over the paper colour.
 fn on_paper(mut picture: Picture) -> Picture {
     let Some(alpha) = picture.alpha.take() else { return picture };
     for (plane, paper) in picture.rgb.chunks_mut(alpha.len().max(1)).zip([PAPER.0, PAPER.1, PAPER.2]) {
@@ -223,12 +223,12 @@ mod tests {
     use super::*;
 
     fn plain(width: usize, height: usize, value: f32) -> Picture {
-        // No letter has such a colour.
+        // A colour that no rendered text has.
         let rgb = [value, 0.1, 0.9].iter().flat_map(|value| vec![*value; width * height]).collect();
         Picture { rgb, ..Picture::new(width, height) }
     }
 
-    /// Left, top, width and height of the rectangle of that red.
+    /// Left, top, width and height of the rectangle with this red value.
     fn place(sheet: &Picture, value: f32) -> [usize; 4] {
         let is_it = |at: &usize| {
             let channels = [0, 1, 2].map(|channel| sheet.rgb[channel * sheet.pixels() + at]);
@@ -255,12 +255,12 @@ mod tests {
         assert_eq!([sheet.width, sheet.height], [2 * 8 + 2 * 112 + 4, 2 * 8 + 112 + 84 + 112 + 3 * caption + 2 * 4]);
         let (left, right) = (margin, margin + 112 + gap);
         let (first, second) = (margin + 112 + caption + gap, margin + 112 + 84 + 2 * (caption + gap));
-        // A head is a square, and is not enlarged.
+        // A head is square and not enlarged.
         assert_eq!(place(&sheet, 0.1), [right + 26, margin + 26, 60, 60]);
         assert_eq!(place(&sheet, 0.2), [left, first, 112, 84]);
         assert_eq!(place(&sheet, 0.3), [right, first, 112, 84]);
         assert_eq!(place(&sheet, 0.4), [left + 26, second, 60, 112]);
-        // Letters are where captions and titles are, and paper is around them.
+        // Captions and titles are drawn, and the paper around them is empty.
         let has_ink = |[left, top, width, height]: [usize; 4]| {
             (top..top + height).any(|row| sheet.rgb[row * sheet.width..][left..left + width].iter().any(|v| *v < 0.75))
         };

@@ -1,4 +1,4 @@
-//! The search for the fastest way to run convolutions on one adapter, and the file that keeps what it found.
+//! Search for the fastest convolution settings on an adapter, and the file that stores them.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,30 +14,31 @@ use crate::ops::vector;
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// What a candidate must take off the time to be kept.
+/// Relative reduction of the time that a candidate must achieve to be kept.
 pub const GAIN: f64 = 0.05;
 
-/// How far a candidate's results may be from those of the rules, the norm of the difference over the norm: of pictures, and of
-/// a gradient. Rounding tips a few ReLUs over, and each takes its gradient with it.
+/// Maximum relative error (norm of the difference over the norm) of a candidate's results compared with the default
+/// rules: for pictures, and for a gradient. Rounding flips a few ReLUs, each of which changes its part of the gradient.
 const TOLERANCES: [f64; 2] = [1e-4, 2e-2];
 
-/// Runs of each program that a median is taken of, at least.
+/// Minimum number of runs for a median.
 const LEAST_RUNS: usize = 3;
 
-/// A candidate as it was measured.
+/// A measured candidate.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Trial {
-    /// What is changed.
+    /// Description of the change.
     pub name: String,
-    /// Its time over that of the best before it: the geometric mean over all programs. `None` where its results are wrong.
+    /// Time relative to the best tuning so far, as the geometric mean over all programs. `None` if the results are
+    /// wrong.
     pub time: Option<f64>,
-    /// How far its results are from those of the rules, over what is allowed.
+    /// Relative error of the results compared with the default rules, divided by the tolerance: at most 1 is accepted.
     pub error: f64,
-    /// Whether it is the best from here on.
+    /// Whether the candidate became the best tuning.
     pub kept: bool,
 }
 
-/// Nets of random weights that stand for all work: VGG-19 with its gradient, a feed-forward net and a decoder.
+/// Representative nets with random weights: VGG-19 with its gradient, a feed-forward net and a decoder.
 struct Works {
     vgg: Vgg19,
     net: ImageTransformNet,
@@ -47,7 +48,7 @@ struct Works {
     dy: DeviceTensor,
 }
 
-/// A program and what comes out of it.
+/// A program and its result.
 struct Work {
     program: Program,
     result: DeviceTensor,
@@ -76,7 +77,7 @@ impl Works {
         })
     }
 
-    /// All of it, run as `context` says.
+    /// Records all programs with the tuning of `context`.
     fn record(&self, context: &Context) -> Result<Vec<Work>> {
         let work = |tolerance: f64, record: &dyn Fn(&mut Recorder) -> Result<Tensor>| {
             let mut rec = Recorder::new(context);
@@ -105,13 +106,12 @@ impl Works {
     }
 }
 
-/// What came out of each program's last run.
+/// The results of each program's last run.
 fn results(works: &[Work]) -> Result<Vec<Vec<f32>>> {
     works.iter().map(|work| work.result.read()).collect()
 }
 
-/// The difference to the reference over its tolerance, of the program where that is worst; infinite where something is no
-/// number.
+/// Largest relative error over all programs, divided by the tolerance. Infinite if a result is not finite.
 fn difference(works: &[Work], reference: &[Vec<f32>]) -> Result<f64> {
     let of = |(result, reference): (&Vec<f32>, &Vec<f32>)| {
         let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
@@ -128,7 +128,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// The time of `works` over that of `best`, run in turn for some `seconds`.
+/// Time of `works` relative to `best` (geometric mean), with alternating runs for at least `seconds`.
 fn compare(works: &[Work], best: &[Work], seconds: f64) -> Result<f64> {
     let began = Instant::now();
     let mut times = vec![[Vec::new(), Vec::new()]; works.len()];
@@ -146,12 +146,12 @@ fn compare(works: &[Work], best: &[Work], seconds: f64) -> Result<f64> {
     Ok((ratios.sum::<f64>() / count).exp())
 }
 
-/// Looks for the fastest tuning on pictures of `size`² (a multiple of 8), `seconds` a candidate, from the rules on: one choice
-/// changed at a time, each held against the best so far in turn with it, after its results were held against those of the
-/// rules. `on_trial` hears of each.
+/// Searches for the fastest tuning for pictures of `size`² (`size` is a multiple of 8). Starting from the default
+/// rules, one choice is changed at a time. A candidate whose results agree with those of the rules is timed alternately
+/// with the best tuning so far, for `seconds` each. `on_trial` is called after each candidate.
 ///
 /// # Errors
-/// A size that the device has no room for; device errors.
+/// A size that does not fit the device; device errors.
 pub fn search(context: &Context, size: usize, seconds: f64, mut on_trial: impl FnMut(&Trial)) -> Result<Tuning> {
     let class = context.class();
     let mut tuning = Tuning::rules(class);
@@ -165,7 +165,7 @@ pub fn search(context: &Context, size: usize, seconds: f64, mut on_trial: impl F
         trial.iter().try_for_each(|work| work.program.run())?;
         let error = difference(&trial, &reference)?;
         let mut time = if error <= 1.0 { Some(compare(&trial, &best, seconds)?) } else { None };
-        // Who seems to win must win once more: other programs disturb single comparisons by as much as the gain.
+        // A winner must win twice, because other processes disturb single comparisons by as much as the required gain.
         if let Some(once) = time.filter(|time| *time < 1.0 - GAIN) {
             time = Some(once.max(compare(&trial, &best, seconds)?));
         }
@@ -178,14 +178,14 @@ pub fn search(context: &Context, size: usize, seconds: f64, mut on_trial: impl F
     Ok(tuning)
 }
 
-/// The file that keeps the tuning of the context's adapter, driver, class and set of kernels, in the user's data directory.
-/// `None` where no home directory is known.
+/// The file for the tuning of the context's adapter, driver, kernel class and set of kernels, in the user's data
+/// directory. `None` if the home directory is unknown.
 fn file(context: &Context) -> Option<PathBuf> {
     let directories = directories::ProjectDirs::from("", "", "impasto")?;
     Some(directories.data_dir().join(format!("tuning-{}.json", context.tuning_key())))
 }
 
-/// The context with the tuning that [`keep`] kept for its adapter, if there is one; as it is otherwise. Results with another
+/// The context with the tuning stored by [`keep`] for its adapter, or unchanged if there is none. Results with another
 /// tuning differ in their last digits.
 pub fn tuned(context: Context) -> Context {
     match file(&context).and_then(|path| load(&path)) {
@@ -194,10 +194,10 @@ pub fn tuned(context: Context) -> Context {
     }
 }
 
-/// Keeps a tuning for [`tuned`], or removes the one that is kept. Returns the file's path.
+/// Stores a tuning for [`tuned`], or removes the stored one if `tuning` is `None`. Returns the path of the file.
 ///
 /// # Errors
-/// [`Error::File`] when no home directory is known or the file cannot be written.
+/// [`Error::File`] if the home directory is unknown or the file cannot be written or removed.
 pub fn keep(context: &Context, tuning: Option<Tuning>) -> Result<PathBuf> {
     let path = file(context).ok_or_else(|| {
         Error::file("find", Path::new("the user's data directory"), "the home directory is not known; set HOME")
@@ -206,7 +206,7 @@ pub fn keep(context: &Context, tuning: Option<Tuning>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What the file holds; `None` for a file that is missing, malformed or holds values that make no sense.
+/// Reads the file; `None` if it is missing, malformed or contains invalid values.
 fn load(path: &Path) -> Option<Tuning> {
     let text = std::fs::read(path).ok()?;
     match serde_json::from_slice::<Tuning>(&text) {

@@ -1,8 +1,8 @@
-//! Proves what a user of the `impasto` command sees, by running the command itself on whatever adapter the machine has:
-//! that every mistake is answered by one clear line, an exit code, and no file that was not there before; that Ctrl-C
-//! keeps the picture; and that every option does what it says.
+//! Tests of the `impasto` command, run as a process on the machine's adapter: every mistake gives one clear line, an
+//! exit code and no new file; Ctrl-C keeps the picture; every option has its effect.
 //!
-//! Each test works in a temporary folder with a home of its own, so that nothing of the user's is read or written.
+//! Each test works in a temporary folder with its own home directory, so that the user's files are neither read nor
+//! written.
 
 #[path = "cli/adain.rs"]
 mod adain;

@@ -1,6 +1,6 @@
-//! Proves what a recorded program promises: its memory is known before it is allocated and is what the driver then hands
-//! out; parameters change without a new program; every dispatch is timed; the first NaN is named; a host's device will do;
-//! and what cannot work is an error with the way out.
+//! Tests of recorded programs: planned memory agrees with the driver's allocations; parameters change without a new
+//! program; every dispatch is timed; the first NaN is located; a host's device works; and invalid uses give errors with
+//! advice.
 
 use impasto::gpu::{
     Context, ContextOptions, DeviceTensor, Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor, linear_groups,
@@ -20,12 +20,12 @@ fn pinned<const R: usize>(rec: &mut Recorder, name: &str, shape: [usize; R]) -> 
     (tensor, symbol)
 }
 
-/// Signed numbers that differ from one another.
+/// Distinct numbers of both signs.
 fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 37 % 101) as f32 / 50.0 - 0.99).collect()
 }
 
-/// VGG's first layers on a picture of `side`: convolutions of one size, each with weights of its own.
+/// Convolutions like VGG's first layers on a picture of `side`², all of the same size, each with its own weights.
 fn record_convolutions(rec: &mut Recorder, side: usize, layers: usize) -> Result<()> {
     let (_, mut x) = pinned(rec, "picture", [1, 3, side, side]);
     for layer in 0..layers {
@@ -44,7 +44,7 @@ fn record_convolutions(rec: &mut Recorder, side: usize, layers: usize) -> Result
 fn the_plan_is_what_the_driver_allocates() {
     for class in [KernelClass::Tiled, KernelClass::Broadcast] {
         let context = open(Some(class));
-        // Metal does not tell; there the plan cannot be held against anything.
+        // Metal does not report allocations, so there is nothing to compare with the plan.
         let Some(before) = context.allocated_bytes() else { return };
         let allocated = || context.allocated_bytes().unwrap_or_default();
         let mut rec = Recorder::new(&context);
@@ -70,9 +70,9 @@ fn transients_share_buffers() {
         }
         rec.memory().unwrap()
     };
-    // The input and a transient; from two layers on, two transients.
+    // With one layer, the input and one transient; from two layers on, two transients.
     assert_eq!([1, 2, 3, 50].map(|layers| bytes_of(layers).peak_bytes() >> 22), [2, 3, 3, 3]);
-    // Together, programs that share no tensor need the sum of both.
+    // Programs that share no tensor need the sum of both peaks.
     assert_eq!(bytes_of(2).join(bytes_of(3)).peak_bytes() >> 22, 6);
 }
 
@@ -132,7 +132,7 @@ fn parameters_change_between_runs() {
     assert_eq!(after_a_run(), [-2.25; 100]);
 }
 
-/// Many dispatches are cut into many submissions, each of which sees what the one before it has written.
+/// Many dispatches are split into several submissions, each of which sees the results of the previous one.
 #[test]
 fn long_programs_run_in_order() {
     let context = open(None);
@@ -211,7 +211,7 @@ fn every_dispatch_is_timed() {
         assert!((kinds.iter().map(|kind| kind.seconds).sum::<f64>() / seconds - 1.0).abs() < 1e-9, "{kinds:?}");
         assert!(kinds.iter().any(|kind| kind.name == "vector:affine" && kind.count == 1), "{kinds:?}");
         let gflop: f64 = profile.dispatches.iter().filter(|t| t.label.starts_with("conv2d")).map(|t| t.gflop).sum();
-        // Two operations a product; 9 · 64 · (3 + 64 + 64) products a pixel.
+        // Two operations per product, and 9 · 64 · (3 + 64 + 64) products per pixel.
         assert!((gflop / (2e-9 * (9 * 64 * 131 * 256) as f64) - 1.0).abs() < 1e-6, "{gflop}");
     }
 }
@@ -225,7 +225,7 @@ fn the_first_dispatch_that_makes_a_nan_is_named() {
     let wrecked = rec.transient("wrecked", [200]);
     vector::affine(&mut rec, 2.0, from, 0.0, from, scaled).unwrap();
     let y = relu::forward(&mut rec, scaled).unwrap();
-    // Infinite where the ReLU lets more than 1 through.
+    // Infinite where the output of the ReLU exceeds 1.
     vector::affine(&mut rec, f32::MAX, y, 0.0, y, wrecked).unwrap();
     relu::forward(&mut rec, wrecked).unwrap();
     let program = rec.finish().unwrap();
@@ -266,7 +266,7 @@ fn numbers_beyond_f16_are_named_as_such() {
     assert!(found.contains("[11] = -inf") && found.contains("f16") && found.contains("f32"), "{found}");
 }
 
-/// Matrices want f16, tiled kernels and a device of the context's own; each is said.
+/// Matrices need f16, tiled kernels and a device that the context opened itself; each error says so.
 #[test]
 fn matrices_are_refused_where_they_cannot_be() {
     let wanted = ContextOptions::default().in_precision("f16-matrix").unwrap();
@@ -285,7 +285,7 @@ fn matrices_are_refused_where_they_cannot_be() {
     assert!(ContextOptions::default().in_precision("f8").unwrap_err().to_string().contains("f32, f16, f16-matrix"));
 }
 
-/// What is written as f16 is rounded to the nearest; an odd number of elements ends in the middle of a word.
+/// Values stored as f16 are rounded to nearest; an odd number of elements ends in the middle of a word.
 #[test]
 fn halves_keep_what_f16_can_hold() {
     let context = open(None);
@@ -307,7 +307,7 @@ fn tensors_keep_their_values() {
     assert_eq!(tensor.read().unwrap(), values);
 }
 
-/// A device as a host engine opens it: no features, and the least limits that WebGPU allows.
+/// A device such as a host engine opens: without features, with WebGPU's default limits.
 fn host_device() -> (wgpu::Device, wgpu::Queue) {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&Default::default()));
@@ -364,7 +364,7 @@ fn a_host_lends_its_device_and_its_encoder() {
         assert_eq!(y.read().unwrap(), of_run);
         results.push(of_run);
     }
-    // The first channels have the same weights, whichever tile they were made with.
+    // The first channels have the same weights in all cases, whatever the tile size.
     for other in &results[1..] {
         assert!(results[0].iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-5));
     }
@@ -393,7 +393,7 @@ fn a_device_that_is_not_there_is_refused_with_those_that_are() {
     }
 }
 
-/// Runs itself once more in a process that sees no driver.
+/// Runs this test in a child process in which no driver is found.
 #[test]
 #[cfg(target_os = "linux")]
 fn without_a_driver_the_error_says_how_to_get_one() {

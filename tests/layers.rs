@@ -1,5 +1,5 @@
-//! The imports of src/ against the map in ARCHITECTURE.md: a module imports only what its row lists, rows list only modules of
-//! the same row or of rows below, and files of one folder do not import each other in a circle.
+//! Checks the imports of src/ against the table in ARCHITECTURE.md: a module imports only what its row lists; rows list
+//! only modules of the same row or of rows below; files of one folder do not import each other in a cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
-/// Folders whose files know each other: a context compiles kernels, and a kernel is compiled in a context.
+/// Folders whose files may import each other: a context compiles kernels, and a kernel is compiled in a context.
 const CIRCLES_ALLOWED: [&str; 1] = ["gpu"];
 
-/// What the map allows: for each module of src/, the modules that it may import.
+/// The table: for each module of src/, the modules that it may import.
 fn map(architecture: &str) -> Result<BTreeMap<String, BTreeSet<String>>, String> {
     let rows: Vec<(Vec<String>, String)> = architecture
         .lines()
@@ -31,21 +31,21 @@ fn map(architecture: &str) -> Result<BTreeMap<String, BTreeSet<String>>, String>
         if imports == "everything below" {
             may.extend(known(index + 1));
         } else {
-            // A remark in brackets says why a module is imported.
+            // A remark in brackets explains an import.
             let names = imports.split(',').filter_map(|one| one.split_whitespace().next());
             may.extend(names.map(|name| name.trim_matches('`').to_owned()));
         }
         if let Some(above) = may.difference(&known(index)).next() {
             return Err(format!("the row of {} lists {above}, which is in no row below it", modules.join(", ")));
         }
-        // What every module may use.
+        // Modules that every module may import.
         may.extend(["error", "random"].map(String::from));
         allowed.extend(modules.iter().map(|module| (module.clone(), may.clone())));
     }
     Ok(allowed)
 }
 
-/// Paths that a file names, and the macros it calls; items under `#[cfg(test)]` are left out.
+/// Paths and macros that a file uses, except in items under `#[cfg(test)]`.
 #[derive(Default)]
 struct Names {
     paths: BTreeSet<Vec<String>>,
@@ -144,7 +144,8 @@ impl Sources {
         Ok(Sources { files })
     }
 
-    /// The module path of a file of src/ in which `path`, as `file` writes it, lies; `None` for other crates and local names.
+    /// The module path of the file of src/ that contains `path`, as written in `file`; `None` for other crates and
+    /// local names.
     fn resolve(&self, file: &[String], path: &[String]) -> Option<Vec<String>> {
         let mut found = match path.first()?.as_str() {
             "crate" | "impasto" => Vec::new(),
@@ -159,7 +160,7 @@ impl Sources {
             }
             let mut child = found.clone();
             child.push(segment.clone());
-            // A module of its own, or what the module takes over from one of its own: `pub use weights::WeightFile`.
+            // A submodule, or an item that the module re-exports from one: `pub use weights::WeightFile`.
             let hub = if found.is_empty() { vec!["lib".to_owned()] } else { found.clone() };
             let taken_over = || self.files.get(&hub)?.paths.iter().find(|used| used.last() == Some(segment)).cloned();
             if self.files.contains_key(&child) {
@@ -177,7 +178,7 @@ impl Sources {
         (!found.is_empty()).then_some(found)
     }
 
-    /// What breaks the map.
+    /// Violations of the table.
     fn violations(&self, allowed: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
         let mut wrong = Vec::new();
         for (file, names) in &self.files {
@@ -206,8 +207,8 @@ impl Sources {
         wrong
     }
 
-    /// Circles among the files of a folder, each a list of files that ends where it began. A folder's own file, which declares
-    /// the others, is no part of one.
+    /// Import cycles among the files of a folder, each a list of files that ends where it began. The folder's own file,
+    /// which declares the others, is not part of a cycle.
     fn circles(&self) -> Vec<Vec<String>> {
         let mut imports: BTreeMap<&[String], BTreeSet<Vec<String>>> = BTreeMap::new();
         for (file, names) in self.files.iter().filter(|(file, _)| file.len() > 1) {
@@ -274,7 +275,7 @@ fn a_forbidden_import_a_circle_and_a_print_are_found() {
         assert!(wrong.len() == 1 && wrong[0].contains(words), "{text}: {wrong:?}");
         sources.files.insert(file, before);
     }
-    // Tests may import what they like.
+    // Test modules may import anything.
     let names = Names::of("#[cfg(test)] mod tests { use crate::train::train; }").unwrap();
     assert!(!names.paths.iter().any(|path| path[0] == "crate"));
 

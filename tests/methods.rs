@@ -1,5 +1,5 @@
-//! Nets, losses, optimisers and whole methods: held against PyTorch's figures (tests/fixtures), against the f64 references
-//! (tests/reference) and against golden pictures (tests/golden).
+//! Tests of nets, losses, optimisers and whole methods: against figures of PyTorch (tests/fixtures), against the f64
+//! references (tests/reference) and against golden pictures (tests/golden).
 
 #[path = "methods/adain.rs"]
 mod adain;
@@ -32,7 +32,7 @@ fn contexts() -> &'static [Context; 2] {
     CONTEXTS.get_or_init(|| {
         [KernelClass::Broadcast, KernelClass::Tiled].map(|class| {
             let options = ContextOptions { class: Some(class), ..ContextOptions::default() };
-            // The broadcast family needs subgroups; a GPU without them tests the tiled one twice.
+            // The broadcast kernels need subgroups; on a GPU without them, the tiled kernels are tested twice.
             let plain =
                 || Context::new(&ContextOptions { class: Some(KernelClass::Tiled), ..ContextOptions::default() });
             Context::new(&options).or_else(|_| plain()).unwrap_or_else(|error| panic!("{error}"))
@@ -40,7 +40,7 @@ fn contexts() -> &'static [Context; 2] {
     })
 }
 
-/// The family that the machine's adapter would use by default.
+/// A context with the machine's default kernel class.
 fn context() -> &'static Context {
     &contexts()[0]
 }
@@ -60,7 +60,7 @@ fn device(context: &Context, array: &Array) -> DeviceTensor {
     DeviceTensor::from_values(context, "input", shape, &array.to_f32()).unwrap()
 }
 
-/// Copies a symbol out of a recording, into a tensor that holds NaN until then.
+/// Copies a symbolic tensor of a recording into a tensor that is filled with NaN before the run.
 fn kept(rec: &mut Recorder, symbol: Tensor) -> DeviceTensor {
     let nan = vec![f32::NAN; symbol.shape.count()];
     let tensor = DeviceTensor::from_values(&rec.context().clone(), "kept", symbol.shape, &nan).unwrap();
@@ -69,7 +69,7 @@ fn kept(rec: &mut Recorder, symbol: Tensor) -> DeviceTensor {
     tensor
 }
 
-/// The data folder that `IMPASTO_DATA` names; without it the caller's test is skipped, saying so.
+/// The data folder in `IMPASTO_DATA`. If it is not set, the calling test is skipped with a message.
 fn data() -> Option<PathBuf> {
     let folder = std::env::var_os("IMPASTO_DATA").map(PathBuf::from);
     if folder.is_none() {

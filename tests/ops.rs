@@ -1,6 +1,6 @@
-//! Proves that every operation, forward and backward, gives what the f64 oracles of tests/reference give: for both classes
-//! of kernels, with checked and with unchecked shaders, from tensors that held NaN before, with the same bits every time;
-//! and that wrong arguments come back as errors that name them.
+//! Tests of every operation, forward and backward, against the f64 oracles of tests/reference: for both kernel classes,
+//! with checked and unchecked shaders, with outputs that held NaN before, and with the same bits in every run. Invalid
+//! arguments give errors that name them.
 
 #[path = "reference/mod.rs"]
 mod reference;

@@ -1,4 +1,5 @@
-//! Tests of the reference itself: every gradient against central differences, and forward values worked by hand.
+//! Tests of the reference implementations: every gradient against central differences, and forward values computed by
+//! hand.
 
 #[path = "reference/mod.rs"]
 mod reference;
@@ -24,8 +25,8 @@ use reference::{Array, central_differences, compare_f64, vector};
 
 const TOLERANCE: f64 = 1e-7;
 
-/// Asserts that `analytic` is the gradient of `f` at `x`, and that the assertion means something: the same comparison
-/// rejects the gradient once any one of its elements is a little off, or not a number.
+/// Asserts that `analytic` is the gradient of `f` at `x`, and that the assertion is sensitive: it must fail if any one
+/// element of the gradient is slightly wrong or NaN.
 fn assert_gradient(f: impl Fn(&Array) -> f64, x: &Array, analytic: &Array) {
     assert_eq!(analytic.shape, x.shape);
     let expected = central_differences(f, x);
@@ -42,7 +43,7 @@ fn assert_gradient(f: impl Fn(&Array) -> f64, x: &Array, analytic: &Array) {
     }
 }
 
-/// Asserts that `actual` is exactly `expected`, but for rounding.
+/// Asserts that `actual` is `expected` up to rounding.
 fn assert_close(actual: &[f64], expected: &[f64]) {
     compare_f64(actual, &Array::vector(expected.to_vec()), 1e-14).unwrap();
 }

@@ -1,5 +1,5 @@
-//! Proves, without a device, that every kernel in every variant parses, validates and translates to SPIR-V, MSL and HLSL;
-//! that the parameter blocks are laid out alike in Rust and in WGSL; and that wrong names are errors that say so.
+//! Tests without a device: every kernel in every variant parses, validates and translates to SPIR-V, MSL and HLSL;
+//! parameter blocks have the same layout in Rust and in WGSL; invalid names give clear errors.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use naga::valid::{ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, TypeInner};
 use rayon::prelude::*;
 
-/// A kernel's file with its constants in place: what its entry points share.
+/// The source of a kernel with its constants substituted, shared by all entry points of the file.
 struct Text {
     kernel: Kernel,
     module: Module,
@@ -28,12 +28,12 @@ impl Text {
     }
 }
 
-/// Whether both are entry points of one text.
+/// Whether both kernels are entry points of the same text.
 fn share_a_text(a: &Kernel, b: &Kernel) -> bool {
     (a.shader, &a.constants, &a.halves) == (b.shader, &b.constants, &b.halves)
 }
 
-/// Every text there is, and each again with every array of f32 stored as f16: parsed and validated once for all tests.
+/// All texts, each also with all f32 arrays stored as f16, parsed and validated once for all tests.
 static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     let mut distinct: Vec<Kernel> = Vec::new();
     for kernel in ops::kernels() {
@@ -47,7 +47,7 @@ static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     full.into_par_iter().chain(halves.into_par_iter().map(Text::parse)).collect()
 });
 
-/// Rows of the cooperative matrices that a kernel uses, 0 if it uses none.
+/// Number of rows of the cooperative matrices of a kernel; 0 if it uses none.
 fn side_of_matrices(module: &Module) -> u32 {
     let side = |(_, kind): (_, &naga::Type)| match kind.inner {
         TypeInner::CooperativeMatrix { rows, .. } => Some(rows as u32),
@@ -56,7 +56,7 @@ fn side_of_matrices(module: &Module) -> u32 {
     module.types.iter().find_map(side).unwrap_or(0)
 }
 
-/// Names of the storage variables that are arrays of f32 or of vectors of it.
+/// Names of the storage variables that are arrays of f32 or of f32 vectors.
 fn arrays_of_f32(module: &Module) -> Vec<&'static str> {
     let is_f32 = |ty| match module.types[ty].inner {
         TypeInner::Array { base, .. } => match module.types[base].inner {
@@ -85,7 +85,7 @@ fn every_kernel_translates_to_spir_v() {
 fn every_kernel_translates_to_msl() {
     for Text { kernel, module, info } in TEXTS.iter() {
         if side_of_matrices(module) == 16 {
-            continue; // Metal's are of 8 × 8 elements, and an adapter is asked which it has
+            continue; // Metal's are of 8 × 8 elements; a context asks the adapter which it has
         }
         let options = msl::Options { lang_version: (2, 3), ..Default::default() };
         let (text, translation) =
@@ -101,7 +101,7 @@ fn every_kernel_translates_to_msl() {
 fn every_kernel_translates_to_hlsl() {
     for Text { kernel, module, info } in TEXTS.iter() {
         if side_of_matrices(module) > 0 {
-            continue; // DX12 has none in wgpu
+            continue; // wgpu does not support them on DX12
         }
         let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
         let mut text = String::new();
@@ -140,7 +140,7 @@ fn every_entry_point_of_every_file_is_a_kernel() {
     }
 }
 
-/// What any WebGPU device allows: a host engine's device may have no more.
+/// Every kernel stays within WebGPU's default limits, because a host engine's device may have no more.
 #[test]
 fn every_kernel_fits_the_least_device() {
     for kernel in ops::kernels() {
@@ -148,7 +148,7 @@ fn every_kernel_fits_the_least_device() {
         let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
         assert!(storage <= 8, "{kernel}: {storage} storage buffers");
         let Text { module, info, .. } = TEXTS.iter().find(|text| share_a_text(&text.kernel, &kernel)).unwrap();
-        // What has cooperative matrices is no least device: such an adapter is asked for more when it is opened.
+        // Kernels with cooperative matrices are exempt: the context requests higher limits from such adapters.
         let [threads, memory] = if side_of_matrices(module) > 0 { [1024, 32 << 10] } else { [256, 16 << 10] };
         assert!(workgroup_size.iter().product::<u32>() <= threads, "{kernel}: {workgroup_size:?} threads");
         let entry = module.entry_points.iter().position(|entry| entry.name == kernel.entry).unwrap();
@@ -162,7 +162,7 @@ fn every_kernel_fits_the_least_device() {
     }
 }
 
-/// Where floats are added in an order that the scheduler chooses, the same inputs give different bits.
+/// Atomic float additions are made in a nondeterministic order, so the same inputs would give different bits.
 #[test]
 fn no_kernel_has_an_atomic_float() {
     let is_atomic_float =
@@ -175,7 +175,7 @@ fn no_kernel_has_an_atomic_float() {
     assert!(has_one(&tampered.unwrap()));
 }
 
-/// Whether Rust's layout of a parameter block is the shader's: size, and name and offset of every member.
+/// Whether Rust's layout of a parameter block equals the shader's: its size, and the name and offset of every member.
 fn compare(layout: &Layout, binding: &Binding) -> Result<(), String> {
     let members: Vec<_> = binding.members.iter().map(|(name, offset)| (name.as_str(), *offset as usize)).collect();
     if layout.fields != members {
@@ -244,7 +244,7 @@ fn constants_are_set_in_the_file_and_in_what_it_imports() {
     );
 }
 
-/// `arrayLength` is no access: a transient that is only stored to needs no value before.
+/// `arrayLength` does not count as an access: a transient that is only written needs no initial value.
 #[test]
 fn accesses_are_what_the_entry_point_does() {
     let accesses = |entry| {

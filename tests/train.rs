@@ -1,6 +1,6 @@
-//! Training, on tiny nets and pictures: that stopping and going on changes no bit, that the size of a micro-batch changes
-//! nothing but memory, that failures keep what was learned, and that the closed-form start and the exported weights are
-//! what they are said to be.
+//! Tests of training on tiny nets and pictures: a resumed run gives the same bits as an uninterrupted one; the
+//! micro-batch affects only memory; failures keep the last checkpoint; and the closed-form initialisation and the
+//! exported weights are correct.
 
 #[path = "train/batches.rs"]
 mod batches;
@@ -39,7 +39,7 @@ use tempfile::TempDir;
 
 /// Side of the training pictures.
 const SIZE: usize = 32;
-/// Channels of the teachers over VGG-19's.
+/// Width of the teachers relative to VGG-19.
 const TEACHER: f32 = 0.1;
 
 /// One context, shared by all tests.
@@ -48,7 +48,7 @@ fn context() -> &'static Context {
     CONTEXT.get_or_init(|| Context::new(&ContextOptions::default()).unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// Some waves in colours of their own, with noise on top.
+/// Waves of random colours with noise.
 fn picture(side: usize, seed: u64) -> Picture {
     let mut random = Random::new(seed);
     let mut rgb = Vec::new();
@@ -73,8 +73,8 @@ fn photos(count: u64, side: usize) -> (TempDir, Folder) {
     (directory, folder)
 }
 
-/// A narrow VGG-19 of random weights that treats the edge as a student does, so that a student can match it. The filters have
-/// mean 0: what comes in is positive, and many a channel would always or never fire.
+/// A narrow VGG-19 with random weights and a student's padding, so that a student can match it. The filters have mean
+/// 0; since all inputs are positive, many channels would otherwise be always or never active.
 fn teacher(width: f32, seed: u64) -> Weights {
     let tensor = |shape: &[usize], data| HostTensor { shape: shape.to_vec(), dtype: DType::F32, data };
     let eye = (0..9).map(|index| if index % 4 == 0 { 4.0 } else { 0.0 }).collect();
@@ -90,12 +90,16 @@ fn teacher(width: f32, seed: u64) -> Weights {
     Weights { convention: Convention::Normalised, input: Some(input), ..weights }
 }
 
+/// Pixels at which closed-form starts are fitted: several for each of the unknowns that these narrow nets have.
+const POSITIONS: usize = 4_000;
+
 /// A student half as wide as the teachers.
 fn choices() -> encoder::Settings {
     encoder::Settings {
         width: TEACHER / 2.0,
         crops: Crops { size: SIZE, share: [0.5, 1.0], flip: true },
         calibration: 8,
+        positions: POSITIONS,
         ..encoder::Settings::default()
     }
 }
@@ -109,7 +113,8 @@ fn student(folder: &Folder, choices: encoder::Settings) -> Encoder {
     Encoder::new(context(), teacher(TEACHER, 1), None, folder.clone(), choices, |_| Ok(())).unwrap()
 }
 
-/// Every choice matters: the schedule and the decay to later steps, the micro-batch to the order of sums.
+/// Every setting has an effect: the schedule and the weight decay on later steps, the micro-batch on the order of
+/// summation.
 fn settings() -> Settings {
     Settings {
         batch: 4,
@@ -139,7 +144,7 @@ fn latest(folder: &Path) -> (u64, Checkpoint) {
     Checkpoint::latest(folder).unwrap().expect("a checkpoint")
 }
 
-/// All taps as deep as the students go.
+/// All taps of the students.
 fn layers() -> Vec<Tap> {
     Tap::all().take(9).collect()
 }

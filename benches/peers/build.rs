@@ -1,4 +1,4 @@
-//! Hands the versions that Cargo.lock names to the program.
+//! Passes the versions in Cargo.lock to the program.
 
 fn main() {
     println!("cargo::rerun-if-changed=Cargo.lock");

@@ -1,19 +1,19 @@
-//! The content picture: a mountain lake with a meadow, trees and a house, meant to read as a photograph.
+//! The content picture: a mountain lake with a meadow, trees and a house, in the manner of a photograph.
 //!
-//! The ground is a height function of (x right, z away), in metres above the lake. It is sampled once per
-//! sample column of the picture and per step of distance, so that a sight line is a walk along one column;
-//! a reflection in the water is the same walk from the mirrored eye.
+//! The ground is a height function of (x to the right, z into the distance), in metres above the lake. It is sampled
+//! once per sample column of the picture and per step of distance, so that a ray runs along one column. A reflection in
+//! the water is a ray from the mirrored eye.
 
 use crate::noise::{Rng, fbm, hash, noise, smoothstep, unit};
 use crate::raster::{Rgb, SUPER, render};
 use crate::sprite::{self, Sprite};
 use crate::terrain::{EYE, FAR, NEAR, Terrain, canopy, ground, woods};
 
-/// Where the horizon lies, in picture widths from the top.
+/// Height of the horizon, in picture widths from the top.
 const HORIZON: f32 = 0.40;
-/// Toward the sun, for the light on things: from the left and a little behind the viewer.
+/// Direction to the sun for shading: from the left and slightly behind the viewer.
 const LIGHT: (f32, f32, f32) = (-0.80, 0.52, -0.30);
-/// Where the sun's disc hangs: (across, elevation) as slopes of the sight line.
+/// Position of the sun's disc: (across, elevation) as slopes of a ray.
 const SUN: (f32, f32) = (-0.24, 0.315);
 const SUNLIGHT: Rgb = Rgb(2.35, 2.0, 1.55);
 const SKYLIGHT: Rgb = Rgb(0.30, 0.40, 0.56);
@@ -33,9 +33,9 @@ struct Prop {
 struct Scene {
     terrain: Terrain,
     pictures: Vec<Sprite>,
-    /// Nearest first.
+    /// Sorted by distance, nearest first.
     props: Vec<Prop>,
-    /// For every block of columns, the props that may be seen there.
+    /// For every block of columns, the props that may be visible there.
     blocks: Vec<Vec<usize>>,
 }
 
@@ -107,7 +107,7 @@ fn props() -> Vec<Prop> {
             stand(x, z, if broad { width * 1.6 } else { width }, picture, &mut rng);
         }
     }
-    // Grass, denser and finer toward the viewer; flowers grow in drifts.
+    // Grass, denser and finer toward the viewer, with flowers in patches.
     for _ in 0..5200 {
         let z = 21.5 + 86.0 * rng.unit().powf(1.7);
         let x = rng.range(-0.56, 0.56) * z;
@@ -138,7 +138,7 @@ impl Scene {
         scene
     }
 
-    /// Tufts take the shade and the patchy colour of the meadow they stand on.
+    /// Tufts take the shade and the colour variation of the meadow at their position.
     fn shade_grass(&mut self) {
         let tone = |prop: &Prop| match TUFTS.contains(&prop.picture) {
             true => {
@@ -152,8 +152,7 @@ impl Scene {
         }
     }
 
-    /// What a sight line from height `eye` meets between the distances `from` and `to`, in front of
-    /// `behind`.
+    /// The colour of a ray from height `eye`: props between the distances `from` and `to`, in front of `behind`.
     fn with_props(&self, across: f32, slope: f32, eye: f32, (from, to): (f32, f32), behind: Rgb) -> Rgb {
         let (mut sum, mut clear) = (Rgb::BLACK, 1.0);
         for &index in &self.blocks[self.terrain.column(across) / BLOCK] {
@@ -173,7 +172,7 @@ impl Scene {
             let footprint = prop.z / (self.terrain.density * prop.width);
             let texel = picture.sample(if prop.flip { 1.0 - x } else { x }, y, footprint);
             if texel.alpha > 0.0 {
-                // Cut-outs are painted as they look in the sun.
+                // Sprites are painted as in full sunlight.
                 let full = texel.colour * (1.0 / texel.alpha) * (1.25 * prop.tint);
                 sum = sum + haze(full, prop.z, across) * (clear * texel.alpha);
                 clear *= 1.0 - texel.alpha;
@@ -182,7 +181,7 @@ impl Scene {
         sum + behind * clear
     }
 
-    /// Shade that the near trees and the house throw to their right.
+    /// Shade on the ground to the right of the near trees and the house.
     fn prop_shade(&self, x: f32, z: f32) -> f32 {
         let mut open = 1.0f32;
         for prop in self.props.iter().filter(|prop| prop.width > 4.0 && prop.z < 200.0) {
@@ -199,7 +198,7 @@ impl Scene {
 
 // ---- Air ----
 
-/// Sky and clouds along a sight line.
+/// Sky and clouds along a ray.
 fn sky(across: f32, slope: f32) -> Rgb {
     let climb = (slope / 0.42).clamp(0.0, 1.0);
     let base = Rgb::hex(0xdfe6e4)
@@ -211,16 +210,16 @@ fn sky(across: f32, slope: f32) -> Rgb {
     let disc = smoothstep(0.023, 0.010, from_sun);
     let clear = clear + Rgb(14.0, 12.0, 9.0) * disc;
 
-    // A deck of heaped clouds seen from below, drawn together toward the horizon.
+    // A layer of cumulus clouds seen from below, compressed toward the horizon.
     let lift = 1.0 / (slope.max(0.0) + 0.16);
     let (cx, cy) = (across * lift * 1.7 + 1.7, lift * 1.25);
     let density = cloud(cx, cy);
-    // Thinner toward the sun means brighter on this side.
+    // Where the cloud is thinner toward the sun, this side is brighter.
     let toward = cloud(cx + (SUN.0 - across).signum() * 0.10, cy - 0.13);
     let cover = smoothstep(-0.06, 0.22, density);
     let lit = (0.62 + 1.5 * (density - toward) + 0.25 * (1.0 - cover)).clamp(0.15, 1.15);
     let puff = Rgb::hex(0x93a2b8).mix(Rgb(1.25, 1.2, 1.12), lit) + Rgb(0.9, 0.62, 0.35) * (0.6 * glow);
-    // High streaks over everything.
+    // High streaks of cloud over the whole sky.
     let streak = smoothstep(0.0, 0.5, fbm(across * 3.0 + slope * 4.0, slope * 16.0 - across * 2.0, 4, 205)) * climb;
     let veil = clear.mix(Rgb(1.05, 1.04, 1.02), 0.28 * streak);
     veil.mix(puff, cover * 0.94 * smoothstep(0.01, 0.10, slope))
@@ -231,7 +230,7 @@ fn cloud(x: f32, y: f32) -> f32 {
     fbm(wx, wy * 1.25, 6, 200) + 0.12 * fbm(wx * 0.4, wy * 0.4, 2, 203) - 0.03
 }
 
-/// The air between: distance takes colour and contrast, most of all toward the sun.
+/// Aerial perspective: distance reduces colour and contrast, most of all toward the sun.
 fn haze(colour: Rgb, z: f32, across: f32) -> Rgb {
     let glow = (-((across - SUN.0) * 2.6).powi(2)).exp();
     let air = Rgb(0.48, 0.60, 0.74).mix(Rgb(0.95, 0.82, 0.64), 0.55 * glow);
@@ -252,7 +251,7 @@ fn shade_land(scene: &Scene, column: usize, step: f32, z: f32, across: f32) -> R
     }
     let facing = (nx * LIGHT.0 + ny * LIGHT.1 + nz * LIGHT.2).max(0.0);
     let albedo = if z < 200.0 { meadow(x, z, height) } else { mountain(x, z, height, ny) };
-    // Hollows see less of the sky than the smooth lie of the land would.
+    // Hollows receive less light from the sky than the smoothed terrain would.
     let broad = terrain.normal(column, step, z, 6);
     let open = (0.75 + 0.25 * ny + 0.5 * (ny - broad.1)).clamp(0.3, 1.1);
     let light = SUNLIGHT * (facing * sun) + SKYLIGHT * open;
@@ -268,7 +267,7 @@ fn meadow(x: f32, z: f32, height: f32) -> Rgb {
     grass.mix(earth, (1.0 - smoothstep(0.15, 0.55, height + 0.25 * patch)).max(0.9 * path(x, z)))
 }
 
-/// How trodden the meadow is, 0 to 1: a footpath winds down to the shore.
+/// Wear of the meadow, 0 to 1: a footpath winds down to the shore.
 fn path(x: f32, z: f32) -> f32 {
     let middle = 3.4 + 4.2 * (z * 0.115 + 2.2).sin();
     let off = (x - middle + 0.35 * noise(x * 0.8, z * 0.8, 214)).abs();
@@ -284,7 +283,7 @@ fn mountain(x: f32, z: f32, height: f32, up: f32) -> Rgb {
     let leaves =
         Rgb::hex(0x2c4526).mix(Rgb::hex(0x4d6430), (0.5 + 0.9 * fbm(x / 14.0, z / 14.0, 2, 222)).clamp(0.0, 1.0));
     let green = smoothstep(0.46, 0.68, up + 0.14 * rough) * (1.0 - smoothstep(300.0, 480.0, height + 130.0 * rough));
-    // Between the crowns it is dark.
+    // It is dark between the crowns.
     let leaves = if wood > 0.02 { leaves * (0.35 + 0.095 * canopy(x, z).max(0.0)) } else { leaves };
     let base = rock.mix(turf, green).mix(leaves, smoothstep(0.02, 0.4, wood));
     let snow = smoothstep(400.0, 640.0, height + 190.0 * rough) * smoothstep(0.36, 0.56, up + 0.16 * rough);
@@ -293,7 +292,7 @@ fn mountain(x: f32, z: f32, height: f32, up: f32) -> Rgb {
 
 fn shade_water(scene: &Scene, z: f32, across: f32, slope: f32, bed: f32) -> Rgb {
     let x = across * z;
-    // Ripples tilt the mirror; gusts roughen it in long patches.
+    // Ripples tilt the reflection; gusts roughen it in long patches.
     let gust = smoothstep(-0.15, 0.35, fbm(x / 45.0, z / 16.0, 3, 230));
     let ripple = fbm(x / 2.6, z / 1.1, 3, 231) + 0.6 * fbm(x / 9.0, z / 3.0, 2, 232);
     let tilt = ripple * (0.010 + 0.05 * gust) * smoothstep(0.0, 0.05, -slope);
@@ -331,7 +330,7 @@ fn shade(scene: &Scene, x: f32, y: f32) -> Rgb {
         }
     };
     let seen = scene.with_props(across, slope, EYE, (NEAR, z), behind);
-    // A lens darkens its corners a little.
+    // Slight vignetting.
     let vignette = 1.0 - 0.38 * (across * across + (y - 0.375).powi(2));
     (seen * (0.62 * vignette)).filmic()
 }

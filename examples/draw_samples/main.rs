@@ -1,14 +1,14 @@
-//! Draws the project's own sample pictures, so that trying Impasto needs nobody else's photographs or
-//! paintings: one content picture, `landscape.png` (a mountain lake with a meadow, trees and a house),
-//! and four styles, `strokes.png` (thick brushwork in blue and gold), `mosaic.png` (glass tesserae),
-//! `woodcut.png` (cut lines over flat inks) and `marble.png` (marbled paper).
+//! Draws the project's sample pictures, so that trying Impasto requires no photographs or paintings of others: one
+//! content picture, `landscape.png` (a mountain lake with a meadow, trees and a house), and four styles, `strokes.png`
+//! (thick brushwork in blue and gold), `mosaic.png` (glass tesserae), `woodcut.png` (cut lines over flat inks) and
+//! `marble.png` (marbled paper).
 //!
 //! ```text
 //! cargo run --example draw_samples -- OUT_DIR [--size N]
 //! ```
 //!
-//! Everything is computed from formulas and seeded hashes; nothing is read, and a second run draws the
-//! same pictures.
+//! All pictures are computed from formulas and seeded hashes. The program reads no files, and every run draws the same
+//! pictures.
 
 mod landscape;
 mod marble;
@@ -35,7 +35,7 @@ Usage: draw_samples OUT_DIR [--size N]
 
 Draws landscape.png (4:3), strokes.png, mosaic.png, woodcut.png and marble.png (square).";
 
-/// Draws a picture whose long side has this many pixels.
+/// Draws a picture whose long side has the given number of pixels.
 type Draw = fn(usize) -> image::RgbImage;
 
 const PICTURES: [(&str, Draw); 5] = [
@@ -77,14 +77,14 @@ fn parse_size(value: Option<&str>) -> Result<usize, String> {
     }
 }
 
-/// Writes a picture under a temporary name first, so that its own name never holds half a file.
+/// Writes a picture under a temporary name and renames it, so that no incomplete file has the final name.
 fn save(picture: &image::RgbImage, path: &Path) -> io::Result<()> {
     let mut bytes = io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(io::Error::other)?;
     let temporary = path.with_extension(format!("png.{}.part", std::process::id()));
     let written = fs::write(&temporary, bytes.into_inner()).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // What counts is the first error; a leftover that cannot be removed changes nothing about it.
+        // The first error is reported; a failure to remove the temporary file is ignored.
         let _ = fs::remove_file(&temporary);
     }
     written

@@ -1,4 +1,4 @@
-//! Style: a Roman-looking mosaic of glass and stone tesserae, laid in rings around a central rosette on a
+//! Style: a mosaic in the Roman manner. Glass and stone tesserae are laid in rings around a central rosette, on a
 //! ground of peacock fans, with dark grout between the tiles.
 
 use crate::noise::{Rng, fbm, hash, noise, smoothstep, unit};
@@ -21,27 +21,27 @@ const VIOLET: Rgb = Rgb::hex(0x5a2a82);
 /// The rosette's centre and outer radius.
 const HUB: (f32, f32) = (0.5, 0.5);
 const ROSETTE: f32 = 0.385;
-/// Radius of a fan of the ground.
+/// Radius of a fan of the ground, in picture widths.
 const FAN: f32 = 0.168;
 
 struct Tile {
     x: f32,
     y: f32,
     colour: Rgb,
-    /// How the tile leans out of the plane: no two are set alike, which is what makes a mosaic glitter.
+    /// Tilt of the tile out of the plane. Different tilts make the mosaic glitter.
     lean: (f32, f32),
     metal: bool,
     grain: u32,
 }
 
-/// The tiles sorted into square bins, so that a point finds its neighbours quickly.
+/// The tiles sorted into square bins, for fast neighbour searches.
 struct Floor {
     bins: Vec<Vec<Tile>>,
     side: i32,
     bin: f32,
 }
 
-/// The centre of the topmost fan at a point. Fans overlap like roof tiles, the lower on top.
+/// The centre of the topmost fan at a point. Fans overlap like roof tiles, with the lower one on top.
 fn fan_at(x: f32, y: f32) -> (f32, f32) {
     let mut top = (0.0, 0.0);
     let row0 = (y / (FAN * 0.5)) as i32;
@@ -131,7 +131,7 @@ impl Floor {
         floor
     }
 
-    /// Sets one ring (or arc, `from` and its `sweep`) of tiles, where `choose` names a colour.
+    /// Lays one ring of tiles, or the arc of angle `sweep` that starts at `from`, where `choose` returns a colour.
     fn lay_ring(
         &mut self,
         centre: (f32, f32),
@@ -149,7 +149,7 @@ impl Floor {
             let (x, y) = (centre.0 + r * angle.cos(), centre.1 + r * angle.sin());
             let picked = choose(centre.0 + radius * angle.cos(), centre.1 + radius * angle.sin(), rng);
             let Some((colour, metal)) = picked else { continue };
-            // Hand-cut glass from several pots: each tile a little lighter, darker or off in hue.
+            // Hand-cut glass: each tile varies slightly in lightness and hue.
             let tone = rng.range(0.72, 1.28);
             let other = [IVORY, TURQUOISE, VIOLET, CORAL][rng.index(4)];
             let colour = colour.mix(other, 0.10 * rng.unit()) * tone;
@@ -176,8 +176,7 @@ impl Floor {
         })
     }
 
-    /// The tile a point belongs to, and the distance to the middle of the nearest joint with the
-    /// direction that leads to it.
+    /// The tile at a point, the distance to the middle of the nearest joint, and the direction of that joint.
     fn tile_at(&self, x: f32, y: f32) -> (&Tile, f32, (f32, f32)) {
         let square = |t: &Tile| (t.x - x) * (t.x - x) + (t.y - y) * (t.y - y);
         let own = self.near(x, y).min_by(|a, b| square(a).total_cmp(&square(b))).expect("tiles cover the picture");
@@ -197,14 +196,14 @@ impl Floor {
 }
 
 fn shade(floor: &Floor, x: f32, y: f32) -> Rgb {
-    // Chipped, never ruler-straight, edges.
+    // Chipped, irregular edges.
     let (wx, wy) = (x + 0.0012 * noise(x * 90.0, y * 90.0, 1), y + 0.0012 * noise(x * 90.0, y * 90.0, 2));
     let (tile, edge, toward) = floor.tile_at(wx, wy);
     let edge = edge - 0.0021 - 0.0007 * noise(x * 60.0, y * 60.0, 9);
     let sand = unit(hash((x * 900.0) as i32, (y * 900.0) as i32, 6));
     let grout = GROUT * (0.55 + 0.5 * sand + 0.4 * noise(x * 40.0, y * 40.0, 7));
 
-    // A rounded shoulder along the joints, a slight lean, and the ripple of poured glass.
+    // A rounded edge along the joints, a slight tilt, and the ripple of poured glass.
     let bevel = 1.0 - smoothstep(0.0, 0.0042, edge);
     let ripple = noise(x * 120.0 + tile.grain as f32, y * 120.0, 11);
     let nx = toward.0 * bevel * 0.95 + tile.lean.0 * 0.2 + ripple * 0.10;
@@ -217,7 +216,7 @@ fn shade(floor: &Floor, x: f32, y: f32) -> Rgb {
     let glint = if tile.metal { GOLD.mix(IVORY, 0.4) * 0.75 } else { Rgb::WHITE * 0.28 };
     let lit = body + glint * shine;
 
-    // Grout lies lower and in the shadow of the tile above and to the left of it.
+    // The grout lies lower and is shadowed by the tile above and to the left of it.
     let shadow = 1.0 - 0.45 * smoothstep(0.0, -0.002, edge) * f32::from(u8::from(toward.0 + toward.1 > 0.0));
     (grout * shadow).mix(lit, smoothstep(-0.0005, 0.0007, edge))
 }

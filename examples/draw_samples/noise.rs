@@ -1,7 +1,7 @@
-//! Seeded hashes and coherent noise: every "random" choice in these pictures comes from here, so a
-//! picture is the same on every run.
+//! Seeded hashes and coherent noise: the only source of randomness in these pictures, so that every run draws the same
+//! ones.
 
-/// Mixes a lattice point and a seed into 32 well-spread bits.
+/// Hashes a lattice point and a seed to 32 bits.
 pub fn hash(x: i32, y: i32, seed: u32) -> u32 {
     let mut h = (x as u32).wrapping_mul(0x9E37_79B1)
         ^ (y as u32).wrapping_mul(0x85EB_CA77).rotate_left(13)
@@ -16,7 +16,7 @@ pub fn unit(h: u32) -> f32 {
     (h >> 8) as f32 / (1u32 << 24) as f32
 }
 
-/// A stream of random numbers for things placed one after the other.
+/// A stream of random numbers.
 pub struct Rng(u32);
 
 impl Rng {
@@ -47,7 +47,7 @@ pub fn smoothstep(lo: f32, hi: f32, x: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// Floor and fraction. `f32::floor` is a library call on baseline x86-64, and noise does little else.
+/// Floor and fraction. `f32::floor` is a library call on baseline x86-64, and would dominate the cost of noise.
 pub fn split(x: f32) -> (i32, f32) {
     let whole = x as i32;
     let cell = if x < whole as f32 { whole - 1 } else { whole };
@@ -72,7 +72,7 @@ pub fn noise(x: f32, y: f32, seed: u32) -> f32 {
     1.6 * lerp(top, bottom, v)
 }
 
-/// Octaves are turned by this (cos, sin) so that their lattices never line up.
+/// Rotation (cos, sin) between octaves, so that their lattices do not align.
 const TURN: (f32, f32) = (0.8, 0.6);
 
 /// Fractal sum of gradient noise, about `-1..1`.
@@ -86,8 +86,7 @@ pub fn fbm(mut x: f32, mut y: f32, octaves: u32, seed: u32) -> f32 {
     sum
 }
 
-/// Ridged fractal noise in about `0..1`: sharp crests, with detail gathered on the crests as erosion
-/// leaves it.
+/// Ridged fractal noise in about `0..1`: sharp crests, with detail concentrated on the crests, as in eroded terrain.
 pub fn ridged(mut x: f32, mut y: f32, octaves: u32, seed: u32) -> f32 {
     let (mut sum, mut gain, mut weight) = (0.0, 0.5, 1.0);
     for octave in 0..octaves {

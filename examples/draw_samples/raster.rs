@@ -4,7 +4,7 @@ use crate::noise::lerp;
 use std::ops::{Add, Mul};
 use std::thread;
 
-/// A colour in linear light: mixing and averaging behave as light does.
+/// A colour in linear light, in which mixing and averaging are physically correct.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rgb(pub f32, pub f32, pub f32);
 
@@ -12,7 +12,7 @@ impl Rgb {
     pub const WHITE: Rgb = Rgb(1.0, 1.0, 1.0);
     pub const BLACK: Rgb = Rgb(0.0, 0.0, 0.0);
 
-    /// From an sRGB `0xRRGGBB`. A cubic stands in for the sRGB curve so that palettes can be constants.
+    /// Converts sRGB `0xRRGGBB`. A cubic approximates the sRGB curve so that palettes can be constants.
     pub const fn hex(code: u32) -> Self {
         const fn decode(byte: u32) -> f32 {
             let c = (byte & 0xFF) as f32 / 255.0;
@@ -29,7 +29,7 @@ impl Rgb {
         Self(f(self.0), f(self.1), f(self.2))
     }
 
-    /// A camera-like response: highlights roll off instead of clipping, and contrast rises a little.
+    /// A filmic tone curve: highlights roll off instead of clipping, and contrast rises slightly.
     pub fn filmic(self) -> Self {
         self.map(|c| (c * (2.51 * c + 0.03)) / (c * (2.43 * c + 0.59) + 0.14))
     }
@@ -69,8 +69,8 @@ pub fn threads() -> usize {
     thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-/// Runs `job(index, row)` on every `width`-long row of `buffer`, rows dealt out to the threads in turn
-/// so that a picture with one costly half still keeps them all busy.
+/// Runs `job(index, row)` on every `width`-long row of `buffer`. Rows are dealt to the threads in turn, which balances
+/// pictures with an expensive half.
 pub fn for_rows<T: Send>(buffer: &mut [T], width: usize, job: impl Fn(usize, &mut [T]) + Sync) {
     let workers = threads();
     let mut hands: Vec<Vec<(usize, &mut [T])>> = (0..workers).map(|_| Vec::new()).collect();
@@ -85,10 +85,10 @@ pub fn for_rows<T: Send>(buffer: &mut [T], width: usize, job: impl Fn(usize, &mu
     });
 }
 
-/// Samples per pixel along each axis, where a picture does not need more.
+/// Default number of samples per pixel along each axis.
 pub const SUPER: usize = 2;
 
-/// Renders `shade(x, y)`, with x and y in units of the width, box-filtering `samples`² samples a pixel.
+/// Renders `shade(x, y)`, with x and y in picture widths, by a box filter over `samples`² samples per pixel.
 pub fn render(width: usize, height: usize, samples: usize, shade: impl Fn(f32, f32) -> Rgb + Sync) -> image::RgbImage {
     let mut bytes = vec![0u8; width * height * 3];
     let step = 1.0 / (width * samples) as f32;

@@ -1,10 +1,10 @@
-//! Small cut-out pictures (trees, grass, a house) that the landscape stands on its ground.
+//! Sprites (trees, grass, a house) of the landscape.
 
 use crate::noise::{Rng, lerp, noise, smoothstep};
 use crate::raster::Rgb;
 use std::f32::consts::TAU;
 
-/// A colour already multiplied by its coverage, so that averaging never bleeds the colour of nothing.
+/// A colour premultiplied by its coverage, so that averaging does not mix in the colour of empty texels.
 #[derive(Clone, Copy, Default)]
 pub struct Texel {
     pub colour: Rgb,
@@ -27,7 +27,7 @@ struct Level {
     texels: Vec<Texel>,
 }
 
-/// A cut-out one unit wide, y up from its foot, kept at halving resolutions for the distance.
+/// A sprite of width 1, with y pointing up from its foot, stored at successively halved resolutions (mipmaps).
 pub struct Sprite {
     pub aspect: f32,
     levels: Vec<Level>,
@@ -40,7 +40,7 @@ impl Sprite {
         Self { aspect, levels: vec![Level { width, height, texels }] }
     }
 
-    /// Paints `colour(x, y)` over every texel by as much as `cover(x, y)`, within the given box.
+    /// Paints `colour(x, y)` with the coverage `cover(x, y)` over every texel in a box.
     fn paint(&mut self, [x0, x1, y0, y1]: [f32; 4], cover: impl Fn(f32, f32) -> f32, colour: impl Fn(f32, f32) -> Rgb) {
         let Level { width, height, texels } = &mut self.levels[0];
         let scale = *width as f32;
@@ -69,7 +69,7 @@ impl Sprite {
             let away = (x - ax - t * dx).hypot(y - ay - t * dy);
             (lerp(ra, rb, t) - away) * scale + 0.5
         };
-        // Round limbs: light from the left, dark on the right.
+        // Round limbs: bright on the left, dark on the right.
         let shade = |x: f32, y: f32| {
             let off = ((x - ax) * dy - (y - ay) * dx) / square.sqrt() / ra.max(1e-6) * dy.signum();
             colour * (1.0 - 0.45 * off.clamp(-1.0, 1.0))
@@ -83,7 +83,7 @@ impl Sprite {
             points.iter().map(pick).reduce(best).unwrap_or(0.0)
         };
         let area = [fold(|p| p.0, f32::min), fold(|p| p.0, f32::max), fold(|p| p.1, f32::min), fold(|p| p.1, f32::max)];
-        // Convex, counter-clockwise: inside is to the left of every edge.
+        // Convex and counter-clockwise: inside is to the left of every edge.
         let cover = |x: f32, y: f32| {
             let mut inside = f32::MAX;
             for (i, &(ax, ay)) in points.iter().enumerate() {
@@ -96,7 +96,7 @@ impl Sprite {
         self.paint(area, cover, colour);
     }
 
-    /// Adds the halved copies, once the full-size picture is done.
+    /// Adds the halved resolutions, once the full resolution is complete.
     fn finish(mut self) -> Self {
         while let Some(last) = self.levels.last().filter(|level| level.width >= 4 && level.height >= 4) {
             let (width, height) = (last.width / 2, last.height / 2);
@@ -111,7 +111,7 @@ impl Sprite {
         self
     }
 
-    /// The cut-out at (x, y), seen so that one sample covers `footprint` of its width.
+    /// Samples the sprite at (x, y), where one sample covers `footprint` of its width.
     pub fn sample(&self, x: f32, y: f32, footprint: f32) -> Texel {
         let wanted = (footprint * self.levels[0].width as f32).max(1.0).log2() + 0.3;
         let level = &self.levels[(wanted as usize).min(self.levels.len() - 1)];
@@ -131,7 +131,7 @@ impl Sprite {
 
 const BARK: Rgb = Rgb::hex(0x564b40);
 
-/// A limb as (foot, tip), its two radii, and whether leaves hang from its tip.
+/// A limb: foot and tip, the two radii, and whether its tip carries leaves.
 struct Limb {
     from: (f32, f32),
     to: (f32, f32),
@@ -141,7 +141,7 @@ struct Limb {
 
 /// Grows a limb and, from its end, smaller limbs.
 fn grow(limbs: &mut Vec<Limb>, rng: &mut Rng, from: (f32, f32), angle: f32, length: f32, radius: f32) {
-    // A limb bends on its way: two pieces, the second leaning back toward the light.
+    // A limb consists of two pieces; the second leans back toward the vertical.
     let (first, second) = (angle + rng.range(-0.16, 0.16), angle * 0.9 + rng.range(-0.22, 0.22));
     let knee = (from.0 + 0.5 * length * first.sin(), from.1 + 0.5 * length * first.cos());
     let to = (knee.0 + 0.5 * length * second.sin(), knee.1 + 0.5 * length * second.cos());
@@ -151,7 +151,7 @@ fn grow(limbs: &mut Vec<Limb>, rng: &mut Rng, from: (f32, f32), angle: f32, leng
     if length < 0.07 {
         return;
     }
-    // One shoot carries on, the others leave to the sides: that makes a rounded crown rather than a fan.
+    // One shoot continues and the others branch to the sides, which gives a rounded crown rather than a fan.
     let onward = length * rng.range(0.76, 0.86);
     let ahead = second * 0.75 + rng.range(-0.2, 0.2);
     grow(limbs, rng, to, ahead, onward, radius * 0.74);
@@ -163,13 +163,13 @@ fn grow(limbs: &mut Vec<Limb>, rng: &mut Rng, from: (f32, f32), angle: f32, leng
     }
 }
 
-/// A broad-leaved tree: recursive limbs, then leaves hung around their ends and lit from the upper left.
+/// A broad-leaved tree: recursive limbs, then leaves around their ends, lit from the upper left.
 pub fn broadleaf(texels: usize, seed: u32, leaf: Rgb) -> Sprite {
     let mut sprite = Sprite::new(texels, 1.12);
     let mut rng = Rng::new(seed);
     let mut limbs = Vec::new();
     grow(&mut limbs, &mut rng, (0.0, 0.0), 0.03, 0.23, 0.024);
-    // However the limbs fell out, the tree fills its picture.
+    // Scales the tree to fill the sprite.
     let left = limbs.iter().map(|l| l.to.0).fold(0.0, f32::min);
     let right = limbs.iter().map(|l| l.to.0).fold(0.0, f32::max);
     let top = limbs.iter().map(|l| l.to.1).fold(0.1, f32::max);
@@ -184,7 +184,7 @@ pub fn broadleaf(texels: usize, seed: u32, leaf: Rgb) -> Sprite {
     }
     let count = tips.len().max(1) as f32;
     let middle = tips.iter().fold((0.0, 0.0), |m, t| (m.0 + t.0 / count, m.1 + t.1 / count));
-    // Puffs of leaves as (x, y, depth toward the viewer): at the tips, and behind them to close the crown.
+    // Clusters of leaves as (x, y, depth toward the viewer): at the tips, and behind them to close the crown.
     let mut puffs = Vec::new();
     for &(x, y) in &tips {
         puffs.push((x, y, rng.range(-0.3, 1.0)));
@@ -198,7 +198,7 @@ pub fn broadleaf(texels: usize, seed: u32, leaf: Rgb) -> Sprite {
         for _ in 0..60 {
             let (turn, out) = (rng.range(0.0, TAU), rng.unit().sqrt() * size);
             let (dx, dy) = (turn.cos() * out * 1.15, turn.sin() * out * 0.8);
-            // Lit by where it sits in its puff and in the whole crown.
+            // Lighting by position in the cluster and in the whole crown.
             let local = (-0.5 * dx + 0.85 * dy) / size;
             let whole = (-0.6 * (px + dx - middle.0) + 0.75 * (py + dy - middle.1)) / 0.4;
             let light = 0.40 + tone + 0.30 * local + 0.30 * whole + 0.20 * depth + rng.range(-0.12, 0.12);
@@ -231,7 +231,7 @@ pub fn conifer(texels: usize, seed: u32) -> Sprite {
             let side = rng.range(-1.0, 1.0);
             let reach = 0.47 * (1.0 - rise).powf(0.85) * rng.range(0.6, 1.0) + 0.02;
             let (ex, ey) = (0.5 + side * reach, y - reach * rng.range(0.25, 0.55) + 0.03);
-            // Boughs toward the light on the left are bright, those behind dark.
+            // Boughs on the left, toward the light, are bright.
             let light = 0.42 - 0.42 * side + rng.range(-0.15, 0.15);
             for needle in 0..16 {
                 let t = (needle as f32 + rng.unit()) / 16.0;
@@ -277,7 +277,7 @@ pub fn house(texels: usize) -> Sprite {
     let stone = |x: f32, y: f32| 0.8 + 0.45 * noise(x * 60.0, y * 90.0, 2);
     sprite.polygon(&[(0.07, 0.0), (0.40, 0.0), (0.40, 0.05), (0.07, 0.05)], |x, y| Rgb::hex(0x8f8474) * stone(x, y));
     sprite.polygon(&[(0.40, 0.0), (0.92, 0.02), (0.92, 0.07), (0.40, 0.05)], |x, y| Rgb::hex(0x5c5750) * stone(x, y));
-    // The shadow that the eaves throw on the long wall.
+    // The shadow of the eaves on the long wall.
     sprite.polygon(&[(0.40, 0.29), (0.92, 0.29), (0.92, 0.37), (0.40, 0.37)], |_, _| Rgb::hex(0x5f5d66));
 
     // Chimney, then the roof in rows of tiles, then the barge boards along the gable.

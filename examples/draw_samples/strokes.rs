@@ -1,5 +1,5 @@
-//! Style: impasto. Thick strokes of blue and yellow follow a swirling flow, laid from broad to fine, and
-//! the relief they leave is lit from the upper left.
+//! Style: impasto. Thick strokes of blue and yellow follow a swirling flow, painted from broad to fine, and their
+//! relief is lit from the upper left.
 
 use crate::noise::{Rng, fbm, lerp, noise, smoothstep};
 use crate::raster::{Rgb, SUPER, for_rows, render};
@@ -15,7 +15,7 @@ const OCHRE: Rgb = Rgb::hex(0xd08a1e);
 const CADMIUM: Rgb = Rgb::hex(0xf4bb20);
 const LEMON: Rgb = Rgb::hex(0xfbe37a);
 
-/// Cool pigments in the order the bands of the flow run through them, and the warm ones.
+/// Cool pigments in the order of the bands of the flow, and warm pigments.
 const COOL: [Rgb; 9] = [NAVY, NAVY, ULTRAMARINE, ULTRAMARINE, COBALT, CERULEAN, ICE, COBALT, ULTRAMARINE];
 const WARM: [Rgb; 6] = [OCHRE, CADMIUM, LEMON, CADMIUM, OCHRE, UMBER];
 
@@ -23,9 +23,9 @@ struct Eddy {
     x: f32,
     y: f32,
     radius: f32,
-    /// Strength and sense of the turning.
+    /// Strength and direction of rotation.
     spin: f32,
-    /// How golden its heart is.
+    /// Warmth of the colours at the centre.
     warmth: f32,
 }
 
@@ -36,7 +36,7 @@ const EDDIES: [Eddy; 4] = [
     Eddy { x: 0.9, y: 0.93, radius: 0.17, spin: -1.8, warmth: 0.3 },
 ];
 
-/// Direction of the flow at a point: a long swell with eddies that draw their surroundings slowly inward.
+/// Direction of the flow at a point: a long swell, with eddies that draw their surroundings slowly inward.
 fn flow(x: f32, y: f32) -> (f32, f32) {
     let swell = 0.9 * (x * 4.6 + 2.2 * y).sin() + 0.9 * fbm(x * 2.2, y * 2.2, 2, 12);
     let (mut u, mut v) = (swell.cos(), swell.sin());
@@ -52,7 +52,7 @@ fn flow(x: f32, y: f32) -> (f32, f32) {
     (u / length, v / length)
 }
 
-/// Where in the palettes a point lies: (phase along the bands, warmth).
+/// Position of a point in the palettes: phase along the bands, and warmth.
 fn design(x: f32, y: f32) -> (f32, f32) {
     let mut phase = 2.1 * y + 0.28 * (x * 4.6 + 2.2 * y).cos() + 0.55 * fbm(x * 2.2, y * 2.2, 3, 40);
     let mut warmth = 0.0;
@@ -60,7 +60,7 @@ fn design(x: f32, y: f32) -> (f32, f32) {
         let (dx, dy) = (x - eddy.x, y - eddy.y);
         let d = dx.hypot(dy) / eddy.radius;
         let near = (-d * d).exp();
-        // Two arms wind into each eddy, along the same spiral as the strokes.
+        // Two arms wind into each eddy along the same spiral as the strokes.
         let arms = dy.atan2(dx) / std::f32::consts::PI - eddy.spin.signum() * 1.15 * d.max(0.05).ln();
         phase = lerp(phase, arms, smoothstep(0.15, 0.7, near));
         warmth += eddy.warmth * (-d * d * 1.15).exp() * (0.75 + 0.4 * (arms * std::f32::consts::TAU).cos());
@@ -89,12 +89,12 @@ fn pigment(x: f32, y: f32, rng: &mut Rng) -> Rgb {
 
 struct Stroke {
     path: Vec<(f32, f32)>,
-    /// Half the brush's width.
+    /// Half the width of the brush.
     half: f32,
     length: f32,
-    /// The two colours the brush was loaded with.
+    /// The two colours on the brush.
     load: (Rgb, Rgb),
-    /// How thick the paint lies.
+    /// Thickness of the paint.
     body: f32,
     id: f32,
 }
@@ -115,7 +115,7 @@ fn strokes() -> Vec<Stroke> {
             let length = length * rng.range(0.6, 1.25);
             let mut first = pigment(x, y, &mut rng);
             if pass == PASSES.len() - 1 {
-                // The last touches are few, and stand out against what they cross.
+                // The last strokes are few and contrast with what they cross.
                 if rng.unit() < 0.55 {
                     continue;
                 }
@@ -136,14 +136,14 @@ fn strokes() -> Vec<Stroke> {
                 },
             ));
         }
-        // Strokes laid in reading order would overlap like shingles.
+        // In reading order, the strokes would overlap like shingles.
         layer.sort_by(|a, b| a.0.total_cmp(&b.0));
         all.extend(layer.into_iter().map(|(_, stroke)| stroke));
     }
     all
 }
 
-/// Follows the flow for `length`, half of it before (x, y) and half after.
+/// A path along the flow of the given `length`, centred at (x, y).
 fn trace(x: f32, y: f32, length: f32) -> Vec<(f32, f32)> {
     const STEPS: usize = 7;
     let step = length / (2 * STEPS) as f32;
@@ -167,7 +167,7 @@ fn trace(x: f32, y: f32, length: f32) -> Vec<(f32, f32)> {
 #[derive(Clone, Copy)]
 struct Paint {
     colour: Rgb,
-    /// Height above the canvas, in thicknesses of a stroke.
+    /// Height above the canvas, in units of a stroke's thickness.
     height: f32,
 }
 
@@ -179,7 +179,7 @@ struct Band<'a> {
 }
 
 impl Band<'_> {
-    /// The sample columns and rows that a box around these points covers, within the band.
+    /// The sample columns and rows of the points' bounding box, clipped to the band.
     fn window(&self, points: &[(f32, f32)], margin: f32) -> [usize; 4] {
         let scale = self.side as f32;
         let rows = self.paint.len() / self.side;
@@ -201,7 +201,7 @@ impl Band<'_> {
         if x0 >= x1 || y0 >= y1 {
             return;
         }
-        // For each sample near the stroke: how far off its middle (signed), and how far along it.
+        // For each sample near the stroke: signed distance from the centre line, and position along it.
         let width = x1 - x0;
         let mut nearest = vec![(f32::MAX, 0.0f32); width * (y1 - y0)];
         let piece = stroke.length / (stroke.path.len() - 1) as f32;
@@ -234,14 +234,14 @@ impl Band<'_> {
 }
 
 impl Stroke {
-    /// This stroke's paint on top of what lies there, `off` its middle and `along` its length.
+    /// This stroke's paint over `under`, at the distance `off` from the centre line and the position `along` it.
     fn over(&self, under: Paint, off: f32, along: f32) -> Paint {
         let v = off / self.half;
-        // Lines of the bristles: fine across the stroke, slow along it.
+        // Traces of the bristles: fine across the stroke, slowly varying along it.
         let coarse = noise(off * 210.0 + self.id, along * 9.0, 5);
         let fine = noise(off * 430.0 - self.id, along * 16.0 + self.id, 6);
         let bristle = 0.6 * coarse + 0.5 * fine;
-        // Ragged sides, and an end where bristle after bristle runs dry.
+        // Ragged sides, and an end at which the bristles run dry one by one.
         let sides = 1.0 - smoothstep(0.8, 0.97, v.abs() + 0.12 * coarse);
         let run = along / self.length;
         let dry = 1.0 - smoothstep(-0.04, 0.04, run - 0.86 - 0.22 * bristle);
@@ -259,7 +259,7 @@ impl Stroke {
     }
 }
 
-/// The painted surface: one `Paint` for each sample that `render` will ask for.
+/// The painted surface, with one `Paint` for each sample of `render`.
 fn paint(side: usize) -> Vec<Paint> {
     const BAND: usize = 48;
     let strokes = strokes();
@@ -277,7 +277,7 @@ pub fn draw(size: usize) -> image::RgbImage {
     let height = |x: usize, y: usize| canvas[y.min(side - 1) * side + x.min(side - 1)].height;
     render(size, size, SUPER, |x, y| {
         let (column, row) = ((x * side as f32) as usize, (y * side as f32) as usize);
-        // A slope is a rise of so much paint over a distance, whatever the picture's size.
+        // The slope does not depend on the picture's size.
         let reach = (side / 512).max(1);
         let scale = 0.0042 * side as f32 / (2 * reach) as f32;
         let nx = scale * (height(column.saturating_sub(reach), row) - height(column + reach, row));

@@ -1,17 +1,16 @@
-//! The ground of the landscape: its height at any place, and the sampled form that sight lines walk along.
+//! The terrain of the landscape: its height function, and the sampled form for ray marching.
 
 use crate::noise::{fbm, hash, lerp, noise, ridged, smoothstep, split};
 use crate::raster::{SUPER, for_rows};
 
-/// The eye's height above the lake, in metres.
+/// Height of the eye above the lake, in metres.
 pub const EYE: f32 = 12.0;
-/// The nearest and the farthest ground that is looked at.
+/// Nearest and farthest distance of the terrain, in metres.
 pub const NEAR: f32 = 20.0;
 pub const FAR: f32 = 4600.0;
-/// Columns beyond the left and right edge, as a share of the width: hills outside the picture throw
-/// shadows into it.
+/// Columns beyond the left and right edge, as a share of the width: hills outside the picture cast shadows into it.
 const MARGIN: f32 = 0.22;
-/// How fast the shadow of a crest sinks toward the right, per metre.
+/// Slope of the sun's rays: how fast the shadow of a crest sinks toward the right.
 const SUN_FALL: f32 = 0.55;
 
 /// Height of a coniferous canopy above its floor: a pointed crown in each cell of a jittered grid.
@@ -31,7 +30,7 @@ pub fn canopy(x: f32, z: f32) -> f32 {
     16.0 * best + 2.6 * noise(x / 1.9, z / 1.9, 301) * smoothstep(0.0, 0.3, best)
 }
 
-/// A mountain range: `tall` around the line z = `line`, with crests about `scale` apart.
+/// A mountain range of height `tall` around the line z = `line`, with crests about `scale` apart.
 struct Range {
     line: f32,
     deep: f32,
@@ -57,7 +56,7 @@ impl Range {
     }
 }
 
-/// How wooded the ground is, 0 to 1.
+/// Density of the woods, 0 to 1.
 pub fn woods(x: f32, z: f32, height: f32) -> f32 {
     let glade = fbm(x / 130.0, z / 130.0, 3, 61);
     smoothstep(-0.10, 0.10, glade + 0.16)
@@ -66,13 +65,13 @@ pub fn woods(x: f32, z: f32, height: f32) -> f32 {
         * smoothstep(330.0, 360.0, z)
 }
 
-/// Height of the ground above the lake; below zero it is the lake's bed.
+/// Height of the ground above the lake; negative on the lake's bed.
 pub fn ground(x: f32, z: f32) -> f32 {
     let across = x / z;
     if z < 190.0 {
         let shore = 57.0 + 4.0 * noise(x / 17.0, 0.3, 70) + 5.0 * (x * 0.055 + 0.6).sin();
         let bank = (0.115 * (shore - z)).max(-5.0);
-        // A point of land reaches in from the right and carries the house.
+        // A headland on the right carries the house.
         let (px, pz) = ((x - 62.0) / 52.0, (z - 97.0 - 3.0 * noise(x / 14.0, 3.0, 71)) / 21.0);
         let point = 4.6 * (1.0 - (px * px + pz * pz)).max(-1.0);
         let land = bank.max(point);
@@ -94,17 +93,17 @@ pub fn ground(x: f32, z: f32) -> f32 {
     if wood > 0.02 { bare + wood * canopy(x, z) } else { bare }
 }
 
-/// The sampled ground: for every column of sight lines, heights at growing distances.
+/// The sampled terrain: heights at increasing distances for every column of rays.
 pub struct Terrain {
     pub columns: usize,
     steps: usize,
-    /// Columns per unit of slope across, and the index of the column straight ahead.
+    /// Columns per unit of lateral slope, and the index of the column straight ahead.
     pub density: f32,
     middle: f32,
     pub height: Vec<f32>,
-    /// Share of sunlight that reaches each point of the ground.
+    /// Share of direct sunlight at each point.
     pub sun: Vec<f32>,
-    /// Steepest slope from the eye to the surface up to each distance: it only ever grows.
+    /// Running maximum, over the distance, of the slope from the eye to the surface.
     crest: Vec<f32>,
 }
 
@@ -141,8 +140,8 @@ impl Terrain {
         terrain
     }
 
-    /// Sunlight comes from the left: along each line of equal distance the shadow's ceiling sinks from
-    /// every crest at the sun's slope.
+    /// Sunlight comes from the left. Along each line of equal distance, the upper edge of the shadow sinks from every
+    /// crest at the slope of the sun's rays.
     fn cast_shadows(&mut self, reach: &[f32]) {
         for (step, &z) in reach.iter().enumerate() {
             let fall = z / self.density * SUN_FALL;
@@ -169,7 +168,7 @@ impl Terrain {
         ((across * self.density + self.middle).max(0.0) as usize).min(self.columns - 1)
     }
 
-    /// The step (with fraction) at which the eye's sight line of this slope meets land or water.
+    /// The step (with fraction) at which a ray of this slope from the eye hits land or water.
     pub fn hit(&self, column: usize, slope: f32) -> Option<f32> {
         let line = &self.crest[column * self.steps..][..self.steps];
         let step = line.partition_point(|&crest| crest < slope);
@@ -183,7 +182,7 @@ impl Terrain {
         Some(step as f32 - 1.0 + ((slope - line[step - 1]) / gap.max(1e-9)).clamp(0.0, 1.0))
     }
 
-    /// Where a ray that leaves the water at distance `from` and climbs at `slope` meets land.
+    /// The step at which a ray that leaves the water at distance `from` with the slope `slope` hits land.
     pub fn hit_reflected(&self, column: usize, slope: f32, from: f32) -> Option<f32> {
         const STRIDE: usize = 3;
         let line = &self.height[column * self.steps..][..self.steps];
@@ -212,7 +211,7 @@ impl Terrain {
         let dx = (self.lookup(&self.height, right, step) - self.lookup(&self.height, left, step)) / wide;
         let (before, after) = ((step - reach as f32).max(0.0), (step + reach as f32).min((self.steps - 1) as f32));
         let deep = self.distance(after) - self.distance(before);
-        // Along a column x grows with z; take that part of the change out again.
+        // Along a column x grows with z; this removes that part of the change.
         let along = (self.lookup(&self.height, column, after) - self.lookup(&self.height, column, before)) / deep;
         let dz = along - dx * (column as f32 - self.middle) / self.density;
         let length = (dx * dx + dz * dz + 1.0).sqrt();

@@ -1,5 +1,5 @@
-//! Style: a woodcut. A black key block of cut lines that follow the contours of each form, swelling where
-//! the form turns from the light, over flat inks printed a little out of register on cream paper.
+//! Style: a woodcut. A black key block with cut lines that follow the contours of each form and swell in the shade,
+//! over flat inks printed slightly out of register on cream paper.
 
 use crate::noise::{fbm, hash, lerp, noise, ridged, smoothstep, split, unit};
 use crate::raster::{Rgb, SUPER, render};
@@ -42,7 +42,7 @@ fn bank_line(x: f32) -> f32 {
     0.985 - 0.24 * smoothstep(0.75, -0.1, x) - 0.05 * smoothstep(0.7, 1.1, x) + 0.018 * fbm(x * 7.0, 1.0, 3, 34)
 }
 
-/// The form at a point, and how far the point is below that form's upper edge.
+/// The form at a point, and the point's depth below the form's upper edge.
 fn form_at(x: f32, y: f32) -> (Form, f32) {
     let edges = [
         (Form::Bank, bank_line(x)),
@@ -59,13 +59,13 @@ fn form_at(x: f32, y: f32) -> (Form, f32) {
     if inside > 0.0 { (Form::Sun, inside) } else { (Form::Sky, -inside) }
 }
 
-/// Relief of the mountain side: flutes that run down from the crest.
+/// Relief of the mountain side: grooves that run down from the crest.
 fn flutes(x: f32, y: f32) -> f32 {
     let lean = 0.55 * (x - 0.33) * (1.0 - y);
     ridged((x + lean) * 6.0 + 0.5 * noise(x * 5.0, y * 5.0, 46), y * 4.2 + 0.7 * noise(x * 5.0, y * 5.0, 45), 3, 44)
 }
 
-/// The field whose level lines the knife followed.
+/// The field whose level lines are the cut lines.
 fn contour(form: Form, x: f32, y: f32) -> f32 {
     match form {
         Form::Sky | Form::Sun => {
@@ -80,7 +80,7 @@ fn contour(form: Form, x: f32, y: f32) -> f32 {
     }
 }
 
-/// Distance from one cut line to the next.
+/// Distance between cut lines.
 fn spacing(form: Form, y: f32) -> f32 {
     match form {
         Form::Sky | Form::Sun => 0.0165,
@@ -91,7 +91,7 @@ fn spacing(form: Form, y: f32) -> f32 {
     }
 }
 
-/// How much of the block is left standing, 0 (all cut away) to 1 (solid black).
+/// Share of the block that is left standing, from 0 (white) to 1 (solid black).
 fn tone(form: Form, x: f32, y: f32, depth: f32) -> f32 {
     match form {
         Form::Sky => {
@@ -123,7 +123,7 @@ fn cut(form: Form, x: f32, y: f32, depth: f32, soft: f32) -> f32 {
     const E: f32 = 0.0015;
     let here = contour(form, x, y);
     let gradient = (contour(form, x + E, y) - here).hypot(contour(form, x, y + E) - here) / E;
-    // Where the field is steep its level lines crowd; then only every second or fourth is cut.
+    // Where the field is steep its level lines are dense, so only every second or fourth is cut.
     let level = gradient.max(0.2).log2().round().exp2();
     let pitch = spacing(form, y) * level;
     let (line, across) = split(here / pitch);
@@ -131,7 +131,7 @@ fn cut(form: Form, x: f32, y: f32, depth: f32, soft: f32) -> f32 {
     if form == Form::Sun {
         return 0.0;
     }
-    // Each line swells and breaks on its own along its length, as a gouge rocks and lifts.
+    // The width of each line varies along its length and the line breaks, as with a real gouge.
     let sway = noise(x * 11.0, y * 11.0, line as u32) + 0.5 * noise(x * 31.0, y * 31.0, line as u32 ^ 0x700);
     let width = tone + 0.26 * sway * (1.0 - tone).clamp(0.15, 1.0);
     let half = 0.5 * if width < 0.1 { -1.0 } else { width };
@@ -139,7 +139,7 @@ fn cut(form: Form, x: f32, y: f32, depth: f32, soft: f32) -> f32 {
     1.0 - smoothstep(-soft, soft, away)
 }
 
-/// Outlines that the knife left standing along the upper edge of a form.
+/// Outlines along the upper edge of a form.
 fn outline(form: Form, x: f32, y: f32, depth: f32, soft: f32) -> f32 {
     let weight = match form {
         Form::Peak => 0.0050,
@@ -153,13 +153,13 @@ fn outline(form: Form, x: f32, y: f32, depth: f32, soft: f32) -> f32 {
     1.0 - smoothstep(-soft, soft, depth - weight)
 }
 
-/// The flat inks, as the light they leave.
+/// The flat inks, as the share of light that they reflect.
 fn inks(x: f32, y: f32) -> Rgb {
     let (form, depth) = form_at(x, y);
     let mottle = 0.10 * fbm(x * 14.0, y * 14.0, 3, 91) + 0.07 * noise(x * 5.0, y * 220.0, 92);
     let tint = |ink: Rgb, amount: f32| Rgb::WHITE.mix(ink, (amount + mottle).clamp(0.0, 1.0));
     match form {
-        // Wiped from dark to nothing across the block before each pull.
+        // A gradient, as from a wiped block.
         Form::Sky => tint(INDIGO, 0.95 * smoothstep(0.26, 0.0, y)) * tint(OCHRE, 0.75 * smoothstep(0.27, 0.5, y)),
         Form::Sun => tint(VERMILION, 0.95),
         Form::Peak => tint(INDIGO, 0.85 * smoothstep(0.07, 0.16, depth + 0.05 * noise(x * 22.0, 4.0, 71))),
@@ -173,18 +173,18 @@ fn inks(x: f32, y: f32) -> Rgb {
 }
 
 fn shade(x: f32, y: f32, soft: f32) -> Rgb {
-    // The hand's wobble, shared by every edge and line.
+    // Irregularities of the hand, shared by all edges and lines.
     let (wx, wy) = (x + 0.0016 * noise(x * 34.0, y * 34.0, 1), y + 0.0016 * noise(x * 34.0, y * 34.0, 2));
     let (form, depth) = form_at(wx, wy);
     let black = cut(form, wx, wy, depth, soft).max(outline(form, wx, wy, depth, soft));
-    // Wood grain and starved ink let paper through the black.
+    // Wood grain and insufficient ink let the paper show through the black.
     let grain = smoothstep(0.50, 0.72, noise(x * 7.0 + 0.8 * noise(x * 3.0, y * 3.0, 3), y * 130.0, 4));
     let starved = smoothstep(0.42, 0.6, fbm(x * 110.0, y * 110.0, 2, 5));
     let black = black * (1.0 - 0.55 * grain) * (1.0 - 0.7 * starved);
     let fibre =
         0.05 * fbm(x * 30.0, y * 30.0, 3, 6) + 0.05 * (unit(hash((x * 1024.0) as i32, (y * 1024.0) as i32, 7)) - 0.5);
     let sheet = PAPER * (1.0 + fibre);
-    // The colour blocks sit a touch off the key block.
+    // The colour blocks are slightly out of register with the key block.
     let printed = sheet * inks(wx + 0.0035, wy - 0.0025);
     let border = 0.022 + 0.0018 * noise(x * 30.0, y * 30.0, 8);
     let block = [x, y, 1.0 - x, 1.0 - y].into_iter().fold(1.0f32, f32::min);

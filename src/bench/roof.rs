@@ -1,4 +1,4 @@
-//! What the adapter itself can reach, so that every other figure can be held against it.
+//! Measured limits of the adapter, as a reference for all other figures.
 
 use std::time::Instant;
 
@@ -6,38 +6,39 @@ use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Matrices, Program, Recorder};
 use crate::ops::roof::{self, CHAINS, Precision, THREADS};
 
-/// A run is long enough, in seconds, when a submission's own cost is little beside it. It should be no longer: the shortest of
-/// many short runs is the least disturbed by whatever else the machine does.
+/// Target duration of a run in seconds. It is long compared with the cost of a submission, but short enough that the
+/// shortest of many runs is hardly disturbed by other processes.
 const RUN: f64 = 0.005;
 
-/// Runs follow on one another for so many seconds, so that clocks go up, and at least three times.
+/// Minimum duration of a measurement in seconds, so that clocks reach their full rate; at least three runs.
 const MEASUREMENT: f64 = 0.1;
 
-/// Workgroups of multiply-adds: enough for the largest devices; more would make threads begin and end more often.
+/// Workgroups of the multiply-add kernel: enough for the largest devices. More would add overhead for starting
+/// workgroups.
 const GROUPS: usize = 1024;
 
-/// Most bytes of a tensor that is copied: more than caches hold, and with its copy an eighth of a small device's 4 GiB.
+/// Maximum size in bytes of a tensor to be copied: larger than caches; with its copy, an eighth of a 4 GiB device.
 const MOST_COPIED: u64 = 256 << 20;
 
-/// The ceilings of an adapter, as its own best kernels reach them through the same API as everything else.
+/// The adapter's limits, measured with dedicated kernels through the same API as all other work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roof {
-    /// Floating-point operations a second in f32 multiply-adds, two in each, with nothing read or written.
+    /// Floating-point operations per second in f32 fused multiply-adds (two operations each), without memory traffic.
     pub fma_flops: f64,
-    /// The same in f16, where kernels can have such numbers.
+    /// The same in f16; `None` if kernels cannot use f16.
     pub half_fma_flops: Option<f64>,
-    /// Those of cooperative matrices of f16 that add up in f32, where the context has any.
+    /// The same for cooperative matrices of f16 with f32 accumulation; `None` if the context does not use them.
     pub matrix_fma_flops: Option<f64>,
-    /// Bytes a second of a copy from one tensor to another, read and written ones together; tensors are larger than caches.
+    /// Bytes per second of a copy between tensors larger than caches, reads and writes added.
     pub copy_bytes: f64,
-    /// Seconds that one more dispatch adds to a long program, however little it does.
+    /// Seconds that each further dispatch adds to a program, however little work it does.
     pub dispatch_seconds: f64,
-    /// Seconds of a submission of a single dispatch, until it is known to be done.
+    /// Seconds from the submission of a single dispatch to its known completion.
     pub submission_seconds: f64,
 }
 
 impl Roof {
-    /// Measures them, in about a second.
+    /// Measures all limits, in about a second.
     pub fn measure(context: &Context) -> Result<Self> {
         let half = if context.has_half() { Some(fma_flops(context, Precision::Half)?) } else { None };
         Ok(Roof {
@@ -50,13 +51,13 @@ impl Roof {
         })
     }
 
-    /// The most operations a second of work that does so many of them a byte.
+    /// Attainable operations per second at `intensity` operations per byte (the roofline model).
     pub fn at(&self, intensity: f64) -> f64 {
         self.fma_flops.min(self.copy_bytes * intensity)
     }
 }
 
-/// Seconds of a program's shortest run of many.
+/// Shortest of many run times of a program, in seconds.
 fn shortest(program: &Program) -> Result<f64> {
     let (began, mut runs, mut best) = (Instant::now(), 0, f64::INFINITY);
     while runs < 3 || began.elapsed().as_secs_f64() < MEASUREMENT {
@@ -72,29 +73,30 @@ fn time(program: &Program) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Seconds for each of many: `record` takes down as many as it is told, and is told more until a run is long.
+/// Seconds per operation: `record` records the given number of operations, which is increased until a run is long
+/// enough.
 fn seconds_each(context: &Context, record: impl Fn(&mut Recorder, u32) -> Result<()>) -> Result<f64> {
     let mut count = 1;
     loop {
         let mut rec = Recorder::new(context);
         record(&mut rec, count)?;
         let program = rec.finish()?;
-        // The first run of a program pays for what is made at its first use.
+        // The first run of a program includes one-time initialisation.
         program.run()?;
         let mut seconds = time(&program)?;
-        // Something else may have made that one long.
+        // This run may have been delayed by another process.
         if seconds >= RUN {
             seconds = shortest(&program)?;
         }
         if seconds >= RUN {
             return Ok(seconds / f64::from(count));
         }
-        // Ten times at most: what a few take is for the most part what a submission takes.
+        // At most a factor of ten: the time of a few operations is mostly the cost of the submission.
         count *= (1.2 * RUN / seconds).ceil().clamp(2.0, 10.0) as u32;
     }
 }
 
-/// The best of all counts of chains.
+/// The best rate over all numbers of independent chains.
 fn fma_flops(context: &Context, precision: Precision) -> Result<f64> {
     let out = DeviceTensor::new(context, "sums", [GROUPS * THREADS]);
     let mut best = 0.0f64;
@@ -110,7 +112,8 @@ fn fma_flops(context: &Context, precision: Precision) -> Result<f64> {
 
 fn matrix_fma_flops(context: &Context, matrices: Matrices) -> Result<f64> {
     let side = matrices.side as usize;
-    // As many subgroups as have the threads of the others' groups, but no more than a small device writes quickly.
+    // As many threads as in the other measurements, but a limited number of results, so that writing them is fast on a
+    // small device.
     let subgroups = (GROUPS * THREADS / matrices.lanes as usize).min(1 << 13);
     let out = DeviceTensor::new(context, "sums", [subgroups * 4 * side * side]);
     let seconds = seconds_each(context, |rec, rounds| {

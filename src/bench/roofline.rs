@@ -1,4 +1,4 @@
-//! A picture of work under the adapter's roofs: how far each is from what its traffic and its arithmetic allow.
+//! Roofline plots: workloads relative to the limits set by arithmetic and memory bandwidth.
 
 use std::path::Path;
 
@@ -9,30 +9,33 @@ use super::Roof;
 use crate::Result;
 use crate::plot::{self, Area, Axis, COLOURS, Chart, Drawn, INK, font, scaled};
 
-/// Width and height of the picture, in pixels.
+/// Width and height of the plot, in pixels.
 pub const SIZE: (usize, usize) = (1280, 800);
 
-/// Width of the chart; the list stands beside it.
+/// Width of the chart in pixels; the list of workloads is to its right.
 const CHART: u32 = 860;
 
-/// Radius of a dot.
+/// Radius of a dot in pixels.
 const DOT: u32 = 4;
 
-/// A workload under the roofs.
+/// A workload in the roofline plot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// What the list calls it.
+    /// Name in the list.
     pub name: String,
-    /// Operations for each byte of the tensors that its dispatches touch.
+    /// Operations per byte of the tensors that the dispatches access.
     pub intensity: f64,
-    /// Operations a second.
+    /// Operations per second.
     pub flops: f64,
 }
 
-/// Draws `points` under the roofs, on logarithmic axes: numbered dots, and a list of what they are with their share of the
-/// roof above them. What has no operations or no bytes is left out.
+/// Plots `points` under the roofline on logarithmic axes: numbered dots, and a list with their names and shares of the
+/// attainable rate. Points without operations or bytes are left out.
 ///
-/// The ending of `path` says the format, as in [`Picture::save`](crate::io::Picture::save), whose errors these are.
+/// The extension of `path` selects the format, as in [`Picture::save`](crate::io::Picture::save).
+///
+/// # Errors
+/// Those of [`Picture::save`](crate::io::Picture::save).
 pub fn draw(path: &Path, title: &str, roof: &Roof, points: &[Point]) -> Result<()> {
     let is_shown =
         |point: &&Point| [point.intensity, point.flops].iter().all(|value| value.is_normal() && *value > 0.0);
@@ -45,7 +48,7 @@ pub fn draw(path: &Path, title: &str, roof: &Roof, points: &[Point]) -> Result<(
 }
 
 fn chart(area: &Area, title: &str, roof: &Roof, points: &[&Point]) -> Drawn {
-    // Where the two roofs meet stands well inside, whatever the dots are.
+    // The ridge, where the two roofs meet, is always well inside the chart.
     let ridge = roof.fma_flops / roof.copy_bytes;
     let intensities: Vec<f64> = points.iter().map(|point| point.intensity).chain([ridge / 8.0, ridge * 8.0]).collect();
     let least = intensities.iter().copied().fold(f64::INFINITY, f64::min);
@@ -59,7 +62,7 @@ fn chart(area: &Area, title: &str, roof: &Roof, points: &[&Point]) -> Drawn {
     number(area, &chart, &dots)
 }
 
-/// A point on logarithmic axes, operations a second in billions.
+/// A point in axis coordinates, with operations per second in billions.
 fn place(intensity: f64, flops: f64) -> (f64, f64) {
     (intensity.log10(), (flops * 1e-9).log10())
 }
@@ -68,7 +71,7 @@ fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
 
-/// Draws the dots, and beside each its number where no other dot or number is.
+/// Draws the dots, and next to each its number where it covers no other dot or number.
 fn number(area: &Area, chart: &Chart, dots: &[(f64, f64)]) -> Drawn {
     let dots: Vec<(i32, i32)> = dots.iter().map(|dot| chart.backend_coord(dot)).collect();
     let [radius, height] = [DOT, 13].map(|size| scaled(size) as i32);
@@ -79,7 +82,7 @@ fn number(area: &Area, chart: &Chart, dots: &[(f64, f64)]) -> Drawn {
         let is_free = |centre: &(i32, i32)| !taken.iter().any(|other| other.touches(&Patch::around(*centre, half)));
         let centre = around((x, y), height).find(is_free).unwrap_or((x, y));
         taken.push(Patch::around(centre, half));
-        // Close by, a line to the dot would be read as a sign.
+        // A short line could be read as a minus sign.
         if (centre.0 - x).abs().max((centre.1 - y).abs()) > height {
             area.draw(&PathElement::new([(x, y), centre], INK.mix(0.5).stroke_width(scaled(1))))?;
         }
@@ -93,7 +96,7 @@ fn number(area: &Area, chart: &Chart, dots: &[(f64, f64)]) -> Drawn {
     Ok(())
 }
 
-/// Places on wider and wider circles, the first of each to the right.
+/// Candidate positions on growing circles; each circle starts on the right.
 fn around((x, y): (i32, i32), step: i32) -> impl Iterator<Item = (i32, i32)> {
     (2..16).flat_map(move |circle| {
         let radius = f64::from(circle * step) / 2.0;
@@ -104,7 +107,7 @@ fn around((x, y): (i32, i32), step: i32) -> impl Iterator<Item = (i32, i32)> {
     })
 }
 
-/// A part of the picture that something stands on.
+/// An occupied rectangle of the plot.
 struct Patch {
     from: (i32, i32),
     to: (i32, i32),
@@ -124,7 +127,7 @@ impl Patch {
     }
 }
 
-/// What the roofs are, and what each number stands for.
+/// Draws the list: the two roofs, then the workloads by number.
 fn list(area: &Area, roof: &Roof, points: &[&Point]) -> Drawn {
     let [flops, bytes] = [roof.fma_flops, roof.copy_bytes].map(|rate| rate * 1e-9);
     let height = (scaled(SIZE.1 as u32 - 40) / (points.len() as u32 + 4)).min(scaled(18)) as i32;
@@ -184,7 +187,7 @@ mod tests {
         (0..count).map(point).collect()
     }
 
-    /// How many pixels are nearly of this colour.
+    /// Number of pixels with nearly this colour.
     fn count(picture: &Picture, colour: RGBColor) -> usize {
         let wanted = [colour.0, colour.1, colour.2].map(|value| f32::from(value) / 255.0);
         let is_near = |pixel: &usize| {
@@ -197,7 +200,7 @@ mod tests {
     fn every_point_is_a_dot_and_a_line_of_the_list() {
         let few = drawn("few.png", &points(4));
         for (index, colour) in COLOURS.into_iter().enumerate() {
-            // Two circles, less their smooth edges.
+            // Two circles without their antialiased edges.
             let seen = count(&few, colour) as f64 / (2.0 * std::f64::consts::PI * f64::from(DOT * DOT));
             assert!(if index < 4 { (0.6..1.2).contains(&seen) } else { seen < 0.1 }, "{colour:?}: {seen}");
         }

@@ -1,4 +1,4 @@
-//! What is measured: layers, the optimiser, a pass of each net, a step of each kind of training.
+//! The workloads: layers, the optimiser, a pass of each net, a step of each kind of training.
 
 use super::{Plan, Work, Workload};
 use crate::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
@@ -25,7 +25,7 @@ fn random_tensor(context: &Context, name: &str, dims: &[usize]) -> Result<Device
     random_stored(context, Precision::F32, name, dims)
 }
 
-/// An activation or a weight: stored as the context's nets store them.
+/// A random activation or weight, stored in the precision of the context's nets.
 fn random_activation(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
     random_stored(context, context.precision(), name, dims)
 }
@@ -39,19 +39,19 @@ fn random_stored(context: &Context, precision: Precision, name: &str, dims: &[us
     Ok(tensor)
 }
 
-/// A random tensor of a program that is being recorded.
+/// A random f32 tensor, pinned in a recording.
 fn given(rec: &mut Recorder, name: &str, dims: &[usize]) -> Result<Tensor> {
     let tensor = random_tensor(rec.context(), name, dims)?;
     Ok(rec.pin(&tensor))
 }
 
-/// The same, stored as activations and weights are.
+/// A random tensor in the precision of activations and weights, pinned in a recording.
 fn given_activation(rec: &mut Recorder, name: &str, dims: &[usize]) -> Result<Tensor> {
     let tensor = random_activation(rec.context(), name, dims)?;
     Ok(rec.pin(&tensor))
 }
 
-/// VGG-19's convolutions to relu4_1, each shape once, on a picture of `size`²: channels in and out, and side.
+/// VGG-19's convolutions up to relu4_1 for a picture of `size`², each shape once: channels in, channels out, side.
 fn shapes(size: usize) -> [(usize, usize, usize); 8] {
     [
         (3, 64, size),
@@ -65,12 +65,12 @@ fn shapes(size: usize) -> [(usize, usize, usize); 8] {
     ]
 }
 
-/// "8 x " of a batch, nothing of a single picture.
+/// A name's prefix for a batch, such as "8 x "; empty for a single picture.
 fn times(batch: usize) -> String {
     if batch == 1 { String::new() } else { format!("{batch} x ") }
 }
 
-/// Forward pass and data gradient of every convolution shape of VGG-19 on `batch` pictures of `size`².
+/// Forward pass and input gradient of every convolution shape of VGG-19, for `batch` pictures of `size`².
 fn convolutions(size: usize, batch: usize) -> Vec<Plan> {
     let mut all = Vec::new();
     for (channels_in, channels_out, side) in shapes(size) {
@@ -95,7 +95,7 @@ fn convolutions(size: usize, batch: usize) -> Vec<Plan> {
     all
 }
 
-/// Gradients of the weights and the bias of a 3x3 convolution of 64 channels, on two pictures of `size`².
+/// Gradients of the weights and the bias of a 3×3 convolution with 64 channels, for two pictures of `size`².
 fn parameter_gradients(size: usize) -> Plan {
     let padding = Padding::Same(Border::Reflect);
     let conv =
@@ -108,8 +108,8 @@ fn parameter_gradients(size: usize) -> Plan {
     })
 }
 
-/// What only moves data, as far as arithmetic goes: norm, means and deviations, and pool with their gradients, on 64
-/// channels of `batch` pictures of `size`².
+/// Layers limited by memory bandwidth: norm, channel means and standard deviations, and pooling, with their gradients,
+/// on 64 channels of `batch` pictures of `size`².
 fn planes(size: usize, batch: usize) -> Vec<Plan> {
     let dims = [batch, 64, size, size];
     let norm = Norm { over: Over::Instance, relu: true };
@@ -147,7 +147,7 @@ fn planes(size: usize, batch: usize) -> Vec<Plan> {
     ]
 }
 
-/// Gram matrices, forward and gradient, of the four style taps' features for a picture of `size`².
+/// Gram matrices and their gradients for the features at the four style taps of a picture of `size`².
 fn grams(size: usize) -> Vec<Plan> {
     let mut all = Vec::new();
     for block in 0..4 {
@@ -165,7 +165,7 @@ fn grams(size: usize) -> Vec<Plan> {
     all
 }
 
-/// Σ(x−target)², as an objective whose own cost is small beside the optimiser's.
+/// ½ Σ(x − target)², an objective that is cheap compared with the optimiser.
 struct Distance {
     program: Program,
     value: DeviceTensor,
@@ -178,8 +178,8 @@ impl Objective for Distance {
     }
 }
 
-/// L-BFGS iterations on the pixels of a picture of `size`²: every row of the history is read, used or not; the line search's
-/// trials of a cheap objective are included.
+/// An L-BFGS iteration on the pixels of a picture of `size`². It reads every row of the history, even rows not yet
+/// filled, and includes the line search on a cheap objective.
 fn lbfgs(size: usize) -> Plan {
     Plan::new(format!("L-BFGS iteration at {size}²"), move |context| {
         let dims = [1, 3, size, size];
@@ -193,11 +193,11 @@ fn lbfgs(size: usize) -> Plan {
         let gradient = square_loss::backward(&mut rec, point, goal, weight)?;
         vector::copy(&mut rec, gradient, into)?;
         let mut objective = Distance { program: rec.finish()?, value };
-        // Tolerances below 0: it must go on, however close it is.
+        // Negative tolerances keep the optimiser from stopping.
         let options = LbfgsOptions { tolerance_gradient: -1.0, tolerance_change: -1.0, ..LbfgsOptions::default() };
         let mut optimizer = Lbfgs::new(context, &x, &g, options)?;
         let elements = 3 * size * size;
-        // Three products with the history and one combination of it, 2·history rows each.
+        // Three products with the history and one linear combination of it, over 2 · history rows each.
         let rows = 2 * options.history;
         let run = move || optimizer.iterate(&mut objective).map(|_| ());
         let work = [4 * 2 * rows * elements, 4 * 4 * rows * elements].map(|amount| amount as u64);
@@ -205,11 +205,11 @@ fn lbfgs(size: usize) -> Plan {
     })
 }
 
-/// An evaluation of Gatys' loss and its gradient.
+/// One evaluation of Gatys' loss and its gradient.
 struct Evaluation(PictureLoss);
 
 impl Evaluation {
-    /// Of pictures of `size`² of noise.
+    /// An evaluation for noise pictures of `size`².
     fn new(context: &Context, size: usize) -> Result<Self> {
         let mut random = Random::new(3);
         let mut noise = || {
@@ -236,13 +236,14 @@ impl Work for Evaluation {
     }
 }
 
-/// VGG-19 at full width, of random weights.
+/// A full-width VGG-19 with random weights.
 fn full_vgg(context: &Context) -> Result<Vgg19> {
     Vgg19::new(context, &Weights::random(1.0, 1), Kind::Max)
 }
 
-/// VGG-19 (random weights, full width) to relu4_1 on a picture of `size`², with the gradient to the picture too, one Gatys
-/// iteration on it, and what it costs the processor to encode that.
+/// A full-width VGG-19 with random weights up to relu4_1 on a picture of `size`²: its forward pass, the forward pass
+/// with the gradient with respect to the picture, one evaluation of Gatys' loss, and the host time to encode that
+/// evaluation.
 fn gatys(size: usize) -> Vec<Plan> {
     let forward = move |rec: &mut Recorder, vgg: &Vgg19| {
         let x = given(rec, "picture", &[1, 3, size, size])?;
@@ -275,7 +276,7 @@ fn gatys(size: usize) -> Vec<Plan> {
     ]
 }
 
-/// The feed-forward net at full width, in both forms, on a picture of `size`².
+/// The full-width feed-forward net, in both forms, on a picture of `size`².
 fn feed_forward(size: usize) -> Vec<Plan> {
     let plan = |form: Form| {
         Plan::new(format!("{form:?} form at {size}²").to_lowercase(), move |context| {
@@ -290,8 +291,8 @@ fn feed_forward(size: usize) -> Vec<Plan> {
     [Form::Paper, Form::Resize].map(plan).into()
 }
 
-/// AdaIN with an encoder of the compact one's shape (random weights) on a photo of `size`²: in a style whose means and
-/// deviations are there already, and in one that is measured on a picture as large.
+/// AdaIN with random weights in the shape of the encoder `compact`, on a photo of `size`²: with known style statistics,
+/// and with a style that is measured on a picture of the same size.
 fn adain(size: usize) -> Vec<Plan> {
     let plan = |(name, is_new): (&str, bool)| {
         Plan::new(format!("{name} at {size}²"), move |context| {
@@ -322,7 +323,7 @@ fn adain(size: usize) -> Vec<Plan> {
     [("adain", false), ("adain, a new style", true)].map(plan).into()
 }
 
-/// A step of a lesson on `batch` crops of `size`² of noise.
+/// A training step on `batch` noise crops of `size`².
 fn step(context: &Context, lesson: &dyn Lesson, batch: usize, size: usize) -> Result<Workload> {
     let mut random = Random::new(5);
     let pictures: Vec<Vec<f32>> =
@@ -341,8 +342,9 @@ fn step(context: &Context, lesson: &dyn Lesson, batch: usize, size: usize) -> Re
     Ok(Workload::new(work, run))
 }
 
-/// A step of training the compact encoder (random weights, batch 8 of crops of `size`²), and its passes on their own: the
-/// teacher's forward pass, the student's forward and backward passes. The same of a feed-forward net as narrow, on one crop.
+/// A training step of the encoder `compact` (random weights, a batch of 8 crops of `size`²) and its parts: the
+/// teacher's forward pass, and the student's forward and backward pass. The passes and a training step of a
+/// quarter-width feed-forward net on one crop.
 pub fn training(size: usize) -> Vec<Plan> {
     const BATCH: usize = 8;
     let crops = move || Crops { size, share: [1.0, 1.0], flip: false };
@@ -368,8 +370,8 @@ pub fn training(size: usize) -> Vec<Plan> {
     ]
 }
 
-/// Everything at `size`², single layers on `batch` pictures; the nets that paint in one pass at twice and four times that
-/// too. What is trained is left out where nets are stored as f16.
+/// All workloads at `size`², with single layers on `batch` pictures. Nets that paint in one pass also run at two and
+/// four times the size. Training is included only for [`Precision::F32`].
 pub fn all(precision: Precision, size: usize, batch: usize) -> Vec<Plan> {
     let mut all = convolutions(size, batch);
     all.extend(planes(size, batch));

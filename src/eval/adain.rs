@@ -1,11 +1,11 @@
-//! How well a pair of encoder and decoder paints in any style (AdaIN), by a teacher that is the same for every pair.
+//! Evaluation of a pair of encoder and decoder (AdaIN) by a teacher net, which is the same for every pair.
 //!
-//! With F_t the teacher's taps, f the deepest of them, c a photo, s a painting and y what was painted, means over elements,
-//!
+//! Let F_t be the teacher's taps, f the deepest of them, c a photo, s a painting and y the painted picture. With means
+//! over elements,
 //! ```text
 //! style   = Σ_t |μ(F_t(y)) − μ(F_t(s))|² + |σ(F_t(y)) − σ(F_t(s))|²        content = |f(y) − AdaIN(f(c), f(s))|²
 //! ```
-//! These are the losses of arXiv:1703.06868 (equations 12 and 13), worked out on the host in f64.
+//! These are the losses of arXiv:1703.06868 (equations 12 and 13), computed on the host in f64.
 
 use super::signal_to_noise;
 use crate::gpu::{DeviceTensor, Program};
@@ -13,28 +13,28 @@ use crate::io::Picture;
 use crate::nets::{AdainPainter, Tap, Vgg19};
 use crate::{Error, Result, loss};
 
-/// Looks at pictures of one size through the teacher.
+/// Measures pictures of one size with the teacher net.
 pub struct Judge {
     picture: DeviceTensor,
     program: Program,
-    /// At each tap.
+    /// The features at each tap.
     features: Vec<DeviceTensor>,
 }
 
-/// What the teacher sees in a picture.
+/// The teacher's features of a picture.
 #[derive(Clone, Debug)]
 pub struct Sight {
-    /// Mean and deviation of every channel, tap by tap.
+    /// Mean and standard deviation of every channel, tap by tap.
     statistics: Vec<Vec<[f64; 2]>>,
-    /// The features at the deepest tap, a plane for each channel.
+    /// The features at the deepest tap, `[C, h, w]`.
     deepest: Vec<f32>,
 }
 
 impl Judge {
-    /// A judge of pictures of `width` x `height` pixels.
+    /// A judge for pictures of `width` × `height` pixels.
     ///
     /// # Errors
-    /// A teacher that does not reach relu4_1; pictures too small for it or too large for the device.
+    /// A teacher that does not reach relu4_1; a size too small for it or too large for the device.
     pub fn new(teacher: &Vgg19, width: usize, height: usize) -> Result<Self> {
         let picture = DeviceTensor::new(teacher.context(), "picture", [1, 3, height, width]);
         let taps: Vec<Tap> = Tap::style().collect();
@@ -42,10 +42,10 @@ impl Judge {
         Ok(Judge { picture, program: rec.finish()?, features })
     }
 
-    /// Looks at a picture.
+    /// Measures a picture, RGB 0..1.
     ///
     /// # Errors
-    /// A picture of another size; features that are not finite.
+    /// A picture of another size; non-finite features; device errors.
     pub fn see(&self, picture: &Picture) -> Result<Sight> {
         self.picture.write(&picture.rgb)?;
         self.program.submit()?;
@@ -64,7 +64,7 @@ impl Judge {
     }
 }
 
-/// Mean and deviation, as the losses define them.
+/// Mean and standard deviation of a channel, as defined for the losses.
 fn statistics_of(plane: &[f32]) -> [f64; 2] {
     let count = plane.len() as f64;
     let mean = plane.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
@@ -73,7 +73,7 @@ fn statistics_of(plane: &[f32]) -> [f64; 2] {
 }
 
 impl Sight {
-    /// How far its style is from that of `painting`.
+    /// Style distance from `painting`, at least 0.
     pub fn style_distance(&self, painting: &Sight) -> f64 {
         let at_tap = |(own, other): (&Vec<[f64; 2]>, &Vec<[f64; 2]>)| {
             let squares = own.iter().zip(other).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2));
@@ -82,7 +82,7 @@ impl Sight {
         self.statistics.iter().zip(&painting.statistics).map(at_tap).sum()
     }
 
-    /// How far its content is from that of `photo` with the statistics of `painting`.
+    /// Content distance from `photo` with the statistics of `painting`, at least 0.
     pub fn content_distance(&self, photo: &Sight, painting: &Sight) -> f64 {
         let of = |sight: &Sight| sight.statistics.last().cloned().unwrap_or_default();
         let (from, to) = (of(photo), of(painting));
@@ -98,7 +98,7 @@ impl Sight {
     }
 }
 
-/// How near a photo that is its own style comes back, as a peak signal-to-noise ratio in dB.
+/// Reconstruction of a photo with itself as the style: the peak signal-to-noise ratio in dB.
 ///
 /// # Errors
 /// Those of [`AdainPainter::paint`].
@@ -120,7 +120,7 @@ mod tests {
     fn distances_are_those_of_the_paper() {
         let photo = sight([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 0.0, 0.0]);
         let painting = sight([9.0, 9.0, 5.0, 5.0, 1.0, 2.0, 1.0, 2.0]);
-        // Means 1.5 and 2, 7 and 1.5; deviations √1.25 and 2, 2 and 0.5.
+        // Means 1.5 and 2, 7 and 1.5; standard deviations √1.25 and 2, 2 and 0.5.
         let expected = (5.5f64.powi(2) + 0.5f64.powi(2) + (1.25f64.sqrt() - 2.0).powi(2) + 1.5f64.powi(2)) / 2.0;
         let style = photo.style_distance(&painting);
         assert!((style - expected).abs() < 1e-4, "{style} {expected}");

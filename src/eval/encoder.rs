@@ -1,5 +1,5 @@
-//! How well a narrow VGG stands in for the real one: what its features tell of the real ones, as they are and lifted, and what
-//! Gatys' method makes of it.
+//! Evaluation of a narrow VGG against the original: how well its features predict those of the original, directly and
+//! through lifts, and the results of Gatys' method with it.
 
 use std::ops::ControlFlow;
 
@@ -14,44 +14,44 @@ use crate::optim::Objective as _;
 use crate::train::closed_form::regression;
 use crate::{Error, Result};
 
-/// Pixels of a picture, evenly spread, that lifts are fitted to and judged at.
+/// Evenly spaced pixels of a picture at which lifts are fitted and evaluated.
 const PIXELS: usize = 256;
 
-/// How well predicted features agree with the real net's.
+/// Agreement of predicted features with the original net's.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Quality {
-    /// Pearson's correlation over all channels, pixels and pictures, each channel over its deviation.
+    /// Pearson's correlation over all channels, pixels and pictures, each channel divided by its standard deviation.
     pub correlation: f64,
-    /// The same over channels as they are.
+    /// The same with channels in their own units.
     pub raw_correlation: f64,
-    /// The correlation of each channel by itself, as a mean over the channels.
+    /// Mean over the channels of each channel's correlation.
     pub channel_correlation: f64,
-    /// Length of the difference over the length of the real features, each channel over its deviation.
+    /// Norm of the error relative to the norm of the original features, each channel divided by its standard deviation.
     pub relative_error: f64,
 }
 
-/// How well the features at a tap tell the real net's.
+/// Agreement of the features at a tap with the original net's.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Agreement {
-    /// The tap's name.
+    /// Name of the tap.
     pub tap: String,
-    /// By the narrow net's own channels, where it has as many as the real one.
+    /// Quality of the narrow net's own channels; `None` unless it has as many as the original.
     pub given: Option<Quality>,
-    /// By a lift, a 1×1 convolution with a ReLU behind it, fitted to other pictures.
+    /// Quality after a lift: a 1×1 convolution with a ReLU, fitted to other pictures.
     pub lifted: Quality,
 }
 
-/// What is known of a tap from half of the pictures.
+/// Data about a tap from half of the pictures.
 #[derive(Default)]
 struct Half {
-    /// At some pixels of each picture, row after row: all channels of the narrow and of the real net.
+    /// Features of the narrow and of the original net at some pixels of each picture, one row of channels per pixel.
     rows: [Vec<f32>; 2],
-    /// Of each channel of the real net and the narrow one's own for it, at all pixels.
+    /// Moments of each original channel and the narrow net's channel of the same index, over all pixels.
     given: Vec<Pair>,
 }
 
 impl Half {
-    /// Adds one picture's features of the narrow and the real net, planes of `pixels`.
+    /// Adds the features of the narrow and the original net for one picture, in planes of `pixels` values.
     fn add(&mut self, features: [&[f32]; 2], pixels: usize) {
         let rows = pixels.min(PIXELS);
         for (kept, planes) in self.rows.iter_mut().zip(features) {
@@ -68,7 +68,7 @@ impl Half {
         }
     }
 
-    /// A row for each pixel, a column for each channel.
+    /// The stored features as matrices: a row for each pixel, a column for each channel.
     fn matrices(&self, channels: [usize; 2]) -> [DMatrix<f64>; 2] {
         [0, 1].map(|net| {
             let values = self.rows[net].iter().map(|value| f64::from(*value));
@@ -77,7 +77,7 @@ impl Half {
     }
 }
 
-/// Moments of the prediction p of one channel t, for a correlation.
+/// Sums of a prediction p, its target t and their products, for a correlation.
 #[derive(Clone, Copy, Default)]
 struct Pair {
     count: f64,
@@ -114,13 +114,13 @@ impl Pair {
     }
 }
 
-/// Agreement from two halves of the pictures, each lifted as fits the other: no picture is judged by a lift that it was
-/// fitted to. `channels`: of the narrow and of the real net.
+/// Agreement from two halves of the pictures. Each half is evaluated with the lift fitted to the other half, so no
+/// picture is evaluated with a lift that was fitted to it. `channels` are those of the narrow and of the original net.
 fn agreement(tap: Tap, halves: &[Half; 2], channels: [usize; 2]) -> Result<Agreement> {
     let known = halves.each_ref().map(|half| half.matrices(channels));
     let mut pairs = vec![Pair::default(); channels[1]];
     for ([narrow, real], [other_narrow, other_real]) in [(&known[0], &known[1]), (&known[1], &known[0])] {
-        // The ridge of the regression shall not depend on the scale of the channels.
+        // Channels are normalised so that the ridge of the regression does not depend on their scale.
         let deviations: Vec<f64> = other_narrow.column_iter().map(|column| column.variance().sqrt()).collect();
         let least = (1e-3 * deviations.iter().sum::<f64>() / deviations.len() as f64).max(f64::MIN_POSITIVE);
         let scaled = |features: &DMatrix<f64>| {
@@ -148,9 +148,9 @@ fn agreement(tap: Tap, halves: &[Half; 2], channels: [usize; 2]) -> Result<Agree
     Ok(Agreement { tap: tap.to_string(), given, lifted: quality(pairs) })
 }
 
-/// Of the channels' pairs of prediction and truth.
+/// Quality from the sums of each channel.
 fn quality(pairs: Vec<Pair>) -> Quality {
-    // A channel that never fires has nothing to tell.
+    // Channels that are practically constant have no correlation and are left out.
     let typical = pairs.iter().map(Pair::variance).sum::<f64>() / pairs.len() as f64;
     let live: Vec<Pair> = pairs.into_iter().filter(|pair| pair.variance() > 1e-6 * typical).collect();
     let channel_correlation = live.iter().map(Pair::correlation).sum::<f64>() / live.len() as f64;
@@ -164,16 +164,16 @@ fn quality(pairs: Vec<Pair>) -> Quality {
     }
 }
 
-/// Both nets on a picture.
+/// The forward passes of both nets on a picture.
 struct Pass {
     picture: DeviceTensor,
     program: Program,
-    /// At each tap, the channels of the narrow and of the real net.
+    /// At each tap, the features of the narrow and of the original net.
     features: Vec<[DeviceTensor; 2]>,
 }
 
 impl Pass {
-    /// For pictures as large as this one.
+    /// Records both nets for pictures of the size of `picture`.
     fn new(nets: [&Vgg19; 2], taps: &[Tap], picture: &Picture) -> Result<Self> {
         let deepest = taps.iter().max().copied();
         let deepest = deepest.ok_or_else(|| Error::argument("eval", "taps", "at least one", "none"))?;
@@ -205,12 +205,13 @@ impl Pass {
     }
 }
 
-/// Compares the features of `narrow` with those of `real` at `taps` over square pictures of one size: as they are, where there
-/// are as many, and lifted to as many by 1×1 convolutions with a ReLU, fitted to every other picture and judged on the rest, and
-/// the other way round.
+/// Compares the features of `narrow` with those of `real` at `taps` over pictures of one size: directly where the
+/// numbers of channels are equal, and through lifts (1×1 convolutions with a ReLU). Lifts are fitted to every other
+/// picture and evaluated on the rest, and vice versa. `on_picture` is called after each picture.
 ///
 /// # Errors
-/// Fewer than two pictures, pictures of several sizes, a net that does not reach a tap; device errors.
+/// Fewer than two pictures, pictures of different sizes, a net that does not have a tap, features without variance;
+/// errors of `pictures` and of the device.
 pub fn features(
     narrow: &Vgg19,
     real: &Vgg19,
@@ -243,28 +244,31 @@ pub fn features(
     taps.iter().zip(&known).zip(channels).map(|((tap, halves), channels)| agreement(*tap, halves, channels)).collect()
 }
 
-/// What became of one pair of pictures, judged by the real net.
+/// Results of Gatys' method for one pair of pictures with both nets, measured by the original net.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Style loss of the content picture, of the narrow net's result and of the real net's own.
+    /// Style loss of the content picture, of the narrow net's result and of the original net's result.
     pub style: [f64; 3],
-    /// Content loss of the same.
+    /// Content loss of the same three pictures.
     pub content: [f64; 3],
-    /// Every term of these losses by name.
+    /// Name and values of each loss term.
     pub terms: Vec<(String, [f64; 3])>,
-    /// The pictures that the narrow and the real net made.
+    /// The results of the narrow and of the original net.
     pub pictures: [Picture; 2],
 }
 
 impl Service {
-    /// How much of the way from the content picture to the real net's own result the narrow net's goes in style loss, on a
-    /// logarithmic scale: 1 is all of it.
+    /// Share of the style loss's decrease from the content picture to the original net's result that the narrow net's
+    /// result reaches, on a logarithmic scale: 1 is all of it.
     pub fn removed(&self) -> f64 {
         (self.style[0] / self.style[1]).ln() / (self.style[0] / self.style[2]).ln()
     }
 }
 
-/// Paints `content` in `style` with both nets and the same settings, and judges both results by the real net.
+/// Paints `content` in `style` with both nets and the same settings, and measures both results with the original net.
+///
+/// # Errors
+/// Those of [`gatys::stylize`].
 pub fn service(
     narrow: &Vgg19,
     real: &Vgg19,
@@ -298,7 +302,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// 2 narrow features of noise, and 3 wide ones that are a ReLU of a linear map of them with `noise` on top.
+    /// 2 narrow features of noise and 3 wide ones: a ReLU of a linear map of the narrow features, plus `noise`.
     fn half(noise: f32, seed: u64) -> Half {
         let mut random = Random::new(seed);
         let pixels = 2000;
@@ -312,7 +316,7 @@ mod tests {
             }
         }
         let mut half = Half::default();
-        // Pictures of a quarter of the pixels each.
+        // Four pictures with a quarter of the pixels each.
         for part in 0..4 {
             let cut = |planes: &[f32]| -> Vec<f32> {
                 planes.chunks(pixels).flat_map(|plane| plane[part * 500..][..500].to_vec()).collect()
@@ -330,7 +334,7 @@ mod tests {
         let exact = exact.lifted;
         assert!(exact.correlation > 0.999 && exact.relative_error < 0.02, "{exact:?}");
         let noisy = agreement(tap, &[half(0.5, 1), half(0.5, 2)], [2, 3]).unwrap().lifted;
-        // r² = var / (var + noise²), with the variance of what the ReLU leaves.
+        // r² = var / (var + noise²), with the variance after the ReLU.
         let rows = half(0.0, 1).matrices([2, 3]);
         let expected = rows[1].column_iter().map(|column| (column.variance() / (column.variance() + 0.25)).sqrt());
         let expected = expected.sum::<f64>() / 3.0;
@@ -351,7 +355,7 @@ mod tests {
         let tap = Tap::all().next().unwrap();
         let same = agreement(tap, &[half(1.0), half(1.0)], [3, 3]).unwrap().given.unwrap();
         assert!(same.correlation > 1.0 - 1e-9 && same.relative_error < 1e-6, "{same:?}");
-        // In other units they tell as much and are as far off as that.
+        // Another unit leaves the correlation unchanged and makes the relative error 1.
         let twice = agreement(tap, &[half(2.0), half(2.0)], [3, 3]).unwrap();
         let (given, lifted) = (twice.given.unwrap(), twice.lifted);
         assert!(given.correlation > 1.0 - 1e-9 && (given.relative_error - 1.0).abs() < 1e-6, "{given:?}");

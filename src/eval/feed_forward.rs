@@ -1,4 +1,4 @@
-//! How far a net that paints in one pass gets with the loss it learned by, beside Gatys' method on the same photo and loss.
+//! Evaluation of a feed-forward net: its training loss on a photo, compared with Gatys' method for the same loss.
 
 use std::ops::ControlFlow;
 
@@ -10,24 +10,24 @@ use crate::optim::Objective as _;
 use crate::train::feed_forward::Loss;
 use crate::{Error, Result};
 
-/// What a trained net's file says of how it was measured.
+/// Training metadata in a weight file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learned {
-    /// The loss it learned by.
+    /// The training loss.
     pub loss: Loss,
-    /// File name of the style picture; empty if the file does not say.
+    /// File name of the style picture; empty if unknown.
     pub style: String,
-    /// Long side of the style picture, as it was learned from.
+    /// Long side of the style picture during training, in pixels.
     pub style_size: usize,
-    /// The net that measured: `compact` or a file's name; empty if the file does not say.
+    /// The loss net: `compact` or a file name; empty if unknown.
     pub measured_by: String,
 }
 
 impl Learned {
-    /// Reads it from the file's metadata; `None` if the file names no loss, as public ones do not.
+    /// Reads the metadata; `None` if the file contains no loss, as public nets do not.
     ///
     /// # Errors
-    /// A loss that cannot be read, or no size of the style picture beside it.
+    /// A loss that cannot be parsed, or a missing size of the style picture.
     pub fn of(file: &WeightFile) -> Result<Option<Self>> {
         let entry = |key: &str| file.metadata.get(key).map(String::as_str);
         let Some(text) = entry("loss") else { return Ok(None) };
@@ -39,7 +39,8 @@ impl Learned {
         Ok(Some(Learned { loss, style, style_size, measured_by }))
     }
 
-    /// Gatys' method with the same loss, on pictures whose long side is `size`: from the photo, at one scale.
+    /// Settings of Gatys' method for the same loss, at one scale with a long side of `size` pixels, starting from the
+    /// photo.
     pub fn settings(&self, size: usize, steps: usize) -> Settings {
         Settings {
             content_taps: self.loss.content.clone(),
@@ -59,31 +60,31 @@ impl Learned {
     }
 }
 
-/// The loss of `picture`, and its terms by name; values beyond 0..1 are clamped.
+/// The loss of `picture` and its terms by name. Values outside 0..1 are clamped first.
 pub fn judge(loss: &mut PictureLoss, picture: &Picture) -> Result<(f64, Vec<(String, f64)>)> {
     loss.picture().write(&picture.rgb)?;
     loss.clamp()?;
     Ok((loss.evaluate()?, loss.terms().to_vec()))
 }
 
-/// The losses of one photo, and of what is made of it.
+/// Losses for one photo.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Of the photo as it is.
+    /// Loss of the photo itself.
     pub photo: f64,
-    /// Of an untrained net's picture.
+    /// Loss of an untrained net's result.
     pub untrained: f64,
-    /// Of the trained net's.
+    /// Loss of the trained net's result.
     pub net: f64,
-    /// Of Gatys'.
+    /// Loss of Gatys' result.
     pub gatys: f64,
-    /// Evaluations after which Gatys' method was at the net's loss, if it got there.
+    /// Evaluations after which Gatys' method reached the net's loss; `None` if it did not.
     pub caught_up: Option<usize>,
-    /// The trained net's picture and Gatys'.
+    /// Results of the trained net and of Gatys' method.
     pub pictures: [Picture; 2],
 }
 
-/// Measures a net, photo by photo.
+/// Evaluates a net, photo by photo.
 pub struct Judge<'a> {
     vgg: &'a Vgg19,
     trained: Painter,
@@ -93,7 +94,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// A judge of the net `weights`, which learned to paint like `style`; `vgg` measures.
+    /// A judge for the net `weights`, which was trained for `style`; `vgg` is the loss net.
     pub fn new(vgg: &'a Vgg19, weights: Weights, learned: Learned, style: &Picture) -> Result<Self> {
         let width = weights.channels as f32 / 32.0;
         let untrained = Weights::random(weights.form, weights.norm, width, 0);
@@ -107,16 +108,16 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The shortest side that a photo may have.
+    /// Minimum short side of a photo in pixels.
     pub fn least_side(&self) -> usize {
         let taps = self.learned.loss.content.iter().chain(&self.learned.loss.style);
         let least = taps.map(|(tap, _)| self.vgg.least_side(*tap)).max().unwrap_or(1);
-        // Gatys' style picture is at most 8 times as large as its result.
+        // Gatys' method limits the style picture to 8 times the size of the result.
         least.max(self.trained.net().least_side()).max(self.learned.style_size.div_ceil(8))
     }
 
-    /// The net and `steps` evaluations of Gatys' method, which starts from `init`, on `photo`; `on_step` hears how many of
-    /// them are done.
+    /// Evaluates the net, and `steps` evaluations of Gatys' method starting from `init`, on `photo`. `on_step` is
+    /// called with the number of evaluations completed.
     pub fn measure(
         &mut self,
         photo: &Picture,
@@ -140,7 +141,7 @@ impl<'a> Judge<'a> {
             on_step(done);
             Ok(ControlFlow::Continue(()))
         })?;
-        // The first evaluation is that of what it starts from, before any step.
+        // The first evaluation is that of the initial picture.
         let caught_up = if gatys.loss[0] <= at_painted { Some(1) } else { caught_up };
         Ok(Standing {
             photo: at_photo,

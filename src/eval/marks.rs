@@ -1,4 +1,4 @@
-//! Where a painted picture stands between the photo and the painting, by the same judge whichever method painted.
+//! Figures of a painted picture relative to the photo and the painting, measured by one teacher net for all methods.
 
 use serde::Serialize;
 
@@ -8,29 +8,29 @@ use super::{median, ssim};
 use crate::Result;
 use crate::io::Picture;
 
-/// What is measured of a picture.
+/// Figures of a painted picture.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Marks {
-    /// From the painting, see [`Sight::style_distance`].
+    /// Style distance from the painting, see [`Sight::style_distance`].
     pub style_distance: f64,
-    /// From the photo with the painting's statistics, see [`Sight::content_distance`].
+    /// Content distance from the photo with the painting's statistics, see [`Sight::content_distance`].
     pub content_distance: f64,
-    /// To the photo, see [`ssim::ssim`].
+    /// Structural similarity to the photo, see [`ssim::ssim`].
     pub ssim: f64,
-    /// See [`Mesh`].
+    /// Strength of the 8-pixel grid, see [`Mesh`].
     pub mesh: Mesh,
 }
 
-/// A picture and what the judge sees in it.
+/// A picture and the teacher's features of it.
 pub struct Seen {
     /// The picture.
     pub picture: Picture,
-    /// What the judge sees.
+    /// The teacher's features of the picture.
     pub sight: Sight,
 }
 
 impl Seen {
-    /// Lets the judge look at it.
+    /// Measures `picture`.
     ///
     /// # Errors
     /// Those of [`Judge::see`].
@@ -40,10 +40,11 @@ impl Seen {
 }
 
 impl Marks {
-    /// Those of a picture that was painted from `photo` in the style of `painting`, whose size may be another.
+    /// The figures of a picture that was painted from `photo` in the style of `painting`. The painting may have another
+    /// size.
     ///
     /// # Errors
-    /// Picture and photo of different sizes, or smaller than the window of [`ssim::ssim`].
+    /// A picture and photo of different sizes, or smaller than the window of [`ssim::ssim`].
     pub fn of(picture: &Seen, photo: &Seen, painting: &Sight) -> Result<Self> {
         Ok(Marks {
             style_distance: picture.sight.style_distance(painting),
@@ -53,10 +54,10 @@ impl Marks {
         })
     }
 
-    /// Their medians, figure by figure.
+    /// The median of each figure.
     ///
     /// # Panics
-    /// Where there are none.
+    /// If `marks` is empty.
     pub fn median(marks: &[Marks]) -> Self {
         let of = |figure: fn(&Marks) -> f64| median(marks.iter().map(figure).collect());
         Marks {
@@ -68,10 +69,10 @@ impl Marks {
     }
 }
 
-/// The mean over the quarter of the figures (rounded up) that are largest.
+/// The mean over the quarter (rounded up) of the largest figures.
 ///
 /// # Panics
-/// Where there are none.
+/// If `figures` is empty.
 pub fn worst_quarter(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(|a, b| b.total_cmp(a));

@@ -1,37 +1,38 @@
-//! How strong a mesh of eight pixels there is in a picture: what a decoder leaves that enlarges three times by two.
+//! Strength of a grid of 8 pixels in a picture: an artefact of decoders that enlarge three times by two.
 //!
-//! With p(r) row r of a picture, all of its columns and channels, the differences of neighbouring rows are sorted by the row's
-//! number modulo 8:
+//! Let p(r) be row r of a picture with all columns and channels. The differences of neighbouring rows are grouped by
+//! row number modulo 8:
 //!
 //! ```text
 //! m_k = mean over r = k (mod 8) of mean|p(r + 1) − p(r)|        mesh = max_k m_k / min_k m_k
 //! ```
-//! The same is done with columns, and the larger of both is told. In a photo no row differs from the next by its number, so
-//! that all m_k are nearly the same; where kernels or pads paint the borders of blocks, some are larger. What a single picture
-//! shows makes them differ by chance: photos have about 1.1 at 256 px and 1.2 at 128 px. Over many pictures each m_k (as a
-//! share of the picture's mean m_k) is the median over the pictures, and what is left is 1.02 to 1.06.
+//! The same is computed for columns; the strength is the larger of the two. In a photo, all m_k are nearly the same;
+//! block borders that are visible because of kernels or padding increase some of them. The content of a single picture
+//! makes the m_k differ by chance: photos have a strength of about 1.1 at 256 px and 1.2 at 128 px. For many pictures,
+//! each m_k (relative to the picture's mean m_k) is replaced by its median over the pictures, which leaves 1.02 to
+//! 1.06.
 
 use serde::{Serialize, Serializer};
 
 use super::median;
 use crate::io::Picture;
 
-/// Rows and columns after which the mesh repeats itself.
+/// Period of the grid in rows and columns.
 const PERIOD: usize = 8;
 
-/// The mean differences of neighbouring rows, and of columns, by their number modulo 8, over their mean.
+/// Mean differences of neighbouring rows, and of neighbouring columns, by number modulo 8, relative to their mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Mesh([[f64; PERIOD]; 2]);
 
 impl Mesh {
-    /// That of a picture of at least 9 x 9 px.
+    /// The mesh of a picture of at least 9×9 px.
     ///
     /// # Panics
-    /// Where a plane is shorter than the picture's sides say.
+    /// If `rgb` has fewer values than the picture's size requires.
     pub fn of(picture: &Picture) -> Self {
         let Picture { width, height, ref rgb, .. } = *picture;
         let difference = |a: usize, b: usize| f64::from((rgb[b] - rgb[a]).abs());
-        // Of line number `line`, whose pixels are `along` apart, and its neighbour, which is `across` away.
+        // Pixels of a line are `along` apart; the neighbouring line is `across` away.
         let shares = |[lines, length]: [usize; 2], [across, along]: [usize; 2]| {
             let mut sums = [0.0; PERIOD];
             let mut counts = [0usize; PERIOD];
@@ -47,17 +48,17 @@ impl Mesh {
         Mesh([shares([height, width], [width, 1]), shares([width, height], [1, width])])
     }
 
-    /// That of many pictures: of each class the median.
+    /// The mesh of many pictures: the median of each class.
     ///
     /// # Panics
-    /// Where there are none.
+    /// If `of` is empty.
     pub fn median(of: &[Mesh]) -> Self {
         let class = |side: usize, class: usize| median(of.iter().map(|mesh| mesh.0[side][class]).collect());
         Mesh([0, 1].map(|side| std::array::from_fn(|number| class(side, number))))
     }
 
-    /// The strongest class over the weakest, of rows or of columns, whichever is larger: 1 where there is no mesh, infinite
-    /// where lines of one class do not differ at all.
+    /// The largest m_k divided by the smallest, of rows or of columns, whichever is larger: 1 without a grid, infinite
+    /// if all differences of one class are 0.
     pub fn strength(&self) -> f64 {
         let ratio = |classes: &[f64; PERIOD]| {
             let [least, greatest] = [f64::min, f64::max].map(|of| classes.iter().copied().reduce(of).unwrap_or(1.0));
@@ -67,13 +68,13 @@ impl Mesh {
     }
 }
 
-/// Values over their mean; ones where all of them are 0.
+/// The values divided by their mean; ones if all values are 0.
 fn relative(values: [f64; PERIOD]) -> [f64; PERIOD] {
     let mean = values.iter().sum::<f64>() / PERIOD as f64;
     values.map(|value| if mean > 0.0 { value / mean } else { 1.0 })
 }
 
-/// Its strength, as a number.
+/// Serialises the strength.
 impl Serialize for Mesh {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.strength())
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn steps_that_are_larger_at_every_eighth_line_are_found() {
-        // A ramp of steps of 1, of 3 from line 7 to 8, 15 to 16 and so on.
+        // A ramp with steps of 1, and of 3 from line 7 to 8, 15 to 16 and so on.
         let ramp = |line: usize| (line + 2 * (line / 8)) as f32 / 100.0;
         for (mesh, picture) in [
             (3.0, picture(40, 40, |i, _| ramp(i))),
@@ -105,14 +106,14 @@ mod tests {
             let found = Mesh::of(&picture).strength();
             assert!((found - mesh).abs() < 1e-4, "{found}, not {mesh}");
         }
-        // Blocks of one colour: seven of eight lines are as the next.
+        // Blocks of one colour: seven of eight lines equal the next.
         assert_eq!(Mesh::of(&picture(24, 24, |i, j| (i / 8 + j / 8) as f32 / 6.0)).strength(), f64::INFINITY);
     }
 
     #[test]
     fn over_many_pictures_chance_goes_and_the_mesh_stays() {
         let mut random = Random::new(7);
-        // Steps of random heights, across and down; those to every eighth column are larger by the mesh.
+        // Random steps in both directions; those to every eighth column are larger by the factor 1 + mesh.
         let mut strengths = |mesh: f32| {
             let noise = (0..49).map(|_| {
                 let mut walk = |mesh: f32| {

@@ -1,4 +1,5 @@
-//! How good a trained net is: an encoder against the real one, nets that paint against Gatys' method or each other.
+//! Evaluation of trained nets: encoders against the original VGG-19, and painting nets against Gatys' method or each
+//! other.
 
 pub mod adain;
 pub mod encoder;
@@ -9,16 +10,16 @@ pub mod ssim;
 
 use crate::io::Picture;
 
-/// The peak signal-to-noise ratio of a copy in dB, of a range of 0..1.
+/// Peak signal-to-noise ratio of `copy` in dB, for values 0..1; infinite for equal pictures.
 pub fn signal_to_noise(copy: &Picture, original: &Picture) -> f64 {
     let squares = copy.rgb.iter().zip(&original.rgb).map(|(a, b)| f64::from(a - b).powi(2));
     -10.0 * (squares.sum::<f64>() / original.rgb.len() as f64).log10()
 }
 
-/// The middle of some figures: with an even number of them, the mean of both.
+/// The median; the mean of the two middle values if their number is even.
 ///
 /// # Panics
-/// Where there are none.
+/// If `values` is empty.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,23 +1,23 @@
-//! Structural similarity (Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to structural
-//! similarity", IEEE Transactions on Image Processing 13(4), 2004), on the host in f64.
+//! Structural similarity (Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to
+//! structural similarity", IEEE Transactions on Image Processing 13(4), 2004), computed on the host in f64.
 //!
-//! With μ, σ² and σ_xy the mean, variance and covariance of two luminances x and y under a Gaussian window, at each place
-//! where the window lies inside of the picture,
+//! With μ, σ² and σ_xy the mean, variance and covariance of two luminances x and y under a Gaussian window, at each
+//! position where the window lies inside the picture,
 //!
 //! ```text
 //! SSIM = (2 μ_x μ_y + C1) (2 σ_xy + C2) / ((μ_x² + μ_y² + C1) (σ_x² + σ_y² + C2))        C1 = 0.01², C2 = 0.03²
 //! ```
-//! The mean over all places is told. Luminance is 0.299 R + 0.587 G + 0.114 B of the sRGB-encoded values.
+//! The result is the mean over all positions. Luminance is 0.299 R + 0.587 G + 0.114 B of the sRGB-encoded values.
 
 use crate::io::Picture;
 use crate::{Error, Result};
 
-/// Side of the window in pixels; the least side of a picture.
+/// Side of the window in pixels, and the minimum side of a picture.
 pub const WINDOW: usize = 11;
-/// The window's deviation in pixels.
+/// Standard deviation of the window in pixels.
 const SIGMA: f64 = 1.5;
 
-/// The mean structural similarity of two pictures of one size, -1 to 1; 1 for a picture and itself.
+/// Mean structural similarity of two pictures of the same size, RGB 0..1: from -1 to 1, and 1 for equal pictures.
 ///
 /// # Errors
 /// Pictures of different sizes, or with a side below [`WINDOW`].
@@ -55,7 +55,7 @@ fn luminance(picture: &Picture) -> Vec<f64> {
     red.iter().zip(green).zip(blue).map(of).collect()
 }
 
-/// One side of the window, whose sum is 1: it is the product of two of these.
+/// The window in one dimension, with a sum of 1. The two-dimensional window is the product of two of these.
 fn window() -> [f64; WINDOW] {
     let gauss = |place: usize| (-0.5 * ((place as f64 - (WINDOW / 2) as f64) / SIGMA).powi(2)).exp();
     let weights: [f64; WINDOW] = std::array::from_fn(gauss);
@@ -63,7 +63,7 @@ fn window() -> [f64; WINDOW] {
     weights.map(|weight| weight / sum)
 }
 
-/// Means under the window, where it lies inside: `WINDOW - 1` fewer each way.
+/// Weighted means at all positions where the window lies inside: `WINDOW - 1` fewer in each direction.
 fn windowed(plane: &[f64], [width, height]: [usize; 2], window: &[f64; WINDOW]) -> Vec<f64> {
     let sum = |values: &mut dyn Iterator<Item = &f64>| values.zip(window).map(|(value, weight)| value * weight).sum();
     let across: Vec<f64> =
@@ -77,7 +77,7 @@ fn windowed(plane: &[f64], [width, height]: [usize; 2], window: &[f64; WINDOW]) 
 mod tests {
     use super::*;
 
-    /// Values that a few whole numbers make, in 8-bit steps.
+    /// A picture of reproducible values in 8-bit steps.
     fn picture(width: usize, height: usize, of: impl Fn(usize, usize, usize) -> usize) -> Picture {
         let at = |index: usize| (index / (width * height), index / width % height, index % width);
         let value = |index| {
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn it_is_what_scikit_image_finds() {
-        // structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1) of scikit-image
-        // 0.26, in f64, on the same numbers.
+        // Expected values: structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        // data_range=1) of scikit-image 0.26 on the same numbers, in f64.
         let smooth = |c: usize, i: usize, j: usize| 40 * c + 5 * i + 3 * j;
         let rough = |c: usize, i: usize, j: usize| (7 * i * i + 13 * j + 29 * c * j + 31 * i * j) % 251;
         let photo = picture(24, 17, smooth);
@@ -105,7 +105,7 @@ mod tests {
             assert!((found - expected).abs() < 1e-6, "{index}: {found}, not {expected}");
             assert!((ssim(&other, &photo).unwrap() - found).abs() < 1e-12, "{index}");
         }
-        // The smallest there is, of a single place.
+        // The smallest picture, with a single window position.
         let [a, b] = [picture(11, 11, rough), picture(11, 11, smooth)];
         assert!((ssim(&a, &b).unwrap() - 0.058213606).abs() < 1e-6, "{}", ssim(&a, &b).unwrap());
     }

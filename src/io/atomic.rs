@@ -1,4 +1,4 @@
-//! Writing a file whole or not at all.
+//! Atomic file output.
 
 use std::{
     fs::{self, File},
@@ -10,16 +10,16 @@ use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
-/// Writes a file by filling a temporary one beside it and renaming that into place.
+/// Writes a file atomically: to a temporary file in the same directory, which is then renamed.
 ///
-/// `fill` writes the content; the flush, the sync to disk and the rename follow. Whatever fails, a file that was at
-/// `path` before is untouched and nothing is left beside it. A link is followed; the permissions of a file that is
-/// replaced are kept, a new file gets those that the umask allows.
+/// `fill` writes the content; flush, sync to disk and rename follow. If any step fails, an existing file at `path` is
+/// unchanged and the temporary file is removed. Symbolic links are followed. A replaced file keeps its permissions; a
+/// new file has those of the umask.
 ///
 /// # Errors
 ///
-/// [`Error::File`] with the way out when the directory is missing or not writable, `path` is a directory, a device or
-/// a read-only file, the disk is full, or `fill` fails.
+/// [`Error::File`], with advice, if the directory is missing or not writable, `path` is a directory, a device or a
+/// read-only file, the disk is full, or `fill` fails.
 pub fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
     let target = resolve(path);
     let temporary = create_beside(&target)?;
@@ -35,16 +35,16 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result
     Ok(())
 }
 
-/// Finds out whether [`write()`] could write `path`, and leaves nothing behind: to be called before long work begins.
+/// Checks whether [`write()`] can write `path`, without leaving a file behind: to be called before a long computation.
 ///
 /// # Errors
 ///
-/// Those of [`write()`] that can be known beforehand.
+/// Those of [`write()`] that can be detected beforehand.
 pub fn check_writable(path: &Path) -> Result<()> {
     create_beside(&resolve(path)).map(drop)
 }
 
-/// Where a link leads: renaming over the link itself would leave the file that it stands for behind.
+/// The target of a symbolic link: a rename to the link's own path would replace the link.
 fn resolve(path: &Path) -> PathBuf {
     if path.is_symlink() { fs::canonicalize(path).unwrap_or_else(|_| path.into()) } else { path.into() }
 }
@@ -68,7 +68,8 @@ fn create_beside(path: &Path) -> Result<NamedTempFile> {
     builder.prefix(".impasto-");
     #[cfg(unix)]
     {
-        // Temporary files are made private; this one is to become an ordinary file. The umask still applies.
+        // The default mode of temporary files is private. This file will become an ordinary one, and the umask still
+        // applies.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
@@ -154,7 +155,7 @@ mod tests {
         let [plain, target, link] = ["plain", "target", "link"].map(|name| directory.path().join(name));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
 
-        // What an ordinary file gets is what ours must get.
+        // Written files have the permissions of ordinary new files.
         File::create(&plain).unwrap();
         write(&target, |file| file.write_all(b"one")).unwrap();
         assert_eq!(mode(&target), mode(&plain));

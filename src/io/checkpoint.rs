@@ -1,4 +1,4 @@
-//! PyTorch's `.pth` files: the containers around the pickles and the bytes of the tensors.
+//! PyTorch's `.pth` containers: zip archives and the legacy format.
 
 use std::{
     borrow::Cow,
@@ -15,15 +15,16 @@ use super::{
     tensor::{DType, HostTensor, NamedTensors},
 };
 
-/// Keys under which training scripts keep the state dict, the likelier ones first.
+/// Keys under which training scripts store the state dict, the most common first.
 const STATE_DICT_KEYS: [&str; 8] =
     ["state_dict", "model_state_dict", "params_ema", "params", "model", "net", "network", "weights"];
 
-/// How many times its own length a part of a file may unpack to. PyTorch does not compress, and weights hardly shrink.
+/// Maximum ratio of the unpacked size of an entry to the file size. PyTorch does not compress, and weights are hardly
+/// compressible.
 const MOST_INFLATION: u64 = 100;
 
-/// How many elements a file may describe for each of its bytes: views that overlap could multiply what it holds.
-/// Without tied weights, which share a storage honestly, and with `f32` it is a quarter.
+/// Maximum number of elements per byte of the file, because overlapping views could multiply the data. Without tied
+/// weights, which share a storage legitimately, an `f32` file has a quarter of an element per byte.
 const MOST_ELEMENTS_PER_BYTE: usize = 16;
 
 const LEGACY_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -31,7 +32,7 @@ const LEGACY_PROTOCOL: i128 = 1001;
 
 const BIG_ENDIAN: &str = "it was written on a big-endian machine; load it in PyTorch and save it as safetensors";
 
-/// Whether a file begins with a pickle: of a version that says so, or with the name of an object in the oldest form.
+/// Whether a file begins with a pickle: with a protocol header, or with the name of an object as in protocol 0.
 pub(super) fn begins_with_pickle(bytes: &[u8]) -> bool {
     let identifier = |line: &[u8]| {
         !line.is_empty() && line.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
@@ -43,7 +44,7 @@ pub(super) fn begins_with_pickle(bytes: &[u8]) -> bool {
     }
 }
 
-/// The tensors of what `torch.save` writes: a zip archive with `data.pkl` and a file for each storage.
+/// Reads the current format of `torch.save`: a zip archive with `data.pkl` and one entry for each storage.
 pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
     let damaged =
         |error: ZipError| format!("its zip archive is damaged ({error}): it may be truncated; fetch it again");
@@ -83,8 +84,8 @@ pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
     })
 }
 
-/// The tensors of what `torch.save` wrote before PyTorch 1.6: a magic number, a version, the machine, the object and
-/// the keys of its storages, each a pickle; then, for every storage, the number of elements and the elements.
+/// Reads the format of `torch.save` before PyTorch 1.6: five pickles (magic number, version, system information,
+/// object, keys of the storages), then for each storage the number of elements and the elements.
 pub(super) fn read_legacy(bytes: &[u8]) -> Outcome<NamedTensors> {
     let mut position = 0;
     let mut next = || {
@@ -111,7 +112,7 @@ pub(super) fn read_legacy(bytes: &[u8]) -> Outcome<NamedTensors> {
     })
 }
 
-/// Where the bytes of every storage lie.
+/// The byte range of every storage.
 fn legacy_storages(
     bytes: &[u8],
     mut position: usize,
@@ -137,7 +138,7 @@ fn legacy_storages(
     Ok(storages)
 }
 
-/// Makes the tensors of the state dict. `fetch` gives the bytes of a storage and is called once for each.
+/// Builds the tensors of the state dict. `fetch` returns the bytes of a storage and is called once for each storage.
 fn assemble<'b>(
     pickle: &Pickle<'_>,
     file_length: usize,
@@ -177,7 +178,7 @@ fn assemble<'b>(
     Ok(tensors)
 }
 
-/// The bytes of a view's elements, last side fastest.
+/// The bytes of a view's elements, last dimension fastest.
 fn gather<'b>(bytes: &'b [u8], view: &View) -> Cow<'b, [u8]> {
     let size = view.storage.dtype.size();
     let mut expected = 1;
@@ -204,7 +205,8 @@ fn gather<'b>(bytes: &'b [u8], view: &View) -> Cow<'b, [u8]> {
 
 type NamedViews<'p> = Vec<(Cow<'p, str>, &'p View)>;
 
-/// The dictionary of tensors: the object itself, or what lies under a known key or the only one that holds tensors.
+/// The dictionary of tensors: the root, or the value of a well-known key, or the value of the only key that contains
+/// tensors.
 fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     let tensors_of = |value| -> NamedViews<'p> {
         let entries = pickle.entries(value).unwrap_or_default().iter();
@@ -233,7 +235,7 @@ fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     }
 }
 
-/// The text of a dictionary's key.
+/// A dictionary key as text.
 fn name<'p>(pickle: &'p Pickle<'_>, key: Value) -> Option<Cow<'p, str>> {
     match key {
         Value::Int(number) => Some(number.to_string().into()),

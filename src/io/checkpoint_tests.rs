@@ -1,4 +1,4 @@
-//! Tests of `checkpoint.rs`; every file is put together by hand.
+//! Tests of `checkpoint.rs` on hand-made files.
 
 use super::{super::test_pickles::*, *};
 
@@ -34,7 +34,7 @@ fn state_dicts_are_found() {
     let epoch = ("epoch", int(7));
     check_linear(&read(ordered_dict(&[epoch.clone(), ("net_g", linear())])).unwrap());
     check_linear(&read(ordered_dict(&[("aux", other.clone()), ("state_dict", linear()), epoch.clone()])).unwrap());
-    // What a state dict gets by way of BUILD is passed over.
+    // The state that BUILD sets on a state dict is ignored.
     let state = ordered_dict(&[("_metadata", ordered_dict(&[("", ordered_dict(&[("version", int(1))]))]))]);
     check_linear(&read([linear(), state, b"b".to_vec()].concat()).unwrap());
     let message = read(ordered_dict(&[("a", other), ("b", linear())])).unwrap_err();
@@ -51,7 +51,7 @@ fn old_ordered_dicts_parameters_and_integer_keys_are_read() {
         global("torch._utils", "_rebuild_parameter"),
         &[tensor(storage("FloatStorage", "0", 2), 0, &[2], &[1]), b"\x88".to_vec(), ordered_dict(&[])],
     );
-    // Python 2 hands the pairs over as a list of lists.
+    // Python 2 passes the pairs as a list of lists.
     let pairs = [b"](](".to_vec(), int(17), parameter, b"ee".to_vec()].concat();
     let object = call(global("collections", "OrderedDict"), &[pairs]);
     let tensors = read_legacy(&legacy_file(object, &[&floats(&BIAS)])).unwrap();
@@ -128,11 +128,11 @@ fn bombs_are_refused() {
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 2_500_000), 0, &[2_500_000], &[1]))]);
     let message = read_zip(&zip_file(object, &[&zeros])).unwrap_err();
     assert!(message.contains("unpacks to") && message.contains("too many for weights"), "{message}");
-    // One element, seen a thousand million times.
+    // One element, viewed a billion times.
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 1), 0, &[1_000_000_000], &[0]))]);
     let message = read_zip(&zip_file(object, &[&zeros[..4]])).unwrap_err();
     assert!(message.contains("far more than it holds"), "{message}");
-    // A claim that the file does not bear out is refused before anything is made of that length.
+    // A stated length that the file does not have is rejected before an allocation of that length.
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", i32::MAX), 0, &[4], &[1]))]);
     assert!(read_legacy(&legacy_file(object, &[&zeros[..16]])).unwrap_err().contains("expected"));
 }

@@ -1,4 +1,4 @@
-//! From a file's bytes to a [`Picture`].
+//! Decoding of picture files.
 
 use std::{
     io::{Cursor, ErrorKind},
@@ -19,21 +19,23 @@ const LONGEST_SIDE: u32 = 30_000;
 const MOST_PIXELS: u64 = 400_000_000;
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP or TIFF file, known by its content and not its name; of an animation, the first frame.
+    /// Reads a PNG, JPEG, WebP or TIFF file. The content, not the name, determines the format. Of an animation, the
+    /// first frame is read.
     ///
-    /// 8 and 16 bits, grey and colour, with and without alpha. The EXIF orientation is applied, and an embedded colour
-    /// profile is converted to sRGB (a broken one is ignored with a warning).
+    /// The file may have 8 or 16 bits or f32 values per channel, in grey or colour, with or without alpha. The EXIF
+    /// orientation is applied, and an embedded colour profile is converted to sRGB (a broken profile is ignored with a
+    /// warning). The result is RGB 0..1.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] when the file cannot be read; [`Error::Picture`], with the way out, when it is no picture, is
-    /// damaged or truncated, or has a side above 30,000 or more than 400 million pixels (found before decoding).
+    /// [`Error::File`] if the file cannot be read; [`Error::Picture`], with advice, if it is not a picture, is damaged
+    /// or truncated, or has a side above 30,000 or more than 400 million pixels (checked before decoding).
     pub fn load(path: &Path) -> Result<Self> {
         decode(path, &read(path)?)
     }
 }
 
-/// Decodes the content of the file `path`, which is only used to name it.
+/// Decodes the bytes of a file; `path` is used only in messages.
 fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
     decode_or_reason(path, bytes).map_err(|reason| Error::picture(path, reason))
 }
@@ -41,7 +43,7 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
 fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
     let format = sniff(bytes)?;
     let name = format!("{format:?}").to_uppercase();
-    // Decoders may fill up what is missing with grey and call it a picture.
+    // Decoders may fill missing data with grey without reporting an error.
     let whole = match format {
         ImageFormat::Jpeg => jpeg_is_whole(bytes),
         ImageFormat::WebP => webp_is_whole(bytes),
@@ -93,7 +95,7 @@ fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
     }
 }
 
-/// The format, by the first bytes, or what the file is instead.
+/// Detects the format from the first bytes, or returns why the file cannot be read.
 fn sniff(bytes: &[u8]) -> Result<ImageFormat, String> {
     const READ: &str = "convert it to PNG, JPEG, WebP or TIFF";
     match image::guess_format(bytes) {
@@ -110,10 +112,10 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, String> {
     }
 }
 
-/// The first line of a file that is text, say the web page which a failed download left.
+/// The first line of a text file, for example of a web page saved by a failed download.
 fn text_start(bytes: &[u8]) -> Option<&str> {
     let start = &bytes[..bytes.len().min(64)];
-    // A character may be cut at the end.
+    // The last character may be truncated.
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
@@ -123,12 +125,12 @@ fn text_start(bytes: &[u8]) -> Option<&str> {
     if text.chars().all(printable) { text.lines().find(|line| !line.trim().is_empty()) } else { None }
 }
 
-/// Whether the segments of a JPEG lead to its end-of-image marker. What follows it, such as a second picture, and the
-/// markers inside of an embedded thumbnail do not count.
+/// Whether the segments of a JPEG lead to its end-of-image marker. Data after the marker, such as a second picture, and
+/// markers inside an embedded thumbnail are ignored.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     let mut position = 2;
     loop {
-        // Skip entropy-coded data, in which FF is followed by 00 or a restart marker, and fill bytes.
+        // Skips entropy-coded data, in which FF is followed by 00 or a restart marker, and fill bytes.
         let Some(offset) = bytes.get(position..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) else {
             return false;
         };
@@ -146,7 +148,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether a WebP is as long as it says, give or take a last byte of padding.
+/// Whether a WebP has the length stated in its header, except possibly for one byte of padding.
 fn webp_is_whole(bytes: &[u8]) -> bool {
     let length = bytes.get(4..).and_then(|rest| rest.first_chunk()).map(|length| u32::from_le_bytes(*length));
     length.is_some_and(|length| bytes.len() as u64 + 1 >= u64::from(length) + 8)
@@ -165,9 +167,9 @@ fn explain(format: &str, error: ImageError) -> String {
     }
 }
 
-/// A stored sample.
+/// The type of a stored sample.
 trait Sample: Copy + Sync {
-    /// The value on the scale 0..1.
+    /// The value scaled to 0..1.
     fn unit(self) -> f32;
 }
 
@@ -185,11 +187,11 @@ impl Sample for u16 {
 
 impl Sample for f32 {
     fn unit(self) -> f32 {
-        self.clamp(0.0, 1.0) // NaN stays NaN
+        self.clamp(0.0, 1.0) // NaN is kept and detected later
     }
 }
 
-/// Interleaved samples, 1 to 4 a pixel, to planes in sRGB.
+/// Converts interleaved samples, 1 to 4 per pixel, to sRGB planes.
 fn planes<T: Sample>(
     samples: &[T],
     channels: usize,

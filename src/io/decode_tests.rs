@@ -1,4 +1,4 @@
-//! Tests of `decode.rs`; every file is made here, in memory.
+//! Tests of `decode.rs` on files generated in memory.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn jpeg(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// Puts an APP1 segment with an EXIF orientation behind the start of a JPEG.
+/// Inserts an APP1 segment with an EXIF orientation at the start of a JPEG.
 fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -57,7 +57,7 @@ fn every_layout_of_samples_becomes_planes() {
         (&[0, 0, 0x34, 0x12, 255, 255, 0, 0], ExtendedColorType::Rgba16, [0.0, 4660.0 / 65535.0, 1.0], Some(0.0)),
     ];
     for (samples, color, rgb, alpha) in cases {
-        // 16-bit samples are given in the machine's order, here written for little-endian ones.
+        // 16-bit samples in native byte order; these are little-endian.
         let picture = load(&png(samples, 1, 1, color)).unwrap();
         assert!(picture.rgb.iter().zip(rgb).all(|(got, want)| (got - want).abs() < 1e-6), "{color:?}: {picture:?}");
         assert_eq!(picture.alpha.map(|alpha| alpha[0]), alpha, "{color:?}");
@@ -73,7 +73,7 @@ fn planes_are_planes_and_rows_are_rows() {
 
 #[test]
 fn the_orientation_is_applied() {
-    // Left dark, right bright, twice as wide as high.
+    // Dark on the left, bright on the right, twice as wide as high.
     let samples: Vec<u8> = (0..32 * 16 * 3).map(|index| if index / 3 % 32 < 16 { 20 } else { 230 }).collect();
     let plain = jpeg(&samples, 32, 16);
     let at = |picture: &Picture, x: usize, y: usize| picture.rgb[y * picture.width + x];
@@ -121,8 +121,8 @@ fn truncated_files_are_errors_at_every_length() {
     TiffEncoder::new(&mut tiff).write_image(&samples, 40, 24, ExtendedColorType::Rgb8).unwrap();
     let tiff = tiff.into_inner();
     let png = png(&samples, 40, 24, ExtendedColorType::Rgb8);
-    // What ends a PNG (the checksum of its data and the empty last chunk) and the byte that pads a WebP may be missing:
-    // all pixels are there.
+    // The end of a PNG (checksum of the data and the empty last chunk) and the padding byte of a WebP may be missing,
+    // because all pixels are present.
     for (name, bytes, tail) in
         [("jpeg", jpeg(&samples, 40, 24), 0), ("png", png, 20), ("webp", webp, 1), ("tiff", tiff, 0)]
     {
@@ -165,7 +165,7 @@ fn bytes_behind_a_jpeg_and_thumbnails_inside_do_not_matter() {
 
 #[test]
 fn bombs_are_refused_before_decoding() {
-    // Only the header claims the size; reading on would fail in another way.
+    // Only the header states this size; decoding would fail with another error.
     let claim = |width: u32, height: u32| {
         let mut bytes = png(&[0, 0, 0], 1, 1, ExtendedColorType::Rgb8);
         bytes[16..20].copy_from_slice(&width.to_be_bytes());

@@ -1,4 +1,4 @@
-//! From a [`Picture`] to a file.
+//! Encoding of picture files.
 
 use std::{fs::File, io, io::BufWriter, path::Path};
 
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 const JPEG_QUALITY: u8 = 95;
 
-/// A format that can be written.
+/// An output format.
 #[derive(Clone, Copy, PartialEq)]
 enum Output {
     Png,
@@ -41,7 +41,7 @@ impl Output {
         }
     }
 
-    /// The longest side that the format can hold, in pixels.
+    /// Maximum side of a picture in pixels.
     fn longest_side(self) -> usize {
         match self {
             Output::WebP => 16_383,
@@ -51,33 +51,34 @@ impl Output {
     }
 }
 
-/// Whether the name's ending says a format that pictures can be written in.
+/// Whether the file name's extension selects an output format.
 pub fn can_be_written(path: &Path) -> bool {
     Output::of(path).is_ok()
 }
 
-/// Finds out whether a picture could be saved as `path`, and leaves nothing behind: to be called before long work.
+/// Checks whether a picture can be saved as `path`, without leaving a file behind: to be called before a long
+/// computation.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for an extension other than png, jpg, jpeg, webp, tif, tiff; [`Error::File`] when the directory
-/// is missing or not writable, or `path` is no place for a file.
+/// [`Error::Argument`] for an extension other than png, jpg, jpeg, webp, tif, tiff; [`Error::File`] if the directory is
+/// missing or not writable, or `path` cannot be a file.
 pub fn check_output(path: &Path) -> Result<()> {
     Output::of(path)?;
     atomic::check_writable(path)
 }
 
 impl Picture {
-    /// Writes the picture as 8 bits a channel in the format of the extension: png, jpg, jpeg, webp, tif, tiff.
+    /// Writes the picture with 8 bits per channel, in the format of the extension: png, jpg, jpeg, webp, tif, tiff.
     ///
-    /// Values are clamped to 0..1. JPEG has quality 95 and no alpha: the picture is laid over white. WebP is lossless.
-    /// The file appears whole or not at all, see [`atomic::write`](super::atomic::write()).
+    /// Values are clamped to 0..1. JPEG has quality 95 and no alpha: the picture is composited over white. WebP is
+    /// lossless. The file is written whole or not at all, see [`atomic::write`](super::atomic::write()).
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for another extension or planes of wrong lengths, [`Error::NonFinite`] naming the first
-    /// pixel that is NaN or infinite, [`Error::Picture`] when the format cannot hold a picture so large, and
-    /// [`Error::File`] when the file cannot be written.
+    /// [`Error::Argument`] for another extension or planes of the wrong length; [`Error::NonFinite`] with the position
+    /// of the first NaN or infinite value; [`Error::Picture`] if the picture is too large for the format;
+    /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         save(self, path)
     }
@@ -131,7 +132,7 @@ fn check(picture: &Picture, path: &Path, output: Output) -> Result<()> {
     Ok(())
 }
 
-/// The picture as interleaved bytes, without alpha where it has none or is to be laid over white.
+/// The picture as interleaved bytes, with alpha if it has any and is not composited over white.
 fn interleave(picture: &Picture, over_white: bool) -> (Vec<u8>, ExtendedColorType) {
     let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     let pixels = picture.pixels();

@@ -1,4 +1,4 @@
-//! Reading whole files, and their names in messages.
+//! Reading of whole files, and quoting of names from files in messages.
 
 use std::{
     fs::File,
@@ -8,10 +8,10 @@ use std::{
 
 use crate::{Error, Result};
 
-/// The largest file that is read, in bytes: bounds what a sparse or endless file can make us allocate.
+/// Maximum file size in bytes: limits the memory that a sparse or endless file can occupy.
 const LARGEST_FILE: u64 = 8 << 30;
 
-/// Reads a whole file, at most [`LARGEST_FILE`] long.
+/// Reads a whole file of at most [`LARGEST_FILE`] bytes.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let refused = |reason: &str| Err(Error::file("read", path, reason));
     let failed = |error: io::Error| match error.kind() {
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     if bytes.try_reserve_exact(claimed as usize).is_err() {
         return refused("not enough memory to hold it; close other programs or use a smaller file");
     }
-    // A pipe or a device has no length, so the limit is held while reading too.
+    // Pipes and devices report no length, so the limit also applies to reading.
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST_FILE {
         return refused("it is larger than 8 GiB; use a smaller file");
@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A name out of a file for an error message: control characters escaped, long ones cut.
+/// Quotes a name from a file for an error message, with control characters escaped and long names truncated.
 pub(super) fn quoted(name: &str) -> String {
     let short: String = name.chars().take(100).collect();
     let dots = if short.len() < name.len() { "..." } else { "" };
@@ -66,7 +66,7 @@ mod tests {
     fn a_sparse_giant_is_refused_before_it_is_allocated() {
         let file = tempfile::NamedTempFile::new().unwrap();
         if file.as_file().set_len(LARGEST_FILE + 1).is_err() {
-            return; // The file system has no sparse files of that length.
+            return; // the file system has no sparse files of that length
         }
         let message = read(file.path()).unwrap_err().to_string();
         assert!(message.contains("8 GiB"), "{message}");

@@ -1,4 +1,5 @@
-//! Files: pictures and weights in and out. Everything read is distrusted, everything written is whole or not there.
+//! File input and output: pictures and weights. Input files are not trusted; output files are written whole or not at
+//! all.
 
 pub mod atomic;
 mod checkpoint;

@@ -1,9 +1,9 @@
-//! A reader for the pickles inside `.pth` files which can build nothing but plain data.
+//! A reader for the pickles in `.pth` files that can only construct plain data.
 //!
-//! A pickle is a program for a stack machine that may import and call anything. This machine knows the opcodes that
-//! PyTorch's own files use, imports nothing, and takes the few names of [`Global`] as inert tags; every other name is
-//! refused. What it builds lies in flat arenas, so that nothing recurses however deep a pickle nests, and a bound on
-//! the steps bounds the stack, the memo and the arenas.
+//! A pickle is a program for a stack machine that may import and call anything. This machine accepts only the opcodes
+//! that PyTorch's files use, imports nothing, and treats the few names of [`Global`] as inert tags; every other name is
+//! rejected. Values are stored in flat arenas, so that deeply nested pickles cause no recursion. A limit on the number
+//! of steps also limits the stack, the memo and the arenas.
 
 use std::borrow::Cow;
 
@@ -13,13 +13,13 @@ use super::{file::quoted, tensor::DType};
 
 mod machine;
 
-/// A result whose error is the reason for refusing the file, with the way out.
+/// A result whose error is the reason for rejecting the file, with advice.
 pub(super) type Outcome<T> = Result<T, String>;
 
-/// The most sides a tensor may have.
+/// Maximum number of dimensions of a tensor.
 const MOST_SIDES: usize = 16;
 
-/// The names that a weight file may mention.
+/// The names that a weight file may contain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
     OrderedDict,
@@ -29,7 +29,7 @@ pub(super) enum Global {
     RebuildParameter,
 }
 
-/// A value; numbers index the arenas of the [`Pickle`].
+/// A value; indices refer to the arenas of the [`Pickle`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Value {
     #[default]
@@ -43,38 +43,38 @@ pub(super) enum Value {
     Global(Global),
     Storage(Storage),
     Tensor(usize),
-    /// A float or bytes: may be there, is never needed.
+    /// A float or bytes: accepted but never used.
     Opaque,
 }
 
-/// A part of the elements that the file holds under a key.
+/// A range of the elements that the file stores under a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Storage {
-    /// The key, a [`Value::Text`]'s index.
+    /// The key, as the index of a [`Value::Text`].
     pub(super) key: usize,
     pub(super) dtype: DType,
-    /// Elements under the key.
+    /// Number of elements under the key.
     pub(super) elements: usize,
-    /// The first element of the part.
+    /// First element of the range.
     start: usize,
-    /// Elements of the part.
+    /// Number of elements in the range.
     length: usize,
 }
 
-/// A tensor as a view of a storage, every element of which lies inside of the storage's claimed length.
+/// A tensor as a strided view of a storage. All of its elements lie within the storage's stated length.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) storage: Storage,
-    /// The first element, from the start of what lies under the key.
+    /// First element, relative to the start of the data under the key.
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
     /// In elements.
     pub(super) strides: Vec<usize>,
-    /// The product of the shape.
+    /// Product of the dimensions.
     pub(super) elements: usize,
 }
 
-/// What a pickle describes.
+/// The contents of a pickle.
 #[derive(Default)]
 pub(super) struct Pickle<'a> {
     pub(super) root: Value,
@@ -93,7 +93,7 @@ impl Pickle<'_> {
         if let Value::Sequence(index) = value { Some(&self.sequences[index]) } else { None }
     }
 
-    /// The entries of a dictionary, in the order in which they were set.
+    /// The entries of a dictionary in the order of insertion.
     pub(super) fn entries(&self, value: Value) -> Option<&[(Value, Value)]> {
         if let Value::Dict(index) = value { Some(&self.dicts[index]) } else { None }
     }
@@ -102,17 +102,17 @@ impl Pickle<'_> {
         if let Value::Tensor(index) = value { Some(&self.views[index]) } else { None }
     }
 
-    /// Every tensor in the pickle.
+    /// All tensors in the pickle.
     pub(super) fn views(&self) -> &[View] {
         &self.views
     }
 
-    /// The key under which the file holds a storage.
+    /// The key under which the file stores a storage.
     pub(super) fn key(&self, storage: Storage) -> &str {
         &self.texts[storage.key]
     }
 
-    /// The view that the arguments of PyTorch's `_rebuild_tensor` describe.
+    /// The view described by the arguments of PyTorch's `_rebuild_tensor`.
     fn tensor(&self, storage: Storage, offset: Value, shape: Value, strides: Value) -> Outcome<View> {
         let sizes = |value| {
             let values = self.sequence(value).filter(|values| values.len() <= MOST_SIDES);
@@ -121,7 +121,7 @@ impl Pickle<'_> {
         };
         let (offset, shape, strides) = (size(offset)?, sizes(shape)?, sizes(strides)?);
         let elements = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
-        // One past the last element, from the start of the storage's part.
+        // One past the last element, relative to the start of the storage's range.
         let end = match elements {
             Some(0) => Some(offset),
             _ => shape.iter().zip(&strides).try_fold(offset.saturating_add(1), |end, (side, stride)| {
@@ -140,7 +140,7 @@ impl Pickle<'_> {
         }
     }
 
-    /// What a reference to the outside of the pickle means.
+    /// The storage to which a persistent id of the pickle refers.
     fn storage(&self, reference: Value) -> Outcome<Storage> {
         let parts = self.sequence(reference).unwrap_or_default();
         let kind = parts.first().and_then(|&kind| self.text(kind));
@@ -156,7 +156,7 @@ impl Pickle<'_> {
         };
         let elements = size(elements)?;
         let (start, length) = match part.first().and_then(|&part| self.sequence(part)) {
-            // Files of PyTorch 0.3 and before: key, offset and length of a part.
+            // Files of PyTorch 0.3 and earlier: key, offset and length of a range.
             Some(&[_, start, length]) => (size(start)?, size(length)?),
             _ => (0, elements),
         };
@@ -167,7 +167,7 @@ impl Pickle<'_> {
     }
 }
 
-/// Reads the pickle at the start of `bytes`; also gives its length.
+/// Reads the pickle at the start of `bytes`. Also returns its length in bytes.
 pub(super) fn read(bytes: &[u8]) -> Outcome<(Pickle<'_>, usize)> {
     Machine::new(bytes).run()
 }
@@ -186,7 +186,7 @@ fn size(value: Value) -> Outcome<usize> {
     }
 }
 
-/// The tag that a name stands for; names are matched and never looked up.
+/// The tag of a name. Names are only compared and never imported.
 fn global(module: &str, name: &str) -> Outcome<Global> {
     Ok(match (module, name) {
         ("collections", "OrderedDict") => Global::OrderedDict,

@@ -1,4 +1,4 @@
-//! Tests of `pickle.rs` and its machine; every pickle is made by hand.
+//! Tests of `pickle.rs` and its machine on hand-made pickles.
 
 use super::{
     super::test_pickles::{call, global, int, pickle, sizes, storage, tensor, text, tuple},
@@ -21,7 +21,7 @@ fn a_hostile_pickle_is_refused_by_name() {
     for (module, name) in [("builtins", "eval"), ("torch", "load"), ("torch.nn.modules.container", "Sequential")] {
         assert!(refusal(&pickle(global(module, name))).contains(&format!("`{module}.{name}`")));
     }
-    // A name with terminal escapes is shown escaped.
+    // Terminal escapes in a name are escaped in the message.
     assert!(!refusal(&pickle(global("os", "\u{1b}[2J"))).contains('\u{1b}'));
 }
 
@@ -47,7 +47,7 @@ fn deep_and_circular_nesting_is_harmless() {
 #[test]
 fn work_is_bounded() {
     assert!(refusal(&b"N0".repeat(2_000_000)).contains("too long"));
-    // A long list of pairs that is copied again and again.
+    // A long list of pairs that is copied many times.
     let pairs = [b"](".to_vec(), b"(NNt".repeat(10_000), b"eq\x00".to_vec()].concat();
     let copies = [global("collections", "OrderedDict"), b"h\x00\x85R0".to_vec()].concat().repeat(1000);
     assert!(refusal(&[pairs, copies].concat()).contains("too long"));
@@ -105,7 +105,7 @@ fn views_must_lie_inside_of_their_storage() {
     for (offset, shape, strides) in bad {
         assert!(of_ten(offset, shape, strides).is_err(), "{offset} {shape:?} {strides:?}");
     }
-    // Old files refer to a part of a storage.
+    // Old files refer to ranges of a storage.
     let part = |start, length| {
         let view = tuple(&[text("1"), int(start), int(length)]);
         let parts = [text("storage"), global("torch", "FloatStorage"), text("0"), text("cpu"), int(10), view];

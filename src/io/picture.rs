@@ -1,4 +1,4 @@
-//! A picture in memory, and its resizing. Reading is in `decode.rs`, writing in `encode.rs`.
+//! Pictures in memory and their resampling. `decode.rs` reads pictures, `encode.rs` writes them.
 
 use image::{ImageBuffer, Luma, imageops};
 use rayon::prelude::*;
@@ -8,13 +8,13 @@ use crate::{Error, Result};
 /// An sRGB picture as planes of `f32`, with an optional alpha plane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
-    /// Red, green, blue planes (`3 * height * width` values), each row by row; sRGB-encoded, 0..1, not premultiplied.
+    /// Red, green and blue planes, `[3, height, width]`; sRGB-encoded, 0..1, not premultiplied by alpha.
     pub rgb: Vec<f32>,
-    /// Opacity (`height * width` values), 0 transparent to 1 opaque; `None` where every pixel is opaque.
+    /// Opacity, `[height, width]`, from 0 (transparent) to 1 (opaque); `None` if every pixel is opaque.
     pub alpha: Option<Vec<f32>>,
 }
 
@@ -24,11 +24,11 @@ impl Picture {
         Picture { width, height, rgb: vec![0.0; 3 * width * height], alpha: None }
     }
 
-    /// An opaque picture of the given red, green and blue planes (`3 * height * width` values, sRGB-encoded, 0..1).
+    /// An opaque picture from red, green and blue planes, `[3, height, width]`, sRGB-encoded, 0..1.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] when a side is 0 or `rgb` has another length.
+    /// [`Error::Argument`] if a side is 0 or `rgb` has the wrong length.
     pub fn from_rgb(width: usize, height: usize, rgb: Vec<f32>) -> Result<Self> {
         let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).unwrap_or(usize::MAX);
         if expected == 0 || rgb.len() != expected {
@@ -43,7 +43,8 @@ impl Picture {
         self.width * self.height
     }
 
-    /// Puts the colours of `other` with its upper left corner at `[x, y]`; what reaches beyond the edge is left out.
+    /// Copies the colours of `other` to this picture, with the upper left corner at `[x, y]`. Pixels beyond the edge
+    /// are dropped.
     pub fn paste(&mut self, other: &Picture, [x, y]: [usize; 2]) {
         let (width, height) =
             (other.width.min(self.width.saturating_sub(x)), other.height.min(self.height.saturating_sub(y)));
@@ -57,7 +58,7 @@ impl Picture {
         }
     }
 
-    /// What is in the middle, `width` by `height` pixels, or as many as there are.
+    /// The central part of `width` × `height` pixels, or the whole side where the picture is smaller.
     pub fn middle(&self, width: usize, height: usize) -> Picture {
         let (width, height) = (width.min(self.width), height.min(self.height));
         let [left, top] = [(self.width - width) / 2, (self.height - height) / 2];
@@ -69,19 +70,19 @@ impl Picture {
         Picture { width, height, rgb, alpha: self.alpha.as_deref().map(cut) }
     }
 
-    /// The largest square in the middle.
+    /// The largest central square.
     pub fn square(&self) -> Picture {
         let short = self.width.min(self.height);
         self.middle(short, short)
     }
 
-    /// Resamples to `width` by `height` (each at least 1) with a Lanczos filter that widens when shrinking.
+    /// Resamples to `width` × `height` (at least 1 × 1) with a Lanczos filter, which is widened for downscaling.
     ///
-    /// Colours are weighed by their alpha, so that what lies under transparent pixels does not bleed into opaque ones.
+    /// Colours are weighted by alpha, so that the colours of transparent pixels do not bleed into opaque ones.
     ///
     /// # Panics
     ///
-    /// When a plane is shorter than `width` and `height` say.
+    /// If a plane is shorter than the picture's size requires.
     pub fn resize(&self, width: usize, height: usize) -> Picture {
         let (width, height) = (width.max(1), height.max(1));
         if (width, height) == (self.width, self.height) {
@@ -98,7 +99,7 @@ impl Picture {
         if let Some(alpha) = &self.alpha {
             let premultiplied: Vec<f32> = self.rgb.iter().zip(alpha.iter().cycle()).map(|(v, a)| v * a).collect();
             let alpha = resample(alpha);
-            // Where hardly anything is opaque the quotient is noise, and the plain colours stand.
+            // Where alpha is nearly 0 the quotient is noise, so the colour resampled without alpha is kept.
             for ((value, product), &alpha) in rgb.iter_mut().zip(planes(&premultiplied)).zip(alpha.iter().cycle()) {
                 if alpha > 1.0 / 255.0 {
                     *value = (product / alpha).clamp(0.0, 1.0);
@@ -109,14 +110,14 @@ impl Picture {
         Picture { width, height, rgb, alpha: resized_alpha }
     }
 
-    /// Resamples, up or down, so that the longer side has `long_side` pixels: see [`scaled_size`].
+    /// Resamples, up or down, to a longer side of `long_side` pixels, see [`scaled_size`].
     pub fn fit(&self, long_side: usize) -> Picture {
         let (width, height) = scaled_size(self.width, self.height, long_side);
         self.resize(width, height)
     }
 }
 
-/// The width and height whose longer side is `long_side` and whose ratio is the old one's, at least 1 by 1.
+/// The size with the same aspect ratio and a longer side of `long_side` pixels, at least 1 × 1.
 pub fn scaled_size(width: usize, height: usize, long_side: usize) -> (usize, usize) {
     let long = width.max(height).max(1) as f64;
     let scaled = |side: usize| ((side as f64 * long_side as f64 / long).round() as usize).max(1);
@@ -199,7 +200,7 @@ mod tests {
     fn shrinking_averages_instead_of_skipping() {
         let mut picture = Picture::new(256, 256);
         for (index, value) in picture.rgb.iter_mut().enumerate() {
-            *value = ((index % 256 + index / 256) % 2) as f32; // a checkerboard, which skipping turns black or white
+            *value = ((index % 256 + index / 256) % 2) as f32; // a checkerboard; skipping makes it black or white
         }
         let small = picture.resize(32, 32);
         assert!(small.rgb.iter().all(|value| (value - 0.5).abs() < 0.05));
@@ -223,7 +224,7 @@ mod tests {
             }
         }
         assert!(alpha[0] > 0.95 && (0.2..0.8).contains(&alpha[3]) && alpha[6] < 0.05, "{alpha:?}");
-        // Beyond the reach of the filter, what is transparent keeps its own colour.
+        // Transparent pixels keep their colour if they are outside the filter's support.
         let half = picture.resize(8, 2);
         assert_eq!((half.alpha.unwrap()[7], half.rgb[16 + 7]), (0.0, 1.0));
     }

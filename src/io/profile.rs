@@ -1,19 +1,19 @@
-//! Embedded ICC colour profiles, converted to sRGB.
+//! Conversion from embedded ICC colour profiles to sRGB.
 
 use std::sync::Arc;
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformF32Executor, TransformOptions};
 
-/// A way from a picture's own colours to sRGB.
+/// A conversion from a picture's colour space to sRGB.
 pub(super) struct Converter {
     transform: Arc<TransformF32Executor>,
-    /// Whether the profile takes one grey sample a pixel instead of three.
+    /// Whether the profile expects one grey sample per pixel instead of three.
     pub(super) grey: bool,
 }
 
 impl Converter {
-    /// The converter of an ICC profile for grey or colour samples, `None` when the profile is sRGB itself, or the
-    /// reason why the profile cannot be used.
+    /// The conversion for an ICC profile, for grey or colour samples; `None` if the profile is sRGB. An error says why
+    /// the profile cannot be used.
     pub(super) fn new(icc: &[u8], samples_are_grey: bool) -> Result<Option<Self>, String> {
         let profile = ColorProfile::new_from_slice(icc).map_err(|error| error.to_string())?;
         let grey = match profile.color_space {
@@ -29,7 +29,7 @@ impl Converter {
         Ok(if converter.is_identity()? { None } else { Some(converter) })
     }
 
-    /// Converts pixels (1 or 3 samples each, 0..1) to interleaved sRGB, clamped to 0..1 where the gamut is wider.
+    /// Converts pixels (1 or 3 samples each, 0..1) to interleaved sRGB. Colours outside the gamut are clamped to 0..1.
     pub(super) fn convert(&self, samples: &[f32]) -> Result<Vec<f32>, String> {
         let mut converted = vec![0.0; if self.grey { 3 * samples.len() } else { samples.len() }];
         self.transform.transform(samples, &mut converted).map_err(|error| error.to_string())?;
@@ -37,8 +37,8 @@ impl Converter {
         Ok(converted)
     }
 
-    /// Whether a lattice of colours stays where it is to within half an 8-bit step: most embedded profiles are sRGB
-    /// under some name, and their pixels are better left exact.
+    /// Whether the profile maps a grid of colours to itself within half an 8-bit step. Most embedded profiles are sRGB
+    /// under some name, and the pixels then stay exact.
     fn is_identity(&self) -> Result<bool, String> {
         let level = |index: usize| index as f32 / 8.0;
         let colours: Vec<f32> = if self.grey {

@@ -4,39 +4,39 @@ use half::{bf16, f16};
 
 use crate::{Error, Result};
 
-/// The type in which a tensor is stored.
+/// Element type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
-    /// IEEE double.
+    /// 64-bit IEEE float.
     F64,
-    /// IEEE single.
+    /// 32-bit IEEE float.
     F32,
-    /// IEEE half.
+    /// 16-bit IEEE float.
     F16,
-    /// The upper half of an `F32`.
+    /// bfloat16: the upper half of an `F32`.
     BF16,
-    /// Signed, 64 bits.
+    /// Signed 64-bit integer.
     I64,
-    /// Signed, 32 bits.
+    /// Signed 32-bit integer.
     I32,
-    /// Signed, 16 bits.
+    /// Signed 16-bit integer.
     I16,
-    /// Signed, 8 bits.
+    /// Signed 8-bit integer.
     I8,
-    /// Unsigned, 64 bits.
+    /// Unsigned 64-bit integer.
     U64,
-    /// Unsigned, 32 bits.
+    /// Unsigned 32-bit integer.
     U32,
-    /// Unsigned, 16 bits.
+    /// Unsigned 16-bit integer.
     U16,
-    /// Unsigned, 8 bits.
+    /// Unsigned 8-bit integer.
     U8,
-    /// A byte, 0 or 1.
+    /// One byte, 0 or 1.
     Bool,
 }
 
 impl DType {
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             DType::F64 | DType::I64 | DType::U64 => 8,
@@ -46,7 +46,8 @@ impl DType {
         }
     }
 
-    /// Little-endian elements of this type as `f32`. Integers beyond 2^24 are rounded; an `f64` may become infinite.
+    /// Converts little-endian elements of this type to `f32`. Integers beyond 2^24 are rounded; an `f64` may become
+    /// infinite.
     pub(super) fn widen(self, bytes: &[u8]) -> Vec<f32> {
         fn each<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
             bytes.as_chunks().0.iter().map(|&element| convert(element)).collect()
@@ -71,11 +72,11 @@ impl DType {
 /// A tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
-    /// The sides, outermost first; empty for a scalar.
+    /// The dimensions, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
-    /// The type in which the file stores it; [`HostTensor::data`] is `f32` whatever it is.
+    /// The element type in the file; [`HostTensor::data`] is always `f32`.
     pub dtype: DType,
-    /// The elements, last side fastest; finite when it comes from [`WeightFile::load`].
+    /// The elements, last dimension fastest; finite in a tensor from [`WeightFile::load`].
     pub data: Vec<f32>,
 }
 
@@ -84,7 +85,7 @@ impl HostTensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] when `data` has not as many elements as `shape` says.
+    /// [`Error::Argument`] if the length of `data` does not match `shape`.
     pub fn new(shape: &[usize], data: Vec<f32>) -> Result<Self> {
         if elements(shape) != Some(data.len()) {
             let expected = format!("as long as the shape {shape:?} says");
@@ -94,10 +95,10 @@ impl HostTensor {
     }
 }
 
-/// The product of a shape's sides, `None` where it overflows.
+/// Number of elements of a shape; `None` if it overflows.
 pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side))
 }
 
-/// Names and tensors in the order of a file.
+/// Named tensors in the order of a file.
 pub(super) type NamedTensors = Vec<(String, HostTensor)>;

@@ -1,4 +1,4 @@
-//! Pickles for tests, put together as PyTorch would write them.
+//! Pickles for tests, in the format that PyTorch writes.
 
 pub(super) fn text(text: &str) -> Vec<u8> {
     [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()

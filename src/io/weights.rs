@@ -1,4 +1,4 @@
-//! Weight files: tensors by name, from safetensors and from PyTorch's `.pth`, kept on the host as `f32`.
+//! Weight files: named tensors from safetensors and PyTorch's `.pth` files, stored on the host as `f32`.
 
 use std::{
     collections::BTreeMap,
@@ -16,67 +16,67 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// How a weight file is laid out.
+/// Format of a weight file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A safetensors file.
     Safetensors,
-    /// What `torch.save` writes since PyTorch 1.6: a zip archive.
+    /// The format of `torch.save` since PyTorch 1.6: a zip archive.
     PthZip,
-    /// What `torch.save` wrote before: pickles, then the bytes of the tensors.
+    /// The format of `torch.save` before PyTorch 1.6: pickles, then the bytes of the tensors.
     PthLegacy,
 }
 
 /// The content of a weight file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightFile {
-    /// Where it came from.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How it was laid out.
+    /// Format of the file.
     pub format: Format,
-    /// Names and tensors in the order of the file; no name comes twice.
+    /// Tensors with unique names, in the order of the file.
     pub tensors: Vec<(String, HostTensor)>,
-    /// The text entries of a safetensors file; empty for `.pth`.
+    /// The metadata of a safetensors file; empty for `.pth`.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl WeightFile {
-    /// Reads a safetensors or `.pth` file, known by its content and not its name.
+    /// Reads a safetensors or `.pth` file. The content, not the name, determines the format.
     ///
-    /// A `.pth` is read as data: nothing in it is executed or looked up, and anything but tensors, numbers, texts and
-    /// dictionaries is refused. Its state dict may be the whole file or lie under a key such as `state_dict`.
+    /// A `.pth` is read as data: nothing in it is executed or imported, and anything except tensors, numbers, strings
+    /// and dictionaries is rejected. The state dict may be the whole file or the value of a key such as `state_dict`.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] when the file cannot be read; [`Error::Weights`] naming the tensor and the way out when it is
-    /// truncated, malformed, unsafe, or holds values that are not finite.
+    /// [`Error::File`] if the file cannot be read; [`Error::Weights`], with the tensor and advice, if it is truncated,
+    /// malformed or unsafe, or contains non-finite values.
     pub fn load(path: &Path) -> Result<Self> {
         Self::parse(path, &file::read(path)?).map_err(|reason| Error::weights(path, reason))
     }
 
-    /// The same of bytes that are in memory; `name` stands for the path.
+    /// Reads a weight file from memory; `name` is used as its path.
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`], as [`WeightFile::load`].
+    /// Those of [`WeightFile::load`] of kind [`Error::Weights`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
         let path = Path::new(name);
         Self::parse(path, bytes).map_err(|reason| Error::weights(path, reason))
     }
 
-    /// The tensor of that name.
+    /// The tensor with this name.
     pub fn get(&self, name: &str) -> Option<&HostTensor> {
         self.tensors.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor)
     }
 
-    /// Writes a safetensors file, every tensor as `dtype`, in the order given; the same input makes the same bytes.
+    /// Writes a safetensors file with all tensors as `dtype`, in the given order. The same input gives the same bytes.
     ///
-    /// The file appears whole or not at all, see [`atomic::write`](super::atomic::write()).
+    /// The file is written whole or not at all, see [`atomic::write`](super::atomic::write()).
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] when `dtype` is neither F16 nor F32; [`Error::Weights`] naming the tensor when a name comes
-    /// twice, a shape and its data disagree, or a value is not finite in `dtype`; [`Error::File`] when the file cannot
+    /// [`Error::Argument`] if `dtype` is neither F16 nor F32; [`Error::Weights`] with the tensor if a name occurs
+    /// twice, a shape does not match its data, or a value is not finite in `dtype`; [`Error::File`] if the file cannot
     /// be written.
     pub fn save(
         path: &Path,
@@ -130,7 +130,7 @@ impl WeightFile {
     }
 }
 
-/// The type that safetensors calls `dtype`.
+/// Converts a safetensors type; `None` if it is not supported.
 fn from_safetensors(dtype: safetensors::Dtype) -> Option<DType> {
     use safetensors::Dtype;
     Some(match dtype {
@@ -157,7 +157,7 @@ fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, Stri
     let (length, rest) = bytes.split_first_chunk().ok_or_else(truncated)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok();
     let (text, data) = length.and_then(|length| rest.split_at_checked(length)).ok_or_else(truncated)?;
-    // Not `SafeTensors::deserialize`: its check of the file's length can overflow.
+    // `SafeTensors::deserialize` is not used because its check of the file's length can overflow.
     let header: Metadata = serde_json::from_slice(text).map_err(|error| match disagreeing(text) {
         Some(name) => format!("the shape, type and length of tensor {} disagree; fetch it again", quoted(&name)),
         None => format!("its header is not valid ({error}); fetch it again"),
@@ -176,7 +176,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, Stri
     Ok((tensors, header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()))
 }
 
-/// The first tensor in a safetensors header whose shape and length disagree, which the header's own check won't tell.
+/// The first tensor in a safetensors header whose shape and length disagree. The error of the header's own check does
+/// not name it.
 fn disagreeing(header: &[u8]) -> Option<String> {
     let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
     header.into_iter().find_map(|(name, info)| {

@@ -1,4 +1,4 @@
-//! Tests of `weights.rs`; every file is made here.
+//! Tests of `weights.rs` on generated files.
 
 use half::bf16;
 
@@ -29,13 +29,13 @@ fn what_is_saved_is_loaded_in_the_same_order() {
         let loaded = WeightFile::load(&path).unwrap();
         assert_eq!((loaded.format, &loaded.metadata), (Format::Safetensors, &metadata));
         let names: Vec<_> = loaded.tensors.iter().map(|(name, _)| name.as_str()).collect();
-        // The tensor without elements starts where its neighbour ends, and may come before or after it.
+        // The empty tensor starts where its neighbour ends and may come before or after it.
         assert_eq!(names.iter().filter(|name| **name != "empty").collect::<Vec<_>>(), [&"z", &"a"]);
         for (name, tensor) in &tensors {
             assert_eq!(loaded.get(name), Some(&HostTensor { dtype, ..tensor.clone() }));
         }
         assert_eq!(loaded.get("b"), None);
-        // The reference reader agrees, and the tensors start at a multiple of 8 bytes.
+        // The reference reader accepts the file, and the tensors start at a multiple of 8 bytes.
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(safetensors::SafeTensors::deserialize(&bytes).unwrap().len(), 3);
         assert_eq!((bytes.len() - length) % 8, 0);
@@ -108,7 +108,7 @@ fn malformed_headers_are_refused_and_the_tensor_named() {
     assert!(refusal(&header(&info("[2]", 0, 8)), &[0; 7]).contains("truncated"));
     assert!(refusal(&header(&info("[2]", 0, 8)), &[0; 9]).contains("not what its header describes"));
     assert!(refusal("{nonsense", &[]).contains("header is not valid"));
-    // Lengths that add up to almost all of the address space.
+    // Lengths whose sum is almost the whole address space.
     let side = (1usize << 59) - 1;
     let tensors: Vec<String> = (0..7)
         .map(|index| format!(r#""t{index}":{}"#, info(&format!("[{side}]"), index * 4 * side, (index + 1) * 4 * side)))

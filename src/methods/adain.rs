@@ -1,4 +1,4 @@
-//! AdaIN (arXiv:1703.06868): any photo in any style, in one pass of encoder and decoder.
+//! AdaIN (arXiv:1703.06868): repaints any photo in any style, with one pass of encoder and decoder for each scale.
 
 use super::advice;
 use super::color::{self, KeepColor};
@@ -8,20 +8,21 @@ use crate::nets::adain_painter::{Place, Region, Style};
 use crate::nets::{AdainPainter, Vgg19};
 use crate::{Error, Result};
 
-/// What can be chosen.
+/// Settings of AdaIN.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Long side of the result in pixels; `None`: the photo's own.
+    /// Long side of the result in pixels, at least 1; `None`: the photo's own size.
     pub size: Option<usize>,
-    /// Whether the photo's colours are kept.
+    /// Whether and how the photo's colours are kept.
     pub keep_color: KeepColor,
-    /// How much of the style there is, 0..1: at 0 the photo comes back as the decoder knows it.
+    /// Strength of the style, 0..1. At 0 the result is the decoder's reconstruction of the photo.
     pub alpha: f32,
-    /// Long side from which style pictures are made smaller, in pixels.
+    /// Maximum long side of style pictures in pixels, at least 1; larger ones are reduced.
     pub style_size: usize,
-    /// Long side of the coarsest pass, about, in pixels: a larger result is painted at a half, a quarter ... of its size first,
-    /// and what was painted, enlarged, is the next pass's photo. Strokes then keep their share of the picture. `None`: one
-    /// pass, whose strokes are as fine as the photo's pixels allow.
+    /// Approximate long side of the coarsest pass in pixels, at least 1. A larger result is first painted at a half, a
+    /// quarter, ... of its size, and each further pass starts from the enlarged result of the previous one. Brush
+    /// strokes then keep their size relative to the picture. `None`: one pass, with strokes as fine as the photo's
+    /// pixels allow.
     pub coarse_size: Option<usize>,
 }
 
@@ -31,17 +32,17 @@ impl Default for Settings {
     }
 }
 
-/// Where a style comes from.
+/// A style, as a picture or as statistics.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A picture (RGB 0..1), yet to be measured.
+    /// A style picture, RGB 0..1.
     Picture(Picture),
-    /// What was measured before.
+    /// Statistics of a style picture, measured earlier.
     Style(Style),
 }
 
 impl Source {
-    /// The style; its picture is made smaller if it is larger than that.
+    /// The style's statistics. A picture is first reduced to a long side of at most `style_size` pixels.
     ///
     /// # Errors
     /// Those of [`Style::measure`].
@@ -52,7 +53,7 @@ impl Source {
         }
     }
 
-    /// The same with its picture recoloured like `photo`.
+    /// This source with its picture recoloured like `photo`.
     fn recoloured(&self, photo: &Picture, style_size: usize) -> Result<Source> {
         match self {
             Source::Style(_) => {
@@ -69,12 +70,12 @@ fn reduced(picture: &Picture, style_size: usize) -> Picture {
     picture.fit(style_size.min(picture.width.max(picture.height)))
 }
 
-/// Styles with a weight each, and where their mixture goes.
+/// A weighted mixture of styles and the area of the picture in which it applies.
 #[derive(Clone, Debug)]
 pub struct Area {
-    /// The styles that are mixed.
+    /// The styles with their weights.
     pub styles: Vec<(Source, f32)>,
-    /// Their place.
+    /// The area.
     pub place: Place,
 }
 
@@ -84,7 +85,7 @@ impl Area {
         Style::mix(&self.styles.iter().map(measured).collect::<Result<Vec<_>>>()?)
     }
 
-    /// The same with its pictures measured, for many photos.
+    /// This area with the statistics of its pictures measured, for use with many photos.
     ///
     /// # Errors
     /// Those of [`Style::measure`] and [`Style::mix`].
@@ -99,12 +100,13 @@ impl Area {
     }
 }
 
-/// Repaints `photo` (RGB 0..1) in the styles of `areas`; its alpha is kept.
+/// Repaints `photo` (RGB 0..1) in the styles of `areas` and keeps its alpha. With [`KeepColor::Luminance`] values can
+/// lie outside 0..1.
 ///
 /// # Errors
-/// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device, with the largest
-/// that fits. Later: those of [`AdainPainter::paint`] and [`Style::measure`]; colours that are to be matched by a
-/// style whose picture is not known.
+/// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device (with the
+/// largest that fits). Later: those of [`AdainPainter::paint`], [`Style::measure`] and [`Style::mix`];
+/// [`KeepColor::Match`] with a style whose picture is not available.
 pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], settings: &Settings) -> Result<Picture> {
     if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
@@ -131,7 +133,7 @@ pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], sett
     let mut painted: Option<Picture> = None;
     for side in sides(width.max(height), settings.coarse_size.unwrap_or(usize::MAX)) {
         let (width, height) = feed_forward::result_size(Some(side), &photo);
-        // A long strip cannot be painted as small as other pictures.
+        // An elongated picture can be too narrow for the coarsest passes.
         if width.min(height) < painter.least_side() && side < photo.width.max(photo.height) {
             continue;
         }
@@ -146,7 +148,8 @@ pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], sett
     Ok(settings.keep_color.keep(painted.expect("at least one pass"), &photo))
 }
 
-/// Long sides of the passes, coarse to fine, the last one `side`: halves of it, until one is at most 4/3 of `coarse`.
+/// Long sides of the passes, coarse to fine. The last is `side`, and each earlier one is half the next; the first is at
+/// most 4/3 of `coarse`.
 fn sides(side: usize, coarse: usize) -> Vec<usize> {
     let halves = std::iter::successors(Some(side), |side| Some(side.div_ceil(2)));
     let last = |side: &usize| side.saturating_mul(3) <= coarse.saturating_mul(4);

@@ -1,8 +1,9 @@
-//! The refusal of a picture that is too large says how large it may be.
+//! Adds the largest size that fits to errors about pictures that are too large.
 
 use crate::{Error, Result};
 
-/// `planned`, or its refusal with the largest size below `size` that `plan` finds to fit.
+/// Returns `planned`. If it is [`Error::TooLarge`], the error's advice becomes the largest size below `size` for which
+/// `plan` succeeds, found by bisection.
 pub fn or_largest<T>(planned: Result<T>, size: usize, plan: impl Fn(usize) -> Result<T>) -> Result<T> {
     let (what, needed, allowed, help) = match planned {
         Err(Error::TooLarge { what, needed, allowed, help }) => (what, needed, allowed, help),

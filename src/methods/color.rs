@@ -1,21 +1,22 @@
-//! Keeping the content's colours (Gatys, Bethge, Hertzmann & Shechtman 2016, arXiv:1606.05897).
+//! Colour preservation (Gatys, Bethge, Hertzmann and Shechtman, arXiv:1606.05897).
 
 use crate::io::Picture;
 
-/// How the content's colours survive.
+/// Whether and how the content's colours are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeepColor {
-    /// They do not: the style's colours are part of the style.
+    /// Not kept: the style's colours are part of the style.
     #[default]
     No,
-    /// The result's luminance with the content's chrominance.
+    /// The result has the content's chrominance.
     Luminance,
-    /// The style picture is given the content's mean colour and covariance before it is looked at.
+    /// The style picture is first mapped to the content's mean colour and covariance.
     Match,
 }
 
 impl KeepColor {
-    /// What `painted` becomes with the chrominance of `photo`, of the same size, if that is what is kept; its alpha stays.
+    /// Gives `painted` the chrominance of `photo`, which has the same size, if `self` is `Luminance`. Alpha is not
+    /// changed.
     pub(super) fn keep(self, painted: Picture, photo: &Picture) -> Picture {
         match self {
             KeepColor::Luminance => with_chrominance_of(&painted, photo),
@@ -24,21 +25,22 @@ impl KeepColor {
     }
 }
 
-/// Rec. 601 luma and colour differences of RGB, linear in it.
+/// Luma and colour differences of RGB (Rec. 601).
 const TO_YCC: [[f32; 3]; 3] = [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
 
 fn row(matrix: [f32; 3], pixel: [f32; 3]) -> f32 {
     matrix[0] * pixel[0] + matrix[1] * pixel[1] + matrix[2] * pixel[2]
 }
 
-/// `picture`'s luminance with `content`'s chrominance; both of one size. Values are not clamped, so that chrominance is
-/// exactly the content's.
+/// The luminance of `picture` with the chrominance of `content`; both have the same size. Values are not clamped to
+/// 0..1, so the chrominance is exactly the content's.
 pub fn with_chrominance_of(picture: &Picture, content: &Picture) -> Picture {
     let mut result = picture.clone();
     let count = picture.pixels();
     for p in 0..count {
         let [new, old] = [picture, content].map(|from| [0, 1, 2].map(|c| from.rgb[c * count + p]));
-        // Adding one number to all three channels changes luminance alone, since the rows of both differences sum to 0.
+        // A constant added to all three channels changes only the luminance, because the rows of both differences sum
+        // to 0.
         let shift = row(TO_YCC[0], new) - row(TO_YCC[0], old);
         for c in 0..3 {
             result.rgb[c * count + p] = old[c] + shift;
@@ -63,7 +65,7 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
     [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
 }
 
-/// Mean colour and covariance.
+/// Mean colour and covariance matrix.
 fn moments(picture: &Picture) -> ([f64; 3], Matrix) {
     let count = picture.pixels();
     let plane = |c: usize| &picture.rgb[c * count..(c + 1) * count];
@@ -78,7 +80,7 @@ fn moments(picture: &Picture) -> ([f64; 3], Matrix) {
     (mean, covariance)
 }
 
-/// Eigenvalues and eigenvectors (columns) of a symmetric matrix, by Jacobi rotations.
+/// Eigenvalues and eigenvectors (as columns) of a symmetric matrix, by Jacobi rotations.
 fn eigen(mut a: Matrix) -> ([f64; 3], Matrix) {
     let mut vectors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     for _ in 0..24 {
@@ -98,15 +100,15 @@ fn eigen(mut a: Matrix) -> ([f64; 3], Matrix) {
     ([a[0][0], a[1][1], a[2][2]], vectors)
 }
 
-/// The symmetric power of a covariance; eigenvalues are kept off 0, for pictures of one colour.
+/// A power of a covariance matrix. Eigenvalues are bounded away from 0, for pictures of one colour.
 fn power(covariance: Matrix, exponent: f64) -> Matrix {
     let (values, vectors) = eigen(covariance);
     let powers = values.map(|value| value.max(1e-6).powf(exponent));
     [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| vectors[i][k] * powers[k] * vectors[j][k]).sum()))
 }
 
-/// `style` with the mean colour and covariance of `content`: an affine map of its colours (the paper's section 3.1, with
-/// symmetric roots), clamped to 0..1.
+/// Maps the colours of `style` affinely to the mean colour and covariance of `content` (section 3.1 of the paper, with
+/// symmetric square roots). The result is clamped to 0..1.
 pub fn with_colors_of(style: &Picture, content: &Picture) -> Picture {
     let ((style_mean, style_covariance), (mean, covariance)) = (moments(style), moments(content));
     let map = product(&power(covariance, 0.5), &power(style_covariance, -0.5));

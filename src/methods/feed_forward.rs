@@ -1,4 +1,5 @@
-//! Johnson's and Ulyanov's methods (arXiv:1603.08155, arXiv:1607.08022): one pass of a net that learned one style.
+//! Feed-forward methods (Johnson, arXiv:1603.08155; Ulyanov, arXiv:1607.08022): one pass of a net that was trained for
+//! one style.
 
 use super::advice;
 use super::color::KeepColor;
@@ -6,16 +7,17 @@ use crate::io::{Picture, picture::scaled_size};
 use crate::nets::image_transform_net::Painter;
 use crate::{Error, Result};
 
-/// What can be chosen.
+/// Settings of a feed-forward method.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// Long side of the result in pixels; `None`: the photo's own.
+    /// Long side of the result in pixels, at least 1; `None`: the photo's own size.
     pub size: Option<usize>,
-    /// Whether the photo's colours are kept. Colours cannot be matched to the style's: the net has learned its own.
+    /// Whether the photo's colours are kept. [`KeepColor::Match`] is not possible, because a trained net has no style
+    /// picture.
     pub keep_color: KeepColor,
 }
 
-/// Width and height of the result of `photo`, `size` being its long side, or the photo's own.
+/// Width and height of the result: `size` is its long side; `None` keeps the size of `photo`.
 pub(super) fn result_size(size: Option<usize>, photo: &Picture) -> (usize, usize) {
     match size {
         Some(size) => scaled_size(photo.width, photo.height, size),
@@ -23,11 +25,11 @@ pub(super) fn result_size(size: Option<usize>, photo: &Picture) -> (usize, usize
     }
 }
 
-/// Repaints `photo` (RGB 0..1); its alpha is kept.
+/// Repaints `photo` (RGB 0..1) and keeps its alpha. With [`KeepColor::Luminance`] values can lie outside 0..1.
 ///
 /// # Errors
-/// Before anything is allocated: a size that is 0, too small for the net, or too large for the device, with the largest that
-/// fits. Later: values that are not finite; device errors.
+/// Before anything is allocated: [`KeepColor::Match`]; a size that is 0, too small for the net, or too large for the
+/// device (with the largest that fits). Later: non-finite values; device errors.
 pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
     if settings.keep_color == KeepColor::Match {
         return Err(Error::argument("stylize", "keep-color", "no or luminance with a trained net", "match"));

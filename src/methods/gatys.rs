@@ -1,5 +1,5 @@
-//! Gatys' method (arXiv:1508.06576): optimise the pixels until their features match a photo and their Gram matrices a
-//! painting.
+//! Gatys' method (arXiv:1508.06576): optimises the pixels of a picture until its features match those of a photo and
+//! its Gram matrices match those of a painting.
 
 mod problem;
 mod settings;
@@ -20,17 +20,17 @@ use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// Where the work stands, after every step.
+/// State of the optimisation after an optimiser step.
 pub struct Progress<'a> {
-    /// The scale being worked at, from 0, and how many there are.
+    /// Index of the current scale, from 0, and the number of scales.
     pub scale: [usize; 2],
-    /// Width and height of the picture at this scale.
+    /// Width and height of the picture at this scale, in pixels.
     pub size: [usize; 2],
-    /// Evaluations so far over all scales, and the most there will be.
+    /// Evaluations so far over all scales, and their maximum.
     pub evaluations: [usize; 2],
-    /// The loss, and its terms by name.
+    /// Current loss.
     pub loss: f64,
-    /// Name and value of each term of the loss.
+    /// Name and value of each loss term.
     pub terms: &'a [(String, f64)],
     /// Seconds since the start.
     pub seconds: f64,
@@ -40,32 +40,35 @@ pub struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// The picture as it stands, as the result would be if the work ended here; costs a read-back.
+    /// The current picture in its final form, read back from the device.
     pub fn picture(&self) -> Result<Picture> {
         Ok(finished(read_picture(self.picture, self.size)?, self.content, self.keep_color))
     }
 }
 
-/// The end of the work.
+/// Result of the optimisation.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The result, RGB 0..1, with the content's alpha.
+    /// The picture at the size of the last scale, with the content's alpha. RGB 0..1; with [`KeepColor::Luminance`]
+    /// values can lie outside that range.
     pub picture: Picture,
-    /// The loss at the start of the last scale, and that of the picture.
+    /// Loss at the start of the last scale, and loss of the result.
     pub loss: [f64; 2],
-    /// Name and value of each term of the last loss.
+    /// Name and value of each loss term of the result.
     pub terms: Vec<(String, f64)>,
-    /// Evaluations of loss and gradient that the optimiser asked for.
+    /// Number of evaluations of loss and gradient.
     pub evaluations: usize,
-    /// Whether the observer stopped it early.
+    /// Whether the observer stopped the optimisation.
     pub interrupted: bool,
-    /// Peak device memory of the optimisation in bytes, as planned.
+    /// Planned peak of device memory during the optimisation, in bytes.
     pub peak_bytes: u64,
-    /// What the driver had handed out at that point, the net's unused weights included, where the backend can tell.
+    /// Maximum of the bytes allocated by the driver, including layers of the net that are not used; `None` if the
+    /// backend cannot report them.
     pub allocated_bytes: Option<u64>,
 }
 
-/// Widths and heights, small to large: each √2 larger than the one before, the last `settings.size` on its long side.
+/// Widths and heights of the scales in ascending order. Each scale is √2 larger than the previous one; the last has a
+/// long side of `settings.size`.
 fn scales(content: &Picture, settings: &Settings) -> Vec<(usize, usize)> {
     let size = |back: usize| (settings.size as f64 / std::f64::consts::SQRT_2.powi(back as i32)).round() as usize;
     let count = settings.scales.unwrap_or_else(|| 1 + (1..).take_while(|&back| size(back) >= 128).count().min(4));
@@ -86,7 +89,7 @@ fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<Picture
     Picture::from_rgb(width, height, rgb)
 }
 
-/// The optimised pixels with what the content keeps: its alpha, and its colours where that was asked for.
+/// Completes an optimised picture with the content's alpha and, with [`KeepColor::Luminance`], its chrominance.
 fn finished(mut picture: Picture, content: &Picture, keep_color: KeepColor) -> Picture {
     if keep_color == KeepColor::Luminance {
         picture = color::with_chrominance_of(&picture, content);
@@ -95,12 +98,12 @@ fn finished(mut picture: Picture, content: &Picture, keep_color: KeepColor) -> P
     picture
 }
 
-/// Long side of the style picture beside a picture of the given size.
+/// Long side of the style picture for a result of the given size.
 fn style_side((width, height): (usize, usize), settings: &Settings) -> usize {
     (settings.style_scale * width.max(height) as f32).round().max(1.0) as usize
 }
 
-/// The peak device memory in bytes over all scales; an error if any of it cannot be done. Allocates nothing.
+/// Peak of device memory over all scales, in bytes. Allocates nothing. Returns an error if a scale cannot be computed.
 fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<u64> {
     let mut peak = 0;
     for (width, height) in scales(content, settings) {
@@ -128,16 +131,18 @@ fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
     picture
 }
 
-/// Repaints `content` in the style of `styles` (picture and weight each; weights are taken relative to their sum).
+/// Repaints `content` in the style of `styles` (picture and weight each; only the ratios of the weights matter).
+/// Pictures are RGB 0..1.
 ///
-/// `observer` sees every step and may stop the work; what was reached is then the outcome. Pictures are RGB 0..1. A narrow net
-/// measures nearly as the wide one would when it has all of its channels at the taps ([`full`]).
+/// `observer` is called after every optimiser step and can stop the optimisation; the result is then the current
+/// picture. A narrow net gives nearly the result of the full-width net if it has all channels at the taps ([`full`]).
 ///
 /// [`full`]: crate::train::encoder::Settings::full
 ///
 /// # Errors
-/// Before anything is allocated: a tap that the net does not reach, a picture too small for the taps at any of the scales,
-/// a size that does not fit the device. Later: a loss that is not finite, named with the first dispatch that made it; device errors.
+/// Before anything is allocated: settings out of range, a tap that the net does not have, a picture too small for the
+/// taps at one of the scales, a size that does not fit the device (with the largest that does). Later: a non-finite
+/// loss, with the first dispatch that produced it; a non-finite pixel; device errors; errors of `observer`.
 pub fn stylize(
     vgg: &Vgg19,
     content: &Picture,
@@ -153,11 +158,11 @@ pub fn stylize(
     tracing::info!(width, height, peak_mib = peak_bytes >> 20, "planned");
 
     let began = Instant::now();
-    // Each scale is made from the largest that is needed: pictures may come much larger.
+    // Pictures can be much larger than the largest scale, so they are reduced to it first.
     let content = content.resize(width, height);
     let largest = style_side((width, height), settings);
     let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(largest), *weight)).collect();
-    // The picture, and the content at its scale.
+    // The picture and the content at the last scale completed.
     let mut reached: Option<(Picture, Picture)> = None;
     let mut outcome = Outcome {
         picture: Picture::new(1, 1),
@@ -212,7 +217,7 @@ pub fn stylize(
                 break;
             }
         }
-        // What is reported is the loss of the picture that is given: clamped, and after the last step.
+        // The reported loss is that of the result: after the last step and after clamping.
         loss.clamp()?;
         outcome.loss[1] = loss.evaluate()?;
         outcome.terms = loss.terms().to_vec();
@@ -227,13 +232,13 @@ pub fn stylize(
     Ok(outcome)
 }
 
-/// L-BFGS knows no bounds: every so many iterations its picture is clamped, so that it never strays far from what can be
-/// shown. (Clamped at the end alone, a picture of strong style loses much of what it gained.)
+/// L-BFGS is unbounded, so the picture is clamped to 0..1 every so many iterations. Otherwise pixels drift out of
+/// range, and clamping only at the end loses much of what a strong style gained.
 const CLAMP_EVERY: usize = 20;
 
-/// Either optimiser, on pixels.
+/// The optimiser of the pixels.
 enum PixelOptimizer {
-    /// With the number of its iterations so far.
+    /// The optimiser, and the number of its iterations so far.
     Lbfgs(Box<Lbfgs>, usize),
     Adam(Box<Adam>),
 }
@@ -254,7 +259,7 @@ impl PixelOptimizer {
         })
     }
 
-    /// The loss, evaluations used, and whether there is nothing more to gain.
+    /// Runs one iteration. Returns the loss, the number of evaluations and whether the optimiser has converged.
     fn iterate(&mut self, loss: &mut PictureLoss) -> Result<(f64, usize, bool)> {
         match self {
             PixelOptimizer::Lbfgs(lbfgs, iterations) => {

@@ -1,4 +1,4 @@
-//! The methods of the literature, one file each: what a user asks for.
+//! The methods of the literature, one module each.
 
 pub mod adain;
 mod advice;

@@ -1,15 +1,16 @@
-//! AdaIN's decoder (arXiv:1703.06868): a net that paints any photo in any style, trained once on photos and paintings.
+//! Training of AdaIN's decoder (arXiv:1703.06868), which paints any photo in any style, on photos and paintings.
 //!
-//! With e the encoder to relu4_1, g the decoder, f the net that measures (e itself, unless another is chosen), F_t its taps, c a
-//! photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(AdaIN(e(c), e(s))), the loss is, means over elements throughout
-//! (equations 11 to 13 of the paper),
+//! Let e be the encoder up to relu4_1, g the decoder, f the loss net (e itself, unless another is chosen), F_t its
+//! taps, c a photo, s a painting, t = AdaIN(f(c), f(s)) and y = g(AdaIN(e(c), e(s))). Squared norms are means over
+//! elements. The loss is (equations 11 to 13 of the paper, extended)
 //!
 //! ```text
 //! L = a |f(y) − t|² + b Σ_t (|μ(F_t(y)) − μ(F_t(s))|² + |σ(F_t(y)) − σ(F_t(s))|²) + v TV(y)/(3HW) + i |g(e(c)) − c|²
 //!   + p |y − h(t)|² + q Σ_t |F_t(y) − F_t(h(t))|²
 //! ```
-//! The last three terms are no part of the paper's. The term of weight i asks for the photo itself where content and style are
-//! the same. Those of weights p and q distil another decoder h, the teacher, which reads the features of f.
+//! The last four terms are not in the paper: total variation (weight v), reconstruction of the photo when content and
+//! style are the same (weight i), and distillation of another decoder h, the teacher, which reads the features of f
+//! (weights p and q).
 
 mod start;
 mod transfer;
@@ -25,6 +26,7 @@ use crate::ops::square_loss::{self, Weight};
 use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
 use crate::sheet::{self, Cell};
+use crate::train::closed_form::POSITIONS;
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
 
@@ -32,12 +34,12 @@ use transfer::Samples;
 
 pub use transfer::Pair;
 
-/// What can be chosen.
+/// Settings of the training.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// How photos are cut out.
+    /// How photos are cropped.
     pub crops: Crops,
-    /// How paintings are cut out, of the same size; smaller shares give strokes of more sizes.
+    /// How paintings are cropped, to the same size; smaller shares give brush strokes of more sizes.
     pub style_crops: Crops,
     /// Weight a of the content loss.
     pub content_weight: f32,
@@ -45,15 +47,19 @@ pub struct Settings {
     pub style_weight: f32,
     /// Weight v of the total variation.
     pub tv_weight: f32,
-    /// Weight i of giving a photo back that is its own style.
+    /// Weight i of the reconstruction of a photo from its own features.
     pub identity_weight: f32,
-    /// Weight p of the distance from the teacher's picture, in pixels of 0..1.
+    /// Weight p of the squared distance from the teacher's picture, in pixel values 0..1.
     pub pixel_weight: f32,
-    /// Weight q of the distance from the teacher's picture, in features at the four taps.
+    /// Weight q of the squared distance from the teacher's picture, in features at the four style taps.
     pub feature_weight: f32,
-    /// Photos and paintings, half of each, from which the closed-form start is made.
+    /// Number of photos and paintings for the closed-form initialisation: [`start()`] uses half as many of each,
+    /// [`transfer()`] this many pairs.
     pub calibration: usize,
-    /// Seed of those pictures, and of the ones that samples are painted of.
+    /// Number of pixels, over all of those pictures, that each layer of the closed-form initialisation is fitted to.
+    #[serde(skip)]
+    pub positions: usize,
+    /// Seed of the pictures for the closed-form initialisation and the sample pictures.
     pub seed: u64,
 }
 
@@ -70,23 +76,24 @@ impl Default for Settings {
             pixel_weight: 0.0,
             feature_weight: 0.0,
             calibration: 96,
+            positions: POSITIONS,
             seed: 0,
         }
     }
 }
 
-/// The nets that a decoder learns by; they stay as they are.
+/// The frozen nets of the training.
 pub struct Nets {
     /// The encoder whose features the decoder reads.
     pub encoder: Vgg19,
-    /// The net that measures content and style, if it is not the encoder.
+    /// The loss net; `None`: the encoder.
     pub loss: Option<Vgg19>,
-    /// A trained decoder for the net that measures, to be distilled.
+    /// A trained decoder for the loss net's features, for distillation.
     pub teacher: Option<AdainDecoder>,
 }
 
 impl Nets {
-    /// The net that measures.
+    /// The loss net.
     fn judge(&self) -> &Vgg19 {
         self.loss.as_ref().unwrap_or(&self.encoder)
     }
@@ -98,27 +105,28 @@ impl From<Vgg19> for Nets {
     }
 }
 
-/// The lesson: encoder and decoder on the device.
+/// The training of an [`AdainDecoder`]: all nets on the device.
 pub struct Adain {
     settings: Settings,
     photos: Folder,
     paintings: Folder,
     nets: Nets,
     decoder: AdainDecoder,
-    /// Photos and paintings that samples are painted of.
+    /// Photos and paintings of the sample picture.
     samples: [Vec<Picture>; 2],
 }
 
-/// The first crops that a seed gives.
+/// The first `count` crops of `folder` for a seed.
 fn crops(folder: &Folder, crops: &Crops, seed: u64, count: usize) -> Result<Vec<Vec<f32>>> {
     let mut loader = Loader::start(folder.clone(), crops.clone(), seed ^ 0xca11, 0, 1)?;
     (0..count).map(|_| loader.next()).collect()
 }
 
-/// A decoder for `encoder` made in closed form from crops of photos and paintings; `on_layer` is told of each layer done.
+/// Initialises a decoder for `encoder` in closed form from crops of photos and paintings. `on_layer` is called after
+/// each layer.
 ///
 /// # Errors
-/// An encoder that does not reach relu4_1, crops too small for it, pictures without variance.
+/// An encoder that does not reach relu4_1, crops too small for it, pictures without variance, errors of `on_layer`.
 pub fn start(
     context: &Context,
     encoder: &vgg19::Weights,
@@ -127,14 +135,16 @@ pub fn start(
     on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration.div_ceil(2))?;
-    start::start(context, encoder, &[photos, paintings].concat(), size, settings.seed, on_layer)
+    start::start(context, encoder, &[photos, paintings].concat(), size, settings, on_layer)
 }
 
-/// A decoder for `encoder` made in closed form from a trained one, `teacher`, which may be wider or for another encoder;
-/// `channels` are those behind each layer but the last, deep to shallow. `on_layer` is told of each layer done.
+/// Initialises a decoder for `encoder` in closed form from a trained one, `teacher`, which may be wider or belong to
+/// another encoder. `channels` are the output channels of each layer but the last, from deep to shallow. `on_layer` is
+/// called after each layer.
 ///
 /// # Errors
-/// Nets that do not fit each other, crops too small, more channels than the teacher has, pictures without variance.
+/// Nets whose channels do not match, crops too small, more channels than the teacher has, pictures without variance,
+/// errors of `on_layer`.
 pub fn transfer(
     context: &Context,
     encoder: &vgg19::Weights,
@@ -146,16 +156,16 @@ pub fn transfer(
 ) -> Result<Weights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration)?;
     let pairs = photos.into_iter().zip(paintings).map(|(photo, painting)| [photo, painting]).collect();
-    transfer::transfer(context, encoder, teacher, channels, &Samples { pairs, size }, settings.seed, on_layer)
+    transfer::transfer(context, encoder, teacher, channels, &Samples { pairs, size }, settings, on_layer)
 }
 
-/// `count` crops of photos and as many of paintings for a closed-form start, and their side.
+/// `count` crops of photos and as many of paintings, and their side in pixels.
 fn calibration(
     [photos, paintings]: [&Folder; 2],
     settings: &Settings,
     count: usize,
 ) -> Result<(usize, [Vec<Vec<f32>>; 2])> {
-    // Where halving never rounds, what the decoder makes has the encoder's sizes.
+    // At a multiple of 8, the pooling layers do not round, and the decoder's maps have the sizes of the encoder's.
     let size = settings.crops.size / LEAST * LEAST;
     if size < 2 * LEAST {
         let expected = format!("at least {} px", 2 * LEAST);
@@ -166,18 +176,19 @@ fn calibration(
     Ok((size, [cut(photos, &settings.crops)?, cut(paintings, &settings.style_crops)?]))
 }
 
-/// Pixels of a picture for one of its features.
+/// Pixels per feature at relu4_1, in each direction.
 const LEAST: usize = 8;
 
-/// Rows and columns of a sample.
+/// Rows and columns of a sample picture.
 const SAMPLES: usize = 3;
 
 impl Adain {
-    /// A decoder that starts as `weights` and learns to paint `photos` like `paintings`.
+    /// Trains a decoder that starts from `weights` to paint `photos` in the styles of `paintings`.
     ///
     /// # Errors
-    /// An encoder that does not reach relu4_1, or has not the decoder's channels there; a teacher of other channels than the
-    /// net that measures; weights of distances from a teacher's picture without a teacher; crops too small.
+    /// An encoder that does not reach relu4_1 or whose channels there differ from the decoder's; a teacher whose
+    /// channels differ from the loss net's; a weight of the distance from the teacher's picture without a teacher;
+    /// crops too small.
     pub fn new(
         nets: impl Into<Nets>,
         weights: Weights,
@@ -222,7 +233,7 @@ impl Adain {
         Ok(Adain { settings, photos, paintings, nets, decoder, samples })
     }
 
-    /// The decoder as it stands.
+    /// The weights of the current decoder.
     pub fn weights(&self) -> Result<Weights> {
         self.decoder.weights()
     }
@@ -336,7 +347,7 @@ impl Lesson for Adain {
         self.decoder.repack(rec)
     }
 
-    /// Photos down the left, paintings along the top, each photo in each painting's style.
+    /// A table: photos in the first column, paintings in the first row, and each photo in the style of each painting.
     fn sample(&self) -> Result<Picture> {
         let encoder = &self.nets.encoder;
         let decoder = AdainDecoder::new(encoder.context(), self.decoder.weights()?)?;

@@ -1,9 +1,10 @@
-//! What a training run needs to go on with the same bits, written so that a kill at any moment loses nothing.
+//! Checkpoints of training runs. A resumed run gives the same bits as an uninterrupted one, and a kill at any time
+//! loses no finished checkpoint.
 //!
-//! A checkpoint is a folder `step-00001000` that holds `header.json` and `part-000.safetensors`, `part-001.safetensors`
-//! and so on, each under 16 MiB. It is filled under a hidden name, synced to disk and renamed: under its own name it is
-//! always whole. What it replaces and what has become old is first renamed to a hidden name too, and then removed. The
-//! header has the SHA-256 of each part, so that a bit that a disk turns is noticed.
+//! A checkpoint is a folder `step-00001000` with the files `header.json`, `part-000.safetensors`,
+//! `part-001.safetensors` and so on, each part under 16 MiB. It is written under a hidden name, synced to disk and
+//! renamed, so a visible checkpoint is always complete. Replaced and old checkpoints are first renamed to a hidden name
+//! and then removed. The header contains the SHA-256 of each part, which detects corruption.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,26 +22,26 @@ use crate::{
     io::{DType, HostTensor, WeightFile, atomic},
 };
 
-/// No part is longer than this, in bytes.
+/// Maximum size of a part in bytes.
 const LARGEST_PART: usize = (16 << 20) - 1;
 
-/// Ends the hidden name of a checkpoint that is being written.
+/// Suffix of the hidden name of a checkpoint being written.
 const NEW: &str = ".new";
-/// Ends the hidden name of a checkpoint that another of the same step is about to replace.
+/// Suffix of the hidden name of a checkpoint that is about to be replaced by another of the same step.
 const REPLACED: &str = ".replaced";
-/// Ends the hidden name of a checkpoint that is being removed.
+/// Suffix of the hidden name of a checkpoint being removed.
 const OLD: &str = ".old";
 
-/// Named f32 tensors and a header: what a training run needs to go on.
+/// Named f32 tensors and a header: the state from which a training run resumes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Whatever else the run must know: its settings, its position, its records. Finite numbers keep their bits.
+    /// Everything else that the run must store: settings, position, records. Finite numbers keep their bits.
     pub header: Value,
-    /// The tensors in order, each with a name of its own. They are stored as F32, bit for bit.
+    /// The tensors in order, with unique names. They are stored bit for bit as F32.
     pub tensors: Vec<(String, HostTensor)>,
 }
 
-/// The content of `header.json`.
+/// Contents of `header.json`.
 #[derive(Serialize, Deserialize)]
 struct Index {
     step: u64,
@@ -50,7 +51,7 @@ struct Index {
     header: Value,
 }
 
-/// A tensor's place in the order, and its shape, which a tensor in several pieces has nowhere else.
+/// Position of a tensor in the order, and its shape, which a tensor split into pieces has only here.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     name: String,
@@ -58,29 +59,28 @@ struct Entry {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint of `step` into `folder`, which is created if need be, and gives the path of its own
-    /// folder in there. Then removes all but the newest `keep` checkpoints (at least 1) and what killed runs left half
-    /// written. When it returns, the checkpoint is on the disk.
+    /// Writes the checkpoint of `step` into `folder`, which is created if necessary, and returns the path of the
+    /// checkpoint's own folder. Then removes all but the newest `keep` checkpoints (at least 1) and incomplete ones of
+    /// killed runs. When the function returns, the checkpoint has been synced to disk.
     ///
-    /// One of the same step is replaced. Only one run at a time may write to a folder.
+    /// An existing checkpoint of the same step is replaced. Only one run at a time may write to a folder.
     ///
     /// # Errors
     ///
-    /// Before anything is written: [`Error::Argument`] when a name comes twice, a shape and its data disagree, `keep`
-    /// is 0, or `folder` holds a later step, which is another run's; [`Error::NonFinite`] naming the tensor that holds
-    /// a NaN or infinity. [`Error::File`] when the disk refuses; the checkpoints from before are all still there.
+    /// Before anything is written: [`Error::Argument`] if a name occurs twice, a shape does not match its data, `keep`
+    /// is 0, or `folder` contains a later step, which belongs to another run; [`Error::NonFinite`] for a tensor with a
+    /// NaN or an infinity. [`Error::File`] if writing fails; the previous checkpoints are then still there.
     pub fn save(&self, folder: &Path, step: u64, keep: usize) -> Result<PathBuf> {
         self.save_in_parts(folder, step, keep, LARGEST_PART)
     }
 
-    /// The newest checkpoint of `folder` and its step; `None` if there is none or no such folder.
-    ///
-    /// What a killed run left half written is ignored.
+    /// The newest checkpoint in `folder` and its step; `None` if the folder has none or does not exist. Incomplete
+    /// checkpoints of killed runs are ignored.
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`] naming the checkpoint and the way out when it is damaged; [`Error::File`] when the folder
-    /// cannot be read.
+    /// [`Error::Weights`] if the newest checkpoint is damaged, with advice how to continue; [`Error::File`] if the
+    /// folder cannot be read.
     pub fn latest(folder: &Path) -> Result<Option<(u64, Checkpoint)>> {
         if matches!(fs::metadata(folder), Err(error) if error.kind() == ErrorKind::NotFound) {
             return Ok(None);
@@ -99,7 +99,7 @@ impl Checkpoint {
         Ok(Some((step, checkpoint)))
     }
 
-    /// The tensor of this name.
+    /// The tensor with this name.
     pub fn get(&self, name: &str) -> Option<&HostTensor> {
         self.tensors.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor)
     }
@@ -141,7 +141,7 @@ impl Checkpoint {
         }
         rename(&new, &path)?;
         sync(folder)?;
-        // From here on it is there, and what follows can only leave too much.
+        // The new checkpoint is now complete. A failure below only leaves surplus files behind.
         let steps = steps(folder)?;
         for &step in &steps[..steps.len().saturating_sub(keep)] {
             rename(&folder.join(name(step)), &hidden(folder, step, OLD))?;
@@ -173,12 +173,12 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Which tensor, and which of its elements, go into which part. A tensor that fits into a part stays in one piece.
+    /// Distributes the tensors over parts. A tensor that fits into one part stays whole.
     fn parts(&self, largest: usize) -> Vec<Vec<Piece>> {
         let mut parts: Vec<Vec<Piece>> = Vec::new();
         let mut room = 0;
         for (tensor, (name, HostTensor { shape, data, .. })) in self.tensors.iter().enumerate() {
-            // More than what the header says of one tensor: its name, perhaps escaped, and its numbers.
+            // Upper bound for the bytes of a tensor's header entry: its name, possibly escaped, and its numbers.
             let header = 6 * name.len() + 24 * shape.len() + 128;
             let in_a_part = (largest.saturating_sub(header) / size_of::<f32>()).max(1);
             let mut start = 0;
@@ -200,7 +200,7 @@ impl Checkpoint {
         parts
     }
 
-    /// The tensors of one part. A piece of a tensor is a vector: its shape is in the index.
+    /// The tensors of one part. A piece of a split tensor is stored as a vector; its shape is in the index.
     fn cut(&self, pieces: &[Piece]) -> Vec<(String, HostTensor)> {
         let cut = |&Piece { tensor, start, count }: &Piece| {
             let (name, HostTensor { shape, data, .. }) = &self.tensors[tensor];
@@ -211,7 +211,7 @@ impl Checkpoint {
     }
 }
 
-/// Some elements of a tensor, by its number.
+/// A range of elements of a tensor, which is given by its index.
 struct Piece {
     tensor: usize,
     start: usize,
@@ -230,20 +230,20 @@ fn hidden(folder: &Path, step: u64, ending: &str) -> PathBuf {
     folder.join(format!(".{}{ending}", name(step)))
 }
 
-/// The step that a folder's own or, with its ending, hidden name says.
+/// Parses the step from a checkpoint's folder name, without the dot and suffix of a hidden name.
 fn step_of(text: &str) -> Option<u64> {
     let step = text.strip_prefix("step-")?.parse().ok()?;
     (name(step) == text).then_some(step)
 }
 
-/// The steps of the checkpoints in `folder`, in order.
+/// The steps of the checkpoints in `folder`, in ascending order.
 fn steps(folder: &Path) -> Result<Vec<u64>> {
     let mut steps: Vec<u64> = names(folder)?.iter().filter_map(|name| step_of(name)).collect();
     steps.sort_unstable();
     Ok(steps)
 }
 
-/// The hidden names of `folder` and the steps they are of.
+/// The hidden folders in `folder` with this suffix, and their steps.
 fn hidden_names(folder: &Path, ending: &str) -> Result<Vec<(PathBuf, u64)>> {
     let hidden = |name: &String| {
         let step = step_of(name.strip_prefix('.')?.strip_suffix(ending)?)?;
@@ -259,7 +259,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     read().map_err(|error| Error::file("read", folder, error))
 }
 
-/// Gives a checkpoint that was to be replaced its name back, where the kill came before the new one had it.
+/// Restores the name of a checkpoint that was being replaced when the process was killed, if the new one is missing.
 fn put_back(folder: &Path) -> Result<()> {
     for (replaced, step) in hidden_names(folder, REPLACED)? {
         let path = folder.join(name(step));
@@ -270,7 +270,7 @@ fn put_back(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes everything under a hidden name. Comes after [`put_back`] or a finished replacement.
+/// Removes all hidden folders. To be called after [`put_back`] or a completed replacement.
 fn sweep(folder: &Path) -> Result<()> {
     for ending in [NEW, REPLACED, OLD] {
         for (path, _) in hidden_names(folder, ending)? {
@@ -284,12 +284,12 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|error| Error::file("rename", from, error))
 }
 
-/// SHA-256 in hexadecimal digits.
+/// SHA-256 as hexadecimal digits.
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes the names in a folder last. Elsewhere than on Unix a folder cannot be opened, and the system sees to it.
+/// Syncs a folder's entries to disk. Only Unix can open a folder for this; other systems do it on their own.
 fn sync(folder: &Path) -> Result<()> {
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::file("write", folder, error))?;
@@ -297,7 +297,7 @@ fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads the checkpoint in the folder `path`, or says what is wrong with it.
+/// Reads the checkpoint in the folder `path`, or returns what is wrong with it.
 fn read(path: &Path, step: u64) -> Result<Checkpoint, String> {
     let index = fs::read(path.join("header.json")).map_err(|error| format!("header.json: {error}"))?;
     let index: Index = serde_json::from_slice(&index).map_err(|error| format!("header.json: {error}"))?;

@@ -13,14 +13,14 @@ use serde_json::json;
 use super::*;
 use crate::random::Random;
 
-/// A checkpoint in which every value is the step's, with a tensor that takes several small parts.
+/// A checkpoint whose values all equal the step, with a tensor that needs several small parts.
 fn of_step(step: u64) -> Checkpoint {
     let tensor = |shape: &[usize]| HostTensor::new(shape, vec![step as f32; shape.iter().product()]).unwrap();
     let tensors = [("weight", tensor(&[30, 100])), ("bias", tensor(&[30])), ("count", tensor(&[]))];
     Checkpoint { header: json!({ "step": step }), tensors: tensors.map(|(name, tensor)| (name.into(), tensor)).into() }
 }
 
-/// Parts that are small enough for [`of_step`] to need some.
+/// A part size small enough that [`of_step`] needs several parts.
 const SMALL: usize = 4096;
 
 fn save(folder: &Path, step: u64, keep: usize) -> PathBuf {
@@ -62,7 +62,7 @@ fn what_is_saved_comes_back_bit_for_bit() {
         ("empty".to_owned(), HostTensor::new(&[0, 3], vec![]).unwrap()),
         ("a".to_owned(), HostTensor::new(&[], vec![0.1]).unwrap()),
     ];
-    // f64 numbers, as a schedule or a sum of losses has them, and a seed beyond what an f64 holds.
+    // f64 numbers, as in a schedule or a sum of losses, and a seed beyond f64's exact integers.
     let numbers: Vec<f64> =
         (0..1000).map(|_| f64::from(random.uniform()) * 1.1 + f64::from(random.uniform()) / 3e9).collect();
     let checkpoint = Checkpoint { header: json!({ "seed": u64::MAX - 1, "losses": numbers, "text": "é" }), tensors };
@@ -102,7 +102,7 @@ fn parts_stay_under_16_mib() {
     assert!(lengths.iter().all(|&length| length < 16 << 20) && lengths.iter().sum::<u64>() > 38 << 20, "{lengths:?}");
     assert!(lengths.len() <= 6, "{lengths:?}: few parts");
     assert_eq!(Checkpoint::latest(directory.path()).unwrap(), Some((7, checkpoint)));
-    // What fits into a part can be read from it by others.
+    // Parts with whole tensors are valid safetensors files for other programs.
     let first = WeightFile::load(&path.join("part-000.safetensors")).unwrap();
     assert_eq!(first.get("medium").unwrap().shape, [3, 1 << 19]);
 }
@@ -133,7 +133,7 @@ fn parts_are_never_longer_than_they_may_be() {
 fn the_newest_are_kept_and_a_step_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path();
-    fs::create_dir(folder.join("step-12")).unwrap(); // somebody else's
+    fs::create_dir(folder.join("step-12")).unwrap(); // a foreign folder
     (1..=4).for_each(|step| drop(save(folder, step, 3)));
     assert_eq!(listing(folder), ["step-00000002", "step-00000003", "step-00000004", "step-12"]);
     save(folder, 100_000_000, 2);
@@ -149,14 +149,14 @@ fn whatever_a_kill_leaves_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path();
     save(folder, 1, 1);
-    // While the next was written.
+    // A kill while the next checkpoint was being written.
     let new = folder.join(".step-00000002.new");
     fs::create_dir(&new).unwrap();
     fs::write(new.join("part-000.safetensors"), "half").unwrap();
     assert_eq!(latest(folder), Some(1));
     save(folder, 2, 1);
     assert_eq!(listing(folder), ["step-00000002"]);
-    // Between the rename and the removal of old ones, and in the midst of a removal.
+    // A kill between the rename and the removal of old checkpoints, and one during a removal.
     save(folder, 3, 9);
     save(folder, 4, 9);
     fs::rename(folder.join("step-00000002"), folder.join(".step-00000002.old")).unwrap();
@@ -165,14 +165,14 @@ fn whatever_a_kill_leaves_loses_nothing() {
     assert_eq!(listing(folder), [".step-00000002.old", "step-00000003", "step-00000004"]);
     save(folder, 5, 1);
     assert_eq!(listing(folder), ["step-00000005"]);
-    // Between the two renames of a replacement, for reading and for going on.
+    // A kill between the two renames of a replacement, followed by a read and by a further save.
     let replaced = folder.join(".step-00000005.replaced");
     fs::rename(folder.join("step-00000005"), &replaced).unwrap();
     assert_eq!(latest(folder), Some(5));
     fs::rename(folder.join("step-00000005"), &replaced).unwrap();
     save(folder, 5, 1);
     assert_eq!((latest(folder), listing(folder)), (Some(5), vec!["step-00000005".to_owned()]));
-    // And after them.
+    // A kill after both renames.
     fs::create_dir(&replaced).unwrap();
     assert_eq!(latest(folder), Some(5));
     save(folder, 6, 2);
@@ -194,7 +194,7 @@ fn a_damaged_checkpoint_is_named_with_the_way_out() {
         ("part-002.safetensors is not what was written", |path| {
             let part = path.join("part-002.safetensors");
             let mut bytes = fs::read(&part).unwrap();
-            // The lowest bit of a number, which is a number still.
+            // The lowest bit of a number: the value stays finite.
             let last = bytes.len() - 4;
             bytes[last] ^= 1;
             fs::write(part, bytes).unwrap();
@@ -250,10 +250,10 @@ fn what_cannot_be_saved_is_refused_before_anything_is_written() {
     assert_eq!(latest(&folder), Some(5));
 }
 
-/// Names the folder of the process that is to be killed.
+/// Environment variable with the folder of the child process that is killed.
 const CHILD: &str = "IMPASTO_TEST_CHECKPOINTS";
 
-/// This test starts itself as a process of its own that saves without end, and kills that.
+/// Starts this test as a child process that saves in an endless loop, and kills it.
 #[test]
 fn a_kill_at_any_moment_leaves_the_last_confirmed_checkpoint_or_a_newer_one() {
     if let Some(folder) = env::var_os(CHILD) {
@@ -282,7 +282,7 @@ fn a_kill_at_any_moment_leaves_the_last_confirmed_checkpoint_or_a_newer_one() {
                 last = step.parse().unwrap();
             }
         };
-        // Some are killed early, some late; nothing says where in a save it strikes.
+        // The delays vary, so that kills fall at different points of a save.
         lines.by_ref().take(round % 8 + 3).for_each(&mut note);
         thread::sleep(Duration::from_micros(random.bits() % 20_000));
         child.kill().unwrap();

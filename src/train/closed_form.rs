@@ -1,8 +1,8 @@
-//! Layers by least squares instead of by steps: what starts that are made in closed form have in common.
+//! Closed-form initialisation: layers fitted by least squares instead of by gradient descent.
 //!
-//! The filters of a layer are the ridge regression of what it should give, at random pixels, on the 3×3 patches that it reads
-//! there. A ReLU cuts off what is below zero, so where target and prediction are both negative the prediction is as good as
-//! the target and takes its place, a few times over.
+//! The filters of a layer are fitted by ridge regression of the desired output, at random pixels, on the 3×3 input
+//! patches. A ReLU sets negative values to zero, so where both target and prediction are negative, the prediction is as
+//! good as the target. The fit therefore replaces such targets by the predictions and is repeated a few times.
 
 use nalgebra::{DMatrix, DVector};
 
@@ -17,14 +17,14 @@ use crate::ops::{relu, vector};
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// Positions over all pictures at which features are compared.
-const POSITIONS: usize = 24_000;
-/// Ridge, over the mean variance of a patch's elements.
+/// Default number of positions over all pictures that enter a fit.
+pub(super) const POSITIONS: usize = 24_000;
+/// Ridge parameter, relative to the mean diagonal element of the inputs' scatter matrix XᵀX.
 const RIDGE: f64 = 1e-4;
-/// Rounds of giving way where a target is not positive and the prediction is negative.
+/// Repetitions in which non-positive targets are replaced by negative predictions.
 const ROUNDS: usize = 12;
 
-/// Maps of one layer, a picture each: `[C, h, w]`.
+/// Feature maps of one layer, one `[C, h, w]` for each picture.
 pub(crate) struct Maps {
     pub channels: usize,
     pub size: [usize; 2],
@@ -32,7 +32,7 @@ pub(crate) struct Maps {
 }
 
 impl Maps {
-    /// Mean and deviation of every channel over all pictures, after a ReLU.
+    /// Mean and standard deviation of every channel over all pictures, after a ReLU.
     pub fn statistics(&self) -> Vec<(f64, f64)> {
         let plane = self.size[0] * self.size[1];
         let of = |channel: usize| {
@@ -45,7 +45,7 @@ impl Maps {
         (0..self.channels).map(of).collect()
     }
 
-    /// The maps after a ReLU.
+    /// Applies a ReLU in place.
     pub fn rectify(&mut self) {
         self.values.iter_mut().flatten().for_each(|v| *v = v.max(0.0));
     }
@@ -59,7 +59,7 @@ impl Maps {
         }
     }
 
-    /// A row for each position, a column for each channel.
+    /// Features at `positions`: a row for each position, a column for each channel.
     pub fn at(&self, positions: &[(usize, usize)]) -> DMatrix<f32> {
         let plane = self.size[0] * self.size[1];
         DMatrix::from_fn(positions.len(), self.channels, |row, channel| {
@@ -68,8 +68,8 @@ impl Maps {
         })
     }
 
-    /// A row for each position, a column for each element of the 3×3 patch round it (channel, row, column), zero or mirrored
-    /// outside.
+    /// The 3×3 patches around `positions`: a row for each position, a column for each element (channel, row, column).
+    /// Elements outside the picture are zero or mirrored.
     pub fn patches(&self, positions: &[(usize, usize)], border: Border) -> DMatrix<f32> {
         let [height, width] = self.size;
         let source = |at: usize, offset: usize, side: usize| match (at + offset).checked_sub(1) {
@@ -87,7 +87,7 @@ impl Maps {
         })
     }
 
-    /// What a recording makes of every picture's maps.
+    /// Runs a recorded operation on the maps of every picture.
     pub fn apply(
         &self,
         context: &Context,
@@ -113,7 +113,7 @@ impl Maps {
     }
 }
 
-/// The layers of the net one by one, on all pictures.
+/// Evaluates a net layer by layer on all pictures.
 pub(crate) struct Walk<'a> {
     context: &'a Context,
     convention: Convention,
@@ -121,7 +121,8 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Stands before conv1_1: what the 1×1 convolution in front makes of square pictures, `[3, size, size]`, RGB 0..1.
+    /// Applies the net's first, 1×1 convolution to square pictures, `[3, size, size]`, RGB 0..1. The result is the
+    /// input of conv1_1.
     pub fn new(context: &'a Context, weights: &Weights, pictures: &[Vec<f32>], size: usize) -> Result<Self> {
         let maps = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
         let mut walk = Walk { context, convention: weights.convention, maps };
@@ -130,7 +131,7 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    /// What a convolution makes of the maps, before its ReLU.
+    /// The output of a convolution on the current maps, before its ReLU.
     pub fn convolve(&self, weight: &HostTensor, bias: &HostTensor) -> Result<Maps> {
         let [channels_out, channels_in, kernel] = [0, 1, 2].map(|side| weight.shape[side]);
         let padding = if kernel == 1 { Padding::None } else { Padding::Same(self.convention.border()) };
@@ -139,14 +140,14 @@ impl<'a> Walk<'a> {
         self.maps.apply(self.context, |rec, x| layer.forward(rec, x))
     }
 
-    /// The ReLU of `linear`, pooled if `next` begins a block, becomes the maps that the next layer reads.
+    /// Makes the ReLU of `linear` the current maps, pooled first if the layer `next` begins a block.
     pub fn advance(&mut self, linear: &Maps, next: Option<Tap>) -> Result<()> {
         let read = self.read(linear, next)?;
         self.maps = read.apply(self.context, relu::forward)?;
         Ok(())
     }
 
-    /// `linear`, pooled if `next` begins a block. (A ReLU and the pool, by maxima, commute.)
+    /// `linear`, max-pooled if `next` begins a block. (ReLU and max pooling commute.)
     pub fn read(&self, linear: &Maps, next: Option<Tap>) -> Result<Maps> {
         let pool = self.convention.pool(Kind::Max);
         let pooled = next.is_some_and(|tap| tap.begins_block());
@@ -158,9 +159,15 @@ pub(crate) fn tensor(shape: &[usize], data: Vec<f32>) -> HostTensor {
     HostTensor { shape: shape.to_vec(), dtype: crate::io::DType::F32, data }
 }
 
-/// Random pixels, as many of each picture.
-pub(crate) fn positions(random: &mut Random, pictures: usize, [height, width]: [usize; 2]) -> Vec<(usize, usize)> {
-    let each = (POSITIONS / pictures).clamp(1, height * width);
+/// Random distinct pixels as (picture, pixel), `count` in all and the same number in each picture. Fewer if the pictures
+/// have fewer pixels.
+pub(crate) fn positions(
+    random: &mut Random,
+    count: usize,
+    pictures: usize,
+    [height, width]: [usize; 2],
+) -> Vec<(usize, usize)> {
+    let each = (count / pictures).clamp(1, height * width);
     let mut all = Vec::new();
     for picture in 0..pictures {
         let mut pixels: Vec<usize> = (0..height * width).collect();
@@ -173,7 +180,7 @@ pub(crate) fn positions(random: &mut Random, pictures: usize, [height, width]: [
     all
 }
 
-/// The columns less their means, and the means.
+/// The matrix with centred columns, and the means of the columns.
 fn centre(matrix: &DMatrix<f32>) -> (DMatrix<f32>, DVector<f64>) {
     let rows = matrix.nrows() as f64;
     let means = matrix.column_iter().map(|column| column.iter().map(|&v| f64::from(v)).sum::<f64>() / rows);
@@ -185,10 +192,10 @@ fn centre(matrix: &DMatrix<f32>) -> (DMatrix<f32>, DVector<f64>) {
     (centred, means)
 }
 
-/// Rows whose products are summed in f32 before the sum goes on in f64.
+/// Rows whose products are accumulated in f32 before they are added to the f64 sum.
 const CHUNK: usize = 2048;
 
-/// `aᵀ b`.
+/// `aᵀ b`, accumulated in f64.
 fn products(a: &DMatrix<f32>, b: &DMatrix<f32>) -> DMatrix<f64> {
     let mut sum = DMatrix::zeros(a.ncols(), b.ncols());
     for first in (0..a.nrows()).step_by(CHUNK) {
@@ -198,10 +205,12 @@ fn products(a: &DMatrix<f32>, b: &DMatrix<f32>) -> DMatrix<f64> {
     sum
 }
 
-/// Rows of a block of a triangular matrix: a block of f64 stays in a processor's cache, the rest is matrix products.
+/// Block size of the triangular factorisation: a block of f64 fits into the processor's cache, and the remaining work
+/// is matrix products.
 const BLOCK: usize = 192;
 
-/// The lower triangular L of `matrix` = L Lᵀ, block by block; `None` if `matrix` is not positive definite.
+/// Blocked Cholesky factorisation: the lower triangular L of `matrix` = L Lᵀ, or `None` if `matrix` is not positive
+/// definite.
 fn cholesky(mut matrix: DMatrix<f64>) -> Option<DMatrix<f64>> {
     let size = matrix.nrows();
     for at in (0..size).step_by(BLOCK) {
@@ -222,7 +231,7 @@ fn cholesky(mut matrix: DMatrix<f64>) -> Option<DMatrix<f64>> {
     Some(matrix)
 }
 
-/// The x of L Lᵀ x = `b`, from the lower triangle of `factor`, block by block.
+/// Solves L Lᵀ x = `b` by blocks, with L in the lower triangle of `factor`.
 fn solve(factor: &DMatrix<f64>, mut b: DMatrix<f64>) -> DMatrix<f64> {
     let (size, columns) = b.shape();
     let starts: Vec<usize> = (0..size).step_by(BLOCK).collect();
@@ -244,8 +253,8 @@ fn solve(factor: &DMatrix<f64>, mut b: DMatrix<f64>) -> DMatrix<f64> {
     b
 }
 
-/// Weights (a row for each target) and biases of the ridge regression of `targets` on `inputs`, columns both; `rectified`
-/// targets go through a ReLU, and are free below zero.
+/// Weights (one row for each target) and biases of the ridge regression of the columns of `targets` on the columns of
+/// `inputs`. Targets of a layer with a ReLU (`rectified`) may be any negative value where they are not positive.
 pub(crate) fn regression(inputs: &DMatrix<f32>, targets: &DMatrix<f32>, rectified: bool) -> Result<[Vec<f32>; 2]> {
     let (x, x_means) = centre(inputs);
     let mut normal = products(&x, &x);
@@ -279,10 +288,11 @@ pub(crate) fn regression(inputs: &DMatrix<f32>, targets: &DMatrix<f32>, rectifie
     }
 }
 
-/// `count` columns of `features` whose linear maps explain most of the variance of all columns, chosen one after the other.
+/// Greedy selection of `count` columns of `features`: each explains the most of the variance that is left, as a
+/// regressor of all columns.
 pub(crate) fn most_telling(features: &DMatrix<f32>, count: usize) -> Vec<usize> {
     let (centred, _) = centre(features);
-    let mut left = products(&centred, &centred); // covariance of what is not yet explained
+    let mut left = products(&centred, &centred); // residual covariance
     let floor = 1e-3 * left.diagonal().mean();
     let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < count.min(features.ncols()) {

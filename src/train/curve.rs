@@ -1,4 +1,4 @@
-//! A picture of a loss over the steps of a run.
+//! Plots of a loss over the steps of a run.
 
 use std::path::Path;
 
@@ -7,33 +7,33 @@ use plotters::prelude::*;
 use crate::plot::{self, Area, Axis, COLOURS, GRID, font, scaled};
 use crate::{Error, Result};
 
-/// Width and height of the picture, in pixels.
+/// Width and height of the plot, in pixels.
 pub const SIZE: (usize, usize) = (960, 600);
 
-/// A line of the picture.
+/// One line of the plot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What the legend calls it.
+    /// Label in the legend.
     pub name: String,
     /// Steps and losses, in the order of the steps.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Draws `series` into a picture of 960 by 600 pixels: points, a line smoothed over a fiftieth of them, a legend. A series
-/// of one point is a dot.
+/// Plots `series` as an image of 960 by 600 pixels: the points, a moving average over a fiftieth of them, and a legend.
+/// A series of one point is drawn as a dot.
 ///
-/// `axes` names the steps and the losses. Losses have a logarithmic scale, steps have one where `log_x` says so. What
-/// such a scale cannot show (zero, negative) and what is not finite is left out. The ending of `path` says the format,
-/// as in [`Picture::save`](crate::io::Picture::save), and the file appears whole or not at all.
+/// `axes` are the labels of the step axis and the loss axis. The loss axis is logarithmic, and with `log_x` so is the
+/// step axis. Points that are not finite, or not positive on a logarithmic axis, are left out. The extension of `path`
+/// selects the format, as in [`Picture::save`](crate::io::Picture::save). The file is written whole or not at all.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] when no point is left to draw; else those of [`Picture::save`](crate::io::Picture::save).
+/// [`Error::Argument`] if no point is left to draw; otherwise those of [`Picture::save`](crate::io::Picture::save).
 pub fn draw(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x: bool) -> Result<()> {
     plot(path, title, axes, series, log_x, |line| line.smoothed())
 }
 
-/// Draws as [`draw`] does, but lines go through their points: for losses without noise.
+/// Plots as [`draw`] does, but connects the points instead of smoothing them: for losses without noise.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ pub fn draw_exact(path: &Path, title: &str, axes: [&str; 2], series: &[Series], 
     plot(path, title, axes, series, log_x, |line| line.points.clone())
 }
 
-/// What is drawn through a line's points.
+/// Maps a line's points to the curve that is drawn.
 type Through = fn(&Line) -> Vec<(f64, f64)>;
 
 fn plot(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x: bool, through: Through) -> Result<()> {
@@ -57,7 +57,7 @@ fn plot(path: &Path, title: &str, axes: [&str; 2], series: &[Series], log_x: boo
     plot::picture(path, SIZE, |area| render(area, title, axes, &shown, through, [x, y]))
 }
 
-/// A series on its axes: where a scale is logarithmic, the logarithm to base 10.
+/// A series in axis coordinates: the base-10 logarithm where the axis is logarithmic.
 struct Line<'a> {
     name: &'a str,
     points: Vec<(f64, f64)>,
@@ -70,8 +70,8 @@ impl<'a> Line<'a> {
         Line { name: &series.name, points: series.points.iter().map(place).filter(is_finite).collect() }
     }
 
-    /// A moving average that forgets exponentially, over a fiftieth of the points; at first over fewer, not to lag
-    /// behind where the loss falls fastest.
+    /// An exponential moving average over a fiftieth of the points. At the start the window is shorter, so that the
+    /// curve does not lag behind a quickly falling loss.
     fn smoothed(&self) -> Vec<(f64, f64)> {
         let longest = (self.points.len() as f64 / 50.0).max(1.0);
         let mut average = 0.0;

@@ -1,4 +1,4 @@
-//! Tests of `curve.rs`. With `IMPASTO_KEEP` naming a folder, the pictures stay there to be looked at.
+//! Tests of `curve.rs`. With a folder in `IMPASTO_KEEP`, the plots are kept there for inspection.
 
 use super::*;
 use crate::io::Picture;
@@ -22,7 +22,7 @@ fn drawn(name: &str, series: &[Series], log_x: bool) -> Picture {
     picture
 }
 
-/// How many pixels have nearly this colour.
+/// Number of pixels with nearly this colour.
 fn count(picture: &Picture, colour: RGBColor) -> usize {
     let wanted = [colour.0, colour.1, colour.2].map(|value| f32::from(value) / 255.0);
     let is_near =
@@ -66,14 +66,14 @@ fn what_cannot_be_shown_is_left_out() {
 fn a_single_point_is_a_dot() {
     let dot = Series { name: "one".into(), points: vec![(3.0, 7.0)] };
     let picture = drawn("one.png", &[dot], false);
-    // One in the middle of the chart, one in the legend.
+    // One dot in the middle of the chart, one in the legend.
     let area = 2.0 * std::f64::consts::PI * 6.0 * 6.0;
     assert!((count(&picture, COLOURS[0]) as f64 / area - 1.0).abs() < 0.25, "{}", count(&picture, COLOURS[0]));
 }
 
 #[test]
 fn exact_lines_reach_their_points_and_smoothed_ones_do_not() {
-    // Up and down between 1 and 10.
+    // A loss that alternates between 1 and 10.
     let points = (0..500).map(|step| (f64::from(step), if step % 50 < 25 { 1.0 } else { 10.0 })).collect();
     let series = [Series { name: "x".into(), points }];
     let directory = tempfile::tempdir().unwrap();
@@ -81,7 +81,7 @@ fn exact_lines_reach_their_points_and_smoothed_ones_do_not() {
     draw_exact(&path, "johnson mosaic", ["step", "loss"], &series, false).unwrap();
     let (exact, smooth) = (Picture::load(&path).unwrap(), drawn("smooth.png", &series, false));
     assert!(exact != smooth);
-    // At the top and the bottom, where only an exact line is.
+    // The top and the bottom, which only the unsmoothed line reaches.
     assert!(count(&exact, COLOURS[0]) > count(&smooth, COLOURS[0]) + 500);
 }
 
@@ -103,7 +103,7 @@ fn nothing_to_draw_is_refused() {
 
 #[test]
 fn smoothing_takes_the_noise_and_keeps_the_place() {
-    // Up and down by half a decade around a loss that falls by one decade.
+    // Noise of half a decade around a loss that falls by one decade.
     let loss = |step: usize| 10f64.powf(3.0 - step as f64 / 1000.0 + if step.is_multiple_of(2) { 0.5 } else { -0.5 });
     let series = Series { name: "x".into(), points: (0..1000).map(|step| (step as f64, loss(step))).collect() };
     let smoothed = Line::new(&series, false).smoothed();
@@ -111,7 +111,7 @@ fn smoothing_takes_the_noise_and_keeps_the_place() {
     for (step, &(x, y)) in smoothed.iter().enumerate().skip(100) {
         assert!(x == step as f64 && (y - (3.0 - x / 1000.0)).abs() < 0.06, "{y} at {x}");
     }
-    // A few points are what they are.
+    // Very few points are not smoothed.
     let few = Series { name: "x".into(), points: vec![(1.0, 10.0), (2.0, 1000.0), (3.0, 100.0)] };
     assert_eq!(Line::new(&few, false).smoothed(), [(1.0, 1.0), (2.0, 3.0), (3.0, 2.0)]);
 }

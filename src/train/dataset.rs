@@ -1,7 +1,7 @@
-//! Pictures for training: found, cut and decoded ahead of the GPU by worker threads, and exactly reproducible.
+//! Training pictures: worker threads find, decode and crop them ahead of the GPU, reproducibly.
 //!
-//! Which picture comes when, and how it is cut, depends on the seed and the picture's number alone. So the number of
-//! the next picture is all that a checkpoint must keep, and the number of workers changes nothing but the speed.
+//! The order of the pictures and their crops depend only on the seed and the picture number. A checkpoint therefore
+//! stores only the number of the next picture, and the number of workers affects only throughput.
 
 use std::{
     collections::HashSet,
@@ -23,32 +23,32 @@ use walkdir::WalkDir;
 
 use crate::{Error, Result, io::Picture, random::Random};
 
-/// How many pictures each worker keeps ready.
+/// Crops that each worker keeps ready.
 const AHEAD: usize = 4;
 
-/// Endings of the files that are taken for pictures.
+/// File extensions that count as pictures.
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "tif", "tiff"];
 
-/// The pictures of some folders, at least one ([`Folder::default`] alone has none).
+/// The picture files of one or more folders. Never empty, except for [`Folder::default`].
 #[derive(Clone, Debug, Default)]
 pub struct Folder {
     files: Vec<PathBuf>,
-    /// Whether it was said that a file could not be read: once, however many loaders meet it.
+    /// Whether an unreadable file was already reported: one warning for all loaders that share the folder.
     warned: Arc<AtomicBool>,
 }
 
 #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
 impl Folder {
-    /// Finds every file with a picture's ending (png, jpg, jpeg, webp, tif, tiff; in either case) under `roots`:
-    /// folders with all that is in them, or single files. Links are followed.
+    /// Finds all files with a picture extension (png, jpg, jpeg, webp, tif, tiff, in either case) under `roots`, which
+    /// may be folders (searched recursively) or single files. Symbolic links are followed.
     ///
-    /// The order is that of `roots`, and sorted by path in each, so that every machine sees the same one. A file that
-    /// is reached twice by the same path counts once.
+    /// The order is that of `roots`, and sorted by path within each root, so it is the same on every machine. Duplicate
+    /// paths count once.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] naming the root that does not exist or holds no picture, or the folder that cannot be read;
-    /// [`Error::Argument`] when `roots` is empty.
+    /// [`Error::File`] for a root that does not exist or contains no picture, and for a folder that cannot be read;
+    /// [`Error::Argument`] if `roots` is empty.
     pub fn scan(roots: &[PathBuf]) -> Result<Self> {
         let mut files = Vec::new();
         let mut seen = HashSet::new();
@@ -67,15 +67,15 @@ impl Folder {
         Ok(Folder { files, warned: Arc::default() })
     }
 
-    /// Keeps (`held_out`) or drops (not `held_out`) the pictures whose number is divisible by `n`: two calls with the
-    /// same `n` split a folder into pictures to test with and pictures to train with.
+    /// Splits off a hold-out set: keeps (`held_out` true) or drops (false) the pictures whose number is divisible by
+    /// `n`. Two calls with the same `n` therefore give a test set and a training set.
     ///
-    /// A picture's number is the last run of digits in its name without the ending: 139 for `000000000139.jpg`. A
-    /// picture without a number is not held out.
+    /// A picture's number is the last run of digits in its file stem: 139 for `000000000139.jpg`. Pictures without a
+    /// number are never held out.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] when `n` is 0 or no picture is left.
+    /// [`Error::Argument`] if `n` is 0 or no picture is left.
     pub fn hold_out(mut self, n: u64, held_out: bool) -> Result<Self> {
         let refused = |expected: &str, got: String| Err(Error::argument("pictures", "--hold-out", expected, got));
         if n == 0 {
@@ -90,12 +90,12 @@ impl Folder {
         Ok(self)
     }
 
-    /// How many pictures there are.
+    /// Number of pictures.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// The files, in order.
+    /// The files, in the order of [`Folder::scan`].
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -122,7 +122,7 @@ fn pictures_under(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether it is about a link inside of a folder that leads to nothing or to itself.
+/// Whether the error concerns a symbolic link inside a folder that is dangling or points to itself.
 fn leads_nowhere(error: &walkdir::Error) -> bool {
     let is_denied = error.io_error().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied);
     error.depth() > 0 && !is_denied && error.path().is_some_and(Path::is_symlink)
@@ -133,7 +133,7 @@ fn has_pictures_ending(path: &Path) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
-/// Whether the last run of digits in the name, of any length, is divisible by `n`.
+/// Whether the last run of digits in the file stem, of any length, is divisible by `n`.
 fn is_divisible(path: &Path, n: u64) -> bool {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let head = name.trim_end_matches(|character: char| !character.is_ascii_digit());
@@ -142,14 +142,14 @@ fn is_divisible(path: &Path, n: u64) -> bool {
     !digits.is_empty() && remainder == 0
 }
 
-/// How a training picture is cut out: a square at a random place, resized, and mirrored half of the time.
+/// How a training picture is cropped: a random square, resized, and mirrored with probability ½.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Crops {
-    /// Side of what comes out, in pixels, at least 1. A smaller cut is enlarged.
+    /// Side of the resulting crop in pixels, at least 1. A smaller square is enlarged.
     pub size: usize,
-    /// The least and the greatest share of the picture's short side that the square covers, above 0 and at most 1.
+    /// Smallest and largest side of the square as a share of the picture's short side, above 0 and at most 1.
     pub share: [f32; 2],
-    /// Whether every other picture, by chance, is mirrored left to right.
+    /// Whether a crop is mirrored left to right with probability ½.
     pub flip: bool,
 }
 
@@ -167,9 +167,9 @@ impl Crops {
         Ok(())
     }
 
-    /// Cuts a square out of `picture`: planes `[3, size, size]`. What is transparent lies over white.
+    /// Crops a square from `picture`: RGB planes `[3, size, size]`, 0..1. Transparent pixels are composited over white.
     fn cut(&self, picture: &Picture, random: &mut Random) -> Vec<f32> {
-        // Every number is drawn, used or not, so that one option doesn't change what another does.
+        // All random numbers are drawn, used or not, so that one option does not change the effect of another.
         let [least, greatest] = self.share;
         let share = least + (greatest - least) * random.uniform();
         let (across, down, mirrored) = (random.bits(), random.bits(), random.bits() & 1 == 1);
@@ -184,7 +184,7 @@ impl Crops {
             let alpha = picture.alpha.as_ref().map_or(1.0, |alpha| alpha[from]);
             pixel.0 = [0, 1, 2].map(|plane| picture.rgb[plane * picture.pixels() + from] * alpha + (1.0 - alpha));
         }
-        // Not plane by plane as `Picture::resize` does: all three take the same time here as one of them.
+        // One resize of the RGB picture takes as long as one resize of a single plane (`Picture::resize` needs three).
         let size = self.size as u32;
         let resized = imageops::resize(&square, size, size, imageops::FilterType::Lanczos3);
         let plane = |plane: usize| resized.pixels().map(move |pixel: &Rgb<f32>| pixel.0[plane].clamp(0.0, 1.0));
@@ -196,12 +196,12 @@ impl Crops {
     }
 }
 
-/// Random bits as a number below `count`, which is at least 1.
+/// Maps random bits to a number below `count`, which must be at least 1.
 pub(super) fn below(bits: u64, count: usize) -> usize {
     ((u128::from(bits) * count as u128) >> 64) as usize
 }
 
-/// What the random numbers of a generator are for.
+/// Purpose of a random stream.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     Order = 1,
@@ -209,12 +209,13 @@ pub(super) enum Purpose {
     Painted = 3,
 }
 
-/// The generator of one purpose and number. The seed is hashed: neighbouring seeds of [`Random`] are related streams.
+/// The random generator of one purpose and number. The seed is hashed because neighbouring seeds of [`Random`] give
+/// related streams.
 pub(super) fn generator(seed: u64, purpose: Purpose, number: u64) -> Random {
     [purpose as u64, number].iter().fold(Random::new(seed), |mut random, part| Random::new(random.bits() ^ part))
 }
 
-/// The order of `count` pictures in an epoch.
+/// The order of `count` pictures in an epoch (Fisher-Yates shuffle).
 fn order(seed: u64, epoch: u64, count: usize) -> Vec<usize> {
     let mut random = generator(seed, Purpose::Order, epoch);
     let mut order: Vec<usize> = (0..count).collect();
@@ -224,14 +225,14 @@ fn order(seed: u64, epoch: u64, count: usize) -> Vec<usize> {
     order
 }
 
-/// An endless stream of crops, RGB 0..1 (sRGB-encoded), each `[3, size, size]` planes; epoch after epoch, in each every
-/// picture once in an order of its own.
+/// A data loader: an endless stream of crops, RGB 0..1 (sRGB-encoded), each `[3, size, size]`. Each epoch has every
+/// picture once, in an order of its own.
 ///
-/// A file that cannot be read or decoded is replaced by the one that follows in the epoch's order: which that is
-/// depends on the files alone, not on time or workers.
+/// A file that cannot be read or decoded is replaced by the next readable one in the epoch's order. The replacement
+/// depends only on the files, not on timing or the number of workers.
 pub struct Loader {
     shared: Arc<Shared>,
-    /// Worker `w` of `W` makes the pictures `first + w`, `first + w + W`, and so on, into a channel of its own.
+    /// Worker `w` of `W` loads the pictures `first + w`, `first + w + W`, ... into its own channel.
     workers: Vec<Worker>,
     first: u64,
     next: u64,
@@ -243,7 +244,7 @@ struct Worker {
     thread: JoinHandle<()>,
 }
 
-/// What the workers see together.
+/// State shared by all workers.
 struct Shared {
     folder: Folder,
     crops: Crops,
@@ -260,19 +261,19 @@ struct Broken {
 }
 
 impl Loader {
-    /// Starts `workers` threads that decode ahead, from picture number `first` (0 for a new run, how many it took for one
-    /// that goes on). Each keeps up to four crops ready.
+    /// Starts `workers` threads that decode ahead, from picture number `first`: 0 for a new run, or the number of
+    /// pictures already consumed. Each worker keeps up to four crops ready.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] when `workers` is 0 or `crops` is out of its range.
+    /// [`Error::Argument`] if `workers` is 0 or `crops` is out of range; if a thread cannot be started.
     pub fn start(folder: Folder, crops: Crops, seed: u64, first: u64, workers: usize) -> Result<Self> {
         crops.check()?;
         if workers == 0 {
             return Err(Error::argument("Loader::start", "workers", "at least 1", 0));
         }
         let shared = Shared { folder, crops, seed, stop: AtomicBool::new(false), broken: Mutex::default() };
-        // Made before the first thread starts: should a later one not start, dropping it stops the others.
+        // Created before the first thread: if a later thread fails to start, dropping the loader stops the others.
         let mut loader =
             Loader { shared: Arc::new(shared), workers: Vec::new(), first, next: first, waited: Duration::ZERO };
         for worker in 0..workers {
@@ -290,11 +291,11 @@ impl Loader {
         Ok(loader)
     }
 
-    /// The next crop, planes `[3, size, size]` of RGB 0..1; waits until it is there.
+    /// The next crop, `[3, size, size]`, RGB 0..1; blocks until it is decoded.
     ///
     /// # Errors
     ///
-    /// [`Error::Picture`] when none of the files can be read as a picture.
+    /// [`Error::Picture`] if none of the files can be read as a picture.
     #[allow(clippy::should_implement_trait, reason = "it is endless and can fail, which an iterator says badly")]
     pub fn next(&mut self) -> Result<Vec<f32>> {
         let started = Instant::now();
@@ -313,30 +314,30 @@ impl Loader {
         self.next
     }
 
-    /// The time spent waiting in [`Loader::next`] so far: the loader's share of a run.
+    /// Total time that [`Loader::next`] has blocked.
     pub fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// How many files could not be read so far, each counted once. The workers are ahead, and count what they meet.
+    /// Number of distinct files that could not be read so far. Workers run ahead, so files not yet due may be counted.
     pub fn broken(&self) -> usize {
         self.shared.broken().files.len()
     }
 }
 
 impl Drop for Loader {
-    /// Stops the workers and waits for them: each ends after the picture it is decoding.
+    /// Stops the workers and waits for them; each ends after the picture that it is decoding.
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         let (pictures, threads): (Vec<_>, Vec<_>) =
             self.workers.drain(..).map(|worker| (worker.pictures, worker.thread)).unzip();
-        drop(pictures); // wakes whoever waits for room
+        drop(pictures); // unblocks workers that wait for space in their channel
         threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 
 impl Shared {
-    /// A worker's life: makes the pictures of these numbers until nobody takes them.
+    /// Main loop of a worker: loads the pictures with these numbers until the loader is dropped.
     fn work(&self, numbers: impl Iterator<Item = u64>, sender: &SyncSender<Result<Vec<f32>>>) {
         let count = self.folder.len() as u64;
         let (mut epoch, mut files) = (None, Vec::new());
@@ -354,7 +355,7 @@ impl Shared {
         }
     }
 
-    /// The first of these files that is a picture; `None` when the loader stops meanwhile.
+    /// The first of these files that can be read; `None` if the loader was stopped meanwhile.
     fn load<'a>(&self, files: impl Iterator<Item = &'a usize>) -> Option<Result<Picture>> {
         for &file in files {
             if self.stop.load(Ordering::Relaxed) {

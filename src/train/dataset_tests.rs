@@ -1,4 +1,4 @@
-//! Tests of `dataset.rs`; every picture is made here.
+//! Tests of `dataset.rs` on generated pictures.
 
 use super::*;
 use std::{collections::BTreeSet, fs};
@@ -6,13 +6,13 @@ use tempfile::TempDir;
 
 const CROPS: Crops = Crops { size: 8, share: [0.5, 1.0], flip: true };
 
-/// A picture of one colour, by which it is known again.
+/// A picture of one colour, which identifies it.
 fn plain(path: &Path, shade: usize) {
     let rgb = vec![shade as f32 / 255.0; 3 * 12 * 10];
     Picture::from_rgb(12, 10, rgb).unwrap().save(path).unwrap();
 }
 
-/// A picture in which every pixel differs.
+/// A picture without two equal pixels.
 fn varied(path: &Path, seed: u64) {
     let mut random = Random::new(seed);
     let rgb = (0..3 * 20 * 16).map(|_| random.uniform()).collect();
@@ -34,7 +34,7 @@ fn take(folder: &Folder, seed: u64, first: u64, workers: usize, count: usize) ->
     (0..count).map(|_| loader.next().unwrap()).collect()
 }
 
-/// Which of the plain pictures a crop was cut from.
+/// The index of the plain picture that a crop was cut from.
 fn shade(crop: &[f32]) -> usize {
     let shade = crop[0] * 255.0;
     assert!(crop.iter().all(|value| (value * 255.0 - shade).abs() < 1e-3), "one colour");
@@ -78,7 +78,7 @@ fn broken_files_are_replaced_by_the_next_and_counted_once() {
     }
     let folder = scan(&directory);
     let count = 36;
-    // What must come, by the definition.
+    // The expected result, from the definition.
     let expected: Vec<usize> = (0..count)
         .map(|number| {
             let order = order(5, number as u64 / 12, 12);
@@ -119,7 +119,7 @@ fn dropping_ends_the_workers_wherever_they_are() {
 
 #[test]
 fn cuts_are_squares_of_the_share_that_was_asked_for() {
-    // Red says the column, green the row.
+    // Red encodes the column, green the row.
     let (width, height) = (40, 30);
     let mut picture = Picture::new(width, height);
     for index in 0..width * height {
@@ -129,7 +129,7 @@ fn cuts_are_squares_of_the_share_that_was_asked_for() {
     let mut mirrored = 0;
     let mut corners = BTreeSet::new();
     for number in 0..200 {
-        // A side of 15, and no resizing: the pixels come out as they are.
+        // A side of 15 without resizing: the pixels are copied unchanged.
         let crops = Crops { size: 15, share: [0.5, 0.5], flip: true };
         let cut = crops.cut(&picture, &mut generator(3, Purpose::Cut, number));
         let at = |plane: usize, x: usize, y: usize| (cut[plane * 225 + y * 15 + x] * 100.0).round() as i32;
@@ -154,7 +154,7 @@ fn cuts_are_squares_of_the_share_that_was_asked_for() {
 
 #[test]
 fn shares_are_spread_over_their_range() {
-    // The width of what a cut shows, from the slope of a gradient.
+    // The width of the cropped region, from the slope of the gradient.
     let mut picture = Picture::new(200, 100);
     (0..3 * 200 * 100).for_each(|index| picture.rgb[index] = (index % 200) as f32 / 200.0);
     let crops = Crops { size: 20, share: [0.2, 0.8], flip: false };

@@ -1,8 +1,10 @@
-//! The compact encoder: VGG-19's shape at a fraction of its width, distilled from the real net.
+//! Distillation of a compact encoder: VGG-19's layers with fewer channels, trained to predict the features of the
+//! original.
 //!
-//! At every tap a 1×1 convolution and a ReLU lift the student's channels to the teacher's: what a ReLU makes is best matched by
-//! a ReLU. A layer that has all of the teacher's channels needs no lift. With t the teacher's features, each channel over its
-//! deviation, u the lifted ones, μ and σ the channels' means and deviations in a picture, the loss is
+//! At every tap a lift, a 1×1 convolution with a ReLU, maps the student's channels to the teacher's, which come from a
+//! ReLU too. A layer with all of the teacher's channels needs no lift. Let t be the teacher's features, each channel
+//! divided by its standard deviation, u the lifted features, and μ and σ the means and standard deviations of the
+//! channels of a picture. The loss is
 //!
 //! ```text
 //! L = Σ_taps λ_tap [ mean (u − t)² + λ_s ( mean (μ(u) − μ(t))² + mean (σ(u) − σ(t))² ) ]
@@ -28,30 +30,33 @@ use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
 use crate::sheet::{self, Cell};
-use crate::train::closed_form::Walk;
+use crate::train::closed_form::{POSITIONS, Walk};
 use crate::train::{Checkpoint, Crops, Folder, Lesson, Loader};
 use crate::{Error, Result};
 
-/// What can be chosen.
+/// Settings of the training.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Settings {
-    /// Channels over VGG-19's.
+    /// Channels relative to VGG-19, above 0 and at most 1.
     pub width: f32,
-    /// Layers with all of the teacher's channels, in its units; taps among them need no lift.
+    /// Layers with all of the teacher's channels, in the teacher's units. Taps among them need no lift.
     #[serde(serialize_with = "names")]
     pub full: Vec<Tap>,
-    /// How pictures are cut out.
+    /// How pictures are cropped.
     pub crops: Crops,
     /// Weight of each tap's loss.
     #[serde(serialize_with = "by_name")]
     pub taps: Vec<(Tap, f32)>,
-    /// λ_s, weight of the means and deviations beside the features.
+    /// Weight λ_s of the means and standard deviations, relative to the features.
     pub statistics_weight: f32,
-    /// Crops that the closed-form start is made from.
+    /// Number of crops for the closed-form initialisation.
     pub calibration: usize,
-    /// Seed of those crops, and of what the student paints.
+    /// Number of pixels, over all of those pictures, that each layer of the closed-form initialisation is fitted to.
+    #[serde(skip)]
+    pub positions: usize,
+    /// Seed of those crops and of the student's paintings.
     pub seed: u64,
-    /// Whether and what the student paints, to learn from it.
+    /// Settings of training pictures that the student paints; `None`: photos only.
     pub painting: Option<Painting>,
 }
 
@@ -69,10 +74,11 @@ impl Default for Settings {
             width: 0.25,
             full: Vec::new(),
             crops: Crops { size: 112, share: [0.5, 1.0], flip: true },
-            // relu2_1 has the narrowest way to go through.
+            // relu2_1 is the narrowest layer relative to the teacher's information, so its weight is raised.
             taps: Tap::style().zip([1.0, 3.0, 3.0, 2.0]).collect(),
             statistics_weight: 0.1,
             calibration: 128,
+            positions: POSITIONS,
             seed: 0,
             painting: None,
         }
@@ -80,7 +86,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The same with the taps in the net's order, if a student of `teacher` can be trained so.
+    /// These settings with the taps in the net's order, if they are valid for `teacher`.
     fn checked(mut self, teacher: &Weights) -> Result<Self> {
         let refuse =
             |argument, expected: &str, got: String| Err(Error::argument("train encoder", argument, expected, got));
@@ -111,7 +117,7 @@ impl Settings {
         self.layers().pop().ok_or_else(|| Error::argument("train encoder", "taps", "at least one", "none"))
     }
 
-    /// All layers down to the deepest tap.
+    /// All layers up to the deepest tap.
     fn layers(&self) -> Vec<Tap> {
         let deepest = self.taps.iter().map(|(tap, _)| *tap).max();
         Tap::all().take_while(|tap| Some(*tap) <= deepest).collect()
@@ -122,24 +128,24 @@ impl Settings {
         self.full.contains(&layer)
     }
 
-    /// The student's channels in a layer where the teacher has `teacher`.
+    /// The student's channels in a layer in which the teacher has `teacher` channels.
     fn channels(&self, tap: Tap, teacher: usize) -> usize {
         if self.has_all(tap) { teacher } else { scaled_channels(tap, self.width) }
     }
 
-    /// Whether a lift leads from the student to the teacher at a tap.
+    /// Whether a tap has a lift.
     fn lifts(&self, tap: Tap) -> bool {
         self.taps.iter().any(|(other, _)| *other == tap) && !self.has_all(tap)
     }
 
-    /// The crops that the start, the samples and the exported channels' scale are made from.
+    /// Crops for the closed-form initialisation, the sample picture and the scale of the exported channels.
     fn calibration(&self, folder: &Folder) -> Result<Vec<Vec<f32>>> {
         let mut loader = Loader::start(folder.clone(), self.crops.clone(), self.seed ^ 0xca11, 0, 1)?;
         (0..self.calibration.max(1)).map(|_| loader.next()).collect()
     }
 }
 
-/// The lesson: teacher, student and lifts on the device.
+/// The training of an encoder: teacher, student and lifts on the device.
 pub struct Encoder {
     context: Context,
     settings: Settings,
@@ -147,9 +153,9 @@ pub struct Encoder {
     teacher: Vgg19,
     student: Vgg19,
     lifts: Lifts,
-    /// What each layer of the teacher was multiplied with, by name.
+    /// Factors by which the channels of each teacher layer were multiplied, by name.
     scales: Vec<(String, DeviceTensor)>,
-    /// What is trained, on the host as it started: shapes and the convolution in front.
+    /// The student's initial weights on the host, for their shapes and the first, 1×1 convolution.
     shape: Weights,
     calibration: Vec<Vec<f32>>,
     easel: Option<Easel>,
@@ -159,11 +165,13 @@ pub struct Encoder {
 const SAMPLES: usize = 4;
 
 impl Encoder {
-    /// A student of `teacher` on the pictures of `folder`: the layers of `init` that have the channels asked for, in closed form
-    /// what it lacks; `on_layer` is told of each layer done.
+    /// Trains a student of `teacher` on the pictures of `folder`. Layers of `init` with the right numbers of channels
+    /// are kept; the others are initialised in closed form. `on_layer` is called after each layer.
     ///
     /// # Errors
-    /// A teacher that does not reach the deepest tap, a width that is not in 0..=1, crops too small for the deepest tap.
+    /// A teacher that does not reach the deepest tap; a width that is not above 0 and at most 1; more channels than the
+    /// teacher's; crops too small for the deepest tap; an `init` with another number of channels in the first layer;
+    /// errors of `on_layer`.
     pub fn new(
         context: &Context,
         teacher: Weights,
@@ -178,11 +186,11 @@ impl Encoder {
         Self::build(context, start, folder, calibration, settings)
     }
 
-    /// The student of a run that goes on from `checkpoint`, without another closed-form start. Its parameters are zero until
-    /// [`train`](crate::train::train) takes them up.
+    /// A student for a run that resumes from `checkpoint`, without the closed-form initialisation. Its parameters are
+    /// zero until [`train`](crate::train::train) restores the checkpoint.
     ///
     /// # Errors
-    /// Those of [`Encoder::new`]; a checkpoint of another net's training.
+    /// Those of [`Encoder::new`]; a checkpoint of another training.
     pub fn resumed(
         context: &Context,
         teacher: Weights,
@@ -206,7 +214,7 @@ impl Encoder {
         Self::build(context, Start::blank(teacher, scales, init, &settings), folder, calibration, settings)
     }
 
-    /// A student of random weights and a teacher of random weights at full width, without pictures: for measuring.
+    /// A student and a full-width teacher with random weights, without pictures: for benchmarks.
     pub(crate) fn random(context: &Context, settings: Settings) -> Result<Self> {
         let (teacher, student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
         let mut lifts = Vec::new();
@@ -246,8 +254,8 @@ impl Encoder {
         })
     }
 
-    /// The student as it stands: the mean activation of every channel is 1 over the calibration's pictures, or, where it has
-    /// all of the teacher's channels, they are in the teacher's units.
+    /// The weights of the current student. Channels are scaled to a mean activation of 1 over the calibration crops; in
+    /// layers with all of the teacher's channels, they have the teacher's units.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = self.trained()?;
         let narrow = |tap| !self.settings.has_all(tap);
@@ -255,7 +263,7 @@ impl Encoder {
         Ok(weights)
     }
 
-    /// The student as it stands; where it has all of the teacher's channels, they are in the teacher's units.
+    /// The weights of the current student, without that scaling of the narrow layers.
     fn trained(&self) -> Result<Weights> {
         let mut weights = self.shape.clone();
         let tensors = weights.convolutions.iter_mut().flatten();
@@ -271,8 +279,9 @@ impl Encoder {
         Ok(weights)
     }
 
-    /// The gradient to the student's activations at a tap, from that to what they are lifted to; and, added to what is there,
-    /// the gradients of the lift. What a lift makes is as wide as the teacher: its gradient does not wait.
+    /// Records the gradient with respect to the student's activations at a tap, given the gradient of the lifted
+    /// features, and accumulates the lift's gradients. The gradient is recorded at once, because lifted features are as
+    /// wide as the teacher's and would occupy memory until later.
     fn lowered(
         &self,
         rec: &mut Recorder,
@@ -285,7 +294,7 @@ impl Encoder {
         Ok((tap, Box::new(move |_: &mut _| Ok(gradient))))
     }
 
-    /// The teacher's forward pass on a batch, for measuring.
+    /// The teacher's forward pass on a batch, for benchmarks.
     pub(crate) fn teacher_pass(&self, batch: usize) -> Result<Program> {
         let mut rec = Recorder::new(&self.context);
         let x = self.blank(&mut rec, batch);
@@ -293,7 +302,7 @@ impl Encoder {
         rec.finish()
     }
 
-    /// The student's forward and backward passes on a batch with its lifts, from gradients that are given, for measuring.
+    /// The student's forward and backward pass on a batch, with its lifts and given output gradients, for benchmarks.
     pub(crate) fn student_passes(&self, batch: usize) -> Result<Program> {
         let mut rec = Recorder::new(&self.context);
         let x = self.blank(&mut rec, batch);
@@ -308,7 +317,7 @@ impl Encoder {
         rec.finish()
     }
 
-    /// A batch of black crops.
+    /// A batch of black pictures.
     fn blank(&self, rec: &mut Recorder, batch: usize) -> Tensor {
         let size = self.settings.crops.size;
         rec.pin(&DeviceTensor::new(&self.context, "pictures", [batch, 3, size, size]))
@@ -319,8 +328,8 @@ fn scale_name(tap: Tap) -> String {
     format!("teacher {tap}.scale")
 }
 
-/// Scales the channels of every layer that `is_scaled` so that their mean activation over `pictures` (`[3, size, size]`, RGB 0..1)
-/// is 1. A channel that (nearly) never fires stays as it is.
+/// Scales the channels of every layer for which `is_scaled` holds to a mean activation of 1 over `pictures` (`[3, size,
+/// size]`, RGB 0..1). A channel that is (nearly) always zero is left unchanged.
 fn normalise(
     context: &Context,
     weights: &mut Weights,
@@ -373,7 +382,7 @@ impl Lesson for Encoder {
         let exact = self.teacher.forward(rec, pictures[0], self.settings.deepest()?)?;
         let narrow = self.student.forward(rec, pictures[0], self.settings.deepest()?)?;
         let mut gradients = Vec::new();
-        // A tap at a time: what is lifted is as wide as the teacher.
+        // Tap by tap: lifted features are as wide as the teacher's and should not occupy memory together.
         for (index, (tap, tap_weight)) in self.settings.taps.iter().enumerate() {
             let (lifted, target) = (self.lifts.forward(rec, &narrow, *tap)?, exact.at(*tap)?);
             let mean = |count: usize, weight: f32| share * weight / count as f32;
@@ -395,8 +404,8 @@ impl Lesson for Encoder {
         self.lifts.repack(rec)
     }
 
-    /// A row for each of some pictures: the picture, then for each tap one of the teacher's channels (in bright and dark of
-    /// its own range) and the lifted channel beside it. A last row shows what the student paints, if it does.
+    /// A row for each of some pictures: the picture, then for each tap one channel of the teacher (relative to its
+    /// maximum) and next to it the lifted channel. If the student paints, a last row shows its paintings.
     fn sample(&self) -> Result<Picture> {
         let size = self.settings.crops.size;
         let rows = SAMPLES.min(self.calibration.len());
@@ -448,7 +457,7 @@ impl Lesson for Encoder {
         let mut painted = Vec::new();
         for painting in self.easel.iter().flat_map(Easel::finished).take(1 + kept.len()) {
             let values = painting.read()?;
-            // Until it is painted it is black.
+            // Not yet painted pictures are black.
             if values.iter().any(|value| *value > 0.0) {
                 painted.push(square(&|at| values[at], "painted by it".into())?);
             }

@@ -1,16 +1,17 @@
-//! Johnson's and Ulyanov's nets (arXiv:1603.08155, arXiv:1607.08022): a net that repaints any photo in one style. And Dumoulin's
-//! (arXiv:1610.07629): one that does so in each of many, every photo of a batch in its own.
+//! Training of feed-forward nets: for one style (Johnson, arXiv:1603.08155; Ulyanov, arXiv:1607.08022), or for many
+//! styles at once, with one style for each photo of a batch (Dumoulin, arXiv:1610.07629).
 //!
-//! With y the net's picture of a photo c, clamped to 0..1, F a tap's features over their number of elements, G their Gram
-//! matrix over C·H·W and s the style picture, the loss is the mean over the photos of
+//! Let y be the net's output for a photo c, clamped to 0..1, s the style picture, F_t the features `[C, H, W]` at a tap
+//! t of the loss net, and G_t their Gram matrix divided by C·H·W. The loss is the mean over the photos of
 //!
 //! ```text
-//! L = Σ_content a_t |F_t(y) − F_t(c)|² + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
+//! L = Σ_content a_t |F_t(y) − F_t(c)|²/(CHW) + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
 //! ```
-//! a_t and b_t are such that a picture without any features, or any style, has the loss that was asked for: weights mean the
-//! same for every net that measures, and every style. All runs on a folder of photos have the same a_t. Gatys' method has the
-//! same loss with [`Loss`]'s weights as plain ones. Of many styles each has its own b_t. What is squared on the device has one b_t,
-//! their mean, and G(y) and G(s) have a factor √(b_t of the style / mean).
+//! The factors a_t and b_t are normalised: if the features of y are zero, each tap's term equals the product of its two
+//! weights in [`Settings`] (for content, on average over the calibration photos). Weights therefore mean the same for
+//! every loss net and every style. All runs on a folder of photos have the same a_t. [`Loss`] has the factors
+//! themselves; Gatys' method takes them as unnormalised weights. With many styles, each style has its own b_t. The
+//! recorded program uses their mean b̄_t and multiplies G_t(y) and G_t(s) by √(b_t / b̄_t).
 
 use serde::{Deserialize, Serialize};
 
@@ -28,39 +29,41 @@ use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Lesson, Loader};
 use crate::{Error, Result, loss};
 
-/// What can be chosen.
+/// Settings of the training.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// How photos are cut out.
+    /// How photos are cropped.
     pub crops: Crops,
-    /// Taps whose features the photo gives, with a weight each.
+    /// Content taps with a weight each.
     pub content_taps: Vec<(Tap, f32)>,
-    /// Taps whose Gram matrices the style gives, with a weight each.
+    /// Style taps with a weight each.
     pub style_taps: Vec<(Tap, f32)>,
     /// Weight of the content loss.
     pub content_weight: f32,
     /// Weight of the style loss.
     pub style_weight: f32,
-    /// Weight of the total variation, a mean over the picture's values.
+    /// Weight of the total variation, which is divided by the number of the picture's values.
     pub tv_weight: f32,
-    /// Long side of the style picture.
+    /// Long side of the style picture in pixels.
     pub style_size: usize,
-    /// Photos over which the unit of the content loss is taken, all of a smaller folder: as squares of 256 px, the same ones in
-    /// every run on a folder, so that runs with other crops and seeds have the same loss.
+    /// Number of photos for the normalisation of the content loss, at least 3 and at most the folder's. They are
+    /// squares over the whole short side, resized to 256 px, and the same in every run on a folder, so that runs with
+    /// other crops and seeds have the same loss.
     pub calibration: usize,
-    /// The convolutions stay as they are, and the norms' scales and shifts alone are learned.
+    /// Whether only the scales and shifts of the norms are trained and the convolutions stay frozen.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub norms_alone: bool,
 }
 
-/// Taps that content is taken from.
+/// Default content taps.
 const CONTENT: [&str; 2] = ["relu2_2", "relu3_1"];
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             crops: Crops { size: 256, share: [0.5, 1.0], flip: true },
-            // relu2_2 alone keeps the layout and copies; relu3_1 alone learns slowly to keep it.
+            // With relu2_2 alone, the net keeps the layout but copies the photo; with relu3_1 alone, it learns the
+            // layout slowly.
             content_taps: Tap::all()
                 .filter(|tap| CONTENT.contains(&tap.to_string().as_str()))
                 .map(|tap| (tap, 1.0))
@@ -76,14 +79,14 @@ impl Default for Settings {
     }
 }
 
-/// The loss with its weights as they are, in nobody's unit: each is that of a mean square.
+/// The loss with unnormalised weights, which multiply mean squares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
-    /// Taps whose features the photo gives.
+    /// Content taps with their weights a_t.
     pub content: Vec<(Tap, f32)>,
-    /// Taps whose Gram matrices the style gives.
+    /// Style taps with their weights b_t.
     pub style: Vec<(Tap, f32)>,
-    /// Weight of the total variation.
+    /// Weight v of the total variation.
     pub tv: f32,
 }
 
@@ -94,32 +97,32 @@ impl Loss {
     }
 }
 
-/// The lesson: the net, and the one that measures.
+/// The training of an [`ImageTransformNet`]: the net and the loss net.
 pub struct FeedForward {
     settings: Settings,
     folder: Folder,
     vgg: Vgg19,
     net: ImageTransformNet,
-    /// With the mean of the styles' weights.
+    /// The loss with the mean of the styles' weights.
     loss: Loss,
-    /// The styles' weights at each style tap.
+    /// The styles' weights b_t at each style tap.
     units: Vec<Vec<f32>>,
-    /// What styles are at each style tap.
+    /// The styles' targets at each style tap.
     targets: Vec<Target>,
-    /// What samples are painted of.
+    /// Photos of the sample picture.
     previews: Vec<Picture>,
 }
 
-/// What the styles' Gram matrices are at a tap, and what makes their units one.
+/// Targets of all S styles at a tap, scaled so that one weight applies to all styles.
 struct Target {
-    /// `[S, C·C]`, each times its factor.
+    /// Gram matrices `[S, C·C]`, multiplied by `factors`.
     grams: DeviceTensor,
-    /// `[S, 1]`.
+    /// √(weight of the style / common weight), `[S, 1]`.
     factors: DeviceTensor,
 }
 
 impl Target {
-    /// Of the styles' Gram matrices and weights, over `weight`.
+    /// Targets from the styles' Gram matrices and weights `units`, for the common `weight`.
     fn new(context: &Context, grams: &[Vec<f32>], units: &[f32], weight: f32) -> Result<Self> {
         let factors: Vec<f32> = units.iter().map(|unit| (unit / weight).sqrt()).collect();
         let scaled = |(gram, factor): (&Vec<f32>, &f32)| gram.iter().map(|g| g * factor).collect::<Vec<_>>();
@@ -132,10 +135,10 @@ impl Target {
     }
 }
 
-/// Photos in a sample, if no other were given.
+/// Photos in a sample picture, unless one is given.
 const SAMPLES: usize = 3;
 
-/// Side of the photos that the unit of content is measured on, in pixels.
+/// Side of the photos for the normalisation of the content loss, in pixels.
 const UNIT_SIDE: usize = 256;
 
 fn mean_square(values: &[f32]) -> f64 {
@@ -143,12 +146,13 @@ fn mean_square(values: &[f32]) -> f64 {
 }
 
 impl FeedForward {
-    /// A net that starts as `weights` and learns, from the photos of `folder`, to paint like each of `styles`: one, or as many as
-    /// the net has, in the order of its rows. `vgg` measures.
+    /// Trains a net that starts from `weights` on the photos of `folder`. `styles` is one picture, or one for each of
+    /// the net's styles, in their order. `vgg` is the loss net. Sample pictures show `preview`, or some photos of the
+    /// folder.
     ///
     /// # Errors
-    /// A tap that `vgg` does not reach, crops too small for the nets, a style picture too small for its taps, another number of
-    /// styles than the net's.
+    /// A tap that `vgg` does not have; crops too small for the nets; a style picture too small for its taps; a number
+    /// of styles that differs from the net's.
     pub fn new(
         vgg: Vgg19,
         weights: Weights,
@@ -167,7 +171,7 @@ impl FeedForward {
         let net = trainable(context, weights)?;
         let mut loss = Loss { content: Vec::new(), style: Vec::new(), tv: settings.tv_weight };
         let style_taps: Vec<_> = settings.style_taps.iter().map(|(tap, _)| *tap).collect();
-        // Of each tap, those of each style.
+        // One list for each tap, with the Gram matrix of each style.
         let mut grams = vec![Vec::new(); style_taps.len()];
         for style in styles {
             let of_taps = measure(&vgg, &style.fit(settings.style_size), &style_taps, |rec, features| {
@@ -177,13 +181,13 @@ impl FeedForward {
         }
         let (mut units, mut targets) = (Vec::new(), Vec::new());
         for ((tap, weight), grams) in settings.style_taps.iter().zip(&grams) {
-            // A black style has no unit of its own.
+            // The bound avoids a division by zero for a black style picture.
             let unit = |gram: &Vec<f32>| f64::from(settings.style_weight * weight) / mean_square(gram).max(1e-12);
             let own: Vec<f64> = grams.iter().map(unit).collect();
             let mean = (own.iter().sum::<f64>() / own.len() as f64) as f32;
             let own: Vec<f32> = own.into_iter().map(|unit| unit as f32).collect();
             loss.style.push((*tap, mean));
-            // Without a weight there is nothing to share out.
+            // A weight of 0 would give factors of 0/0.
             let shares = if mean > 0.0 { own.clone() } else { vec![1.0; own.len()] };
             targets.push(Target::new(context, grams, &shares, if mean > 0.0 { mean } else { 1.0 })?);
             units.push(own);
@@ -207,8 +211,8 @@ impl FeedForward {
         Ok(FeedForward { settings, folder, vgg, net, loss, units, targets, previews })
     }
 
-    /// A net that is `width` times as wide as the paper's, measured by a VGG-19 as wide, both of random weights, without
-    /// pictures: for measuring.
+    /// A net and a VGG-19 loss net, both with random weights and `width` times the published width, without pictures:
+    /// for benchmarks.
     pub(crate) fn random(context: &Context, width: f32, settings: Settings) -> Result<Self> {
         let vgg = Vgg19::new(context, &vgg19::Weights::random(width, 1), Kind::Max)?;
         let net = Weights::random(Form::Resize, Over::Instance, width, 2);
@@ -227,7 +231,7 @@ impl FeedForward {
         })
     }
 
-    /// The loss that is trained for, of each style.
+    /// The loss of each style.
     pub fn losses(&self) -> Vec<Loss> {
         let of = |style: usize| {
             let own = self.loss.style.iter().zip(&self.units).map(|((tap, _), units)| (*tap, units[style]));
@@ -240,7 +244,7 @@ impl FeedForward {
         self.net.shape().styles.len().max(1)
     }
 
-    /// The net as it stands, of one style after another.
+    /// The current net, as a single-style net for each style.
     fn nets(&self) -> Result<Vec<Weights>> {
         let weights = self.net.weights()?;
         if weights.styles.is_empty() {
@@ -249,7 +253,7 @@ impl FeedForward {
         (0..self.styles()).map(|style| weights.blend(&one_hot(style, self.styles()))).collect()
     }
 
-    /// The net as it stands.
+    /// The weights of the current net.
     pub fn weights(&self) -> Result<Weights> {
         self.net.weights()
     }
@@ -259,7 +263,7 @@ fn one_hot(at: usize, count: usize) -> Vec<f32> {
     (0..count).map(|index| if index == at { 1.0 } else { 0.0 }).collect()
 }
 
-/// Runs the net that measures on `picture` and gives what `of` makes of the features at each tap.
+/// Runs the loss net on `picture` and returns the results of `of` on the features at each tap.
 fn measure(
     vgg: &Vgg19,
     picture: &Picture,
@@ -294,8 +298,8 @@ impl Lesson for FeedForward {
         self.net.state()
     }
 
-    /// The weights of the styles: one of each is 1. Every run of as many pictures as there are styles has each once, in an order of
-    /// its own.
+    /// Style weights of a photo: a one-hot vector. Each group of as many consecutive photos as there are styles has
+    /// every style once, in an order of its own.
     fn labels(&self, number: u64) -> Vec<f32> {
         let count = self.styles();
         let mut random = Random::new(number / count as u64);
@@ -307,7 +311,7 @@ impl Lesson for FeedForward {
     fn record(&self, rec: &mut Recorder, inputs: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
         let (photos, styles) = (inputs[0], inputs[1]);
         let painted = self.net.forward_in(rec, photos, Some(styles))?;
-        // What is seen of a picture lies between black and white, and so does what is measured.
+        // Displayed pictures are clamped to 0..1, so the loss is computed on the clamped output.
         let y = rec.transient("painted", painted.picture.shape);
         vector::copy(rec, painted.picture, y)?;
         vector::clamp(rec, y, 0.0, 1.0)?;
@@ -346,7 +350,7 @@ impl Lesson for FeedForward {
         self.net.repack(rec)
     }
 
-    /// Photos on the left, repainted in each style to the right.
+    /// A row for each photo: the photo, then its repainting in each style.
     fn sample(&self) -> Result<Picture> {
         let mut painters: Vec<(String, Painter)> = Vec::new();
         for (index, weights) in self.nets()?.into_iter().enumerate() {
@@ -368,9 +372,9 @@ impl Lesson for FeedForward {
     fn settings(&self) -> serde_json::Value {
         let weights = self.net.shape();
         let (form, norm) = (weights.form, format!("{:?}", weights.norm));
-        // A net of one style says nothing of it.
+        // Omitted for single-style nets.
         let styles = (!weights.styles.is_empty()).then_some(&weights.styles);
-        // Parameters are in a checkpoint, what is frozen is not.
+        // Checkpoints contain only trained parameters, so a frozen body is identified by its fingerprint.
         let body = self.settings.norms_alone.then(|| weights.fingerprint());
         serde_json::json!({
             "feed-forward": &self.settings, "form": form, "norm": norm, "channels": weights.channels,

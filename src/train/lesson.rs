@@ -1,4 +1,4 @@
-//! What a trainer adds to the shared loop.
+//! The interface between a trainer and the training loop.
 
 use super::{Crops, Folder};
 use crate::Result;
@@ -6,45 +6,46 @@ use crate::gpu::{DeviceTensor, Recorder, Tensor};
 use crate::io::Picture;
 use crate::optim::Parameter;
 
-/// What a trainer adds to the shared loop: its pictures, its loss, its parameters.
+/// What a trainer supplies to the training loop: its pictures, its loss and its parameters.
 pub trait Lesson {
-    /// The pictures that a step reads: a stream for each kind, in the order in which [`Lesson::record`] gets them.
+    /// The picture streams that a step reads, in the order in which [`Lesson::record`] receives them.
     fn streams(&self) -> Vec<(Folder, Crops)>;
 
-    /// The names of the loss's terms. Their sum is the loss.
+    /// Names of the loss terms. The loss is their sum.
     fn terms(&self) -> Vec<String>;
 
-    /// What is trained.
+    /// The trained parameters.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// What else must be as it was when training goes on: statistics that a forward pass updates.
+    /// Further tensors that a checkpoint must store: statistics updated by forward passes.
     fn state(&self) -> Vec<(String, DeviceTensor)> {
         Vec::new()
     }
 
-    /// What is learned from as picture `number` of a stream, counted from 0 over all steps: the one that was `found` in its
-    /// folder, or one of the lesson's own. Apart from the arguments it depends on parameters and state alone.
+    /// The training picture with this `number` in a stream, counted from 0 over all steps: `found`, the crop from the
+    /// stream's folder, or a picture of the trainer's own. Shape `[3, S, S]`. The result depends only on the arguments,
+    /// the parameters and the state.
     fn picture(&self, _stream: usize, _number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
         Ok(found)
     }
 
-    /// Numbers that go with picture `number` of every stream, counted from 0 over all steps, as many for each: which style it is to
-    /// have. They depend on the arguments alone.
+    /// Labels of picture `number` of every stream, counted from 0 over all steps, for example the weights of the
+    /// styles. Every picture has the same number of labels, and they depend only on `number`.
     fn labels(&self, _number: u64) -> Vec<f32> {
         Vec::new()
     }
 
-    /// Records forward and backward of one micro-batch: the loss's terms into `losses`, the gradients added to those of the
-    /// parameters, both times `share`, the micro-batch's part of the batch. `inputs` are each stream's pictures, `[N, 3, S, S]`,
-    /// RGB 0..1, and, if there are any, their labels, `[N, L]`.
+    /// Records the forward and backward pass of one micro-batch: writes the loss terms to `losses` and accumulates the
+    /// parameters' gradients, both multiplied by `share`, the micro-batch's share of the batch. `inputs` are the
+    /// pictures of each stream, `[N, 3, S, S]`, RGB 0..1, followed by the labels, `[N, L]`, if there are any.
     fn record(&self, rec: &mut Recorder, inputs: &[Tensor], losses: Tensor, share: f32) -> Result<()>;
 
-    /// Records what is due when the parameters have changed: packing them for the kernels.
+    /// Records what must follow a change of the parameters: packing them for the kernels.
     fn refresh(&self, rec: &mut Recorder) -> Result<()>;
 
-    /// A picture of what has been learned so far, on fixed inputs.
+    /// A sample picture of the current results on fixed inputs.
     fn sample(&self) -> Result<Picture>;
 
-    /// Its choices: training goes on only with the same ones.
+    /// The trainer's settings. A run can only be resumed with the same ones.
     fn settings(&self) -> serde_json::Value;
 }

@@ -1,4 +1,4 @@
-//! Training: pictures, the loop that every trainer shares, checkpoints, and the trainers.
+//! Training: data loading, the training loop, checkpoints, and a trainer for each kind of net.
 
 pub mod adain;
 mod checkpoint;

@@ -1,4 +1,4 @@
-//! The loop that every trainer shares.
+//! The training loop that all trainers share.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -10,48 +10,49 @@ use crate::gpu::Context;
 use crate::io::Picture;
 use crate::{Error, Result};
 
-/// How long and where: may change when training goes on.
+/// Duration and location of a run. These settings may differ when a run is resumed.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Steps in all, those of earlier runs included; the schedule's length.
+    /// Total steps, including those of earlier runs; also the length of the schedule.
     pub steps: u64,
-    /// Time limit of this run.
+    /// Time limit of this run, checked after each step.
     pub limit: Option<Duration>,
-    /// Where checkpoints are kept.
+    /// Folder of the checkpoints.
     pub folder: PathBuf,
-    /// Go on from the newest checkpoint there.
+    /// Whether to resume from the newest checkpoint in `folder`.
     pub resume: bool,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints; 0 counts as 1.
     pub checkpoint_every: u64,
-    /// Threads that decode pictures.
+    /// Threads per stream that decode pictures, at least 1.
     pub workers: usize,
-    /// Device memory that an automatic micro-batch may plan for; one that was chosen stays.
+    /// Device memory in bytes that the automatic choice of the micro-batch may plan for. An explicit micro-batch, or
+    /// that of the checkpoint, is kept.
     pub memory_bytes: u64,
 }
 
-/// Where training stands, after every step.
+/// State of the training run after a step.
 pub struct Progress<'a> {
-    /// Steps done, and steps in all.
+    /// Completed steps and total steps.
     pub steps: [u64; 2],
-    /// The batch's loss.
+    /// Loss of the batch.
     pub loss: f64,
-    /// Name and value of each term of the loss.
+    /// Name and value of each loss term.
     pub terms: &'a [(String, f64)],
-    /// Step size of this step.
+    /// Learning rate of this step.
     pub learning_rate: f64,
-    /// Global norm of the gradients, before clipping.
+    /// Global norm of the gradients before clipping.
     pub gradient_norm: f32,
-    /// Seconds of training, those of earlier runs included.
+    /// Training time in seconds, including earlier runs.
     pub seconds: f64,
-    /// Pictures of each stream a second, in this run.
+    /// Pictures of each stream per second, in this run.
     pub pictures_a_second: f64,
-    /// Share of this run's time that was spent waiting for pictures.
+    /// Share of this run's time spent waiting for pictures.
     pub loader_share: f64,
     lesson: &'a dyn Lesson,
 }
 
 impl Progress<'_> {
-    /// A picture of what has been learned; costs a pass over the fixed inputs.
+    /// A sample picture of the current results; runs the net on fixed inputs.
     pub fn sample(&self) -> Result<Picture> {
         self.lesson.sample()
     }
@@ -60,40 +61,40 @@ impl Progress<'_> {
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// All steps are done.
+    /// All steps are completed.
     Finished,
     /// The time limit was reached.
     TimeLimit,
-    /// The observer stopped it.
+    /// The observer stopped the run.
     Interrupted,
 }
 
-/// The end of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Why it ended.
+    /// Why the run ended.
     pub end: End,
-    /// Steps done, those of earlier runs included.
+    /// Completed steps, including earlier runs.
     pub step: u64,
-    /// Seconds of training, those of earlier runs included.
+    /// Training time in seconds, including earlier runs.
     pub seconds: f64,
-    /// The last step's loss, be it an earlier run's; NaN before the first step.
+    /// Loss of the last step, possibly of an earlier run; NaN before the first step.
     pub loss: f64,
-    /// The checkpoint that training can go on from.
+    /// Path of the last checkpoint.
     pub checkpoint: PathBuf,
-    /// Pictures at a time on the device.
+    /// Pictures per micro-batch.
     pub micro_batch: usize,
-    /// Peak device memory in bytes, as planned.
+    /// Planned peak of device memory in bytes.
     pub peak_bytes: u64,
-    /// What the driver has handed out, where the backend can tell.
+    /// Bytes allocated by the driver; `None` if the backend cannot report them.
     pub allocated_bytes: Option<u64>,
-    /// Share of the run's time that was spent waiting for pictures.
+    /// Share of the run's time spent waiting for pictures.
     pub loader_share: f64,
-    /// Pictures that could not be read.
+    /// Number of files that could not be read.
     pub broken: usize,
 }
 
-/// The checkpoint to go on from, if the run is to go on from one.
+/// Checks the settings and loads the checkpoint to resume from, if the run is a resumed one.
 fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     settings.check()?;
     if run.workers == 0 {
@@ -114,20 +115,23 @@ fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     }
 }
 
-/// Finds what [`train`] would refuse whatever the lesson: to be called before a lesson is made, which may take long.
+/// Makes the checks of [`train`] that need no lesson: to be called before a lesson is built, which may take long.
 ///
 /// # Errors
-/// Choices out of range, a checkpoint that is missing, damaged or in the way.
+/// Settings out of range; a checkpoint that is missing, damaged, or present in a run that is not resumed.
 pub fn check(settings: &Settings, run: &Run) -> Result<()> {
     begin(settings, run).map(drop)
 }
 
-/// Trains until the steps are done, the time is up or `observer`, which sees every step, stops it; a checkpoint is left in
-/// any case. With the same device, files and choices the result has the same bits, interrupted and resumed or not.
+/// Trains until all steps are completed, the time limit is reached or `observer`, called after every step, stops the
+/// run. A checkpoint is written in each case. With the same device, files and settings the result has the same bits,
+/// whether the run was interrupted and resumed or not. Afterwards the lesson's parameters are the moving averages, if
+/// there are any.
 ///
 /// # Errors
-/// A folder without pictures; choices that are not those of the checkpoint to go on from; a plan that does not fit; a loss or
-/// a gradient that is not finite, in which case the last checkpoint is kept; errors of files and device.
+/// Those of [`check`]; a folder without readable pictures; settings that differ from those of the resumed checkpoint; a
+/// memory plan that does not fit; a non-finite loss or gradient, in which case the last checkpoint is kept; errors of
+/// files, of the device and of `observer`.
 pub fn train(
     context: &Context,
     lesson: &dyn Lesson,
@@ -138,7 +142,7 @@ pub fn train(
     let found = begin(settings, run)?;
     let mut settings = settings.clone();
     if let Some((_, checkpoint)) = &found {
-        // What was chosen by itself stays as it was chosen: other micro-batches would give other bits.
+        // A micro-batch that was chosen automatically is kept: another one would change the bits of the result.
         let then = &checkpoint.header["settings"];
         settings.micro_batch = settings.micro_batch.or(then["micro_batch"].as_u64().map(|micro| micro as usize));
     }

@@ -1,4 +1,4 @@
-//! Learning rates over the steps of a run.
+//! Learning-rate schedules.
 
 use std::{f64::consts::PI, fmt, str::FromStr};
 
@@ -6,37 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How the learning rate changes from step to step.
+/// How the learning rate changes over the steps.
 ///
-/// Written and read as `constant`, `step:2000:0.8`, `inverse-time:5e-5`, `cosine:100`.
+/// Text forms: `constant`, `step:2000:0.8`, `inverse-time:5e-5`, `cosine:100`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Schedule {
-    /// Always the base rate.
+    /// The base rate throughout.
     Constant,
     /// Multiplied by `factor` after every `every` steps.
     Step {
         /// Steps between two changes, at least 1.
         every: u64,
-        /// What each change multiplies by, above 0 and at most 1.
+        /// Factor of each change, above 0 and at most 1.
         factor: f64,
     },
     /// `base / (1 + decay · step)`.
     InverseTime {
-        /// How fast it falls: at step `1 / decay` half is left. At least 0.
+        /// Decay per step, at least 0: after `1 / decay` steps the rate is half the base rate.
         decay: f64,
     },
-    /// Up to the base rate in equal parts over `warmup` steps, reached at step `warmup`, then down half a cosine that
-    /// ends at 0 after the last step.
+    /// A linear warm-up over `warmup` steps to the base rate, reached at step `warmup`, then half a cosine to 0 at the
+    /// end of the run.
     Cosine {
-        /// Steps before the base rate is reached; 0 to begin with it.
+        /// Steps of the warm-up; 0 starts at the base rate.
         warmup: u64,
     },
 }
 
 impl Schedule {
-    /// The learning rate of `step`, counted from 0, in a run of `steps` steps with the base rate `base`.
-    ///
-    /// Never negative for a base that is not: a cosine stays at 0 beyond `steps`.
+    /// The learning rate of `step`, counted from 0, in a run of `steps` steps with the base rate `base`. A cosine is 0
+    /// from step `steps` on.
     pub fn at(&self, base: f64, step: u64, steps: u64) -> f64 {
         match *self {
             Schedule::Constant => base,
@@ -66,7 +65,7 @@ impl fmt::Display for Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// Reads what `Display` writes.
+    /// Parses the text forms; the inverse of `Display`.
     fn from_str(text: &str) -> Result<Self> {
         let refused = |expected: &str| Error::argument("learning rate", "schedule", expected, format!("`{text}`"));
         match text.split(':').collect::<Vec<_>>()[..] {

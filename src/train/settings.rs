@@ -1,4 +1,4 @@
-//! The choices about a run, and that they stay the same.
+//! Settings of the training loop, and the check that a resumed run has the same ones.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,30 +9,31 @@ use serde_json::Value;
 use super::{Lesson, Schedule};
 use crate::{Error, Result};
 
-/// What can be chosen about the loop, and must stay the same for training to go on.
+/// Settings of the training loop. They must be the same when a run is resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Pictures a step, of each stream.
+    /// Pictures of each stream per step.
     pub batch: usize,
-    /// Pictures at a time on the device, a divisor of `batch`; `None`: as many as fit the run's memory.
+    /// Pictures per micro-batch, a divisor of `batch`; `None`: as many as fit into
+    /// [`Run::memory_bytes`](super::Run::memory_bytes).
     pub micro_batch: Option<usize>,
-    /// Step size at the schedule's height.
+    /// Base learning rate of the schedule, above 0.
     pub learning_rate: f64,
-    /// How the step size changes.
+    /// How the learning rate changes over the steps.
     pub schedule: Schedule,
     /// Decoupled weight decay (arXiv:1711.05101).
     pub weight_decay: f32,
-    /// Largest global norm of the gradients; larger ones are scaled down to it.
+    /// Maximum global norm of the gradients; larger gradients are scaled down to it. `None`: no clipping.
     pub clip: Option<f32>,
-    /// Decay d of an exponential moving average w̄ ← d·w̄ + (1−d)·w of the parameters over the steps, from 0 up to below 1: the
-    /// trained net has w̄ for w. `None`: the net has the last step's w.
+    /// Decay d of an exponential moving average w̄ ← d·w̄ + (1−d)·w of the parameters over the steps, at least 0 and
+    /// below 1. The trained net has the averages w̄. `None`: the trained net has the last step's w.
     pub average: Option<f32>,
-    /// Seed of the pictures' order and crops.
+    /// Seed of the order and the crops of the pictures.
     pub seed: u64,
 }
 
 impl Default for Settings {
-    /// Batches of 8 by Adam at 1e-3.
+    /// Adam with batches of 8 pictures and a constant learning rate of 1e-3.
     fn default() -> Self {
         Settings {
             batch: 8,
@@ -70,19 +71,19 @@ impl Settings {
         }
     }
 
-    /// These choices and the lesson's own, as a checkpoint's header has them.
+    /// These settings and the lesson's, in the format of a checkpoint's header.
     pub(super) fn with_lesson(&self, lesson: &dyn Lesson) -> Value {
         serde_json::json!({ "settings": self, "lesson": lesson.settings() })
     }
 
-    /// Refuses to go on with other choices than those of the checkpoint with this header.
+    /// Returns an error if these settings differ from those in a checkpoint's `header`.
     pub(super) fn check_same(&self, lesson: &dyn Lesson, folder: &Path, header: &Value) -> Result<()> {
         let now = self.with_lesson(lesson);
         ["settings", "lesson"].into_iter().try_for_each(|part| check_same(folder, &header[part], &now[part], ""))
     }
 }
 
-/// A choice as it was written: what was an f32 without the digits that f64 adds.
+/// Formats a setting; a value that was an f32 has no additional digits from f64.
 fn shown(value: &Value) -> String {
     match value.as_f64() {
         Some(number) if value.is_f64() && f64::from(number as f32) == number => format!("{:?}", number as f32),
@@ -90,7 +91,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Refuses choices `now` that are not those of `then`; `path` leads to them.
+/// Compares the settings `now` with `then` recursively; `path` is their position in the header.
 fn check_same(folder: &Path, then: &Value, now: &Value, path: &str) -> Result<()> {
     match (then, now) {
         (Value::Object(a), Value::Object(b)) => {

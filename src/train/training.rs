@@ -1,4 +1,4 @@
-//! The state of a run in memory, and one step of it.
+//! The state of a training run, and one step of it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use crate::ops::vector;
 use crate::optim::{AdamOptions, Parameter, ParameterAdam};
 use crate::{Error, Result};
 
-/// One micro-batch as a program.
+/// The recorded program of one micro-batch.
 struct Pass {
     program: Program,
-    /// Pictures of each stream, then labels, if the lesson has any.
+    /// The pictures of each stream, then the labels, if the lesson has any.
     inputs: Vec<DeviceTensor>,
     losses: DeviceTensor,
 }
@@ -43,12 +43,12 @@ fn record_pass(
     Ok((rec, inputs, losses))
 }
 
-/// Forward and backward passes of a whole batch on their own, for measuring.
+/// The forward and backward pass of a whole batch without the parameter update, for benchmarks.
 pub(crate) fn passes(context: &Context, lesson: &dyn Lesson, batch: usize) -> Result<Program> {
     record_pass(context, lesson, batch, batch)?.0.finish()
 }
 
-/// The largest divisor of the batch whose plan fits; one picture is tried whatever it needs.
+/// The largest divisor of the batch whose memory plan fits; 1 if none fits.
 pub(super) fn choose_micro_batch(
     context: &Context,
     lesson: &dyn Lesson,
@@ -69,7 +69,7 @@ pub(super) fn choose_micro_batch(
     Ok(1)
 }
 
-/// Records a step of the moving average of each parameter, which begins as the parameter is now.
+/// Records an update of the moving average of each parameter. The averages start at the current parameters.
 fn average(rec: &mut Recorder, parameters: &[Parameter], decay: f32) -> Result<Vec<DeviceTensor>> {
     let step = |parameter: &Parameter| {
         let name = format!("{}.average", parameter.name);
@@ -84,24 +84,24 @@ fn average(rec: &mut Recorder, parameters: &[Parameter], decay: f32) -> Result<V
     parameters.iter().map(step).collect()
 }
 
-/// The state of a run in memory: what a checkpoint keeps, and the programs that change it.
+/// The state of a training run: the tensors that a checkpoint stores, and the programs that update them.
 pub(crate) struct Training {
     parameters: Vec<Parameter>,
     settings: Settings,
-    /// Pictures at a time.
+    /// Pictures per micro-batch.
     micro: usize,
     pass: Pass,
     adam: ParameterAdam,
     update: Program,
-    /// The moving average of each parameter, if there is one.
+    /// The moving average of each parameter; empty if averaging is off.
     averages: Vec<DeviceTensor>,
-    /// Everything that a checkpoint keeps, by name.
+    /// All tensors that a checkpoint stores, by name.
     kept: Vec<(String, DeviceTensor)>,
-    /// Steps done.
+    /// Completed steps.
     pub(super) step: u64,
-    /// Seconds of training.
+    /// Training time in seconds.
     pub(super) seconds: f64,
-    /// The last step's loss; NaN before the first.
+    /// Loss of the last step; NaN before the first.
     pub(super) loss: f64,
 }
 
@@ -134,7 +134,8 @@ impl Training {
         Ok(Training { parameters, settings, micro, pass, adam, update, averages, kept, step, seconds, loss })
     }
 
-    /// Gives the parameters their averages, if there are any. To go on from here takes a checkpoint of before.
+    /// Replaces the parameters with their moving averages, if there are any. Training cannot continue from this state,
+    /// only from an earlier checkpoint.
     pub(super) fn take_averages(&self, context: &Context, lesson: &dyn Lesson) -> Result<()> {
         let mut rec = Recorder::new(context);
         for (parameter, average) in self.parameters.iter().zip(&self.averages) {
@@ -157,7 +158,7 @@ impl Training {
         checkpoint.save(folder, self.step, 2)
     }
 
-    /// Takes up a checkpoint: its tensors, its step, its time and loss.
+    /// Restores a checkpoint: tensors, step, training time and loss.
     pub(super) fn restore(
         &mut self,
         context: &Context,
@@ -182,9 +183,9 @@ impl Training {
         rec.finish()?.run()
     }
 
-    /// One step of `steps`: every micro-batch, then the update. `next` gives what belongs to the next picture, whose number it is
-    /// told, of an input: a stream, in order, or behind the last one the labels. Gives the loss's terms and the norm of the
-    /// gradients.
+    /// Runs one step of a run of `steps`: all micro-batches, then the parameter update. `next` supplies the data of an
+    /// input for a picture number: inputs are the streams in order, then the labels. Returns the loss terms and the
+    /// norm of the gradients.
     pub(crate) fn step(
         &mut self,
         steps: u64,
@@ -219,12 +220,12 @@ impl Training {
         Ok((sums, norm))
     }
 
-    /// Floating-point operations and bytes touched of one step.
+    /// Floating-point operations and bytes accessed per step.
     pub(crate) fn work(&self) -> [u64; 2] {
         [Program::flops, Program::bytes].map(|of| self.passes() as u64 * of(&self.pass.program) + of(&self.update))
     }
 
-    /// Micro-batches a step.
+    /// Micro-batches per step.
     fn passes(&self) -> usize {
         self.settings.batch / self.micro
     }
@@ -233,14 +234,14 @@ impl Training {
         self.settings.schedule.at(self.settings.learning_rate, self.step, steps)
     }
 
-    /// Finds which dispatch made a loss that is not finite in the step under way.
+    /// Finds the dispatch that produced a non-finite loss in the current step.
     fn blame_loss(&self) -> Result<Error> {
         self.pass.losses.write(&vec![0.0; self.pass.losses.shape().count()])?;
         let place = self.pass.program.find_non_finite()?.unwrap_or_else(|| "the sum of the loss terms".into());
         Ok(self.not_finite("the loss", self.step + 1, place))
     }
 
-    /// Finds which parameter's gradient was not finite in the step just done.
+    /// Finds the parameter whose gradient was not finite in the step just completed.
     fn blame_gradient(&self) -> Result<Error> {
         let squares = self.adam.squares()?;
         let broken = self.parameters.iter().zip(squares).find(|(_, square)| !square.is_finite());

@@ -1,4 +1,4 @@
-//! `train adain`, and what `stylize` and `style` make of its decoder.
+//! `train adain`, and `stylize` and `style` with its decoder.
 
 use impasto::io::{DType, WeightFile};
 use impasto::nets::adain_decoder::Weights;
@@ -24,7 +24,7 @@ fn mask(studio: &Studio, name: &str, value: impl Fn(u32) -> u8) {
     image::GrayImage::from_fn(64, 48, |x, _| image::Luma([value(x)])).save(studio.path(name)).unwrap();
 }
 
-/// The largest difference of two pictures of one size, in steps of 1/255.
+/// Largest difference of two pictures of the same size, in steps of 1/255.
 fn difference(studio: &Studio, a: &str, b: &str) -> u8 {
     let (a, b) = (studio.picture(a), studio.picture(b));
     assert_eq!(a.dimensions(), b.dimensions());
@@ -50,7 +50,7 @@ fn a_decoder_learns_and_paints() {
     studio.succeed("stylize content.png --style style.png --decoder mine.safetensors -o mine.png");
     studio.succeed("stylize content.png --style style.png -o built_in.png");
     assert!(difference(&studio, "mine.png", "built_in.png") > 0);
-    // The closed-form start is better than a random one, on the same pictures.
+    // The closed-form initialisation is better than a random one, on the same pictures.
     studio.succeed(&format!("train adain {options} -o again.safetensors"));
     let first = studio.json_lines("again.safetensors.training/log.jsonl")[0]["loss"].as_f64().unwrap();
     assert!(first < losses[0] / 2.0, "{first} is not far below {}", losses[0]);
@@ -64,15 +64,15 @@ fn controls_do_what_they_say() {
     paint("--style other.png", "b.png");
     paint("--style style.png --alpha 0", "none.png");
     assert!(difference(&studio, "a.png", "b.png") > 8 && difference(&studio, "a.png", "none.png") > 8);
-    // Alpha 0 is the photo as its own style gives it.
+    // α = 0 gives the same as the photo's own style.
     paint("--style content.png", "own.png");
     assert!(difference(&studio, "own.png", "none.png") <= 1);
-    // Weights 1 and 0 are the one style; halves are neither.
+    // Weights 1 and 0 give the first style alone; equal weights give neither style.
     paint("--style style.png:1 --style other.png:0", "one.png");
     assert_eq!(studio.picture("one.png"), studio.picture("a.png"));
     paint("--style style.png:0.5 --style other.png:0.5", "half.png");
     assert!(["a.png", "b.png"].iter().all(|end| difference(&studio, "half.png", end) > 4));
-    // Coarse to fine is another picture, where there is more than one pass; the photo alone is as sharp as in one.
+    // Coarse to fine changes the picture if there is more than one pass. With α = 0 it is as sharp as in one pass.
     paint("--style style.png --coarse-size 24", "coarse.png");
     assert!(difference(&studio, "coarse.png", "a.png") > 4);
     for one in ["0", "48", "1000"] {
@@ -81,14 +81,14 @@ fn controls_do_what_they_say() {
     }
     paint("--style style.png --coarse-size 24 --alpha 0", "none-coarse.png");
     assert!(difference(&studio, "none-coarse.png", "none.png") <= 1);
-    // A white mask is none; one that is white at the left has the one style there and the other at the right.
+    // A white mask has no effect. A mask that is white on the left gives one style there and the other on the right.
     mask(&studio, "white.png", |_| 255);
     mask(&studio, "left.png", |x| if x < 32 { 255 } else { 0 });
     paint("--mask white.png=style.png", "white-a.png");
     assert!(difference(&studio, "white-a.png", "a.png") <= 1);
     paint("--mask left.png=style.png --style other.png", "both.png");
     let [both, a, b] = ["both.png", "a.png", "b.png"].map(|name| studio.picture(name));
-    // Seen by the decoder a border is some 20 px wide; the outermost columns know nothing of it.
+    // The decoder mixes the styles over some 20 px at the border; the outermost columns are not affected.
     let apart = |x: u32, other: &image::RgbImage| {
         let pixel = |y| both.get_pixel(x, y).0.iter().zip(other.get_pixel(x, y).0).map(|(a, b)| a.abs_diff(b));
         (0..48).flat_map(pixel).max().unwrap()
@@ -104,7 +104,7 @@ fn controls_do_what_they_say() {
         let difference = |pixel: &image::Rgb<u8>| f64::from(pixel.0[2]) - f64::from(pixel.0[0]);
         picture.pixels().map(difference).sum::<f64>() / f64::from(picture.width() * picture.height())
     };
-    // No channel of this photo in grey-blue reaches its end, so nothing is cut off.
+    // No channel of this grey-blue photo reaches the ends of its range, so nothing is clipped.
     assert!(
         (mean("luminance.png") - mean("content.png")).abs() < 2.0,
         "{} {}",
@@ -142,7 +142,8 @@ fn a_grid_is_every_photo_in_every_style() {
         let width = if name.starts_with('a') { 64 } else { 51 };
         assert_eq!(studio.picture(&format!("painted/{name}.png")).dimensions(), (width, 40), "{name}");
     }
-    // Styles across, photos down, results where they meet, a strip of paper for captions below each row.
+    // Styles in the first row, photos in the first column, results in the cells, and a strip of paper for captions
+    // below each row.
     let sheet = studio.picture("painted/grid.png");
     assert_eq!(sheet.dimensions(), (2 * 6 + 3 * 64 + 2 * 3, 2 * 6 + (64 + 13) + 2 * (3 + 40 + 13)));
     let shown = |name: &str| place(&sheet, &studio.picture(&format!("painted/{name}.png")));
@@ -152,13 +153,13 @@ fn a_grid_is_every_photo_in_every_style() {
     let corner = image::imageops::crop_imm(&sheet, 0, 0, 70, 70).to_image();
     let is_paper = |pixel: &image::Rgb<u8>| pixel == sheet.get_pixel(0, 0) && pixel.0[0] < 255;
     assert!(corner.pixels().any(is_paper) && !corner.pixels().all(is_paper), "words on paper");
-    // A photo that cannot be read is told, and the sheet shows the others.
+    // An unreadable photo is reported, and the sheet shows the others.
     studio.write("album/broken.png", "no picture");
     let done = studio.run("stylize album --style style.png --grid -o some");
     assert!(done.code == Some(1) && done.stderr.contains("broken.png"), "{}", done.stderr);
     assert_eq!(studio.picture("some/grid.png").dimensions(), (2 * 6 + 2 * 64 + 3, sheet.height()));
     std::fs::remove_file(studio.path("album/broken.png")).unwrap();
-    // Larger cells show no more than there is, smaller ones less; a saved style has no picture to show.
+    // Larger cells do not enlarge pictures, smaller ones reduce them; a saved style has no picture to show.
     studio.succeed("stylize album --style style.png --style other.png --grid --cell 300 -o large");
     assert_eq!(studio.picture("large/grid.png"), sheet);
     studio.succeed("style save style.png -o kept.style");
@@ -166,7 +167,7 @@ fn a_grid_is_every_photo_in_every_style() {
     let small = studio.picture("small/grid.png");
     assert_eq!(small.dimensions(), (2 * 6 + 2 * 40 + 3, 2 * 6 + (40 + 13) + (3 + 25 + 13) + (3 + 31 + 13)));
     assert!(small.get_pixel(6 + 43 + 2, 6 + 2) != small.get_pixel(0, 0), "a tile");
-    // Without --grid styles are mixed, photo by photo.
+    // Without --grid, the styles are mixed for each photo.
     studio.succeed("stylize album --style style.png --style other.png -o mixed");
     assert_eq!(studio.picture("mixed/b.png").dimensions(), (51, 40));
 }

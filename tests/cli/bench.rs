@@ -1,4 +1,4 @@
-//! `bench`: figures, the roofs they are held against, and what it writes.
+//! `bench`: figures, the adapter's limits, and output files.
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -9,7 +9,7 @@ fn number(value: &Value, field: &str) -> f64 {
     value[field].as_f64().unwrap_or_else(|| panic!("{field} is no number in {value}"))
 }
 
-/// Whether the roofs are what some adapter could have: from a slow processor to the largest GPU.
+/// Asserts that the limits are plausible for an adapter between a slow processor and the largest GPU.
 fn assert_plausible(roof: &Value) {
     assert!((0.1..1e6).contains(&number(roof, "fma_gflop_per_second")), "{roof}");
     assert!((0.01..1e5).contains(&number(roof, "copy_gigabyte_per_second")), "{roof}");
@@ -49,7 +49,7 @@ fn every_figure_is_a_share_of_a_roof() {
             let (share, ratio) = (number(workload, share), number(workload, figure) / number(roof, of));
             assert!(share > 0.0 && share < 100.0 && (share / ratio - 1.0).abs() < 1e-9, "{workload} under {roof}");
         }
-        // Nothing computes faster than multiply-adds alone, but for what others did to the machine meanwhile.
+        // Nothing computes faster than pure multiply-adds, apart from disturbances by other processes.
         assert!(number(workload, "share_of_fma") < 4.0, "{workload} under {roof}");
     }
     let printed = studio.succeed("bench --only gram --size 16 --seconds 0").stdout;
@@ -72,7 +72,7 @@ fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
     assert_eq!(names, sizes.concat());
     let of = |field: &str| -> Vec<f64> { workloads.iter().map(|workload| workload[field].as_f64().unwrap()).collect() };
     let (gflop, seconds) = (of("gflop"), of("median_seconds"));
-    // The encoder, which a new style needs twice, is nearly as much work as the decoder.
+    // The encoder, which runs twice for a new style, is nearly as much work as the decoder.
     for (index, pair) in gflop.chunks(2).enumerate() {
         assert!((1.4..1.6).contains(&(pair[1] / pair[0])), "{pair:?}");
         assert!((pair[0] / gflop[0] / f64::from(1 << (2 * index)) - 1.0).abs() < 1e-6, "{gflop:?}");
@@ -80,7 +80,7 @@ fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
     assert!(seconds.iter().all(|seconds| *seconds > 0.0), "{measured}");
 }
 
-/// Where tiles save products, fewer operations are carried out than the mathematics needs; a batch needs as often as many.
+/// With Winograd, fewer operations are executed than counted by definition; a batch needs proportionally more.
 #[test]
 fn what_is_carried_out_is_told_beside_what_is_needed() {
     let studio = Studio::new();
@@ -104,14 +104,15 @@ fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
     let printed = studio.succeed(bench).stdout;
     let dispatches = studio.trace("trace.json");
     let processes = 1 + dispatches.last().unwrap()["pid"].as_u64().unwrap();
-    // Eight convolutions, a norm, means and deviations, a pool, the parameters of a convolution, four Gram matrices, VGG-19.
+    // Eight convolutions, a norm, means and deviations, pooling, the parameter gradients of a convolution, four Gram
+    // matrices, VGG-19.
     assert_eq!(processes, 8 + 1 + 1 + 1 + 1 + 4 + 1);
     for process in 0..processes {
         let first = dispatches.iter().find(|one| one["pid"] == process).unwrap();
         assert_eq!(first["ts"], 0.0, "{first}");
     }
     assert!(printed.contains("conv gradient 64->64 at 16²: ") && printed.contains("% of time"), "{printed}");
-    // A net that is recorded at its turn has a program too; an iteration of L-BFGS is several.
+    // A net that is recorded on demand has one program too; an L-BFGS iteration has several.
     let mut command = studio.command("bench --size 16 --seconds 0 --profile trace.json --only");
     command.arg("paper form at 64²");
     assert_eq!(Done::of(command).code, Some(0));
@@ -131,7 +132,7 @@ fn a_plot_is_a_picture_of_what_was_measured() {
     };
     let [grams, encoding] = ["gram", "encoding"].map(bench);
     assert_eq!(grams.dimensions(), (1280, 800));
-    // Encoding computes nothing and has no place under the roofs, which are there without it.
+    // Encoding has no operations and no point in the plot, which then shows only the roofs.
     let colourful = |picture: &RgbImage| {
         let is_grey = |pixel: &Rgb<u8>| pixel.0.iter().max().unwrap() - pixel.0.iter().min().unwrap() < 16;
         picture.pixels().filter(|pixel| !is_grey(pixel)).count()

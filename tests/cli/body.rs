@@ -1,4 +1,4 @@
-//! One net, many styles: `train body`, `train style`, and what `stylize`, `models`, `eval` and `compare` make of `BODY:STYLE`.
+//! Nets with many styles: `train body`, `train style`, and `stylize`, `models`, `eval` and `compare` with `BODY:STYLE`.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::train::save_photos;
 const SHORT: &str =
     "--photos photos --vgg random:0.05 --style-size 48 --crop 32 --batch 2 --sample-every 2 --learning-rate 0.01";
 
-/// A body of two channels whose styles differ.
+/// A body with two channels and different styles.
 fn body(seed: u64) -> Weights {
     let names = ["waves", "dots", "2"].map(String::from);
     let mut body = Weights::random(Form::Resize, Over::Instance, 0.0625, seed).with_styles(&names).unwrap();
@@ -41,7 +41,7 @@ fn save_style(path: PathBuf, net: &Weights, body_name: &str) {
     WeightFile::save(&path, DType::F32, &style.tensors, &metadata).unwrap();
 }
 
-/// Where the user's nets are, as `models` says; made.
+/// The folder of the user's nets, as printed by `models`; it is created.
 fn installed(studio: &Studio) -> PathBuf {
     let folder = studio.succeed("models").stdout.lines().last().unwrap().to_string();
     let folder = folder.strip_prefix("Installed nets are in ").unwrap().strip_suffix('.').unwrap().to_string();
@@ -49,7 +49,7 @@ fn installed(studio: &Studio) -> PathBuf {
     folder.into()
 }
 
-/// The bytes of the photo as these nets paint it.
+/// The bytes of the photo painted with these nets.
 fn painted(studio: &Studio, models: &str) -> Vec<u8> {
     let models: String = models.split(' ').map(|model| format!(" --model {model}")).collect();
     studio.succeed(&format!("stylize content.png{models} -o out.png"));
@@ -73,7 +73,7 @@ fn a_body_learns_styles_and_then_one_more() {
     assert_eq!(learned[1].measured_by, "random:0.05");
     assert!(learned[0].loss.content == learned[1].loss.content && learned[0].loss.style != learned[1].loss.style);
 
-    // The rows alone learn, from the mean of those that are there, and the body is found where it is installed.
+    // Only the rows are trained, from the mean of the existing ones, and the body is found where it is installed.
     let train = format!("train style --style style.png {SHORT}");
     let done = studio.succeed(&format!("{train} --body body.safetensors --steps 8 -o mine.style --json")).json();
     assert_eq!(done["step"], 8);
@@ -95,7 +95,7 @@ fn a_body_learns_styles_and_then_one_more() {
         assert_ne!(mine, painted(&studio, &format!("body.safetensors:{style}")), "{style}");
     }
 
-    // A step of next to nothing on all weights paints the same: it begins as the style does.
+    // A negligible step on all weights leaves the picture unchanged: training starts from the style.
     let go_on = train.replace("0.01", "1e-9");
     studio.succeed(&format!("{go_on} --body mine.style --refine --steps 1 -o mine.safetensors"));
     std::fs::write(studio.path("mine.png"), mine).unwrap();
@@ -104,7 +104,7 @@ fn a_body_learns_styles_and_then_one_more() {
     let single = WeightFile::load(&studio.path("mine.safetensors")).unwrap();
     assert_eq!(Weights::of(&single).unwrap().tensors.len(), net.tensors.len());
 
-    // And with another body it does not go on.
+    // Training cannot be resumed with another body.
     save(studio.path("other.safetensors"), &body(1), &[]);
     let other = studio.command(&format!("{train} --body other.safetensors --steps 8 --resume -o mine.style"));
     studio.refused(other, 1, &["mine.style.training", "was trained with body"]);
@@ -125,7 +125,7 @@ fn styles_go_by_name_and_mix_by_weight() {
     for name in ["body.safetensors:waves", "impressions:waves", "impressions:waves:0.3"] {
         assert_eq!(painted(&studio, name), waves, "{name}");
     }
-    // A style may be called as a weight is written.
+    // The name of a style may look like a weight.
     let number = blend([0.0, 0.0, 1.0]);
     assert_ne!(number, waves);
     for name in ["body.safetensors:2", "impressions:2:0.5"] {
@@ -135,7 +135,7 @@ fn styles_go_by_name_and_mix_by_weight() {
     assert_eq!(painted(&studio, "impressions:waves:0.6 body.safetensors:dots:0.4"), mixed);
     assert_eq!(painted(&studio, "impressions:waves:3 impressions:dots:2"), mixed);
 
-    // A style's file is as good as a style, and installed it goes by its name too.
+    // A style's file can be used like a style and, once installed, by its name.
     save_style(studio.path("dots.style"), &body.blend(&[0.0, 1.0, 0.0]).unwrap(), "impressions");
     assert_eq!(painted(&studio, "dots.style"), blend([0.0, 1.0, 0.0]));
     std::fs::rename(studio.path("dots.style"), folder.join("mine.style")).unwrap();
@@ -240,7 +240,7 @@ fn a_style_is_measured_by_its_own_loss() {
     let file = WeightFile::load(&studio.path("body.safetensors")).unwrap();
     let net = Weights::of(&file).unwrap();
     for (style, other) in [("bars", "stripes"), ("stripes", "bars")] {
-        // A net of that style alone, with its loss, has the same figures.
+        // A single-style net with the same loss gives the same figures.
         let alone = net.alone(style, &file).unwrap();
         WeightFile::save(&studio.path("alone.safetensors"), DType::F32, &alone.tensors, &alone.metadata).unwrap();
         let eval = |model: &str, style: &str| {

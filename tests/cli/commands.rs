@@ -1,4 +1,4 @@
-//! `devices`, help, and how the command speaks.
+//! `devices`, help, and messages.
 
 use crate::studio::{QUICK, Studio};
 
@@ -18,7 +18,7 @@ fn devices_lists_what_device_takes() {
         }
         assert!(line.starts_with(&format!("{index}  ")), "{line}");
     }
-    // Part of a name, in any case, is enough.
+    // A part of the name in any case is sufficient.
     let name = adapters[0]["name"].as_str().unwrap();
     let part = name.split(' ').next().unwrap().to_uppercase();
     let done =

@@ -1,4 +1,4 @@
-//! `eval feed-forward` and `compare`: trained nets beside Gatys' method, by one loss.
+//! `eval feed-forward` and `compare`: trained nets and Gatys' method, compared by one loss.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,8 +9,8 @@ use crate::eval::save_decoder;
 use crate::studio::{self, Done, Studio, cell, place, sheet_size};
 use crate::train::save_photos;
 
-/// A studio with four photos and a net of Ulyanov's, `net.safetensors`, an eighth as wide as the paper's, that has seen one
-/// batch of them and learned next to nothing. It is trained once for all tests.
+/// A studio with four photos and `net.safetensors`, a net with instance norm of an eighth of the published width that
+/// was trained on one batch and has learned next to nothing. It is trained once for all tests.
 fn atelier() -> Studio {
     static NET: OnceLock<Vec<u8>> = OnceLock::new();
     let studio = Studio::new();
@@ -68,7 +68,7 @@ fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better
         assert!(gatys < 0.9 * photo && gatys < net, "{line}");
         assert_eq!(number(line, "net_to_gatys"), net / gatys);
         assert_eq!(number(line, "net_to_untrained"), net / untrained);
-        // From the photo on, which an untrained net does not reach.
+        // Starting from the photo, whose loss the untrained net does not reach.
         assert!((1.0..=14.0).contains(&number(line, "caught_up")), "{line}");
         let sheet = studio.picture(&format!("out/{index:02}-{index:03}.png"));
         assert_eq!(sheet.dimensions(), sheet_size(3, 1));
@@ -104,7 +104,7 @@ fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better
     for (line, start) in table.lines().rev().take(4).zip(ends.iter().rev()) {
         assert!(line.starts_with(start) && line.split_whitespace().count() >= 6, "{table}");
     }
-    // Another teacher, other figures.
+    // Another teacher gives other figures.
     let other = studio.succeed(&eval("--steps 12 --limit 1 --teacher random:0.1 --json")).json();
     assert_eq!(other["teacher"], "random:0.1");
     assert_eq!(other["photos"][0]["net_loss"], photos[0]["net_loss"]);
@@ -162,7 +162,7 @@ fn what_cannot_be_measured_is_refused() {
     assert!(done.code == Some(2) && done.stderr.contains("--style <PICTURE>"), "{}", done.stderr);
 }
 
-/// The lines of a page's tables, each as its cells.
+/// The rows of a page's tables, each as a list of cells.
 fn tables(page: &str) -> Vec<Vec<String>> {
     let lines = page.split("<tr>").skip(1).map(|line| line.split("</tr>").next().unwrap());
     let cells = |line: &str| line.split("</t").map(|cell| cell.rsplit('>').next().unwrap().to_string()).collect();
@@ -173,11 +173,11 @@ fn read(studio: &Studio, name: &str) -> String {
     std::fs::read_to_string(studio.path(name)).unwrap()
 }
 
-/// The page must show all it shows by itself: every picture is in it, and nothing is fetched or run.
+/// Asserts that the page is self-contained: all pictures are embedded, and nothing is fetched or executed.
 fn self_contained(page: &str, pictures: usize) {
     let sources: Vec<_> = page.split("src=").skip(1).collect();
     assert_eq!(sources.len(), pictures);
-    // A PNG file begins with the same bytes always.
+    // All PNG files begin with the same bytes.
     assert!(sources.iter().all(|source| source.starts_with("\"data:image/png;base64,iVBORw0KGgo")));
     for reference in ["href", "url(", "@import", "<script", "http:", "https:", "<link"] {
         assert!(!page.contains(reference), "{reference}");
@@ -218,7 +218,7 @@ fn methods_are_set_side_by_side_on_one_page() {
         assert!(line.iter().all(|cell| done.stdout.contains(cell)), "{}", done.stdout);
         assert!(number(method, "seconds_warm") > 0.0 && gatys <= loss, "{method}");
     }
-    // The loss is the first net's; the photo has no content loss by it.
+    // The loss is the first net's; the content loss of the photo itself is 0.
     assert_eq!((&results["loss_of"], &results["vgg"]), (&"batch.safetensors".into(), &"compact".into()));
     assert_eq!(
         (&results["size"], &results["style_size"]),
@@ -228,13 +228,13 @@ fn methods_are_set_side_by_side_on_one_page() {
     let curve = methods[0]["curve"].as_array().unwrap();
     assert!(curve.len() > 3 && curve.last().unwrap()[0].as_f64() == methods[0]["evaluations"].as_f64(), "{curve:?}");
 
-    // What is shown is what the commands paint.
+    // The page shows the pictures that the commands paint.
     for (net, name) in [("net", "ulyanov"), ("batch", "johnson")] {
         studio.succeed(&format!("stylize content.png --model {net}.safetensors --size 32 -o {name}.png"));
         assert!(studio.picture(&format!("{name}.png")) == studio.picture(&format!("new/out/{name}.png")), "{name}");
     }
     assert!(studio.picture("new/out/gatys.png") != studio.picture("new/out/content.png"));
-    // Side by side: photo, style, and what each method made.
+    // Side by side: photo, style, and the result of each method.
     let sheet = studio.picture("new/out/methods.png");
     let places = ["content", "gatys", "johnson", "ulyanov", "adain"]
         .map(|name| place(&sheet, &studio.picture(&format!("new/out/{name}.png"))));
@@ -272,7 +272,7 @@ fn adain_paints_the_style_that_it_is_shown() {
     assert_eq!((&method["method"], &method["model"]), (&"adain".into(), &"any.safetensors".into()));
     assert_eq!((&method["evaluations"], &results["loss_of"]), (&0.into(), &Value::Null));
     assert!(number(method, "seconds_cold") > number(method, "seconds_warm") && number(method, "peak_bytes") > 1e5);
-    // It is what `eval adain` paints.
+    // The same picture as from `eval adain`.
     studio.succeed(
         "eval adain --teacher compact --decoder any.safetensors --photos photos --paintings paintings --size 32 \
          --pictures sheet",
@@ -280,7 +280,7 @@ fn adain_paints_the_style_that_it_is_shown() {
     let painted = studio.picture("out/adain.png");
     assert!(cell(&studio.picture("sheet/adain.png"), 1, 1) == painted);
 
-    // The net takes part when it is given, in whichever style, with whichever encoder.
+    // The net is included when given, for any style and any encoder.
     studio.succeed(&format!("{} -o other", compare.replace("paintings", "photos")));
     assert!(studio.picture("other/adain.png") != painted && studio.path("other/gatys.png").exists());
     crate::train::save_net(&studio, "encoder.safetensors", 1);
@@ -289,7 +289,7 @@ fn adain_paints_the_style_that_it_is_shown() {
     assert!(studio.picture("third/adain.png") != painted);
 }
 
-/// A log of a training run whose loss falls from `from` with `power`.
+/// The log of a training run whose loss is `from` · step^`power`.
 fn save_log(studio: &Studio, name: &str, steps: u32, from: f64, power: f64) {
     let line = |step: u32| serde_json::json!({ "step": step, "loss": from * f64::from(step).powf(power) }).to_string();
     studio.write(name, (1..=steps).map(|step| line(step) + "\n").collect::<String>());

@@ -1,4 +1,4 @@
-//! `eval encoder` and `eval adain`: agreement of features, painted pairs, and what they refuse.
+//! `eval encoder` and `eval adain`: agreement of features, painted pairs, and errors.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::studio::{Done, Studio, cell, sheet_size};
 use crate::train::{save_net, save_photos};
 
-/// A studio with two nets, `photos` of twelve pictures, and `styles` of one.
+/// A studio with two nets, a folder `photos` with twelve pictures and a folder `styles` with one.
 fn gallery() -> Studio {
     let studio = Studio::new();
     save_net(&studio, "teacher.safetensors", 1);
@@ -28,7 +28,7 @@ fn numbers(taps: &Value, field: &str) -> Vec<f64> {
     taps.as_array().unwrap().iter().map(|tap| tap[field].as_f64().unwrap()).collect()
 }
 
-/// What the net itself (`given`) or a lift (`lifted`) says at each tap.
+/// Agreement at each tap, of the net itself (`given`) or of a lift (`lifted`).
 fn by(how: &str, output: &Value) -> Value {
     output["taps"].as_array().unwrap().iter().map(|tap| tap[how].clone()).collect()
 }
@@ -55,7 +55,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
         }
     }
 
-    // The table has the same figures.
+    // The table has the same figures as the JSON.
     let table = studio.succeed(&eval("other.safetensors", "")).stdout;
     assert!(table.starts_with("12 pictures at 48 x 48 px\n"), "{table}");
     for how in ["given", "lifted"] {
@@ -72,7 +72,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     assert_eq!(held_out["pictures"], 6);
 }
 
-/// Halves take less memory and paint nearly the same picture; a net that does not know what it wants is refused.
+/// f16 takes less memory and gives nearly the same picture; an unknown precision is an error.
 #[test]
 fn pictures_of_halves_are_measured() {
     let studio = Studio::new();
@@ -98,7 +98,7 @@ fn pictures_of_halves_are_measured() {
         let [f32, f16] = [0, 1].map(|at| line["peak_bytes"][at].as_f64().unwrap());
         assert!(f16 < 0.95 * f32 && f16 > 0.3 * f32, "{line}");
     }
-    // Early on the loss falls steeply, and a step a little longer or shorter tells.
+    // Early on the loss falls steeply, so slightly different steps are visible.
     let ratio = methods[3]["loss_ratio"].as_f64().unwrap();
     assert!((0.7..1.4).contains(&ratio) && ratio != 1.0, "{ratio}");
     assert!(methods[..3].iter().all(|line| line["loss_ratio"].is_null()));
@@ -135,7 +135,7 @@ fn pairs_are_painted_and_a_net_removes_all_that_it_removes_itself() {
     assert!(style[0] > style[1] && style[1] == style[2], "{pair}");
     assert!(content[0] < 1e-6 * content[1] && content[1] == content[2], "{pair}");
 
-    // Photo, style and the two results, side by side; the results of one net are one picture.
+    // Photo, style and the two results side by side; both results of one net are the same picture.
     let sheet = studio.picture("out/00-000-style.png");
     assert_eq!(sheet.dimensions(), sheet_size(4, 1));
     let part = |sheet: &image::RgbImage, index: u32| cell(sheet, index, 0);
@@ -193,13 +193,14 @@ fn what_cannot_be_evaluated_is_refused() {
     }
 }
 
-/// A random decoder for random encoders of that width.
+/// A random decoder for random encoders of this width.
 pub fn save_decoder(studio: &Studio, name: &str, width: f32, seed: u64) {
     let tensors = Weights::random(&impasto::nets::vgg19::Weights::random(width, 1), seed).unwrap().tensors();
     WeightFile::save(&studio.path(name), DType::F32, &tensors, &Default::default()).unwrap();
 }
 
-/// A studio with an encoder, two decoders for it, photos, and the first of them, a grey picture and `style.png` as paintings.
+/// A studio with an encoder, two decoders for it, photos, and three paintings: the first photo, a grey picture and
+/// `style.png`.
 fn academy() -> Studio {
     let studio = gallery();
     save_decoder(&studio, "decoder.safetensors", 0.1, 1);
@@ -235,15 +236,15 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
         let median = result["pairs"][0]["median"][field].as_f64().unwrap();
         assert_eq!(median, (values[2] + values[3]) / 2.0, "{field}");
     }
-    // A photo is given back as well whichever the painting, for it is its own style then.
+    // The reconstruction of a photo does not depend on the painting, because its style is the photo itself.
     let given_back = numbers(&result["pairs"][0]["pictures"], "reconstruction_db");
     assert!(given_back[..3].iter().all(|value| *value == given_back[0]) && given_back[0] != given_back[3]);
 
-    // Photos down the left, paintings along the top.
+    // Photos in the first column, paintings in the first row.
     let sheet = studio.picture("out/adain.png");
     assert_eq!(sheet.dimensions(), sheet_size(4, 3));
     for number in [0, 1] {
-        // What an untrained decoder paints is nearly grey.
+        // An untrained decoder paints nearly grey pictures.
         let distances = &numbers(&result["pairs"][0]["pictures"], "style_distance")[3 * number..][..3];
         assert!(10.0 * distances[1] < distances[0].min(distances[2]), "{distances:?}");
     }
@@ -251,14 +252,14 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
     assert!(cell(&sheet, 2, 0).pixels().all(|pixel| pixel.0 == [128; 3]));
     assert!(cell(&sheet, 1, 1) != cell(&sheet, 2, 1) && cell(&sheet, 1, 1) != cell(&sheet, 1, 2));
 
-    // The ends: the photo has all of the photo's structure, the painting all of the painting's style.
+    // The two extremes: the photo has its own structure completely, the painting its own style.
     let median = |end: &str, field: &str| result["ends"][end]["median"][field].as_f64().unwrap();
     assert!((median("photo", "ssim") - 1.0).abs() < 1e-9 && median("painting", "ssim") < 0.9, "{}", result["ends"]);
     assert!(median("painting", "style_distance") == 0.0 && median("photo", "style_distance") > 0.0);
-    // The photo that is a painting too.
+    // The photo that is also a painting.
     let itself = &result["ends"]["photo"]["pictures"][0];
     assert!(itself["style_distance"] == 0.0 && itself["content_distance"].as_f64().unwrap() < 1e-9, "{itself}");
-    // Of three paintings, the worst is the worst quarter; a painting's figure is the median over both photos.
+    // The worst quarter of three paintings is the worst one; a painting's figure is the median over both photos.
     let distances = numbers(&result["pairs"][0]["pictures"], "style_distance");
     let expected: Vec<f64> = (0..3).map(|painting| (distances[painting] + distances[3 + painting]) / 2.0).collect();
     assert_eq!(numbers(&result["pairs"][0]["paintings"], "style_distance"), expected);
@@ -268,7 +269,7 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
     assert!(meshes.iter().all(|mesh| *mesh >= 1.0), "{meshes:?}");
     assert!(result["pairs"][0]["median"]["mesh"].as_f64().unwrap() >= 1.0);
 
-    // Medians alone are printed, and with -v each picture; then each painting's, the worst first.
+    // Only medians are printed and, with -v, each picture; then each painting's figure, the worst first.
     let short = studio.succeed(&adain("")).stdout;
     let lines: Vec<&str> = short.lines().collect();
     assert!(lines[0] == "2 photos x 3 paintings at 32 x 32 px" && lines.len() == 10, "{short}");
@@ -281,7 +282,7 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
     assert!(lines[7].ends_with(&format!(" {worst:.4}")), "{short}");
     let long = studio.succeed(&adain("-v")).stdout;
     assert!(long.lines().count() == 16 && long.contains("001 x style "), "{long}");
-    // Limits count photos and paintings apart.
+    // The limits of photos and of paintings are independent.
     let one = studio.succeed(&adain("--style-limit 1 --json")).json();
     assert_eq!(one["pairs"][0]["pictures"].as_array().unwrap()[..], [pictures[0].clone(), pictures[3].clone()]);
 }

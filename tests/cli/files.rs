@@ -1,5 +1,4 @@
-//! Pictures and reports that `stylize` reads and writes: formats, orientation, alpha, numbered pictures, log, summary,
-//! profile.
+//! Files that `stylize` reads and writes: formats, orientation, alpha, numbered pictures, log, summary, profile.
 
 use image::{ImageFormat, Rgba, RgbaImage};
 use serde_json::Value;
@@ -43,7 +42,7 @@ fn the_ending_chooses_the_format() {
     }
 }
 
-/// `content.png` with an alpha that falls from left to right.
+/// `content.png` with an alpha that decreases from left to right.
 fn translucent() -> RgbaImage {
     let opaque = content(64, 48);
     RgbaImage::from_fn(64, 48, |x, y| {
@@ -66,7 +65,7 @@ fn alpha_is_carried_through() {
             assert!(got == wanted, "{name}");
         }
     }
-    // JPEG has no alpha: what is transparent becomes white.
+    // JPEG has no alpha: transparent pixels become white.
     let (flat, painted) = (studio.picture("out.jpg"), studio.picture("out.png"));
     let brightness = |x: u32, picture: &image::RgbImage| {
         let column = (0..48).flat_map(|y| picture.get_pixel(x, y).0);
@@ -76,7 +75,7 @@ fn alpha_is_carried_through() {
     assert!(brightness(63, &flat) > brightness(63, &painted) + 30.0);
 }
 
-/// A JPEG whose EXIF data says how it is to be turned.
+/// A JPEG with an EXIF orientation.
 fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     // One big-endian directory with one entry: tag 0x0112, a short.
     let tiff = [b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], b"\0\0\0\0\0\0"].concat();
@@ -99,7 +98,7 @@ fn the_exif_orientation_is_applied() {
     ];
     for (orientation, wanted) in &cases {
         studio.write("turned.jpg", with_orientation(&plain, *orientation));
-        // Without a style the photo stays as it is.
+        // Without a style, the photo is unchanged.
         let options = "--style-weight 0 --tv-weight 0";
         studio.succeed(&format!("stylize turned.jpg --style style.png {QUICK} {options} -o out.png"));
         let picture = studio.picture("out.png");
@@ -140,12 +139,12 @@ fn the_summary_and_the_log_agree() {
     assert_eq!((&summary["width"], &summary["height"]), (&64.into(), &48.into()));
     assert_eq!(summary["interrupted"], false);
     assert_eq!(summary["evaluations"], last["evaluations"]);
-    // The summary's loss is that of the picture, after the last step; the log's are those of the evaluations.
+    // The summary's loss is that of the picture after the last step; the log's losses are those of the evaluations.
     let terms: f64 = summary["terms"].as_object().unwrap().values().map(number).sum();
     assert!((terms - number(&summary["last_loss"])).abs() <= 1e-6 * terms, "{summary}");
     assert!(number(&summary["last_loss"]) < number(&summary["first_loss"]));
     assert!(number(&summary["evaluations"]) >= 10.0 && number(&summary["evaluations"]) < 40.0);
-    // The picture, its gradient and the history at the least.
+    // At least the picture, its gradient and the history.
     assert!(number(&summary["peak_bytes"]) > 64.0 * 48.0 * 12.0 * 10.0);
     assert!(number(&summary["seconds"]) > 0.0);
     for field in ["device", "driver"] {
@@ -175,14 +174,14 @@ fn a_profile_has_time_and_work_of_every_dispatch() {
     let printed = studio.succeed(&format!("stylize content.png --style style.png {options} -o out.png")).stdout;
     let dispatches = studio.trace("profile.json");
     assert!(dispatches.len() > 50, "{}", dispatches.len());
-    // One evaluation of a tenth of VGG-19 at 64x48 takes 0.01 to 0.1 GFLOP.
+    // One evaluation with a tenth of VGG-19's width at 64×48 takes 0.01 to 0.1 GFLOP.
     let sum = |value: fn(&Value) -> &Value| dispatches.iter().map(|one| value(one).as_f64().unwrap()).sum::<f64>();
     let seconds = 1e-6 * sum(|one| &one["dur"]);
     let [gflop, gigabytes] = [sum(|one| &one["args"]["gflop"]), sum(|one| &one["args"]["gigabytes"])];
     assert!(seconds > 0.0 && seconds < 60.0, "{seconds} s");
     assert!(gflop > 0.005 && gflop < 0.5, "{gflop} GFLOP");
     assert!(gigabytes > 1e-4 && gigabytes < 1.0, "{gigabytes} GB");
-    // A line a dispatch, and each kernel's sum.
+    // One line per dispatch, and a sum per kernel.
     assert!(printed.contains(&format!("evaluation: {} dispatches, ", dispatches.len())), "{printed}");
     for words in ["total variation gradient", "square loss", "x vector:affine", "% of time"] {
         assert!(printed.contains(words), "{words} is not in {printed}");

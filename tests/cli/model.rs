@@ -1,4 +1,4 @@
-//! `train ulyanov` and `train johnson`, and what `stylize --model` and `models` make of their nets.
+//! `train ulyanov` and `train johnson`, and `stylize --model` and `models` with their nets.
 
 use impasto::io::{DType, WeightFile};
 use impasto::nets::image_transform_net::{Form, Weights};
@@ -60,7 +60,7 @@ fn a_net_goes_on_from_another() {
     let first = |name: &str| studio.json_lines(&format!("{name}.safetensors.training/log.jsonl"))[0]["loss"].as_f64();
     assert!(first("b") < first("a"), "{:?} {:?}", first("b"), first("a"));
 
-    // A wider net starts as what it goes on from, and runs with other crops and seeds have the same loss.
+    // A wider net starts as the net given by --init, and runs with other crops and seeds have the same loss.
     let wider = SHORT.replace("--width 0.0625", "--width 0.125 --seed 7");
     studio.succeed(&format!(
         "train ulyanov {wider} --crop 48 --steps 1 --learning-rate 1e-9 --init b.safetensors -o d.safetensors"
@@ -95,7 +95,7 @@ fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
     for (name, width) in [("a.png", 40), ("inner/a.png", 33), ("b.jpg", 40), ("lone.png", 29)] {
         assert_eq!(studio.picture(&format!("painted/{name}")).dimensions(), (width, 31), "{name}");
     }
-    // One by one they come out the same.
+    // Processed one by one, the pictures are the same.
     studio.succeed("stylize lone.png --model net.safetensors -o alone.png");
     assert_eq!(studio.picture("alone.png"), studio.picture("painted/lone.png"));
 }
@@ -137,7 +137,7 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
         studio.succeed("models --json").stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mine = lines.iter().find(|line| line["name"] == "mine").unwrap();
     assert_eq!(mine["metadata"]["norm"], "instance");
-    // A body is as many as it has styles.
+    // A body counts once for each style.
     let mut built_in = 0;
     for (name, file) in impasto::weights::models() {
         let norm = if name.ends_with("-batch") { Over::Batch } else { Over::Instance };
@@ -147,13 +147,13 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
     }
     assert_eq!(lines.len(), built_in + impasto::weights::PAIRS.len() + 2);
     studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
-    // The photo itself and every net that can be used, 32 x 24 px each, its name below it.
+    // The photo itself and every usable net, 32 x 24 px each, with its name below.
     let columns = (built_in as f64 + 2.0).sqrt().ceil() as u32;
     let rows = (built_in as u32 + 2).div_ceil(columns);
     let sheet = studio.picture("sheet.png");
     assert_eq!(sheet.dimensions(), (9 + 35 * columns, 9 + 40 * rows));
     studio.succeed("stylize content.png --model mine --size 32 -o out.png");
-    // The last of the list, behind the photo and those that come with the command.
+    // The last in the list, after the photo and the embedded nets.
     let (column, row) = ((built_in as u32 + 1) % columns, (built_in as u32 + 1) / columns);
     assert_eq!(place(&sheet, &studio.picture("out.png")), (6 + 35 * column, 6 + 40 * row));
 }

@@ -1,4 +1,4 @@
-//! What cannot be done is refused in one clear line, before work begins, and leaves every file as it was.
+//! Impossible requests give one clear error line before work begins, and leave every file unchanged.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use image::{GrayImage, Luma, RgbImage};
 
 use crate::studio::{Done, QUICK, Studio, content, style};
 
-/// A studio in which an older result and an older log lie where the new ones would go.
+/// A studio with an older result and an older log at the output paths.
 fn used_studio() -> Studio {
     let studio = Studio::new();
     studio.write("out.png", "an older result");
@@ -15,7 +15,7 @@ fn used_studio() -> Studio {
     studio
 }
 
-/// `impasto stylize CONTENT --style STYLE` with random weights, a log, and more options.
+/// `impasto stylize CONTENT --style STYLE` with random weights, a log, and further options.
 fn stylize(studio: &Studio, content: &str, style: &str, options: &str) -> Command {
     let fixed = "--vgg random:0.1 --log log.jsonl -o out.png";
     studio.command(&format!("stylize {content} --style {style} {fixed} {options}"))
@@ -59,13 +59,13 @@ fn pictures_too_small_for_the_net() {
         (stylize(&studio, "dot.png", "style.png", ""), ["content must", "got 1x1"]),
         (stylize(&studio, "ribbon.png", "style.png", "--scales 1"), ["content must", "got 512x3"]),
         (stylize(&studio, "content.png", "style.png", "--style ribbon.png"), ["style 2 must", "got 64x1"]),
-        // Only the smallest of the scales is too small: known before the first is begun.
+        // Only the smallest scale is too small, which is detected before the first one is started.
         (stylize(&studio, "content.png", "style.png", "--scales 8"), ["content must", "fewer --scales"]),
     ];
     for (command, own) in cases {
         studio.refused(command, 1, &[&words[..], &own[..]].concat());
     }
-    // A dot is one colour at any size, which a user may want.
+    // A picture of one pixel is valid: it is one colour at any size.
     studio.succeed(&format!("stylize dot.png --style dot.png --size 32 {QUICK} -o large.png"));
     assert_eq!(studio.picture("large.png").dimensions(), (32, 32));
 }
@@ -73,10 +73,10 @@ fn pictures_too_small_for_the_net() {
 #[test]
 fn sizes_too_large_for_the_device() {
     let studio = used_studio();
-    // Of full width, so that no device of today could hold it.
+    // A tensor of 16 channels has 9 GiB, more than a binding can have.
     let sized = |content: &str, options: &str| {
         studio.command(&format!(
-            "stylize {content} --style style.png --vgg random:1 --log log.jsonl -o out.png {options}"
+            "stylize {content} --style style.png --vgg random:0.25 --log log.jsonl -o out.png {options}"
         ))
     };
     let words = ["the device allows", "choose a --size of at most "];
@@ -85,13 +85,13 @@ fn sizes_too_large_for_the_device() {
     assert!((64..12000).contains(&largest), "{largest}");
     let again = studio.refused(sized("content.png", &format!("--size {}", largest + 1)), 1, &words);
     assert_eq!(advised(again), largest, "one pixel more than advised is too much");
-    // The picture fits, but not the style picture beside it.
+    // The picture fits, but the style picture does not.
     let half = format!("--size {} --style-scale 8", largest / 2);
     assert!(advised(studio.refused(sized("content.png", &half), 1, &words)) < largest / 2);
 
     GrayImage::from_pixel(12000, 9000, Luma([90])).save(studio.path("wall.png")).unwrap();
     studio.refused(sized("wall.png", "--size 12000"), 1, &words);
-    // As large as it is, it is no trouble at the default size.
+    // At the default size, the picture is no problem.
     studio.succeed(&format!("stylize wall.png --style style.png {QUICK} --optimizer adam -o small.png"));
     assert_eq!(studio.picture("small.png").dimensions(), (512, 384));
 }
@@ -158,11 +158,11 @@ fn places_that_cannot_be_written() {
             "-o new.png --profile /dev/full",
             ["cannot write /dev/full", "not an ordinary file", "another name"],
         ));
-        // Nobody may make files there, root no more than others.
+        // No user, including root, can create files there.
         cases.push(("-o /sys/new.png", ["cannot write /sys/new.png", " in /sys", "choose another directory"]));
     }
     for (options, words) in cases {
-        // Refused before the content is even read.
+        // Detected before the content is read.
         let command = studio.command(&format!("stylize missing.png --style style.png --vgg random:0.1 {options}"));
         studio.refused(command, 1, &words);
     }
@@ -182,7 +182,7 @@ fn folders_and_files_that_are_read_only() {
     std::fs::create_dir(&folder).unwrap();
     set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
     if std::fs::write(folder.join("probe"), "").is_ok() {
-        return; // Root may write there; `places_that_cannot_be_written` has a place where root may not.
+        return; // root may write there; `places_that_cannot_be_written` has a place where root may not
     }
     let command = studio.command("stylize content.png --style style.png --vgg random:0.1 -o folder/out.png");
     studio.refused(command, 1, &["folder/out.png", "no permission", "choose another directory"]);
@@ -213,7 +213,7 @@ fn a_machine_without_an_adapter() {
     let words = ["no GPU adapter was found", "install a Vulkan driver", "mesa-vulkan-drivers"];
     studio.refused(blind(stylize(&studio, "content.png", "style.png", "")), 1, &words);
     studio.refused(blind(studio.command("devices")), 1, &words);
-    // For a program that asks, an empty list is an answer.
+    // For programs, an empty list is a valid answer.
     let listed = Done::of(blind(studio.command("devices --json")));
     assert_eq!((listed.code, listed.json()), (Some(0), serde_json::json!([])));
 }

@@ -1,4 +1,4 @@
-//! A temporary folder with pictures in it, and the command run there.
+//! A temporary folder with pictures, in which the command is run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,22 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The options that make a run short.
+/// Options for a short run.
 pub const QUICK: &str = "--vgg random:0.1 --scales 1 --steps 4";
 
-/// A working folder with `content.png` (64x48) and `style.png` (60x64), and a home beside it.
+/// A working folder with `content.png` (64x48) and `style.png` (60x64), and a home directory.
 pub struct Studio {
     folder: TempDir,
 }
 
-/// What a run of the command left behind.
+/// Result of a run of the command.
 pub struct Done {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// A photo of a kind: smooth, in mid-range colours, and different in every corner.
+/// A picture like a photo: smooth, in mid-range colours, and different in every corner.
 pub fn content(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = (x as f32 / width as f32, y as f32 / height as f32);
@@ -32,7 +32,7 @@ pub fn content(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A painting of a kind: hard edges in strong colours.
+/// A picture like a painting: hard edges and strong colours.
 pub fn style(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| match (x / 5 + y / 7) % 3 {
         0 => Rgb([220, 60, 30]),
@@ -51,19 +51,20 @@ impl Studio {
         studio
     }
 
-    /// A file in the working folder.
+    /// The path of a file in the working folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("work").join(name)
     }
 
-    /// Stands in for the user's home directory.
+    /// The user's home directory for the command.
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// The command with these arguments, which are separated by spaces, in the working folder.
+    /// The command with these arguments, separated by spaces, in the working folder.
     pub fn command(&self, arguments: &str) -> Command {
-        // Compiled kernels alone are shared by all tests and kept between runs, in Cargo's folder for such things.
+        // Only compiled kernels are shared by all tests and kept between runs, in Cargo's folder for temporary files of
+        // tests.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-cache");
         std::fs::create_dir_all(&cache).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
@@ -75,19 +76,20 @@ impl Studio {
         command
     }
 
-    /// Runs the command to its end.
+    /// Runs the command and waits for its end.
     pub fn run(&self, arguments: &str) -> Done {
         Done::of(self.command(arguments))
     }
 
-    /// Runs the command, which must succeed.
+    /// Runs the command and asserts that it succeeds.
     pub fn succeed(&self, arguments: &str) -> Done {
         let done = self.run(arguments);
         assert_eq!(done.code, Some(0), "impasto {arguments}\n{}", done.stderr);
         done
     }
 
-    /// Repaints `content.png` after `style.png` as `output`, quickly, with more options; gives the file's bytes.
+    /// Repaints `content.png` in the style of `style.png` as `output`, with short-run settings and further options.
+    /// Returns the file's bytes.
     pub fn stylize(&self, output: &str, options: &str) -> Vec<u8> {
         self.succeed(&format!("stylize content.png --style style.png {QUICK} -o {output} {options}"));
         std::fs::read(self.path(output)).unwrap()
@@ -97,18 +99,18 @@ impl Studio {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    /// The picture of that name as 8-bit RGB.
+    /// The picture with this name as 8-bit RGB.
     pub fn picture(&self, name: &str) -> RgbImage {
         image::open(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}")).to_rgb8()
     }
 
-    /// The lines of a file of JSON lines.
+    /// The values of a JSON-lines file.
     pub fn json_lines(&self, name: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path(name)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The dispatches in a profile of that name, in the order of their processes and times.
+    /// The dispatches of a profile, ordered by process and time.
     pub fn trace(&self, name: &str) -> Vec<Value> {
         let text = std::fs::read(self.path(name)).unwrap();
         let trace: Value = serde_json::from_slice(&text).unwrap();
@@ -134,7 +136,7 @@ impl Studio {
         dispatches
     }
 
-    /// Names and contents of all files in the working folder and the home, hidden ones too.
+    /// Names and contents of all files in the working folder and the home directory, including hidden ones.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.folder.path().to_path_buf()];
@@ -152,15 +154,15 @@ impl Studio {
         found
     }
 
-    /// The names of the files in the working folder that were not there at first, sorted.
+    /// Names of the files in the working folder that did not exist initially, sorted.
     pub fn new_names(&self) -> Vec<String> {
         let names =
             self.files().into_keys().filter_map(|path| Some(path.strip_prefix("work").ok()?.display().to_string()));
         names.filter(|name| name != "content.png" && name != "style.png").collect()
     }
 
-    /// Runs a command that must be refused: with this exit code, nothing on stdout, exactly one line of ours on stderr that
-    /// contains every one of `words`, and every file as it was before. Gives the line.
+    /// Runs a command and asserts that it fails: with this exit code, nothing on stdout, exactly one line of Impasto on
+    /// stderr that contains every one of `words`, and all files unchanged. Returns the line.
     pub fn refused(&self, command: Command, code: i32, words: &[&str]) -> String {
         let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
         let before = self.files();
@@ -189,23 +191,23 @@ impl Done {
         Done { code: output.status.code(), stdout, stderr }
     }
 
-    /// What was printed, as one JSON value.
+    /// The standard output as one JSON value.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {:?}", self.stdout))
     }
 }
 
-/// What a contact sheet of squares of 32 px shows at a place, captions in every row.
+/// The cell of a contact sheet of 32 px squares with captions in every row.
 pub fn cell(sheet: &RgbImage, column: u32, row: u32) -> RgbImage {
     image::imageops::crop_imm(sheet, 6 + 35 * column, 6 + 48 * row, 32, 32).to_image()
 }
 
-/// How large a contact sheet of so many columns and rows is.
+/// The size of a contact sheet with this number of columns and rows.
 pub fn sheet_size(columns: u32, rows: u32) -> (u32, u32) {
     (9 + 35 * columns, 9 + 48 * rows)
 }
 
-/// Where the picture stands in the sheet, pixel by pixel the same.
+/// The position of the picture in the sheet, pixel by pixel identical.
 pub fn place(sheet: &RgbImage, picture: &RgbImage) -> (u32, u32) {
     let (width, height) = picture.dimensions();
     let places = (0..=sheet.height() - height).flat_map(|y| (0..=sheet.width() - width).map(move |x| (x, y)));
@@ -214,7 +216,7 @@ pub fn place(sheet: &RgbImage, picture: &RgbImage) -> (u32, u32) {
     places.into_iter().find(is_there).expect("the sheet shows the picture")
 }
 
-/// The mean difference of two pictures of one size, in 8-bit steps.
+/// Mean difference of two pictures of the same size, in 8-bit steps.
 pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions());
     let sum: u32 = a.as_raw().iter().zip(b.as_raw()).map(|(&x, &y)| u32::from(x.abs_diff(y))).sum();

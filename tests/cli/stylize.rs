@@ -1,4 +1,4 @@
-//! What the options of `stylize` do to the picture, and what Ctrl-C does to the work.
+//! The effect of `stylize`'s options on the picture, and of Ctrl-C on the run.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ fn every_choice_paints_a_picture_of_its_own() {
             panic!("`{options}` changes nothing against `{other}`");
         }
     }
-    // These change how the work is done, and not (or hardly) what comes out.
+    // These options change the computation, but not (or hardly) the result.
     let plain = studio.picture_of("");
     for options in ["--checked", "--history 3", "--method gatys", "--preset default"] {
         let error = difference(&studio.picture_of(options), &plain);
@@ -75,7 +75,7 @@ fn styles_are_blended_by_their_weights() {
     assert!(paint("--style style.png"));
     assert!(paint("--style style.png:2 --style other.png:1"));
     assert!(paint("--style style.png:1 --style other.png:2"));
-    // Only the ratio counts, and without a weight it is 1.
+    // Only the ratio of the weights matters, and the default weight is 1.
     assert!(!paint("--style style.png:4 --style other.png:2"));
     assert!(!paint("--style style.png --style other.png:2"));
     assert!(!paint("--style style.png:7"));
@@ -91,8 +91,8 @@ fn a_file_whose_name_looks_like_a_weight_is_still_a_file() {
     assert!(plain == std::fs::read(studio.path("b.png")).unwrap());
 }
 
-/// The mean change of chrominance, in 8-bit steps, over pixels whose new colour is not at the edge of what can be shown;
-/// the largest such change; and the share of such pixels.
+/// The mean change of chrominance, in 8-bit steps, over pixels whose new colour is not at the limits of its range; the
+/// largest such change; and the share of such pixels.
 fn chrominance_change(new: &RgbImage, old: &RgbImage) -> (f64, f64, f64) {
     let chrominance = |pixel: &image::Rgb<u8>| {
         let [r, g, b] = pixel.0.map(f64::from);
@@ -119,7 +119,7 @@ fn luminance_keeps_the_contents_colours() {
     assert!(mean > 5.0, "without the option the colours hardly change ({mean}): the test would prove nothing");
     let kept = studio.picture_of(&format!("{options} --keep-color luminance"));
     let (_, worst, share) = chrominance_change(&kept, &content(64, 48));
-    // Rounding each channel to 8 bits moves a chrominance by half a step at the most.
+    // Rounding each channel to 8 bits changes a chrominance by at most half a step.
     assert!(worst <= 0.51, "{worst}");
     assert!(share > 0.7, "only {share} of the pixels are inside");
     let difference = difference(&kept, &content(64, 48));
@@ -133,7 +133,7 @@ pub mod interrupted {
 
     use super::*;
 
-    /// A child that does not outlive its test.
+    /// A child process that does not outlive its test.
     pub struct Kept(pub Child);
 
     impl Drop for Kept {
@@ -151,7 +151,7 @@ pub mod interrupted {
         }
     }
 
-    /// Ctrl-C: the status with which the child ends.
+    /// Sends Ctrl-C and returns the exit code of the child process.
     pub fn interrupt(child: &mut Kept) -> Option<i32> {
         assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
         let mut status = None;

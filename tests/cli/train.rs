@@ -1,4 +1,4 @@
-//! `train encoder`: what it leaves behind, stopping and going on, and what it refuses.
+//! `train encoder`: output files, stopping and resuming, and errors.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use crate::studio::{Done, Studio, cell, sheet_size};
 /// A short run on small pictures.
 pub const SHORT: &str = "--width 0.05 --crop 32 --calibration 8 --batch 2 --micro-batch 1 --schedule constant";
 
-/// A random net a tenth as wide as VGG-19, as a file. Its filters have mean 0, so that every channel fires now and then.
+/// Saves a random net of a tenth of VGG-19's width. Its filters have mean 0, so that every channel is sometimes active.
 pub fn save_net(studio: &Studio, name: &str, seed: u64) {
     let mut weights = Weights::random(0.1, seed);
     for [weight, _] in &mut weights.convolutions {
@@ -27,7 +27,7 @@ pub fn save_net(studio: &Studio, name: &str, seed: u64) {
     WeightFile::save(&studio.path(name), DType::F32, &weights.tensors(), &metadata).unwrap();
 }
 
-/// Stripes in colours and directions of their own, with grain.
+/// Stripes with random colours and directions, and noise.
 fn stripes(number: u32) -> RgbImage {
     let mut random = Random::new(u64::from(number));
     let kinds = [0, 1, 2].map(|_| [80.0, 0.8, 0.8].map(|range| range * random.uniform()));
@@ -39,7 +39,7 @@ fn stripes(number: u32) -> RgbImage {
     })
 }
 
-/// A folder `photos` of `count` pictures.
+/// A folder `photos` with `count` pictures.
 pub fn save_photos(studio: &Studio, count: u32) {
     std::fs::create_dir(studio.path("photos")).unwrap();
     for number in 0..count {
@@ -47,7 +47,7 @@ pub fn save_photos(studio: &Studio, count: u32) {
     }
 }
 
-/// A studio with `teacher.safetensors`, and `photos` of 12 files of which two are no pictures.
+/// A studio with `teacher.safetensors` and a folder `photos` of 12 files, two of which are not pictures.
 fn school() -> Studio {
     let studio = Studio::new();
     save_net(&studio, "teacher.safetensors", 1);
@@ -66,7 +66,7 @@ fn tensors(studio: &Studio, name: &str) -> Vec<(String, HostTensor)> {
     WeightFile::load(&studio.path(name)).unwrap().tensors
 }
 
-/// Of the files below the working folder, those that training made.
+/// The files in the working folder that training created.
 fn made(studio: &Studio) -> Vec<String> {
     let names = studio.new_names().into_iter();
     names.filter(|name| !name.starts_with("photos") && name != "teacher.safetensors").collect()
@@ -157,7 +157,7 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
     let command = &file.metadata["command"];
     assert!(command.contains("train encoder --teacher teacher.safetensors"), "{command}");
     assert!(command.contains("--note kind=test --note made=here/now"), "{command}");
-    // It is a net that `stylize` takes.
+    // `stylize` accepts the net.
     studio.succeed("stylize content.png --style style.png --vgg net.safetensors --scales 1 --steps 1 -o out.png");
 }
 
@@ -166,7 +166,7 @@ fn steps_that_are_done_again_are_in_the_log_once_and_the_net_is_the_same() {
     let studio = school();
     studio.succeed(&train("whole.safetensors", "--steps 6 --checkpoint-every 2 --folder elsewhere"));
     assert_eq!(steps(&studio.json_lines("elsewhere/log.jsonl")), [1, 2, 3, 4, 5, 6]);
-    // As if it had been killed after step 6, before the checkpoint and the net were written, in the middle of a line.
+    // Simulates a kill after step 6, before the checkpoint and the net were written, in the middle of a line.
     std::fs::remove_dir_all(studio.path("elsewhere/step-00000006")).unwrap();
     let log = std::fs::read_to_string(studio.path("elsewhere/log.jsonl")).unwrap();
     studio.write("elsewhere/log.jsonl", &log[..log.len() - 30]);
@@ -179,7 +179,7 @@ fn steps_that_are_done_again_are_in_the_log_once_and_the_net_is_the_same() {
     assert_eq!(losses, before);
     assert!(tensors(&studio, "whole.safetensors") == tensors(&studio, "again.safetensors"));
 
-    // Nothing is left to do, in no end of time: what is written is the same.
+    // No steps are left, and the time limit is huge: the result is the same.
     let idle = "--steps 6 --checkpoint-every 2 --folder elsewhere --resume --minutes 1e300";
     studio.succeed(&train("idle.safetensors", idle));
     let [idle, again] =
@@ -207,7 +207,7 @@ fn a_time_limit_writes_the_net_as_it_stands() {
 fn init_goes_on_from_a_net() {
     let studio = school();
     studio.succeed(&train("first.safetensors", "--steps 1"));
-    // Nothing is learned in a step this small: the layers are those given, up to the scale of their channels.
+    // Such a small step changes nothing: the layers are the given ones, up to the scale of their channels.
     studio.succeed(&train("second.safetensors", "--steps 1 --learning-rate 1e-12 --init first.safetensors"));
     studio.succeed(&train("third.safetensors", "--steps 1 --learning-rate 1e-12"));
     let close = |a: &str, b: &str| {
@@ -239,7 +239,7 @@ fn a_student_with_full_taps_learns_from_what_it_paints_and_is_measured_as_it_is(
     let told = studio.succeed(&format!("{eval} --photos {photos}")).json();
     let given = told["taps"].as_array().unwrap().iter().map(|tap| tap["given"]["correlation"].as_f64());
     let given: Vec<_> = given.collect();
-    // (Eight crops of 32 px are too few for the deepest.)
+    // (Eight crops of 32 px are too few for the deepest tap.)
     assert!(given[0].is_none() && given[1..3].iter().all(|value| value.unwrap() > 0.3), "{told}");
 }
 
@@ -287,7 +287,7 @@ fn what_cannot_be_trained_is_refused() {
     for (command, words) in cases {
         studio.refused(command, 1, words);
     }
-    // What SHORT says is said again, differently.
+    // Replaces one of the options in SHORT.
     let with = |old: &str, new: &str| {
         let text = train("net.safetensors", "--steps 2");
         assert!(text.contains(old));
@@ -318,7 +318,7 @@ fn what_cannot_be_trained_is_refused() {
     assert_eq!(made(&studio), ["cut.safetensors", "empty/readme.txt"]);
     assert!(!studio.path("net.safetensors.training").exists(), "an empty folder is left behind");
 
-    // Nor is a run begun on top of another, or gone on with other choices.
+    // A run cannot be started over another one, or resumed with other settings.
     studio.succeed(&train("net.safetensors", "--steps 2"));
     studio.refused(plain(""), 1, &["net.safetensors.training", "checkpoint of step 2", "--resume"]);
     let other = with("--batch 2", "--batch 4 --resume");
@@ -350,7 +350,7 @@ fn ctrl_c_leaves_a_checkpoint_and_going_on_gives_the_net_of_a_run_that_was_not_s
     assert!(studio.path(&format!("net.safetensors.training/{checkpoint}/header.json")).exists());
     assert!(!studio.path("net.safetensors").exists());
 
-    // The schedule is constant, so that the steps to come do not matter to those that were done.
+    // The schedule is constant, so the number of remaining steps does not affect the steps already done.
     let all = format!("--steps {} --sample-every 0", stopped + 3);
     studio.succeed(&train("net.safetensors", &format!("{all} --resume")));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `tune`: what it tries, what it keeps, and who uses that.
+//! `tune`: candidates, the stored tuning, and the commands that use it.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::studio::Studio;
 
-/// Operations that a convolution carries out over those that it needs, in `bench`.
+/// Ratio of executed operations of a convolution to those by definition, from `bench`.
 fn share_performed(studio: &Studio) -> f64 {
     let measured = studio.succeed("bench --only 64->128 --size 64 --seconds 0 --json").json();
     let number = |field: &str| measured["workloads"][0][field].as_f64().unwrap();
@@ -52,7 +52,7 @@ fn what_is_kept_is_used_until_it_is_reset() {
     studio.succeed("tune --reset");
     assert!(!file.exists());
 
-    // What makes no sense is said, and costs nothing but time.
+    // Invalid files cause a warning and are otherwise ignored.
     std::fs::write(&file, "{\"tiles_from\": 3}").unwrap();
     let done = studio.succeed("bench --only 64->128 --size 32 --seconds 0");
     assert!(done.stderr.contains("tuning-") && done.stderr.contains("impasto tune"), "{}", done.stderr);

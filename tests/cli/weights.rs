@@ -1,4 +1,4 @@
-//! `weights inspect` and `weights import`, and what `stylize` makes of good, wrong and hostile weight files.
+//! `weights inspect` and `weights import`, and `stylize` with valid, invalid and malicious weight files.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::studio::{Done, QUICK, Studio};
 /// Name, shape and values.
 type Tensor = (String, Vec<usize>, Vec<f32>);
 
-/// Channels after each of VGG-19's first nine convolutions, narrowed.
+/// Channels after each of VGG-19's first nine convolutions, reduced.
 const CHANNELS: [usize; 9] = [4, 4, 6, 6, 8, 8, 8, 8, 10];
 const CAFFE: [&str; 9] =
     ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1"];
@@ -34,12 +34,12 @@ fn net<S: AsRef<str>>(names: &[S]) -> Vec<Tensor> {
     tensors
 }
 
-/// torchvision's names, with these numbers.
+/// Names of torchvision with these numbers.
 fn numbered(numbers: [usize; 9]) -> Vec<String> {
     numbers.iter().map(|number| format!("features.{number}")).collect()
 }
 
-/// The tensor of that name, to be spoiled.
+/// The tensor with this name, for modification.
 fn tensor<'t>(tensors: &'t mut [Tensor], name: &str) -> &'t mut Tensor {
     tensors.iter_mut().find(|(other, ..)| other == name).unwrap()
 }
@@ -53,14 +53,14 @@ fn save(path: &Path, tensors: &[Tensor], convention: Option<&str>) {
     std::fs::write(path, safetensors::serialize(views, metadata).unwrap()).unwrap();
 }
 
-/// A file that PyTorch wrote.
+/// A file written by PyTorch.
 fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     assert!(path.exists(), "{}", path.display());
     path.to_str().unwrap().to_string()
 }
 
-/// Where the imported net lies under the studio's home, if it does.
+/// The path of the imported net under the studio's home directory, if there is one.
 fn imported(studio: &Studio) -> Option<PathBuf> {
     studio.files().into_keys().find(|path| path.ends_with("vgg19.safetensors")).map(|path| studio.path("..").join(path))
 }
@@ -158,7 +158,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
     };
     let without = |name: &str| good().into_iter().filter(|(other, ..)| other != name).collect::<Vec<Tensor>>();
     let cases: Vec<(Vec<Tensor>, Option<&str>, &[&str])> = vec![
-        // Six filters of five channels where four come in.
+        // Six filters with five channels where the input has four.
         (
             spoiled("conv2_1.weight", &|(_, shape, values)| (*shape, *values) = (vec![6, 5, 3, 3], vec![0.1; 270])),
             None,
@@ -184,7 +184,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
         (good(), Some("normalised"), &["1x1 convolution", "said to be normalised", "--convention"]),
         (good(), Some("pytorch"), &["torchvision, caffe or normalised", "got pytorch"]),
     ];
-    // The builder's own work is good.
+    // Without modification the file is valid.
     save(&studio.path("good.safetensors"), &good(), None);
     save(&studio.path("numbered.safetensors"), &net(&numbered([0, 2, 5, 7, 10, 12, 14, 16, 19])), None);
     let run = "stylize content.png --style style.png --scales 1 --steps 1";
@@ -195,7 +195,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
         let words = &[&["bad.safetensors"], words].concat();
         let stylize = "stylize content.png --style style.png --vgg bad.safetensors --log log.jsonl -o out.png";
         studio.refused(studio.command(stylize), 1, words);
-        // The net that was imported before stays as it was.
+        // The previously imported net is unchanged.
         studio.refused(studio.command("weights import bad.safetensors"), 1, words);
     }
     let whole = std::fs::read(studio.path("good.safetensors")).unwrap();
@@ -211,7 +211,7 @@ fn a_refused_import_leaves_nothing() {
     let mut tensors = net(&CAFFE);
     tensor(&mut tensors, "conv2_1.weight").1 = vec![4, 6, 3, 3];
     save(&studio.path("bad.safetensors"), &tensors, None);
-    // Good in F32, and beyond what F16 holds.
+    // Valid in F32, but beyond the range of F16.
     let mut large = net(&CAFFE);
     tensor(&mut large, "conv1_1.bias").2[0] = 70_000.0;
     save(&studio.path("large.safetensors"), &large, None);
@@ -244,7 +244,7 @@ fn a_net_is_used_as_deep_as_it_goes() {
 fn weights_that_overflow_are_blamed() {
     let studio = Studio::new();
     let mut tensors = net(&CAFFE);
-    // Finite, but not what comes out of the next layer.
+    // Finite weights, but non-finite outputs of the next layer.
     tensor(&mut tensors, "conv1_2.weight").2.iter_mut().for_each(|value| *value = 3e38);
     save(&studio.path("hot.safetensors"), &tensors, None);
     let command = "stylize content.png --style style.png --vgg hot.safetensors --scales 1 --log log.jsonl -o out.png";
@@ -277,7 +277,7 @@ fn a_pickle_that_calls_os_system_is_refused_unrun() {
             studio.refused(studio.command(&format!("{command} {name}")), 1, &words);
         }
     }
-    // `refused` has seen that no file appeared; Python shows that the pickle would have made one.
+    // `refused` has checked that no file appeared; Python shows that the pickle would have created one.
     let load = "import pickle; pickle.load(open('legacy.pth', 'rb'))";
     let mut python = std::process::Command::new("python3");
     if python.args(["-c", load]).current_dir(studio.path("")).status().is_ok_and(|status| status.success()) {

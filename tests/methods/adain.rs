@@ -1,4 +1,4 @@
-//! AdaIN against PyTorch: the loss, the decoder's gradients, ten steps of training, and the pictures it paints.
+//! AdaIN against PyTorch: the loss, the decoder's gradients, ten training steps, and painted pictures.
 
 use impasto::gpu::Context;
 use impasto::gpu::{DeviceTensor, Recorder};
@@ -20,7 +20,7 @@ fn file() -> WeightFile {
     fixture("adain.safetensors")
 }
 
-/// A folder with one picture, for a lesson that is given its pictures by the test.
+/// A folder with one picture, for training whose pictures the test supplies itself.
 fn folder() -> (tempfile::TempDir, Folder) {
     let dir = tempfile::tempdir().unwrap();
     Picture::new(64, 64).save(&dir.path().join("1.png")).unwrap();
@@ -82,7 +82,7 @@ fn ten_steps_of_training_agree_with_pytorch() {
     }
 }
 
-/// The first `[3, H, W]` of a stack of pictures.
+/// Picture `index` of a batch `[N, 3, H, W]`.
 fn picture(stack: &Array, index: usize) -> Picture {
     let [_, _, height, width] = stack.dims();
     let count = 3 * height * width;
@@ -117,7 +117,7 @@ impl Scene {
     }
 }
 
-/// As PyTorch paints: plain, half of it (alpha), two styles mixed, through a mask.
+/// Pictures agree with PyTorch's: plain, with α = ½, with two mixed styles, and with a mask.
 #[test]
 fn pictures_agree_with_pytorch() {
     for context in contexts() {
@@ -130,14 +130,14 @@ fn pictures_agree_with_pytorch() {
         assert_painted(&paint(&[half]), &scene.file, "half");
         let mixed = Style::mix(&[(first.clone(), 1.0), (second, 2.0)]).unwrap();
         assert_painted(&paint(&[mixed.into()]), &scene.file, "mixed");
-        // A mask of the features' own size, 35 px wide: 5.
+        // A mask of the size of the features: 5 wide for a photo of 35 px.
         let mut mask = Picture::new(5, 3);
         mask.rgb.iter_mut().enumerate().for_each(|(at, value)| *value = 1.0 - (at % 5) as f32 / 4.0);
         assert_painted(&paint(&[Region { place: Place::Mask(mask), ..first.into() }]), &scene.file, "masked");
     }
 }
 
-/// From the second on, frames of a size make no buffer, no bind group and no pipeline, whatever the style.
+/// From the second frame of a size on, no buffer, bind group or pipeline is created, whatever the style.
 #[test]
 fn frames_make_nothing() {
     let context = Context::new(&Default::default()).unwrap();
@@ -167,13 +167,13 @@ fn controls_meet_at_their_ends() {
     let plain = paint(&[first.clone().into()]);
     let other = paint(&[second.clone().into()]);
     assert!(!close(&plain, &other), "the style changes the picture");
-    // Alpha 0 is the reconstruction: the photo's features through the decoder, as its own style gives them.
+    // α = 0 gives the reconstruction: the photo's own features through the decoder, as with the photo's own style.
     let nothing = paint(&[Region { strength: 0.0, ..first.clone().into() }]);
     assert!(close(&nothing, &paint(&[own.into()])) && !close(&nothing, &plain));
-    // Weights 1 and 0 are the one style.
+    // Weights 1 and 0 give the first style alone.
     let mixed = Style::mix(&[(first.clone(), 1.0), (second.clone(), 0.0)]).unwrap();
     assert_eq!(paint(&[mixed.into()]), plain);
-    // A white mask is none, a black one leaves the photo.
+    // A white mask has no effect; a black one leaves the photo.
     let mask = |value: f32| {
         let mut mask = Picture::new(7, 9);
         mask.rgb.fill(value);
@@ -181,11 +181,11 @@ fn controls_meet_at_their_ends() {
     };
     assert!(close(&paint(&[Region { place: mask(1.0), ..first.clone().into() }]), &plain));
     assert!(close(&paint(&[Region { place: mask(0.0), ..first.clone().into() }]), &nothing));
-    // Two regions that cover each other share the place.
+    // Two regions with the same mask share its area.
     let [a, b] = [first, second].map(|style| Region { place: mask(1.0), ..style.into() });
     let halves = Style::mix(&[(a.style.clone(), 1.0), (b.style.clone(), 1.0)]).unwrap();
     assert!(close(&paint(&[a.clone(), b.clone()]), &paint(&[halves.into()])));
-    // The rest goes to whom it is given; beside a mask that is white there is none.
+    // The rest of a black mask is the whole picture; the rest of a white mask is empty.
     let rest = |style: &Style| Region { place: Place::Rest, ..style.clone().into() };
     assert!(close(&paint(&[a.clone(), rest(&b.style)]), &plain));
     assert!(close(&paint(&[Region { place: mask(0.0), ..a }, rest(&b.style)]), &other));
@@ -201,14 +201,14 @@ fn kept_colours_are_the_photos() {
         let settings = adain::Settings { keep_color, ..adain::Settings::default() };
         adain::stylize(&mut painter, &scene.photo, &[area], &settings).unwrap()
     };
-    // The largest difference of chrominance to the photo's.
+    // Largest difference of chrominance from the photo.
     let apart = |picture: &Picture| {
         let pairs = chrominance(picture).into_iter().zip(chrominance(&scene.photo));
         pairs.map(|(a, b)| (a[0] - b[0]).abs().max((a[1] - b[1]).abs())).fold(0.0, f32::max)
     };
     let [plain, luminance, matched] = [KeepColor::No, KeepColor::Luminance, KeepColor::Match].map(&mut paint);
     assert!(apart(&luminance) < 1e-3 && apart(&plain) > 0.01, "{} {}", apart(&luminance), apart(&plain));
-    // A style whose colours are the photo's has the statistics of the recoloured picture.
+    // Matching colours equals measuring the style of the recoloured picture.
     let recoloured = with_colors_of(&scene.paintings[0], &scene.photo);
     let style = painter.style(&recoloured).unwrap();
     assert_eq!(painter.paint(&scene.photo, &[style.into()]).unwrap(), matched);
@@ -269,7 +269,7 @@ fn files_that_are_no_decoder_are_refused_by_name() {
         tensor.shape = vec![4, 4, 9, 1];
     };
     refused(&misshape, "d2_2 must have shapes [4, 4, 3, 3] and [4]");
-    // By number, as a Sequential has them.
+    // With numbered names, as in a PyTorch `Sequential`.
     let mut numbered = file();
     for (number, layer) in ["d4_1", "d3_4", "d3_3", "d3_2", "d3_1", "d2_2", "d2_1", "d1_2", "d1_1"].iter().enumerate() {
         for (name, _) in &mut numbered.tensors {
@@ -279,7 +279,7 @@ fn files_that_are_no_decoder_are_refused_by_name() {
     assert_eq!(Weights::of(&numbered).unwrap().tensors(), Weights::of(&file()).unwrap().tensors());
 }
 
-/// Each pair that comes with the library was trained together, and gives a picture back as its own style.
+/// Every embedded pair was trained together and reconstructs a picture with its own style.
 #[test]
 fn the_pairs_that_come_along_know_pictures() {
     for pair in impasto::weights::PAIRS {
@@ -290,7 +290,7 @@ fn the_pairs_that_come_along_know_pictures() {
         let decoder = AdainDecoder::new(context(), Weights::of(&decoder).unwrap()).unwrap();
         let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
         let mut photo = Picture::new(96, 96);
-        // Hills under a sky, in soft light.
+        // Hills under a sky in soft light.
         for (at, value) in photo.rgb.iter_mut().enumerate() {
             let (channel, i, j) = (at / 9216, at / 96 % 96, at % 96);
             let (x, y) = (j as f32 / 96.0, i as f32 / 96.0);

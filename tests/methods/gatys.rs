@@ -1,4 +1,4 @@
-//! Gatys' method: loss, gradient and steps against PyTorch, whole runs against a golden picture.
+//! Gatys' method: loss, gradient and optimiser steps against PyTorch; complete runs against a golden picture.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -19,7 +19,8 @@ fn picture(file: &WeightFile, name: &str) -> Picture {
     Picture::from_rgb(tensor.shape[3], tensor.shape[2], tensor.data.clone()).unwrap()
 }
 
-/// The fixture's losses: content 5, style 100, plain means, TV 0.01 as a sum over the 0..1 picture.
+/// The fixture's loss: content 5, style 100, unnormalised mean squares; total variation 0.01 as a sum over the 0..1
+/// picture.
 fn fixture_settings(file: &WeightFile) -> Settings {
     let number = |key: &str| file.metadata[key].parse::<f32>().unwrap();
     let values = picture(file, "start").rgb.len() as f32;
@@ -73,7 +74,7 @@ fn loss_and_pixel_gradient_agree_with_pytorch() {
     }
 }
 
-/// From the second on, an iteration (direction, evaluations, line search) makes no buffer, no bind group and no pipeline.
+/// From the second iteration on (direction, evaluations, line search), no buffer, bind group or pipeline is created.
 #[test]
 fn iterations_make_nothing() {
     let context = Context::new(&Default::default()).unwrap();
@@ -120,7 +121,7 @@ fn lbfgs_goes_as_deep_as_pytorch() {
         let step = optimizer.iterate(&mut loss).unwrap();
         evaluations += step.evaluations;
         last = step.value;
-        // Ten evaluations agree to 2e-6 in f32 and f64; later ones magnify rounding.
+        // Ten evaluations agree to 2e-6 in f32 and f64; later ones amplify rounding errors.
         if evaluations <= 10 {
             close(&format!("evaluation {evaluations}"), last, wanted[evaluations - 1], 1e-4);
         }
@@ -163,7 +164,7 @@ fn ssim(a: &Picture, b: &Picture) -> f64 {
     total / windows
 }
 
-/// Compares with tests/golden/NAME.png; `IMPASTO_BLESS=1` writes it anew.
+/// Compares with tests/golden/NAME.png; `IMPASTO_BLESS=1` overwrites it.
 fn golden(name: &str, actual: &Picture) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.png"));
     if std::env::var_os("IMPASTO_BLESS").is_some() {
@@ -191,7 +192,7 @@ fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
     assert!(last < 0.7 * first, "{first} -> {last}");
     assert!(!outcome.interrupted && outcome.evaluations >= 12);
     golden("gatys", &outcome.picture);
-    // The measure must notice another picture.
+    // The measure must distinguish another picture.
     let content = picture(&fixture("gatys.safetensors"), "content").resize(64, 53);
     assert!(ssim(&outcome.picture, &content) < 0.95, "{}", ssim(&outcome.picture, &content));
 }
@@ -200,7 +201,7 @@ fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
 fn the_loss_that_is_told_is_that_of_the_picture_that_is_given() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
-    // So strong a style drives pixels out of 0..1: clamping must show in the loss.
+    // A very strong style drives pixels out of 0..1, so clamping must affect the loss.
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
         let settings = Settings { scales: Some(1), size: 48, style_weight: 1000.0, optimizer, ..small_settings() };
         let outcome = run(&settings);

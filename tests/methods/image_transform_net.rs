@@ -1,5 +1,5 @@
-//! The feed-forward net in both forms with both norms, against PyTorch: its picture, gradients, ten steps of training, and
-//! batch norm by running statistics.
+//! The feed-forward net in both forms and with both norms against PyTorch: its picture, gradients, ten training steps,
+//! and batch norm with running statistics.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const CASES: [(&str, Form, Over); 4] = [
     ("paper.bn", Form::Paper, Over::Batch),
 ];
 
-/// The tensors under `prefix.` as a file of their own.
+/// The tensors whose names start with `prefix.`, as a file.
 fn part(file: &WeightFile, prefix: &str) -> WeightFile {
     let tensors = file.tensors.iter().filter_map(|(name, tensor)| {
         let name = name.strip_prefix(prefix)?.strip_prefix('.')?;
@@ -100,7 +100,7 @@ fn check_gradients(file: &WeightFile, case: &str, net: &ImageTransformNet, what:
         let name = format!("{case}.gradient.{}", parameter.name);
         let got = parameter.gradient.read().unwrap();
         if file.get(&name).is_none() {
-            // The next norm takes away what such a bias adds.
+            // The next norm removes the effect of such a bias.
             let rounding = got.iter().fold(0.0f32, |most, v| most.max(v.abs()));
             assert!(parameter.name.ends_with(".bias") && rounding < 1e-5, "{what}, {name}: {rounding}");
             continue;
@@ -108,11 +108,12 @@ fn check_gradients(file: &WeightFile, case: &str, net: &ImageTransformNet, what:
         compare(&got, &array(file, &name), 1e-4).unwrap_or_else(|e| panic!("{what}, {name}: {e}"));
         checked += 1;
     }
-    // All weights and scales, and the biases that matter.
+    // All weights and scales, and the biases that have an effect.
     assert!(checked > 16 + 15, "{what}: only {checked} gradients held against PyTorch's");
 }
 
-/// Running statistics after the ten steps, and the picture of a frozen net of the first weights that goes by them.
+/// Checks the running statistics after the ten steps, and the picture of a frozen net with the first weights and these
+/// statistics.
 fn check_running(
     file: &WeightFile,
     case: &str,
@@ -178,7 +179,7 @@ fn a_widened_net_paints_as_before() {
         let (before, after) = (paint(&narrow), paint(&wide));
         let before = Array::from_f32(&[before.len()], &before);
         compare(&after, &before, 1e-5).unwrap_or_else(|e| panic!("{case}: {e}"));
-        // Zeros everywhere would pass that too.
+        // Rules out that all tensors are zero.
         let of =
             |name: &str| wide.tensors.iter().find(|(known, _)| known == name).map(|(_, t)| t.data.clone()).unwrap();
         let first = of("conv1.conv2d.weight");
@@ -201,7 +202,7 @@ fn pictures_of_any_size_come_back_in_their_size() {
             let painted = painter.paint(&photo).unwrap();
             assert!(painter.is_ready(width, height) && !painter.is_ready(height + 1, width));
             assert_eq!((painted.width, painted.height, &painted.alpha), (width, height, &photo.alpha), "{form:?}");
-            // A size that was seen before gives the same bits, whatever came between.
+            // A size used before gives the same bits, whatever was painted in between.
             assert_eq!(painter.paint(&photo).unwrap(), painted, "{form:?} {width}x{height}");
         }
         let error = painter.paint(&Picture::new(least - 1, 64)).unwrap_err().to_string();
@@ -232,7 +233,7 @@ fn public_nets_load_as_they_are() {
     let Some(data) = data() else { return };
     for (name, channels) in [("mosaic.pth", 32), ("mosaic_nc8_legacy.pth", 8)] {
         let mut file = WeightFile::load(&data.join("reference").join(name)).unwrap();
-        // Old files carry what instance norm never reads.
+        // Old files contain running statistics that instance norm never uses.
         let gamma = file.get("in1.weight").unwrap().clone();
         file.tensors.push(("in1.running_mean".into(), gamma));
         let weights = Weights::of(&file).unwrap();
@@ -242,7 +243,7 @@ fn public_nets_load_as_they_are() {
         let painted = Painter::new(ImageTransformNet::new(context(), weights).unwrap()).paint(&photo).unwrap();
         let mean = painted.rgb.iter().sum::<f32>() / painted.rgb.len() as f32;
         let spread = painted.rgb.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / painted.rgb.len() as f32;
-        // Values of another range would be black, white or flat.
+        // Values in another range would give a black, white or flat picture.
         assert!((0.2..0.8).contains(&mean) && spread > 0.01, "{name}: mean {mean}, variance {spread}");
     }
 }

@@ -1,4 +1,4 @@
-//! Single layers against PyTorch: convolutions, pools, statistics.
+//! Single layers against PyTorch: convolutions, pooling, statistics.
 
 use impasto::gpu::{DeviceTensor, Recorder, Shape};
 use impasto::ops::conv2d::{Conv2d, Padding};

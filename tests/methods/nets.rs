@@ -1,4 +1,4 @@
-//! VGG-19 in its three conventions against PyTorch, and as a file's weights say it is.
+//! VGG-19 in its three conventions against PyTorch, and properties of the embedded weights.
 
 use impasto::gpu::Recorder;
 use impasto::io::{DType, HostTensor, WeightFile};
@@ -167,7 +167,7 @@ fn the_embedded_encoder_loads() {
     for (tap, output) in taps.iter().zip(outputs) {
         let values = output.read().unwrap();
         let mean = values.iter().sum::<f32>() / values.len() as f32;
-        // 1 over the photos that it was made with.
+        // 1 over the photos of the calibration.
         assert!(mean > 0.1 && mean < 10.0, "{tap}: {mean}");
     }
 }

@@ -7,7 +7,7 @@ use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective, Paramete
 use crate::context;
 use crate::reference::{self, Array, clip, compare, lbfgs, vector};
 
-/// A function computed on the host in f64, its gradient put on the device.
+/// A function computed on the host in f64, with its gradient written to the device.
 struct Host<F> {
     x: DeviceTensor,
     g: DeviceTensor,
@@ -31,7 +31,7 @@ impl<F: FnMut(&[f64]) -> (f64, Vec<f64>)> Objective for Host<F> {
     }
 }
 
-/// Rosenbrock's valley in pairs of variables.
+/// The Rosenbrock function on pairs of variables.
 fn rosenbrock(x: &[f64]) -> (f64, Vec<f64>) {
     let mut gradient = vec![0.0; x.len()];
     let mut value = 0.0;
@@ -44,7 +44,7 @@ fn rosenbrock(x: &[f64]) -> (f64, Vec<f64>) {
     (value, gradient)
 }
 
-/// An ellipsoid of curvatures 1 to 100.
+/// A quadratic with curvatures from 1 to 100.
 fn quadratic(x: &[f64]) -> (f64, Vec<f64>) {
     let curvature = |i: usize| 100f64.powf(i as f64 / (x.len() - 1) as f64);
     let value = x.iter().enumerate().map(|(i, v)| 0.5 * curvature(i) * v * v).sum();
@@ -70,7 +70,7 @@ fn lbfgs_takes_the_references_steps() {
             let expected = lbfgs::minimise(quadratic, &start, options);
             assert_eq!(evaluations, expected.evaluations, "history {history}, iteration {iterations}");
             let x = host.x.read().unwrap();
-            // Rounding grows from step to step: f32 vectors and inner products against f64 throughout.
+            // Rounding errors grow from step to step: f32 vectors and inner products against f64.
             compare(&x, &Array::vector(expected.x), 2e-3)
                 .unwrap_or_else(|e| panic!("history {history}, iteration {iterations}: {e}"));
         }
@@ -131,7 +131,7 @@ fn adam_takes_the_references_steps_and_keeps_the_range() {
     }
 }
 
-/// Rosenbrock's valley with one variable more, which is pulled to 0.
+/// The Rosenbrock function with an additional variable whose minimum is at 0.
 fn rosenbrock_odd(x: &[f64]) -> (f64, Vec<f64>) {
     let (last, pairs) = x.split_last().unwrap();
     let (value, mut gradient) = rosenbrock(pairs);
@@ -139,7 +139,7 @@ fn rosenbrock_odd(x: &[f64]) -> (f64, Vec<f64>) {
     (value + last * last, gradient)
 }
 
-/// Parameters of several shapes, each pulled to 0 by springs of its own.
+/// Parameters of several shapes; the gradient pulls each toward 0.
 fn parameters() -> Vec<Parameter> {
     let shapes: [&[usize]; 3] = [&[1], &[37], &[4, 3, 3, 3]];
     let parameter = |(seed, shape): (u64, &&[usize])| {
@@ -166,7 +166,7 @@ fn adam_for_parameters_takes_the_references_steps() {
         let mut states: Vec<_> = expected.iter().map(|x| reference::adam::State::new(x.len())).collect();
         let mut scales = Vec::new();
         for step in 1..=20 {
-            // Steps of several sizes, gradients of several norms.
+            // Different learning rates and gradient norms.
             let learning_rate = 0.1 / step as f32;
             let stiffness = 2.0 / step as f64;
             let gradients: Vec<Vec<f64>> = expected.iter().map(|x| vector::scale(stiffness, x)).collect();

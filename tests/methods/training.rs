@@ -1,4 +1,4 @@
-//! A small net trained on the device against PyTorch: losses, gradients, weights after ten steps of Adam.
+//! A small net trained on the device against PyTorch: losses, gradients, and weights after ten Adam steps.
 
 use impasto::gpu::{Context, DeviceTensor, Recorder, Shape, Tensor};
 use impasto::io::WeightFile;
@@ -11,7 +11,7 @@ use impasto::optim::{AdamOptions, Parameter, ParameterAdam};
 use crate::reference::{Array, compare};
 use crate::{array, contexts, device, fixture};
 
-/// 3x3 reflect ReLU, 2x2 maximum, 3x3 zero stride 2 ReLU, 1x1.
+/// 3×3 with reflection and ReLU, 2×2 max pooling, 3×3 with zero padding, stride 2 and ReLU, 1×1.
 const CONVS: [Conv2d; 3] = [
     Conv2d {
         channels_in: 3,
@@ -44,7 +44,7 @@ const CONVS: [Conv2d; 3] = [
 
 const POOL: Pool = Pool { kind: Kind::Max, ceil: false };
 
-/// The parameters at their start; weight and bias of each convolution.
+/// The initial parameters: weight and bias of each convolution.
 fn parameters(context: &Context, file: &WeightFile) -> Vec<Parameter> {
     let names = (1..=3).flat_map(|layer| ["weight", "bias"].map(|kind| format!("conv{layer}.{kind}")));
     let parameter = |name: String| {
@@ -54,7 +54,7 @@ fn parameters(context: &Context, file: &WeightFile) -> Vec<Parameter> {
     names.map(parameter).collect()
 }
 
-/// Records one pass forward and back: the loss of `x` is put into `loss`, its gradients are added to the parameters'.
+/// Records a forward and backward pass: writes the loss of `x` to `loss` and accumulates the parameters' gradients.
 fn record(rec: &mut Recorder, parameters: &[Parameter], x: Tensor, target: Tensor, weight: f32, loss: Tensor) {
     let mut packed = Vec::new();
     for (conv, pair) in CONVS.iter().zip(parameters.chunks(2)) {
@@ -126,7 +126,7 @@ fn ten_steps_of_training_agree_with_pytorch() {
     }
 }
 
-/// Gradients after passes over `batches` parts of the batch, one after another.
+/// Gradients after passes over `batches` micro-batches.
 fn gradients(context: &Context, file: &WeightFile, batches: usize) -> Vec<(String, Vec<f32>)> {
     let parameters = parameters(context, file);
     let [x, target] = ["x", "target"].map(|name| array(file, name));

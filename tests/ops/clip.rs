@@ -1,4 +1,4 @@
-//! The global norm of gradients and what keeps it within a limit.
+//! The global norm of gradients, and clipping.
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::ops::clip;
@@ -19,7 +19,7 @@ fn check_norm(shapes: &[&[usize]], limit: f32) {
         let out = rec.transient("norm and scale", [2]);
         let squares = rec.transient("squares", [gradients.len()]);
         clip::norm(rec, gradients, limit, squares, out)?;
-        // Apart, so that an error in the smaller is not small beside the larger.
+        // Separately, so that an error in the smaller value is not hidden by the larger one.
         let parts = [(); 2].map(|()| rec.transient("part", [1]));
         for (slot, &part) in parts.iter().enumerate() {
             let picked = rec.transient("picked", [2]);
@@ -42,7 +42,7 @@ fn norms_and_scales_match_the_oracle() {
     }
 }
 
-/// `[norm, scale]` of a gradient of ones with one value replaced.
+/// `[norm, scale]` of a gradient of ones in which one value is replaced.
 fn with(value: f32, limit: f32) -> Vec<[f32; 2]> {
     let of = |context| {
         let gradient = DeviceTensor::from_values(context, "g", [4], &[1.0, value, 1.0, 1.0]).unwrap();

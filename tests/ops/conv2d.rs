@@ -1,4 +1,4 @@
-//! Convolution and its gradients to the input, the weights and the bias.
+//! Convolution and its gradients with respect to the input, the weights and the bias.
 
 use impasto::gpu::Precision;
 use impasto::ops::conv2d::{Conv2d, Padding};
@@ -9,7 +9,7 @@ use crate::harness::{HALF, SUM, check, has_half, rounded};
 use crate::reference::Array;
 use crate::reference::conv2d as reference;
 
-/// Every border, with what the oracle calls it.
+/// All paddings, with those of the oracle.
 pub const PADDINGS: [(Padding, reference::Padding); 4] = [
     (Padding::None, reference::Padding::None),
     (Padding::Same(Border::Zero), reference::Padding::Zero),
@@ -17,20 +17,20 @@ pub const PADDINGS: [(Padding, reference::Padding); 4] = [
     (Padding::Same(Border::Replicate), reference::Padding::Replicate),
 ];
 
-/// What is convolved: a batch of pictures, with one set of weights for all of them or with one for each.
+/// The input: a batch of images, with weights shared by all or separate for each.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     images: usize,
     size: [usize; 2],
     bias: bool,
     own_weights: bool,
-    /// How input, weights and output are stored; gradients are f32.
+    /// Storage of input, weights and output; gradients are f32.
     precision: Precision,
 }
 
 const CASE: Case = Case { images: 1, size: [7, 11], bias: true, own_weights: false, precision: Precision::F32 };
 
-/// A convolution with all the trimmings.
+/// A convolution with all options.
 const CONV: Conv2d = Conv2d {
     channels_in: 3,
     channels_out: 5,
@@ -88,7 +88,7 @@ fn check_conv(conv: Conv2d, case: Case) {
     });
 }
 
-/// Every kernel, stride and padding; sides that the stride divides and sides that it does not; ReLU and bias in turn.
+/// All kernels, strides and paddings; sides divisible by the stride and not; with and without ReLU and bias.
 #[test]
 fn geometries_match_the_oracle() {
     for (kernel, sizes) in [(1, [[1, 1], [4, 9]]), (3, [[5, 7], [8, 6]]), (9, [[11, 13], [10, 9]])] {
@@ -104,7 +104,7 @@ fn geometries_match_the_oracle() {
     }
 }
 
-/// Enlarged inputs: every kernel and padding, small pictures that a border mirrors whole.
+/// Enlarged inputs: all kernels and paddings, including pictures so small that reflection covers them.
 #[test]
 fn enlarged_inputs_match_the_oracle() {
     for (kernel, sizes) in [(1, [[1, 1], [4, 9]]), (3, [[2, 3], [5, 7]]), (9, [[5, 6], [9, 7]])] {
@@ -128,7 +128,7 @@ fn bias_and_relu_are_independent() {
     }
 }
 
-/// Channels round the tiles, as outputs of the convolution and of its gradient.
+/// Numbers of channels around the tile sizes, as outputs of the convolution and of its gradient.
 #[test]
 fn channels_match_the_oracle() {
     for channels in [1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
@@ -138,7 +138,7 @@ fn channels_match_the_oracle() {
     check_conv(Conv2d { channels_in: 33, channels_out: 65, ..CONV }, Case { images: 2, size: [5, 7], ..CASE });
 }
 
-/// Pixels round the tiles of 32, 128 and 256, rows round the quads of 4.
+/// Numbers of pixels around the tiles of 32, 128 and 256; row lengths around multiples of 4.
 #[test]
 fn pixels_match_the_oracle() {
     let zero = Conv2d { padding: Padding::Same(Border::Zero), ..CONV };
@@ -154,14 +154,14 @@ fn pixels_match_the_oracle() {
     }
 }
 
-/// The tiles that only large pictures get: forward for many outputs, backward for many inputs.
+/// The tiles used only for large pictures: forward for many outputs, backward for many inputs.
 #[test]
 fn large_tiles_match_the_oracle() {
     let large = |channels_in, channels_out, kernel, images| {
         let conv = Conv2d { channels_in, channels_out, kernel, padding: Padding::Same(Border::Replicate), ..CONV };
         check_conv(conv, Case { images, size: [65, 127], ..CASE });
     };
-    // 65 channels and 8,255 or 16,510 pixels: half a hundred and over a hundred workgroups of 128 × 128.
+    // 65 channels and 8,255 or 16,510 pixels: about fifty, and more than a hundred, workgroups of 128 × 128.
     for images in [1, 2] {
         large(5, 65, 1, images);
         large(65, 5, 1, images);
@@ -169,13 +169,13 @@ fn large_tiles_match_the_oracle() {
     // 33 channels: the tile of 64 × 128.
     large(5, 33, 3, 2);
     large(33, 5, 3, 2);
-    // One channel: nothing is staged.
+    // One channel: no staging in workgroup memory.
     large(1, 65, 3, 2);
     large(65, 1, 3, 2);
 }
 
-/// Convolutions in tiles (Winograd), large and small: every border, enlarged inputs; rows that are whole quads and rows that
-/// are not; one band of tiles and some.
+/// Winograd convolutions with large and small tiles: all paddings, enlarged inputs, row lengths divisible by 4 and not,
+/// one band of tiles and several.
 #[test]
 fn tiles_match_the_oracle() {
     for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
@@ -202,7 +202,7 @@ fn tiles_match_the_oracle() {
     }
 }
 
-/// Stored as f16: direct sums, tiles, phases, rows of any length; the gradient stays f32.
+/// Storage in f16: direct convolutions, Winograd, phases of enlarged inputs, rows of any length. Gradients stay f32.
 #[test]
 fn halves_match_the_oracle() {
     if !has_half() {
@@ -217,8 +217,8 @@ fn halves_match_the_oracle() {
     check_conv(Conv2d { kernel: 1, channels_in: 12, ..CONV }, half);
 }
 
-/// Stored as f16 with as many channels as cooperative matrices are used for, where the adapter has them: every kernel, stride
-/// and border, enlargement, whole tiles and parts of them, weights of an image's own.
+/// Storage in f16 with enough channels for cooperative matrices, where the adapter has them: all kernels, strides and
+/// paddings, enlargement, complete and partial tiles, separate weights for each image.
 #[test]
 fn halves_of_many_channels_match_the_oracle() {
     if !has_half() {
@@ -236,11 +236,11 @@ fn halves_of_many_channels_match_the_oracle() {
     check_conv(Conv2d { kernel: 9, channels_in: 19, ..conv }, Case { images: 1, size: [10, 9], ..half });
     check_conv(Conv2d { kernel: 1, channels_in: 70, channels_out: 130, ..conv }, half);
     check_conv(Conv2d { kernel: 1, relu: false, channels_out: 64, ..conv }, Case { own_weights: true, ..half });
-    // Enough channels and pixels for the larger tile, and a part of another.
+    // Enough channels and pixels for the larger tile and a partial one.
     check_conv(Conv2d { kernel: 1, channels_out: 136, ..conv }, Case { size: [66, 65], ..half });
 }
 
-/// Every image of a batch with weights of its own, as the gradient of a Gram matrix needs it.
+/// Separate weights for each image, as in the gradient of a Gram matrix.
 #[test]
 fn images_can_have_their_own_weights() {
     for (channels_in, channels_out, kernel) in [(3, 5, 3), (9, 17, 1), (33, 35, 1)] {
@@ -249,7 +249,7 @@ fn images_can_have_their_own_weights() {
     }
 }
 
-/// The gradients of weights and bias, on top of what stands there already.
+/// Checks the gradients of weights and bias, which are accumulated onto existing values.
 fn check_parameters(conv: Conv2d, images: usize, size: [usize; 2]) {
     let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
     let x = Array::random(&[images, c, size[0], size[1]], 95);
@@ -281,7 +281,7 @@ fn check_parameters(conv: Conv2d, images: usize, size: [usize; 2]) {
     });
 }
 
-/// Every kernel, stride and padding, with and without a ReLU; sides that the stride divides and sides that it does not.
+/// All kernels, strides and paddings, with and without a ReLU; sides divisible by the stride and not.
 #[test]
 fn parameter_gradients_match_the_oracle() {
     for (kernel, sizes) in [(1, [[1, 1], [4, 9]]), (3, [[5, 7], [8, 6]]), (9, [[11, 13], [10, 9]])] {
@@ -296,7 +296,7 @@ fn parameter_gradients_match_the_oracle() {
     }
 }
 
-/// Channels and weights round the tiles of 64 and the groups of 8 and 16.
+/// Numbers of channels and weights around the tiles of 64 and the groups of 8 and 16.
 #[test]
 fn parameter_gradients_of_all_channels_match_the_oracle() {
     for channels in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
@@ -309,7 +309,7 @@ fn parameter_gradients_of_all_channels_match_the_oracle() {
     check_parameters(Conv2d { channels_in: 33, channels_out: 65, ..CONV }, 2, [5, 7]);
 }
 
-/// Pixels round the 16 that are staged and the columns of 4; sums of one run and of many.
+/// Numbers of pixels around the 16 that are staged and the columns of 4; sums in one part and in several.
 #[test]
 fn parameter_gradients_over_all_pixels_match_the_oracle() {
     let zero = Conv2d { padding: Padding::Same(Border::Zero), ..CONV };

@@ -1,4 +1,4 @@
-//! Transposed convolution and its gradients to the input, the weights and the bias.
+//! Transposed convolution and its gradients with respect to the input, the weights and the bias.
 
 use impasto::nets::ConvLayer;
 use impasto::ops::conv2d::ConvTranspose2d;
@@ -17,7 +17,7 @@ fn check_transposed(conv: ConvTranspose2d, images: usize, size: [usize; 2], bias
     let y = reference::forward(twin, &x, &w, &b);
     let dy = Array::random(&y.shape, 114);
     let dx = reference::d_input(twin, &x.shape, &w, &y, &dy);
-    // The gradients of parameters come on top of what stands there already.
+    // Parameter gradients are accumulated onto existing values.
     let before = [Array::random(&w.shape, 115), Array::random(&b.shape, 116)];
     let add = |before: &Array, more: Array| {
         Array::new(&more.shape, before.data.iter().zip(&more.data).map(|(a, b)| a + b).collect())
@@ -47,7 +47,7 @@ fn check_transposed(conv: ConvTranspose2d, images: usize, size: [usize; 2], bias
 
 const CONV: ConvTranspose2d = ConvTranspose2d { channels_in: 3, channels_out: 5, output_padding: 1, relu: true };
 
-/// Odd, even and smallest pictures; both output sizes; ReLU and bias in turn.
+/// Odd, even and minimal pictures; both output sizes; with and without ReLU and bias.
 #[test]
 fn geometries_match_the_oracle() {
     for (index, size) in [[1, 1], [1, 2], [5, 7], [8, 6], [17, 9]].into_iter().enumerate() {
@@ -61,7 +61,7 @@ fn geometries_match_the_oracle() {
     }
 }
 
-/// Channels and pixels round the tiles, as outputs and as inputs.
+/// Numbers of channels and pixels around the tile sizes, as outputs and as inputs.
 #[test]
 fn channels_match_the_oracle() {
     for channels in [1, 8, 9, 17, 32, 33, 64, 65] {
@@ -72,7 +72,7 @@ fn channels_match_the_oracle() {
     check_transposed(ConvTranspose2d { channels_out: 33, ..CONV }, 2, [33, 31], true);
 }
 
-/// A layer of a net can be one, frozen or trained.
+/// A net's layer can be a transposed convolution, frozen or trainable.
 #[test]
 fn a_layer_matches_the_oracle() {
     let twin = reference::ConvTranspose2d { output_padding: CONV.output_padding, relu: CONV.relu };

@@ -1,4 +1,4 @@
-//! What cannot be recorded comes back as an error that names the operation and the argument.
+//! Invalid recordings give errors that name the operation and the argument.
 
 use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
 use impasto::ops::clip;
@@ -13,14 +13,14 @@ use impasto::{Error, Result};
 
 use crate::harness::contexts;
 
-/// A tensor that something has been written to.
+/// A tensor that has been written.
 fn filled<const R: usize>(rec: &mut Recorder, shape: [usize; R]) -> Tensor {
     let tensor = rec.transient("filled", shape);
     vector::fill(rec, tensor, 0.5).unwrap();
     tensor
 }
 
-/// Asserts that `record` is refused for that argument of that operation, whatever the class.
+/// Asserts that `record` fails with an error about this argument of this operation, in every kernel class.
 fn refused<T>(op: &str, argument: &str, record: impl Fn(&mut Recorder) -> Result<T>) {
     for context in contexts() {
         match record(&mut Recorder::new(context)).err() {
@@ -43,7 +43,7 @@ const CONV: Conv2d = Conv2d {
     relu: true,
 };
 
-/// A forward pass of `conv` on `x`, with packed weights and a bias of the right length but for `more` elements.
+/// A forward pass of `conv` on `x`, with packed weights and a bias that are too long by `more` elements.
 fn forward<const R: usize>(rec: &mut Recorder, conv: Conv2d, x: [usize; R], more: [usize; 2]) -> Result<Tensor> {
     let count = conv.packed_count(rec.class())[0];
     let [packed, bias] = [count + more[0], conv.channels_out + more[1]].map(|length| filled(rec, [length]));
@@ -261,7 +261,7 @@ fn normalisations() {
         norm.apply(rec, x, statistics, Affine { gamma: affine, beta: affine }, Some(addend))
     });
 
-    // Readers know norms with a ReLU alone.
+    // A deferred norm must have a ReLU.
     refused("deferred norm", "norm", |rec| {
         let (x, affine) = (filled(rec, [1, 2, 3, 4]), filled(rec, [2]));
         let norm = Norm { over: Over::Instance, relu: false };
@@ -377,7 +377,7 @@ fn dispatches() {
     }
 }
 
-/// The message says which tensor it was, and a refused dispatch leaves the recording as it was.
+/// The message names the tensor, and a failed dispatch leaves the recording unchanged.
 #[test]
 fn a_refusal_harms_nothing() {
     for context in contexts() {

@@ -5,14 +5,14 @@ use impasto::ops::gram;
 use crate::harness::{SUM, check};
 use crate::reference::{Array, gram as reference};
 
-/// Up to 16 thousand products in 64 runs.
+/// Up to 16 thousand products in 64 partial sums.
 const TOLERANCE: f64 = SUM;
 
 fn check_gram(shape: [usize; 4]) {
     let features = Array::random(&shape, 61);
     let scale = reference::default_scale(&shape);
     let matrix = reference::forward(&features, scale);
-    // Not symmetric, which the gradient has to make up for.
+    // Not symmetric: the gradient must symmetrise it.
     let dgram = Array::random(&matrix.shape, 62);
     let dfeatures = reference::d_input(&features, scale, &dgram);
     check(&format!("gram {shape:?}"), &[&features, &dgram], &[&matrix, &dfeatures], TOLERANCE, |rec, inputs| {
@@ -22,7 +22,7 @@ fn check_gram(shape: [usize; 4]) {
     });
 }
 
-/// Channels round the tiles of 8, 16 and 32.
+/// Numbers of channels around the tiles of 8, 16 and 32.
 #[test]
 fn channels_match_the_oracle() {
     for channels in [1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65] {
@@ -30,7 +30,7 @@ fn channels_match_the_oracle() {
     }
 }
 
-/// Pixels round the runs into which their sum is cut, and a single one.
+/// Numbers of pixels around the length of a partial sum, and a single pixel.
 #[test]
 fn pixels_match_the_oracle() {
     for size in [[1, 1], [1, 2], [15, 17], [16, 16], [1, 257], [23, 89], [127, 129]] {

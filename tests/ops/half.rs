@@ -1,4 +1,4 @@
-//! Tensors stored as f16: what kernels read is what was stored, what they give is rounded once.
+//! Tensors stored as f16: kernels read the stored values and round results once.
 
 use impasto::gpu::Precision::{F16, F32};
 use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
@@ -14,7 +14,7 @@ fn random(shape: &[usize], seed: u64) -> Array {
     rounded(Array::random(shape, seed))
 }
 
-/// Planes that come in fours and planes that do not.
+/// Plane sizes divisible by 4 and not.
 const SHAPES: [[usize; 4]; 2] = [[2, 3, 8, 12], [1, 6, 5, 7]];
 
 #[test]
@@ -50,7 +50,7 @@ fn activations_are_rounded_once() {
     }
 }
 
-/// Borders and cuts only move elements.
+/// Padding and cropping only move elements.
 #[test]
 fn what_is_moved_keeps_its_bits() {
     if !has_half() {
@@ -73,7 +73,7 @@ fn what_is_moved_keeps_its_bits() {
     }
 }
 
-/// Statistics, Gram matrices, losses and gradients are f32, and as exact as of f32.
+/// Statistics, Gram matrices, losses and gradients are f32, and as exact as for f32 inputs.
 #[test]
 fn sums_are_not_rounded() {
     if !has_half() {
@@ -116,7 +116,7 @@ fn sums_are_not_rounded() {
     }
 }
 
-/// What is there already is read as f16, too.
+/// The existing values of an accumulated f16 tensor are read as f16.
 #[test]
 fn regions_add_up() {
     if !has_half() {
@@ -136,7 +136,7 @@ fn regions_add_up() {
     });
 }
 
-/// Bindings are whole words: a kernel that asks how long such a tensor is would be told one more.
+/// Bindings consist of whole words, so `arrayLength` would be one too large in a kernel that uses it.
 #[test]
 fn odd_lengths_are_refused_where_they_would_be_asked_for() {
     if !has_half() {

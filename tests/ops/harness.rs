@@ -1,4 +1,4 @@
-//! Runs an operation in every way there is and holds its results against the oracle's.
+//! Runs an operation in all configurations and compares its results with the oracle's.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -7,18 +7,18 @@ use impasto::{Error, Result, ops};
 
 use crate::reference::{Array, compare, vector};
 
-/// One rounding, or none: what is copied, chosen or scaled.
+/// Tolerance of at most one rounding: values that are copied, selected or scaled.
 pub const EXACT: f64 = 1e-7;
 
-/// Sums of up to some thousand products: f32 rounds each to 6e-8, and the errors of a random sum grow as its root, as the
-/// sum itself does.
+/// Tolerance of sums of up to some thousand products. f32 rounds each to 6e-8; the error of a random sum grows as the
+/// square root of the number of terms, as does the sum itself.
 pub const SUM: f64 = 1e-5;
 
-/// One rounding to f16, of which 11 bits are left.
+/// Tolerance of one rounding to f16, which has 11 significant bits.
 pub const HALF: f64 = 4.9e-4 + SUM;
 
-/// A context of each class and one with cooperative matrices, with unchecked shaders, then with checked ones. What the adapter
-/// has not is left out.
+/// A context of each kernel class and one with cooperative matrices, with unchecked and then with checked shaders.
+/// Configurations that the adapter does not support are left out.
 static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
     let mut contexts = Vec::new();
     for checked in [false, true] {
@@ -43,13 +43,13 @@ fn every_context() -> &'static [(String, Context)] {
     CONTEXTS.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A context of each class.
+/// A context of each class, with unchecked shaders.
 pub fn contexts() -> impl Iterator<Item = &'static Context> {
     let every = every_context();
     every[..every.len() / 2].iter().map(|(_, context)| context)
 }
 
-/// Whether the adapter can store f16; if not, says that a test is skipped.
+/// Whether the adapter supports storage in f16; if not, prints that the test is skipped.
 pub fn has_half() -> bool {
     let has = contexts().all(Context::has_half);
     if !has {
@@ -58,18 +58,18 @@ pub fn has_half() -> bool {
     has
 }
 
-/// The array as f16 can hold it.
+/// The array rounded to f16.
 pub fn rounded(array: Array) -> Array {
     array.map(|value| half::f16::from_f64(value).to_f64())
 }
 
-/// An operation takes down its dispatches on the inputs and gives the tensors that hold its results.
+/// An operation: records its dispatches on the inputs and returns the tensors with its results.
 pub trait Operation: Fn(&mut Recorder, &[Tensor]) -> Result<Vec<Tensor>> {}
 
 impl<F: Fn(&mut Recorder, &[Tensor]) -> Result<Vec<Tensor>>> Operation for F {}
 
-/// Asserts that `operation` on `inputs` gives `expected`, in every class, with unchecked and with checked shaders: an
-/// access out of range, which checks would bend, cannot be right in both.
+/// Asserts that `operation` on `inputs` gives `expected` in every configuration. Checked shaders clamp accesses out of
+/// range, so an operation with such accesses cannot be correct with both kinds of shaders.
 pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64, operation: impl Operation) {
     for expected in expected {
         assert_tamper_proof(label, expected, tolerance);
@@ -88,7 +88,7 @@ pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64
     }
 }
 
-/// Asserts that the comparison means something: once any of some elements is wrong, it fails.
+/// Asserts that the comparison is sensitive: it must fail if one of some elements is wrong.
 fn assert_tamper_proof(label: &str, expected: &Array, tolerance: f64) {
     let largest = vector::max_abs(&expected.data);
     assert!(largest > 1e-6, "{label}: zeros show nothing");
@@ -109,11 +109,11 @@ struct Output {
     values: [Vec<f32>; 2],
 }
 
-/// Mesa's software driver puts the values of parameter blocks into a shader as it runs, and stops to do so once that does
-/// not help some program; a loop of three rounds unrolled adds up in another order. So nothing else runs between two runs.
+/// Held during two runs that must give the same bits. Mesa's software driver specialises shaders for parameter values
+/// at run time, and stops doing so if it does not help some program; an unrolled loop sums in another order.
 static UNDISTURBED: Mutex<()> = Mutex::new(());
 
-/// What `operation` gives. Before each run, the results and everything in between hold NaN.
+/// Results of `operation`. Before each run, results and transients are filled with NaN.
 fn run(context: &Context, inputs: &[&Array], operation: &impl Operation) -> Result<Vec<Output>> {
     let mut rec = Recorder::new(context);
     let tensor = |input: &&Array| DeviceTensor::new(context, "input", Shape::new(&input.shape));

@@ -1,4 +1,5 @@
-//! Norms that are carried out by what reads them: convolutions of every kind. (Borders: pad.rs. Masks: the gradients.)
+//! Deferred norms, which convolutions apply when they load their input. (For padding, see pad.rs. Masked loads are
+//! tested with the gradients.)
 
 use impasto::Result;
 use impasto::gpu::{Precision, Recorder, Tensor};
@@ -22,7 +23,7 @@ const CONV: Conv2d = Conv2d {
     relu: false,
 };
 
-/// Means, and deviations, that differ from plane to plane; scales of either sign.
+/// An input with different means and deviations in each plane, and scales of both signs.
 struct Source {
     x: Array,
     gamma: Array,
@@ -47,7 +48,7 @@ impl Source {
     }
 }
 
-/// `x` behind a norm and a ReLU that nobody has carried out yet.
+/// `x` with a deferred norm and ReLU.
 pub fn deferred(rec: &mut Recorder, x: Tensor, affine: Affine) -> Result<Input> {
     let norm = Norm { over: Over::Instance, relu: true };
     let statistics = norm.statistics(rec, x, None)?;
@@ -75,7 +76,7 @@ fn check_conv(conv: Conv2d, images: usize, size: [usize; 2], precision: Precisio
     });
 }
 
-/// Borders of zeros stay zeros; strides and enlarged inputs; loads with nothing staged (few channels) and staged ones.
+/// Zero padding stays zero; strides and enlarged inputs; loads with staging and without (few channels).
 #[test]
 fn geometries_match_the_oracle() {
     let [none, zero, reflect, replicate] = PADDINGS.map(|(padding, _)| padding);
@@ -87,8 +88,8 @@ fn geometries_match_the_oracle() {
     check_conv(Conv2d { padding: reflect, kernel: 9, channels_out: 3, ..staged }, 1, [10, 12], Precision::F32);
 }
 
-/// Convolutions in tiles (Winograd), large and small; rows that are whole vec4s and rows that are not; enlarged inputs. Those of
-/// 128 channels are made so by both classes.
+/// Winograd convolutions with large and small tiles; rows that consist of whole vec4s and rows that do not; enlarged
+/// inputs. With 128 channels, both kernel classes use Winograd.
 #[test]
 fn tiles_match_the_oracle() {
     let [none, zero, reflect, replicate] = PADDINGS.map(|(padding, _)| padding);
@@ -104,7 +105,7 @@ fn tiles_match_the_oracle() {
     }
 }
 
-/// Stored as f16; with many channels on cooperative matrices, where the adapter has them.
+/// Storage in f16, on cooperative matrices for many channels where the adapter has them.
 #[test]
 fn halves_match_the_oracle() {
     if !has_half() {

@@ -1,4 +1,4 @@
-//! Square loss and total variation: a sum into its slot, and a gradient.
+//! Square loss and total variation: a sum in a slot, and a gradient.
 
 use impasto::gpu::{Recorder, Tensor};
 use impasto::ops::square_loss::Weight;
@@ -8,10 +8,10 @@ use impasto::{Result, gpu};
 use crate::harness::{SUM, check, contexts};
 use crate::reference::{self, Array};
 
-/// Exact in f32, so that the oracle has the same.
+/// Exact in f32, so that the oracle uses the same value.
 const WEIGHT: f32 = 0.375;
 
-/// Slots whose neighbours are of the size of the value, before and after.
+/// The slots before and after; the neighbours have the magnitude of the value.
 fn slots(value: f64) -> [Array; 2] {
     let before = Array::random(&[3], 53).map(|other| f64::from((other * value) as f32));
     let mut after = before.clone();
@@ -59,7 +59,7 @@ fn total_variation_matches_the_oracle() {
     }
 }
 
-/// The weight of a recorded loss can be changed between runs, for the loss and its gradient alike.
+/// The weight of a recorded loss can be changed between runs, and applies to the loss and its gradient.
 #[test]
 fn a_weight_can_change() {
     let [x, target] = [55, 56].map(|seed| Array::random(&[100], seed));

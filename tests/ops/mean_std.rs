@@ -28,7 +28,7 @@ fn matches_the_oracle() {
     }
 }
 
-/// The deviation is taken from the mean, not from a difference of squares: an offset does not drown it.
+/// The variance is computed from differences to the mean, so an offset causes no cancellation.
 #[test]
 fn an_offset_costs_no_digits() {
     let shape = [2, 3, 31, 33];

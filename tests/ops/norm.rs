@@ -10,7 +10,7 @@ use crate::reference::conv2d as conv_reference;
 use crate::reference::norm as reference;
 use crate::reference::{Array, indices};
 
-/// Every layer there is, with the oracle's description of it.
+/// All layers, with the oracle's equivalents.
 fn layers() -> impl Iterator<Item = (Norm, reference::Norm)> {
     indices([2, 2]).map(|flags| {
         let [batch, relu] = flags.map(|flag| flag == 1);
@@ -19,7 +19,7 @@ fn layers() -> impl Iterator<Item = (Norm, reference::Norm)> {
     })
 }
 
-/// What the device calls the oracle's `[1, C]` of a batch is `[C]`.
+/// The oracle's `[1, C]` of a batch corresponds to `[C]` on the device.
 fn shaped(over: Over, statistics: [Array; 2]) -> [Array; 2] {
     statistics.map(|array| if over == Over::Batch { Array::vector(array.data) } else { array })
 }
@@ -33,7 +33,7 @@ struct Problem {
     gamma: Array,
     beta: Array,
     dy: Array,
-    /// Gradients that are there before.
+    /// Existing values of the accumulated gradients.
     earlier: [Array; 2],
 }
 
@@ -70,8 +70,8 @@ impl Problem {
 
 #[test]
 fn matches_the_oracle() {
-    // Below, at and above a workgroup; planes of one run and of several; more channels than lanes; pixels that come in fours
-    // and that do not.
+    // Plane sizes below, at and above a workgroup; one partial sum and several; more channels than lanes; numbers of
+    // pixels divisible by 4 and not.
     let single = [[1, 1, 1, 3], [3, 2, 5, 7], [1, 17, 7, 9], [3, 67, 2, 5], [1, 2, 31, 37], [3, 5, 37, 83]];
     let fours = [[2, 3, 2, 2], [3, 67, 3, 4], [3, 2, 8, 8], [1, 2, 16, 16], [1, 2, 20, 13], [3, 5, 36, 83]];
     for shape in [single, fours].concat() {
@@ -80,7 +80,7 @@ fn matches_the_oracle() {
     }
 }
 
-/// Moments that a convolution in tiles, large and small, measures on its way: all tiles whole, and parts of them.
+/// Moments that Winograd convolutions with large and small tiles compute for a norm: complete tiles and partial ones.
 #[test]
 fn a_convolution_measures_for_its_norm() {
     for (over, size) in
@@ -122,7 +122,8 @@ fn a_convolution_measures_for_its_norm() {
     }
 }
 
-/// With factors and offsets of its own, as AdaIN has them, each plane is on its own: images are but more channels.
+/// With separate scales and shifts for each image, as in AdaIN, every plane is independent, so images count as further
+/// channels.
 #[test]
 fn every_image_with_its_own_affine() {
     for [n, c, h, w] in [[1, 3, 5, 7], [3, 2, 4, 9], [2, 67, 3, 5], [3, 2, 36, 83], [3, 2, 37, 83]] {
@@ -147,7 +148,7 @@ fn every_image_with_its_own_affine() {
     }
 }
 
-/// The variance is taken from the mean, not from a difference of squares: an offset does not drown it.
+/// The variance is computed from differences to the mean, so an offset causes no cancellation.
 #[test]
 fn an_offset_costs_no_digits() {
     for width in [67, 68] {
@@ -157,7 +158,7 @@ fn an_offset_costs_no_digits() {
     }
 }
 
-/// Where all elements that share a mean are equal, the output is beta, whatever they are: the mean is exact.
+/// If all elements that share a mean are equal, the output is exactly beta, because the mean is exact.
 #[test]
 fn constants_give_beta() {
     for shape in [[1, 5, 1, 1], [3, 2, 1, 1], [3, 2, 5, 7], [2, 3, 36, 83], [2, 3, 37, 83]] {
@@ -172,7 +173,7 @@ fn constants_give_beta() {
                 let affine = Affine { gamma: inputs[1], beta: inputs[2] };
                 Ok(vec![layer.forward(rec, inputs[0], None, affine)?.0])
             });
-            // Gradients of zero show beside something else.
+            // Zero gradients are only visible next to other values.
             let [dx, _, _] = reference::backward(spec, &x, &gamma, &beta, &dy);
             let dx = sum(&dx, &dy);
             check(&label, &[&x, &gamma, &beta, &dy, &earlier[0]], &[&dx, &earlier[0]], SUM, |rec, inputs| {
@@ -188,7 +189,7 @@ fn constants_give_beta() {
     }
 }
 
-/// Running statistics take the place of a batch's, and move toward them.
+/// Running statistics replace a batch's statistics, and are updated toward them.
 #[test]
 fn running_statistics() {
     for (n, channels, width) in [(3, 5, 7), (2, 67, 7), (3, 5, 8)] {

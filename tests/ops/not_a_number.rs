@@ -1,4 +1,4 @@
-//! A NaN that goes in comes out: no operation makes a plausible number, and in the end a black picture, of it.
+//! NaN propagates: no operation turns it into a plausible number and finally into a black picture.
 
 use impasto::Result;
 use impasto::gpu::{DeviceTensor, Recorder, Shape, Tensor};
@@ -22,7 +22,7 @@ fn convolution(rec: &mut Recorder, x: Tensor, relu: bool) -> Result<Tensor> {
     conv.forward(rec, x, packed, None)
 }
 
-/// The gradient of weights from an input, or that of a bias from a gradient.
+/// The gradient of the weights with respect to an input, or of the bias with respect to an output gradient.
 fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
     let padding = Padding::Same(Border::Replicate);
     let conv = Conv2d { channels_in: 2, channels_out: 2, kernel: 3, stride: 1, padding, upsample: false, relu: false };
@@ -36,7 +36,7 @@ fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
     Ok(if weights { dweights } else { dbias })
 }
 
-/// Factors and offsets of two channels.
+/// Scales and shifts of two channels.
 fn affine(rec: &mut Recorder, values: [f32; 2]) -> Result<Affine> {
     let [gamma, beta] = values.map(|value| {
         let tensor = rec.transient("filled", [2]);
@@ -45,10 +45,10 @@ fn affine(rec: &mut Recorder, values: [f32; 2]) -> Result<Affine> {
     Ok(Affine { gamma: gamma?, beta: beta? })
 }
 
-/// A normalisation of an input, or the gradient of its input from a gradient.
+/// The normalisation of an input, or the gradient with respect to its input.
 fn normalisation(rec: &mut Recorder, x: Tensor, over: Over, gradient: bool) -> Result<Tensor> {
     let norm = Norm { over, relu: true };
-    // The offset lifts all above the ReLU's corner, below which a gradient does not count.
+    // The shift makes all values positive, because the gradient is zero below the ReLU's threshold.
     let affine = affine(rec, [1.0, 9.0])?;
     let gradients = self::affine(rec, [0.0, 0.0])?;
     let ones = rec.transient("ones", SHAPE);
@@ -129,7 +129,7 @@ fn comes_out() {
             let into = rec.pin(&out);
             vector::copy(&mut rec, result, into).unwrap();
             let program = rec.finish().unwrap();
-            // Each place of a window, in both planes.
+            // All positions of a window, in both planes.
             for at in [0, 1, 8, 9, 47, 48, 95] {
                 let mut values = Array::random(&SHAPE, 101).to_f32();
                 x.write(&values).unwrap();

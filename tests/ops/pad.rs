@@ -1,4 +1,4 @@
-//! Borders, enlargement, and the adjoint of borders and enlargement.
+//! Padding, enlargement, and their adjoints.
 
 use impasto::ops::load::Input;
 use impasto::ops::norm::{Affine, EPSILON};
@@ -17,7 +17,7 @@ fn twin(border: Border) -> Padding {
     }
 }
 
-/// Visits every element of the bordered picture with the element of `x` that it shows.
+/// Visits every element of the padded picture with the corresponding element of `x`.
 fn shown(border: Border, at: Placement, x: &Array, mut visit: impl FnMut([usize; 4], [usize; 4])) {
     let [n, c, height, width] = x.dims();
     let source = |position: usize, size: usize| {
@@ -48,7 +48,7 @@ fn check_forward(border: Border, shape: [usize; 4], at: Placement) {
     });
 }
 
-/// The border of what a norm and a ReLU make of `x`, which nobody stores.
+/// Checks the padding of `x` with a deferred norm and ReLU.
 fn check_deferred(border: Border, shape: [usize; 4], at: Placement) {
     let x = Array::random(&shape, 87);
     let [gamma, beta] = [88, 89].map(|seed| Array::random(&shape[1..2], seed));
@@ -82,7 +82,7 @@ const BORDERS: [Border; 3] = [Border::Zero, Border::Reflect, Border::Replicate];
 #[test]
 fn forward_matches_the_oracle() {
     for border in BORDERS {
-        // With as much, more and less after the picture as before it.
+        // As much padding after the picture as before it, more, and less.
         for (shape, before, after) in [
             ([1, 1, 2, 2], 1, 1),
             ([2, 3, 5, 7], 4, 4),
@@ -101,7 +101,7 @@ fn forward_matches_the_oracle() {
     check_forward(Border::Replicate, [1, 1, 1, 1], Placement { before: 4, size: [9, 9], scale: 1 });
 }
 
-/// The middle of a picture, or its upper left corner, and zeros round a gradient; rows of vec4s and not.
+/// The middle of a picture or its upper left corner, and zeros around a gradient; rows with whole vec4s and without.
 #[test]
 fn cuts_match_the_oracle() {
     for (shape, before, size) in
@@ -123,7 +123,8 @@ fn cuts_match_the_oracle() {
 
 #[test]
 fn backward_matches_the_oracle() {
-    // Pictures so small that a single element is shown on both sides, too; as much, more and less after as before.
+    // Includes pictures so small that one element appears on both sides; as much padding after the picture as before
+    // it, more, and less.
     for (shape, before, after) in [
         ([1, 1, 2, 2], 1, 1),
         ([1, 1, 3, 4], 1, 1),

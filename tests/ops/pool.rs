@@ -45,7 +45,7 @@ fn matches_the_oracle() {
     }
 }
 
-/// In ceil mode even a single row, column or element is a window.
+/// In ceil mode, a single row, column or element forms a window.
 #[test]
 fn windows_are_cut_at_the_edge() {
     for kind in [Kind::Max, Kind::Average] {
@@ -55,7 +55,7 @@ fn windows_are_cut_at_the_edge() {
     }
 }
 
-/// Of equal maxima the first gets the gradient, as in torch.
+/// Of equal maxima, the first receives the gradient, as in torch.
 #[test]
 fn ties_go_to_the_first() {
     for shape in [[1, 2, 9, 11], [1, 2, 9, 12]] {

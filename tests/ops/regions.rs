@@ -1,4 +1,4 @@
-//! Sums of activations by masks.
+//! Sums of activations weighted by masks.
 
 use impasto::ops::regions;
 

@@ -19,7 +19,7 @@ fn matches_the_oracle() {
     }
 }
 
-/// A workgroup count above 65,535 is folded into rows.
+/// More than 65,535 workgroups are arranged in rows.
 #[test]
 fn long_vectors_are_folded() {
     let x = Array::random(&[256 * 65_535 + 65], 14);

@@ -1,4 +1,4 @@
-//! The kernels whose times are the roofs: they do all that they are counted for.
+//! The kernels that measure the adapter's limits do all the work that is counted.
 
 use impasto::Error;
 use impasto::gpu::{DeviceTensor, Recorder};
@@ -16,7 +16,7 @@ fn multiply_adds_match_the_oracle() {
     for chains in CHAINS {
         for (rounds, threads) in [(1, 256), (2, 768)] {
             let expected = reference::multiply_add(threads, chains as usize, rounds as usize * ROUND);
-            // Numbers about 1 in f16 are rounded to 5e-4, and each step shrinks what the ones before it lost.
+            // In f16, numbers around 1 are rounded to 5e-4, and each step reduces the error of previous steps.
             let precisions = [(Precision::Single, SUM), (Precision::Half, 1e-3)];
             for (precision, tolerance) in precisions.into_iter().take(1 + usize::from(halves)) {
                 let label = format!("{precision:?} multiply-adds, {chains} chains, {rounds} rounds");
@@ -30,7 +30,7 @@ fn multiply_adds_match_the_oracle() {
     }
 }
 
-/// After many rounds every chain stands at 1/2: no number grows, vanishes or becomes subnormal however long it takes.
+/// After many rounds every chain is at 1/2: numbers neither grow nor become subnormal.
 #[test]
 fn chains_stay_where_numbers_are_ordinary() {
     let expected = Array::vector(vec![6.0; 256]);
@@ -41,7 +41,7 @@ fn chains_stay_where_numbers_are_ordinary() {
     });
 }
 
-/// Every element of every chain's sum, where the adapter has cooperative matrices.
+/// Every element of every chain's sum, on adapters with cooperative matrices.
 #[test]
 fn matrices_add_up() {
     let mut with_matrices = contexts().filter_map(|context| context.matrices().map(|matrices| (context, matrices)));

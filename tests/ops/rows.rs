@@ -1,4 +1,4 @@
-//! Tables of a row for each style, from which each image takes its own.
+//! Tables with one row per style, from which each image takes its row.
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::ops::{rows, vector};
@@ -6,14 +6,14 @@ use impasto::ops::{rows, vector};
 use crate::harness::{EXACT, SUM, check, contexts};
 use crate::reference::{Array, rows as reference};
 
-/// One weight of 1 for each image, a style for more than one of them, and one for none.
+/// One-hot weights for each image: one style is used several times, another not at all.
 fn one_each(images: usize, styles: usize) -> Array {
     let mut weights = Array::zeros(&[images, styles]);
     (0..images).for_each(|image| *weights.at_mut([image, (2 * image + 1) % styles]) = 1.0);
     weights
 }
 
-/// Images, styles and elements: below, at and above a workgroup, and of many rows of workgroups.
+/// Images, styles and elements: below, at and above a workgroup, and with many rows of workgroups.
 const SIZES: [(usize, usize, usize); 6] = [(1, 1, 1), (2, 3, 5), (4, 2, 16), (3, 6, 67), (2, 4, 1031), (4, 12, 4096)];
 
 fn check_mix(weights: &Array, length: usize, tolerance: f64) {
@@ -40,7 +40,7 @@ fn sums_of_rows_and_their_gradient() {
     }
 }
 
-/// What makes a net of one style of a body's row must not change a bit, be the other rows what they are.
+/// Extracting one style's row from a body must not change a bit, whatever the other rows contain.
 #[test]
 fn one_weight_gives_its_row_to_the_bit() {
     for (images, styles, length) in SIZES {

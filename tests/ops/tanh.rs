@@ -23,7 +23,7 @@ fn matches_the_oracle() {
     }
 }
 
-/// Far out the output is exactly black or white, never past them, and the gradient zero.
+/// For large inputs the output is exactly 0 or 1 and the gradient zero.
 #[test]
 fn large_inputs_are_black_and_white() {
     let inputs = [0.0, 30.0, 50.0, 100.0, 1e6, f32::MAX, f32::INFINITY];

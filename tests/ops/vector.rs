@@ -6,10 +6,10 @@ use impasto::{Result, ops};
 use crate::harness::{EXACT, SUM, check, contexts};
 use crate::reference::{Array, vector};
 
-/// Round a workgroup of 64, a part of 4096, and 64 parts.
+/// Lengths around a workgroup of 64, a partial sum of 4096, and 64 partial sums.
 const LENGTHS: [usize; 9] = [1, 2, 63, 64, 65, 4095, 4096, 4097, 64 * 4096 + 4099];
 
-/// Scaled sums: the rounding of a product and of a sum.
+/// Scaled sums: one rounding of a product and one of a sum.
 const TOLERANCE: f64 = 2.0 * EXACT;
 
 fn pair(length: usize) -> [Array; 2] {
@@ -62,14 +62,14 @@ fn clamps_gradient() {
             Ok(vec![ops::vector::clamp_gradient(rec, inputs[0], inputs[1], -0.25, 0.5)?])
         });
     }
-    // Below, inside and above, with descent leading up and down.
+    // Below, inside and above the range, with gradients of both signs.
     let (x, dy) = ([-1.0, -1.0, 0.0, 0.0, 1.0, 1.0], [2.0, -2.0, 2.0, -2.0, 2.0, -2.0]);
     assert_eq!(vector::clamp_gradient(&x, &dy, -0.25, 0.5), [0.0, -2.0, 2.0, -2.0, 2.0, 0.0]);
 }
 
 type Reduction = fn(&mut Recorder, Tensor, Tensor, Tensor, usize) -> Result<()>;
 
-/// Every reduction writes its own slot and no other.
+/// Every reduction writes only its own slot.
 #[test]
 fn reductions() {
     for length in LENGTHS {
@@ -95,8 +95,8 @@ fn reductions() {
     }
 }
 
-/// A transient may live in a buffer that was made for a longer one, and `fill` fills whole fours; what stands behind it is
-/// not its own.
+/// A transient may use a buffer made for a longer tensor, and `fill` writes in groups of four. Elements beyond the
+/// tensor's end do not belong to it.
 #[test]
 fn a_short_tensor_in_a_long_buffer() {
     let x = Array::random(&[4097], 35);
@@ -111,7 +111,7 @@ fn a_short_tensor_in_a_long_buffer() {
     });
 }
 
-/// Wherever the NaN stands, it is the maximum; infinity is, if there is none.
+/// A NaN at any position is the maximum; otherwise infinity is.
 #[test]
 fn the_maximum_shows_nan() {
     for context in contexts() {

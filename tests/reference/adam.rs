@@ -13,7 +13,7 @@ pub struct Adam {
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
-    /// Zero for plain Adam.
+    /// 0 for plain Adam.
     pub weight_decay: f64,
 }
 

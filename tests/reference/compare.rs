@@ -2,10 +2,10 @@
 
 use super::Array;
 
-/// Keeps the relative error finite where everything expected is zero.
+/// Keeps the relative error finite if all expected values are zero.
 const TINY: f64 = 1e-30;
 
-/// Half the width of the central difference: a power of two near 1e-5, so `x ± STEP` loses nothing to rounding.
+/// Half the width of the central difference: a power of two near 1e-5, so that `x ± STEP` causes no rounding.
 const STEP: f64 = 1.0 / (1 << 17) as f64;
 
 /// Accepts `actual` where `max |a - e| / (max |e| + tiny) <= tolerance`; NaN is never accepted.
@@ -19,13 +19,13 @@ pub fn compare_f64(actual: &[f64], expected: &Array, tolerance: f64) -> Result<(
         return Err(format!("{} elements where {} were expected", actual.len(), expected.data.len()));
     }
     let difference = |i: usize| (actual[i] - expected.data[i]).abs();
-    // In `total_cmp` a NaN, its sign cleared by `abs`, is above every number: one anywhere is the worst element.
+    // In `total_cmp`, a positive NaN is above every number, so a NaN anywhere is the worst element.
     let Some(worst) = (0..actual.len()).max_by(|&i, &j| difference(i).total_cmp(&difference(j))) else {
         return Err("there is nothing to compare".into());
     };
     let largest = expected.data.iter().fold(0.0, |largest: f64, e| largest.max(e.abs()));
     let error = difference(worst) / (largest + TINY);
-    // Negated, not `error > tolerance`, which a NaN would pass.
+    // Not `error > tolerance`, which would accept NaN.
     #[allow(clippy::neg_cmp_op_on_partial_ord)]
     if !(error <= tolerance) {
         return Err(format!(

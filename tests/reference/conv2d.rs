@@ -1,4 +1,4 @@
-//! Two-dimensional cross-correlation, with an optional ReLU on its output and an optional enlargement of its input.
+//! Two-dimensional cross-correlation with an optional ReLU on its output and an optional enlargement of its input.
 //!
 //! With x `[N, Cin, H, W]`, w `[Cout, Cin, K, K]`, b `[Cout]`, stride s and padding width P:
 //!
@@ -59,36 +59,51 @@ impl Padding {
 }
 
 impl Conv2d {
-    /// Times that each element of the input is repeated in both directions.
+    /// Factor by which the input is enlarged in both directions.
     fn scale(self) -> usize {
         if self.upsample { 2 } else { 1 }
     }
 
-    /// The shape of the output: `(H + 2P - K) / s + 1` rows of an input of H rows or enlarged to them; columns likewise.
+    /// The shape of the output: `(H + 2P - K) / s + 1` rows for an input of H rows (after enlargement); columns
+    /// likewise.
     pub fn output_shape(self, x: &[usize], w: &[usize]) -> [usize; 4] {
         let (kernel, pad) = (w[2], self.padding.width(w[2]));
         let size = |input: usize| (input * self.scale() + 2 * pad - kernel) / self.stride + 1;
         [x[0], w[0], size(x[2]), size(x[3])]
     }
 
-    /// Visits the indices in y, w and x of every tap that reads an element of the input.
-    fn taps(self, x: &[usize], w: &[usize], mut visit: impl FnMut([usize; 4], [usize; 4], [usize; 4])) {
+    /// Visits the offsets in y, w and x of every tap that reads an element of the input.
+    fn taps(self, x: &[usize], w: &[usize], mut visit: impl FnMut(usize, usize, usize)) {
         assert!(x[1] == w[1] && w[2] == w[3], "a kernel of shape {w:?} does not fit an input of shape {x:?}");
-        let pad = self.padding.width(w[2]);
-        let source = |output: usize, tap: usize, size: usize| {
-            let index = (self.stride * output + tap) as isize - pad as isize;
-            self.padding.source(index, size * self.scale()).map(|source| source / self.scale())
+        let (channels, kernel, pad) = (w[1], w[2], self.padding.width(w[2]));
+        let [images, channels_out, height, width] = self.output_shape(x, w);
+        // What each tap of each output reads along an axis.
+        let sources = |outputs: usize, size: usize| -> Vec<Vec<Option<usize>>> {
+            let source = |output: usize, tap: usize| {
+                let index = (self.stride * output + tap) as isize - pad as isize;
+                self.padding.source(index, size * self.scale()).map(|source| source / self.scale())
+            };
+            (0..outputs).map(|output| (0..kernel).map(|tap| source(output, tap)).collect()).collect()
         };
-        for [n, o, i, j] in indices(self.output_shape(x, w)) {
-            for [c, p, q] in indices([w[1], w[2], w[3]]) {
-                if let (Some(row), Some(column)) = (source(i, p, x[2]), source(j, q, x[3])) {
-                    visit([n, o, i, j], [o, c, p, q], [n, c, row, column]);
+        let (rows, columns) = (sources(height, x[2]), sources(width, x[3]));
+        for [n, o, i, j] in indices([images, channels_out, height, width]) {
+            let y_offset = ((n * channels_out + o) * height + i) * width + j;
+            for c in 0..channels {
+                for (p, row) in rows[i].iter().enumerate() {
+                    let Some(row) = row else { continue };
+                    let w_offset = ((o * channels + c) * kernel + p) * kernel;
+                    let x_offset = ((n * channels + c) * x[2] + row) * x[3];
+                    for (q, column) in columns[j].iter().enumerate() {
+                        if let Some(column) = column {
+                            visit(y_offset, w_offset + q, x_offset + column);
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// The gradient before the ReLU, given that after it.
+    /// The gradient before the ReLU, given the one after it.
     fn before_relu(self, y: &Array, dy: &Array) -> Array {
         if self.relu { relu::d_input(y, dy) } else { dy.clone() }
     }
@@ -100,22 +115,22 @@ pub fn forward(spec: Conv2d, x: &Array, w: &Array, b: &Array) -> Array {
     for [n, o, i, j] in indices(y.dims()) {
         *y.at_mut([n, o, i, j]) = b.at([o]);
     }
-    spec.taps(&x.shape, &w.shape, |yi, wi, xi| *y.at_mut(yi) += w.at(wi) * x.at(xi));
+    spec.taps(&x.shape, &w.shape, |yi, wi, xi| y.data[yi] += w.data[wi] * x.data[xi]);
     if spec.relu { relu::forward(&y) } else { y }
 }
 
-/// `y`, here and below, is the output of [`forward`], which the ReLU's gradient needs; it is not read without one.
+/// Here and below, `y` is the output of [`forward`], used only for the gradient of the ReLU.
 pub fn d_input(spec: Conv2d, x_shape: &[usize], w: &Array, y: &Array, dy: &Array) -> Array {
     let dy = spec.before_relu(y, dy);
     let mut dx = Array::zeros(x_shape);
-    spec.taps(x_shape, &w.shape, |yi, wi, xi| *dx.at_mut(xi) += w.at(wi) * dy.at(yi));
+    spec.taps(x_shape, &w.shape, |yi, wi, xi| dx.data[xi] += w.data[wi] * dy.data[yi]);
     dx
 }
 
 pub fn d_weight(spec: Conv2d, x: &Array, w_shape: &[usize], y: &Array, dy: &Array) -> Array {
     let dy = spec.before_relu(y, dy);
     let mut dw = Array::zeros(w_shape);
-    spec.taps(&x.shape, w_shape, |yi, wi, xi| *dw.at_mut(wi) += x.at(xi) * dy.at(yi));
+    spec.taps(&x.shape, w_shape, |yi, wi, xi| dw.data[wi] += x.data[xi] * dy.data[yi]);
     dw
 }
 

@@ -1,7 +1,8 @@
-//! Transposed convolution 3×3 with stride 2 and padding 1 (PyTorch's `ConvTranspose2d`), with an optional ReLU on its output.
+//! Transposed 3×3 convolution with stride 2 and padding 1 (PyTorch's `ConvTranspose2d`), with an optional ReLU on its
+//! output.
 //!
-//! With x `[N, Cin, H, W]`, w `[Cin, Cout, 3, 3]` and b `[Cout]`, each element of the input is scattered over the output, of
-//! `2H - 1 + output_padding` rows and columns likewise:
+//! With x `[N, Cin, H, W]`, w `[Cin, Cout, 3, 3]` and b `[Cout]`, each element of the input is scattered over the
+//! output, which has `2H - 1 + output_padding` rows; columns likewise:
 //!
 //! ```text
 //! y[n, o, 2i + p - 1, 2j + q - 1] = b[o] + Σ x[n,c,i,j] · w[c,o,p,q]
@@ -22,7 +23,7 @@ impl ConvTranspose2d {
         [x[0], w[1], size(x[2]), size(x[3])]
     }
 
-    /// Visits the indices in x, w and y of every product that falls into the output.
+    /// Visits the indices in x, w and y of every product that falls inside the output.
     fn products(self, x: &[usize], w: &[usize], mut visit: impl FnMut([usize; 4], [usize; 4], [usize; 4])) {
         let [_, _, rows, columns] = self.output_shape(x, w);
         for [n, c, i, j] in indices([x[0], x[1], x[2], x[3]]) {
@@ -35,7 +36,7 @@ impl ConvTranspose2d {
         }
     }
 
-    /// The gradient before the ReLU, given that after it.
+    /// The gradient before the ReLU, given the one after it.
     fn before_relu(self, y: &Array, dy: &Array) -> Array {
         if self.relu { relu::d_input(y, dy) } else { dy.clone() }
     }
@@ -50,7 +51,7 @@ pub fn forward(spec: ConvTranspose2d, x: &Array, w: &Array, b: &Array) -> Array 
     if spec.relu { relu::forward(&y) } else { y }
 }
 
-/// `y`, here and below, is the output of [`forward`], which the ReLU's gradient needs; it is not read without one.
+/// Here and below, `y` is the output of [`forward`], used only for the gradient of the ReLU.
 pub fn d_input(spec: ConvTranspose2d, x_shape: &[usize], w: &Array, y: &Array, dy: &Array) -> Array {
     let dy = spec.before_relu(y, dy);
     let mut dx = Array::zeros(x_shape);

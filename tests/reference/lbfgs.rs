@@ -11,7 +11,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Whether the pair has the positive curvature, `y·s > 1e-10`, without which it is left out of the history.
+    /// Whether the pair has positive curvature, `y·s > 1e-10`. Other pairs are left out of the history.
     pub fn is_curved(&self) -> bool {
         vector::dot(&self.y, &self.s) > 1e-10
     }
@@ -40,16 +40,16 @@ pub fn direction(history: &[Pair], g: &[f64]) -> Vec<f64> {
     vector::scale(-1.0, &r)
 }
 
-/// The options and defaults of `torch.optim.LBFGS`, but for `max_iterations`.
+/// The options and defaults of `torch.optim.LBFGS`, except for `max_iterations`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub learning_rate: f64,
-    /// The number of pairs kept.
+    /// Number of pairs in the history.
     pub history: usize,
     pub max_iterations: usize,
-    /// Stops where no element of the gradient is larger.
+    /// Stops when no element of the gradient is larger in magnitude.
     pub tolerance_gradient: f64,
-    /// Stops after a step that changes the value, or every variable, by no more.
+    /// Stops after a step that changes the value, or every variable, by no more than this.
     pub tolerance_change: f64,
 }
 
@@ -60,7 +60,7 @@ impl Default for Options {
     }
 }
 
-/// Where the minimiser stopped.
+/// The point at which the minimisation stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Minimum {
     pub x: Vec<f64>,
@@ -72,7 +72,7 @@ pub struct Minimum {
 
 /// Minimises `f`, which returns its value and gradient, from `start`.
 ///
-/// Every line search is a strong Wolfe one. The first starts from `t = lr · min(1, 1 / |g|₁)`, the later from `lr`.
+/// Every line search is a strong Wolfe one. The first starts from `t = lr · min(1, 1 / |g|₁)`, later ones from `lr`.
 pub fn minimise(mut f: impl FnMut(&[f64]) -> (f64, Vec<f64>), start: &[f64], options: Options) -> Minimum {
     let (value, gradient) = f(start);
     let mut at = Minimum { x: start.to_vec(), value, gradient, iterations: 0, evaluations: 1 };

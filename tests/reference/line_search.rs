@@ -7,14 +7,14 @@
 //!
 //! The bounds of each interpolation are those of `torch.optim.LBFGS`.
 
-/// The sufficient decrease, c₁.
+/// Parameter c₁ of sufficient decrease.
 pub const C1: f64 = 1e-4;
-/// The curvature, c₂.
+/// Parameter c₂ of the curvature condition.
 pub const C2: f64 = 0.9;
-/// After so many trials after the first, the search settles for the best step so far.
+/// Maximum number of trials after the first; the search then returns the best step so far.
 pub const MAX_TRIALS: usize = 25;
 
-/// The function on the line: φ(t), φ'(t) and, for the caller, the gradient at x + t d.
+/// The function along the line: φ(t), φ'(t) and, for the caller, the gradient at x + t d.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     pub t: f64,
@@ -24,7 +24,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// Sufficient decrease; false for a value that is not a number.
+    /// Sufficient decrease; false if the value is NaN.
     fn decreases(&self, origin: &Point) -> bool {
         self.value <= origin.value + C1 * self.t * origin.slope
     }
@@ -45,7 +45,7 @@ pub fn cubic_minimum(a: &Point, b: &Point, [low, high]: [f64; 2]) -> f64 {
     if minimum.is_nan() { (low + high) / 2.0 } else { minimum.clamp(low, high) }
 }
 
-/// Algorithm 3.5: searches from the step `t`, which it lengthens until the condition holds or a minimum is bracketed.
+/// Algorithm 3.5: increases the step from `t` until the conditions hold or a minimum is bracketed.
 ///
 /// A bracket narrower than `smallest` is not searched further.
 pub fn strong_wolfe(mut phi: impl FnMut(f64) -> Point, origin: &Point, t: f64, smallest: f64) -> Point {
@@ -84,7 +84,8 @@ fn zoom(
         if right - left < smallest {
             break;
         }
-        // The second step in a row into the outer tenths of the bracket, or one onto its end, is held off the end.
+        // A step onto the end of the bracket, or the second consecutive step into its outer tenths, is moved away from
+        // the end.
         let mut t = cubic_minimum(&low, &high, [left, right]);
         let margin = 0.1 * (right - left);
         let near_end = t - left < margin || right - t < margin;

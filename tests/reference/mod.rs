@@ -1,8 +1,8 @@
 //! Reference implementations in f64: the oracles that the GPU kernels are compared with.
 //!
-//! Every function is the textbook formula as a naive loop, never optimised. The module is shared by several test
-//! binaries (`#[path = "reference/mod.rs"] mod reference;`), none of which uses all of it. Its own tests, which hold
-//! every gradient against central differences of its forward function, are in `tests/reference_gradients.rs`.
+//! Every function is the textbook formula as a plain, unoptimised loop. The module is shared by several test binaries
+//! (`#[path = "reference/mod.rs"] mod reference;`), none of which uses all of it. Its own tests, which compare every
+//! gradient with central differences of the forward function, are in `tests/reference_gradients.rs`.
 #![allow(dead_code)]
 
 pub mod adam;
@@ -95,10 +95,10 @@ impl Array {
     }
 
     fn offset<const RANK: usize>(&self, index: [usize; RANK]) -> usize {
-        let dims: [usize; RANK] = self.dims();
+        assert_eq!(self.shape.len(), RANK, "shape {:?} is not of rank {RANK}", self.shape);
         let mut offset = 0;
-        for (i, size) in index.into_iter().zip(dims) {
-            assert!(i < size, "index {index:?} is outside shape {dims:?}");
+        for (i, &size) in index.into_iter().zip(&self.shape) {
+            assert!(i < size, "index {index:?} is outside shape {:?}", self.shape);
             offset = offset * size + i;
         }
         offset
@@ -107,17 +107,21 @@ impl Array {
 
 /// Every index of an array of this shape, in row-major order.
 pub fn indices<const RANK: usize>(shape: [usize; RANK]) -> impl Iterator<Item = [usize; RANK]> {
-    (0..shape.iter().product()).map(move |mut offset: usize| {
-        let mut index = [0; RANK];
-        for (i, size) in index.iter_mut().zip(shape).rev() {
-            *i = offset % size;
-            offset /= size;
+    let mut next = [0; RANK];
+    (0..shape.iter().product()).map(move |_: usize| {
+        let index = next;
+        for axis in (0..RANK).rev() {
+            next[axis] += 1;
+            if next[axis] < shape[axis] {
+                break;
+            }
+            next[axis] = 0;
         }
         index
     })
 }
 
-/// Steele, Lea and Flood's SplitMix64 generator.
+/// The SplitMix64 generator (Steele, Lea and Flood).
 fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;

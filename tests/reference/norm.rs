@@ -1,4 +1,5 @@
-//! Instance and batch normalisation of x `[N, C, H, W]`, with a factor and an offset a channel, and a rectifier on request.
+//! Instance and batch normalisation of x `[N, C, H, W]`, with a scale and a shift for each channel, and an optional
+//! ReLU.
 //!
 //! ```text
 //! mean = Σ x / M      var = Σ (x - mean)² / M      x̂ = (x - mean) / √(var + eps)
@@ -15,14 +16,14 @@ use super::{Array, indices};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Norm {
-    /// Over all images, not over each.
+    /// Over all images instead of over each.
     pub batch: bool,
     pub relu: bool,
     pub eps: f64,
 }
 
 impl Norm {
-    /// How many elements share a mean.
+    /// Number of elements that share a mean.
     fn elements(self, shape: [usize; 4]) -> f64 {
         let [n, _, h, w] = shape;
         (if self.batch { n * h * w } else { h * w }) as f64
@@ -38,7 +39,7 @@ impl Norm {
         sums
     }
 
-    /// Where an element's sum stands.
+    /// Index of the sum to which an element belongs.
     fn place(self, [n, c, ..]: [usize; 4]) -> [usize; 2] {
         [if self.batch { 0 } else { n }, c]
     }
@@ -61,7 +62,7 @@ fn normalised(spec: Norm, x: &Array, [mean, variance]: &[Array; 2]) -> Array {
     of_every(x, |at| (x.at(at) - mean.at(spec.place(at))) / (variance.at(spec.place(at)) + spec.eps).sqrt())
 }
 
-/// z: the output, but for the rectifier, with given statistics.
+/// z with given statistics: the output before the ReLU.
 pub fn affine(spec: Norm, x: &Array, statistics: &[Array; 2], gamma: &Array, beta: &Array) -> Array {
     let normalised = normalised(spec, x, statistics);
     of_every(x, |at| gamma.at([at[1]]) * normalised.at(at) + beta.at([at[1]]))
@@ -92,7 +93,7 @@ pub fn backward(spec: Norm, x: &Array, gamma: &Array, beta: &Array, dy: &Array) 
     [dx, channels(&products), channels(&dz)]
 }
 
-/// `running`, moved by `momentum` toward the statistics of batches of `elements`; its variance is unbiased.
+/// Moves `running` by `momentum` toward the statistics of batches of `elements`. Running variances are unbiased.
 pub fn track(running: &[Array; 2], statistics: &[Array; 2], elements: usize, momentum: f64) -> [Array; 2] {
     let correction = elements as f64 / (elements - 1) as f64;
     [(0, 1.0), (1, correction)].map(|(i, factor)| {

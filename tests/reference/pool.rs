@@ -5,7 +5,7 @@
 //! average:  y = Σ window / count         dx += dy / count at every element of the window
 //! ```
 //!
-//! `count` is 4, or the number of elements in range in a window that the border cuts.
+//! `count` is 4, or fewer in a window that extends beyond the border.
 
 use super::{Array, indices};
 
@@ -29,7 +29,7 @@ impl Pool {
     }
 }
 
-/// The elements of x, in row-major order, that one element of y pools.
+/// The elements of x, in row-major order, that belong to one element of y.
 fn window(x: &Array, [n, c, i, j]: [usize; 4]) -> Vec<[usize; 4]> {
     let [_, _, h, w] = x.dims();
     let square = indices([2, 2]).map(|[p, q]| [n, c, 2 * i + p, 2 * j + q]);

@@ -1,4 +1,4 @@
-//! The rectifier: `y = max(x, 0)`, and `dx = dy` where `y > 0`, else 0.
+//! The ReLU: `y = max(x, 0)`, and `dx = dy` where `y > 0`, else 0.
 
 use super::Array;
 

@@ -1,4 +1,4 @@
-//! Tables `[S, L]` of a row for each style, from which each of N images takes its own.
+//! Tables `[S, L]` with one row per style, from which each of N images takes its row.
 //!
 //! ```text
 //! mix: y_n = Σ_s w_ns T_s      dT_s = Σ_n w_ns dy_n
@@ -26,7 +26,7 @@ pub fn d_table(weights: &Array, dy: &Array) -> Array {
     dtable
 }
 
-/// Each image of x `[N, ...]` times its factor.
+/// Each image of x `[N, ...]` multiplied by its factor.
 pub fn scale(x: &Array, factors: &Array) -> Array {
     let length = x.data.len() / factors.data.len();
     let scaled = x.data.iter().enumerate().map(|(index, value)| factors.data[index / length] * value);

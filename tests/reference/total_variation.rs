@@ -5,7 +5,8 @@
 //! L = weight · ( Σ (x[i+1,j] - x[i,j])² + Σ (x[i,j+1] - x[i,j])² )
 //! ```
 //!
-//! A pair (a, b) adds `weight · (b - a)²`, so `2 · weight · (b - a)` to the gradient at b, and takes it off at a.
+//! A pair (a, b) contributes `weight · (b - a)²`, so its gradient is `2 · weight · (b - a)` at b and the negative of
+//! that at a.
 
 use super::{Array, indices};
 

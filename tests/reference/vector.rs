@@ -1,4 +1,4 @@
-//! The vector operations that the optimisers are made of.
+//! Vector operations of the optimisers.
 
 /// `y + alpha x`
 pub fn axpy(alpha: f64, x: &[f64], y: &[f64]) -> Vec<f64> {
@@ -32,12 +32,12 @@ pub fn max_abs(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |largest, x| largest.max(x.abs()))
 }
 
-/// Every element moved to the nearest point of `[low, high]`.
+/// Every element clamped to `[low, high]`.
 pub fn clamp(x: &[f64], low: f64, high: f64) -> Vec<f64> {
     x.iter().map(|x| x.clamp(low, high)).collect()
 }
 
-/// `dy`, but 0 where `x` is outside of `[low, high]` and `x − dy` further out.
+/// `dy`, but 0 where `x` is outside `[low, high]` and `x − dy` is further outside.
 pub fn clamp_gradient(x: &[f64], dy: &[f64], low: f64, high: f64) -> Vec<f64> {
     let outside = |x: f64| (x - x.clamp(low, high)).abs();
     x.iter()

@@ -1,4 +1,4 @@
-//! A batch in parts.
+//! Micro-batches.
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::train::{Lesson as _, Loader};
@@ -16,7 +16,7 @@ fn a_batch_one_by_one_gives_the_gradients_of_the_batch_at_once_in_less_memory() 
     let terms = encoder.terms();
     assert_eq!(terms.len(), 12);
 
-    // Sums of the terms, gradients, and the bytes that were planned.
+    // Sums of the loss terms, the gradients, and the planned bytes.
     let accumulated = |micro: usize| {
         for parameter in &parameters {
             parameter.gradient.write(&vec![0.0; parameter.gradient.shape().count()]).unwrap();
@@ -41,7 +41,8 @@ fn a_batch_one_by_one_gives_the_gradients_of_the_batch_at_once_in_less_memory() 
     let (losses, gradients, bytes) = accumulated(BATCH);
     for micro in [1, 2] {
         let (other_losses, other_gradients, other_bytes) = accumulated(micro);
-        // Every term is a mean over pictures, those of means and deviations too: the parts' sums are the whole.
+        // Every term is a mean over pictures, also for means and deviations, so the sum over micro-batches is the
+        // whole.
         for ((name, a), b) in terms.iter().zip(&losses).zip(&other_losses) {
             assert!(*a > 0.0 && (a - b).abs() <= 1e-5 * a, "{name}: {b} by {micro}, {a} at once");
         }

@@ -1,4 +1,4 @@
-//! Pictures beyond black and white: a net is judged by what is seen of its picture, and finds back.
+//! Outputs outside 0..1: the loss is computed on the clamped picture, and the gradient leads back into the range.
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::nets::Vgg19;
@@ -14,7 +14,7 @@ use crate::{SIZE, TEACHER, choices, context, photos, picture, teacher};
 fn what_is_beyond_white_counts_as_white_and_comes_back() {
     let (_photos, folder) = photos(3, 40);
     let photo = picture(SIZE, 7).rgb;
-    // The loss of a net that paints one grey all over, and its gradient to that grey in each colour.
+    // The loss of a net that paints a uniform grey, and its gradient with respect to each colour channel.
     let judge = |grey: f32| {
         let mut weights = Weights::random(Form::Resize, Over::Instance, 0.0625, 1);
         for (name, tensor) in &mut weights.tensors {

@@ -1,4 +1,4 @@
-//! A net of many styles: what each of them learns, and that it is the net of one style that it says.
+//! Nets with many styles: what each style learns, and its equivalence to a single-style net.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -23,7 +23,7 @@ pub fn names() -> Vec<String> {
     ["waves", "dots", "lines"].map(String::from).into()
 }
 
-/// A narrow body whose styles differ.
+/// A narrow body with different styles.
 pub fn body() -> Weights {
     let mut body = Weights::random(Form::Resize, Over::Instance, 0.125, 1).with_styles(&names()).unwrap();
     let mut random = Random::new(2);
@@ -37,7 +37,7 @@ pub fn one_hot(style: usize) -> Vec<f32> {
     (0..STYLES).map(|at| f32::from(at == style)).collect()
 }
 
-/// Pictures of styles that differ in contrast, and so in the units of their losses.
+/// Style pictures of different contrast, and therefore different normalisation of their losses.
 pub fn styles() -> Vec<Picture> {
     let faint = |(number, contrast): (u64, f32)| {
         let mut style = picture(SIZE, 20 + number);
@@ -53,7 +53,7 @@ pub fn lesson(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForw
     FeedForward::new(vgg, weights, styles, folder.clone(), settings, None).unwrap()
 }
 
-/// The loss's terms and every parameter's gradient on photos in styles.
+/// The loss terms and the gradients of all parameters, for photos in the given styles.
 pub fn learned(
     lesson: &FeedForward,
     photos: &[f32],
@@ -80,7 +80,7 @@ fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |most, v| most.max(v.abs()))
 }
 
-/// Asserts that `got` is `expected` but for rounding.
+/// Asserts that `got` is `expected` up to rounding.
 pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
     let largest = largest(expected);
     assert!(got.len() == expected.len() && largest > 0.0, "{what}");
@@ -88,8 +88,8 @@ pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
     assert!(error <= 1e-4 * largest, "{what}: {error} of {largest}");
 }
 
-/// Two photos in two of three styles: convolutions learn from both, each style's rows from its own photo what a net of that style
-/// alone would learn, and the third style's nothing.
+/// Two photos in two of three styles. Convolutions learn from both photos. Each style's rows learn from its own photo
+/// what a single-style net would learn, and the third style's rows learn nothing.
 #[test]
 fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
     let (_photos, folder) = photos(3, 40);
@@ -104,7 +104,7 @@ fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
     let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
     assert_near("losses", &losses, &sum(&alone[0].0, &alone[1].0));
     for (name, gradient) in &gradients {
-        // What a residual block shifts the next norm takes away: no gradient but rounding.
+        // The next norm removes the shift at the end of a residual block, so its gradient is zero up to rounding.
         if name.starts_with("res") && name.ends_with(".in2.bias") {
             assert!(largest(gradient) < 1e-5, "{name}: {gradient:?}");
             continue;
@@ -146,7 +146,7 @@ fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
     let mixed = paint(&body, Some(vec![0.25, 0.0, 0.75]));
     assert!(mixed == paint(&body.blend(&[1.0, 0.0, 3.0]).unwrap(), None));
 
-    // What takes one style alone says so.
+    // Functions for single-style nets return an error.
     let error = ImageTransformNet::new(context(), body).err().unwrap().to_string();
     assert!(error.contains("a net of one style") && error.contains("waves, dots, lines"), "{error}");
 }
@@ -165,7 +165,7 @@ fn every_style_comes_equally_often() {
     assert!(rounds.iter().any(|round| *round != rounds[0]), "always in the same order");
 }
 
-/// Everything that a checkpoint keeps, to the bit.
+/// All tensors of a checkpoint, as bits.
 pub fn bits(folder: &Path) -> Vec<(String, Vec<u32>)> {
     let (_, checkpoint) = latest(folder);
     checkpoint.tensors.into_iter().map(|(name, t)| (name, t.data.iter().map(|v| v.to_bits()).collect())).collect()
@@ -214,7 +214,7 @@ fn a_file_keeps_the_styles_and_other_styles_start_from_their_mean() {
     let again = mean.with_styles(&names()).unwrap();
     assert!((0..STYLES).all(|style| again.blend(&one_hot(style)).unwrap().tensors == mean.tensors));
 
-    // Wider, it has what it had in front.
+    // After widening, the first channels are unchanged.
     let wide = body.widened(0.25, 3).unwrap();
     assert_eq!((&wide.styles, wide.channels), (&body.styles, 8));
     let table = |weights: &Weights| weights.tensors.iter().find(|(name, _)| name == "in1.weight").unwrap().1.clone();
@@ -237,7 +237,7 @@ fn what_is_no_choice_of_styles_is_refused() {
     let batch = Weights::random(Form::Resize, Over::Batch, 0.125, 1);
     assert!(batch.with_styles(&names()).err().unwrap().to_string().contains("one with instance norm"));
 
-    // A file that lies about them.
+    // Files with inconsistent styles.
     let file = |styles: &str| WeightFile {
         path: "body.safetensors".into(),
         format: impasto::io::Format::Safetensors,

@@ -1,4 +1,4 @@
-//! A loss or a gradient that is not finite.
+//! Non-finite losses and gradients.
 
 use std::ops::ControlFlow;
 
@@ -16,13 +16,13 @@ use crate::{context, latest, run};
 const SIDE: usize = 8;
 const CROPS: Crops = Crops { size: SIDE, share: [1.0, 1.0], flip: false };
 
-/// A parameter drawn to `gain` times the picture, after one that stays as it is. Black pictures do no harm; a white one is
-/// one too many.
+/// A parameter that is trained toward `gain` times the picture, after a parameter that does not change. Black pictures
+/// are harmless; a white one causes the failure.
 struct Fragile {
     folder: Folder,
     parameters: [Parameter; 2],
     gain: f32,
-    /// The gradient is this many times too steep.
+    /// Factor by which the gradient is too large.
     slope: f32,
 }
 
@@ -81,7 +81,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         picture.save(&directory.path().join(format!("{number}.png"))).unwrap();
     }
     let folder = Folder::scan(&[directory.path().into()]).unwrap();
-    // When the white one comes, for a seed that lets it come neither first nor last.
+    // The step with the white picture, for a seed with which it is neither the first nor the last.
     let fatal = |seed| {
         let mut loader = Loader::start(folder.clone(), CROPS, seed, 0, 1).unwrap();
         (1..=9).find(|_| loader.next().unwrap()[0] > 0.5).unwrap()
@@ -97,7 +97,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         average: None,
         seed,
     };
-    // The square of 1e20 is infinite; that of 1e18 is not, but 1e21 times its derivative is.
+    // The square of 1e20 is infinite in f32. The square of 1e18 is finite, but 1e21 times its derivative is not.
     for (gain, slope, what, place) in [(1e20, 1.0, "the loss", "square loss"), (1e18, 1e21, "the gradient", "tone")] {
         let kept = tempfile::tempdir().unwrap();
         let lesson = Fragile::new(&folder, gain, slope);
@@ -115,7 +115,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         }
         assert_eq!(seen.iter().map(|(step, _)| *step).collect::<Vec<_>>(), (1..step).collect::<Vec<_>>());
 
-        // The last good step's values are there, and finite, and training goes on from them to the same end.
+        // The checkpoint has the finite values of the last good step, and training resumes from it to the same result.
         let (last, checkpoint) = latest(kept.path());
         assert_eq!(last, step - 1);
         let (name, tone) = &checkpoint.tensors[1];
@@ -132,7 +132,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
     }
 }
 
-/// Nets are stored as f16 to be used, not to be trained.
+/// Storage in f16 is for inference only.
 #[test]
 fn f16_is_refused() {
     if !context().has_half() {

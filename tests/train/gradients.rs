@@ -1,4 +1,4 @@
-//! The gradients of the encoder's loss, against its differences.
+//! The gradients of the encoder's loss against finite differences.
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::train::encoder::Settings;
@@ -10,7 +10,7 @@ fn length(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Up its gradient each parameter changes the loss by the gradient's length: through lifts, and without.
+/// A step along its gradient changes the loss by the gradient's norm: for each parameter, with lifts and without.
 #[test]
 fn gradients_say_how_the_loss_changes() {
     const BATCH: usize = 2;
@@ -32,7 +32,7 @@ fn gradients_say_how_the_loss_changes() {
             losses.read().unwrap().iter().map(|value| f64::from(*value)).sum::<f64>()
         };
         let parameters = encoder.parameters();
-        // Nine layers, and lifts where it has fewer channels than the teacher.
+        // Nine layers, and lifts where the student has fewer channels than the teacher.
         assert_eq!(parameters.len(), 2 * (9 + lifts));
         for parameter in &parameters {
             parameter.gradient.write(&vec![0.0; parameter.gradient.shape().count()]).unwrap();
@@ -46,7 +46,8 @@ fn gradients_say_how_the_loss_changes() {
                 parameter.value.write(&moved.collect::<Vec<_>>()).unwrap();
                 loss()
             };
-            // Far steps bend round the corners of ReLUs, near ones drown in rounding: the best of three tells.
+            // Large steps cross the kinks of ReLUs and small ones are dominated by rounding, so the best of three
+            // counts.
             let by_difference = [1e-3, 2e-4, 4e-5].map(|share| {
                 let step = share * before / slope;
                 (at(step) - at(-step)) / (2.0 * step)

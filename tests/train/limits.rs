@@ -1,4 +1,4 @@
-//! When training ends, and that it learns.
+//! The end of training, and its success.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn a_time_limit_ends_a_run_with_a_checkpoint_and_done_steps_are_not_done_again()
     let (outcome, seen) = go(Run { resume: true, ..run(3, kept.path()) });
     assert_eq!((outcome.end, outcome.step, seen), (End::Finished, 3, vec![[2, 3], [3, 3]]));
     let done = latest(kept.path());
-    // The last step is no early end, whatever the limit says.
+    // A run that completes its last step is finished, whatever the time limit.
     let (outcome, seen) = go(Run { resume: true, limit, ..run(4, kept.path()) });
     assert_eq!((outcome.end, outcome.step, seen), (End::Finished, 4, vec![[4, 4]]));
     let loss = outcome.loss;
@@ -50,7 +50,7 @@ fn a_time_limit_ends_a_run_with_a_checkpoint_and_done_steps_are_not_done_again()
 
 #[test]
 fn training_lowers_the_loss() {
-    // Every step sees the same pictures, all of them, and begins with random filters: of one layer, which can learn much.
+    // Every step sees all pictures, and starts from random filters of a single layer, which can learn much.
     let (_photos, folder) = photos(4, SIZE);
     let kept = tempfile::tempdir().unwrap();
     let crops = Crops { size: SIZE, share: [1.0, 1.0], flip: false };

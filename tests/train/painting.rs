@@ -1,4 +1,4 @@
-//! What a student paints, to learn from it.
+//! Training pictures that the student paints.
 
 use impasto::io::Picture;
 use impasto::train::encoder::{Encoder, Painting, Settings};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{SIZE, choices, photos, student};
 
-/// A folder of one picture of the same colour all over.
+/// A folder with one picture of uniform colour.
 fn plain(rgb: [f32; 3]) -> (TempDir, Folder) {
     let directory = tempfile::tempdir().unwrap();
     let pixels = rgb.iter().flat_map(|value| vec![*value; 40 * 40]).collect();
@@ -16,7 +16,7 @@ fn plain(rgb: [f32; 3]) -> (TempDir, Folder) {
     (directory, folder)
 }
 
-/// A student that learns from `photos` and paints after every twelfth picture.
+/// A student that is trained on `photos` and paints after every twelfth picture.
 fn painter(photos: &Folder, styles: Folder) -> Encoder {
     let painting = Painting { every: 12, steps: 40, ..Painting::of(styles) };
     student(photos, Settings { painting: Some(painting), ..choices() })
@@ -26,7 +26,7 @@ fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len() as f32
 }
 
-/// By how much red is brighter than blue, on average.
+/// Mean difference of red and blue.
 fn redness(picture: &[f32]) -> f32 {
     let [red, _, blue] = [0, 1, 2].map(|plane| mean(&picture[plane * SIZE * SIZE..][..SIZE * SIZE]));
     red - blue
@@ -41,7 +41,7 @@ fn every_other_picture_is_one_that_the_student_painted_in_the_styles_it_was_give
     let painted = |styles: &Folder| {
         let encoder = painter(&folder, styles.clone());
         let pictures: Vec<_> = (0..24).map(|number| encoder.picture(0, number, found.clone()).unwrap()).collect();
-        // The picture that came before them, come again.
+        // The training picture before the paintings is unchanged when requested again.
         assert!(encoder.picture(0, 24, found.clone()).unwrap() == found);
         pictures
     };
@@ -54,10 +54,10 @@ fn every_other_picture_is_one_that_the_student_painted_in_the_styles_it_was_give
             assert!(picture.iter().all(|value| (0.0..=1.0).contains(value)));
         }
     }
-    // From the same photos, towards the one style and the other.
+    // The same photos, painted in the two styles.
     let gaps: Vec<_> = odd(&red).iter().zip(&odd(&blue)).map(|(red, blue)| redness(red) - redness(blue)).collect();
     assert!(gaps.iter().all(|gap| *gap > 0.0) && mean(&gaps) > 0.01, "{gaps:?}");
-    // Stages of the first painting, then of the second too.
+    // First stages of one painting, then of two.
     let distinct = |pictures: &[Vec<f32>]| {
         let mut bits: Vec<Vec<u32>> = pictures.iter().map(|p| p.iter().map(|v| v.to_bits()).collect()).collect();
         bits.sort();
@@ -84,7 +84,7 @@ fn the_sample_shows_what_is_painted() {
     let [plain, with] = [student(&folder, choices()), encoder].map(|encoder| encoder.sample().unwrap());
     assert_eq!(plain.width, with.width);
     assert!(with.height >= plain.height + SIZE, "{} {}", plain.height, with.height);
-    // What comes below the rows of both: one was painted, and stands at the left.
+    // Below the rows of both sample pictures: one painting, on the left.
     let paper = with.rgb[0];
     let below = &with.rgb[plain.height * with.width..with.height * with.width];
     let shown = |columns: std::ops::Range<usize>| {

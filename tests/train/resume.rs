@@ -1,4 +1,4 @@
-//! Going on from a checkpoint.
+//! Resuming from a checkpoint.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -9,7 +9,7 @@ use impasto::train::{Checkpoint, End, Folder, Run, Settings, train};
 
 use crate::{TEACHER, choices, context, latest, photos, run, settings, student, teacher};
 
-/// What must agree to the bit: the checkpoint's tensors and the exported ones.
+/// Tensors that must agree bit by bit: the checkpoint's and the exported ones.
 type Bits = Vec<(String, Vec<usize>, Vec<u32>)>;
 
 fn bits(encoder: &Encoder, folder: &Path) -> Bits {
@@ -20,7 +20,7 @@ fn bits(encoder: &Encoder, folder: &Path) -> Bits {
     all.map(|(name, t)| (name, t.shape, t.data.iter().map(|v| v.to_bits()).collect())).collect()
 }
 
-/// Trains a student, fresh or of the checkpoint that the run goes on from, stopped by its observer after step `stop`.
+/// Trains a student, new or resumed from the run's checkpoint, until its observer stops the run after step `stop`.
 fn teach(folder: &Folder, settings: &Settings, run: &Run, stop: Option<u64>) -> (Encoder, End) {
     teach_with(choices(), folder, settings, run, stop)
 }
@@ -52,8 +52,8 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
     let (encoder, end) = teach(&folder, &settings(), &run(5, whole.path()), None);
     assert_eq!(end, End::Finished);
     let expected = bits(&encoder, whole.path());
-    // A weight and a bias of nine layers and four lifts, with two moments and an average each; the scales of the teacher's layers; what is
-    // exported has one layer in front, and no lift.
+    // Weight and bias of nine layers and four lifts, with two moments and an average each; the scales of the teacher's
+    // layers; the exported net, which has one further layer in front and no lifts.
     assert_eq!(expected.len(), 4 * 2 * (9 + 4) + 9 + 2 * 10);
 
     let (stopped, end) = teach(&folder, &settings(), &run(5, parts.path()), Some(2));
@@ -80,7 +80,7 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
 fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_not_stopped() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    // Paintings are due in the first, third and fifth step, in the middle of a batch too.
+    // Paintings are due in the first, third and fifth step, also in the middle of a batch.
     let painting = Some(Painting { every: 9, steps: 3, ..Painting::of(folder.clone()) });
     let choices = || encoder::Settings { painting: painting.clone(), full: crate::full_taps(), ..choices() };
     let teach = |run: &Run, stop| teach_with(choices(), &folder, &settings(), run, stop);
@@ -98,7 +98,7 @@ fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_no
         assert!(got == expected, "{} {:?} differs", got.0, got.1);
     }
 
-    // What is painted is learned from.
+    // The paintings affect the training.
     let plain = encoder::Settings { painting: None, ..choices() };
     let (encoder, _) = teach_with(plain.clone(), &folder, &settings(), &run(5, other.path()), None);
     let unpainted = bits(&encoder, other.path());
@@ -146,7 +146,7 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
     let (_more, more) = photos(5, 40);
     refused(&student(&more, choices()), settings(), &on, &["was trained with pictures 4", "5 is given now"]);
 
-    // Nor is a student made for a teacher that the checkpoint knows nothing of.
+    // A student cannot be resumed for a teacher with other layers than the checkpoint's.
     let resumed = |teacher: Weights, choices: encoder::Settings| {
         Encoder::resumed(context(), teacher, None, &latest(kept.path()).1, folder.clone(), choices)
     };
@@ -157,11 +157,11 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
         "{error}"
     );
 
-    // Nor for one of the same shapes that is another.
+    // Nor for another teacher with the same shapes.
     let astray = resumed(teacher(TEACHER, 2), choices()).unwrap();
     refused(&astray, settings(), &on, &["was trained with teacher", "is given now"]);
 
-    // What was chosen by itself before need not be named again.
+    // Settings that were chosen automatically need not be given again.
     assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);
 }
 

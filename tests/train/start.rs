@@ -1,4 +1,4 @@
-//! The closed-form starts of a student and of AdaIN's decoder.
+//! The closed-form initialisation of a student and of AdaIN's decoder.
 
 use impasto::eval::encoder::{Quality, features};
 use impasto::io::Picture;
@@ -11,9 +11,9 @@ use impasto::train::adain;
 use impasto::train::encoder::{self, Encoder};
 use impasto::train::{Crops, Folder, Settings, train};
 
-use crate::{SIZE, TEACHER, choices, context, full_taps, photos, picture, run, student, teacher};
+use crate::{POSITIONS, SIZE, TEACHER, choices, context, full_taps, photos, picture, run, student, teacher};
 
-/// How well a lift of a net's features agrees with the teacher's on photos that nobody has seen.
+/// Agreement of the lifted features of a net with the teacher's, on hold-out photos.
 pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Quality> {
     let [narrow, real] = [narrow, teacher].map(|weights| Vgg19::new(context(), weights, Kind::Max).unwrap());
     let taps: Vec<Tap> = Tap::style().collect();
@@ -38,14 +38,14 @@ fn start(teacher: &Weights, folder: &Folder, settings: encoder::Settings, init: 
     encoder.weights().unwrap()
 }
 
-/// The net with every channel twice, once as it is and once half as strong: what reads them takes a part from each.
+/// The net with every channel duplicated, once unchanged and once halved; later layers read both.
 fn doubled(mut weights: Weights) -> Weights {
     let mut inputs = 3;
     for [weight, bias] in &mut weights.convolutions {
         let rows: Vec<f32> = if inputs == 3 {
             weight.data.clone()
         } else {
-            // 0.6 of a channel and 0.8 of half of it are the channel.
+            // 0.6 of a channel plus 0.8 of its half is the channel.
             weight
                 .data
                 .chunks(9)
@@ -74,7 +74,7 @@ fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than
     }
     let half = agreements(&start(&teacher, &folder, settings(TEACHER / 2.0), None), &teacher);
     let chance = agreements(&Weights::random(TEACHER / 2.0, 9), &teacher);
-    // No channel of a random net is a mix of others, so that half of them cannot be all.
+    // Channels of a random net are linearly independent, so half of them cannot represent all.
     for (half, chance) in half.iter().zip(&chance) {
         println!("{half:?}\n  by chance {chance:?}");
         assert!(half.correlation > 1.5 * chance.correlation.max(0.05), "{half:?} {chance:?}");
@@ -96,7 +96,7 @@ fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
     }
 }
 
-/// What each style tap from relu2_1 on says of how far `picture` is from `style`.
+/// Style loss of `picture` relative to `style` at each style tap from relu2_1 on.
 fn style_distances(net: &Vgg19, [picture, style]: &[Picture; 2]) -> Vec<f64> {
     let plain = Normalization::Plain;
     let settings = gatys::Settings {
@@ -155,7 +155,7 @@ fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
         assert!(given.correlation > 0.999 && given.relative_error < 0.02, "{at:?}");
     }
 
-    // Taken up again it is the same.
+    // Initialised again from its own weights, the student is the same.
     let again = start(&twins, &folder, settings(), Some(&full));
     for ((name, expected), (_, got)) in full.tensors().iter().zip(&again.tensors()) {
         let largest = expected.data.iter().fold(0.0f32, |most, v| most.max(v.abs()));
@@ -170,7 +170,7 @@ fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
     let of = |seed: u64, full: &[Tap], init: Option<&Weights>| {
         start(&teacher(TEACHER, seed), &folder, encoder::Settings { full: full.to_vec(), ..choices() }, init)
     };
-    // A kernel of 3x3 is the same however the channels that it leads from and to were scaled.
+    // A 3×3 kernel counts as unchanged if it only differs by the scales of its input and output channels.
     let is_kept = |given: &Weights, got: &Weights| -> Vec<bool> {
         let same = |a: &[f32], b: &[f32]| {
             let of = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
@@ -183,15 +183,16 @@ fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
             })
             .collect()
     };
-    // Of another teacher, so that nothing else leads to these layers.
+    // From another teacher, so that the layers cannot agree by other means.
     let given = of(2, &full_taps(), None);
     let of = |full: &[Tap], init: Option<&Weights>| of(1, full, init);
     assert_eq!(is_kept(&given, &of(&full_taps(), Some(&given))), [true; 9]);
-    // relu2_2 has more channels and relu3_1 reads them; what reads relu3_1, all of the teacher's channels, goes on.
+    // relu2_2 has more channels, and relu3_1 reads them. The layer after relu3_1 reads all of the teacher's channels
+    // and is kept.
     let wider = [full_taps(), vec!["relu2_2".parse().unwrap()]].concat();
     let kept = is_kept(&given, &of(&wider, Some(&given)));
     assert_eq!(kept, [true, true, true, false, false, true, true, true, true]);
-    // Without a full layer nothing says which channels the next one would read.
+    // Without a full layer, the channels that the next layer reads are unknown.
     let kept = is_kept(&given, &of(&[], Some(&given)));
     assert_eq!(kept, [true, true, false, false, false, false, false, false, false]);
 }
@@ -199,7 +200,7 @@ fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
 #[test]
 fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width() {
     let (_photos, folder) = photos(8, 40);
-    // Of another teacher, so that nothing else leads to these layers.
+    // From another teacher, so that the layers cannot agree by other means.
     let whole = start(&teacher(TEACHER, 2), &folder, choices(), None);
     let shallow = Weights { convolutions: whole.convolutions[..4].to_vec(), ..whole.clone() };
     let names = |weights: &Weights| {
@@ -223,7 +224,7 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
     let refused = Encoder::new(context(), teacher(TEACHER, 1), Some(&other), folder.clone(), choices(), |_| Ok(()));
     let message = refused.err().unwrap().to_string();
     assert!(message.contains("--init must be a net of 3 channels, got 4 at relu1_1"), "{message}");
-    // Wider than what it learns from it cannot be.
+    // A student cannot be wider than its teacher.
     let wide = encoder::Settings { width: 0.2, ..choices() };
     let refused = Encoder::new(context(), teacher(TEACHER, 1), None, folder, wide, |_| Ok(()));
     let message = refused.err().expect("a student wider than its teacher").to_string();
@@ -248,11 +249,11 @@ fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
     let mut shallow = teacher(TEACHER, 1);
     shallow.convolutions.truncate(8);
     refused(shallow, choices(), "--teacher must be weights to relu4_1, got a shallower net");
-    // As small as is allowed.
+    // The smallest crop allowed.
     student(&folder, crop(16));
 }
 
-/// Photos through encoder and decoder: the part of their variance that is lost.
+/// Share of the photos' variance that is lost through encoder and decoder.
 fn lost(encoder: &Weights, decoder: adain_decoder::Weights) -> f32 {
     let encoder = Vgg19::new(context(), encoder, Kind::Max).unwrap();
     let decoder = AdainDecoder::new(context(), decoder).unwrap();
@@ -272,12 +273,17 @@ fn lost(encoder: &Weights, decoder: adain_decoder::Weights) -> f32 {
 #[test]
 fn a_decoders_start_gives_photos_back() {
     let (_photos, folder) = photos(96, 2 * SIZE);
-    // One that has learned: random filters keep too little of a picture.
+    // A trained encoder, because random filters lose too much of a picture.
     let encoder = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
-    // Cut down to what is divisible by 8.
+    // Reduced to a multiple of 8.
     let crops = Crops { size: 2 * SIZE + 3, share: [1.0, 1.0], flip: true };
-    let settings =
-        adain::Settings { style_crops: crops.clone(), crops, calibration: 192, ..adain::Settings::default() };
+    let settings = adain::Settings {
+        style_crops: crops.clone(),
+        crops,
+        calibration: 192,
+        positions: 8_000,
+        ..adain::Settings::default()
+    };
     let mut layers = Vec::new();
     let start = adain::start(context(), &encoder, [&folder, &folder], &settings, |layer| {
         layers.push(layer.to_string());
@@ -293,7 +299,7 @@ fn a_decoders_start_gives_photos_back() {
     assert!(refused.contains("at least 16 px"), "{refused}");
 }
 
-/// A narrow encoder and a decoder of random weights for it.
+/// A narrow encoder and a decoder for it, both with random weights.
 fn random_pair() -> (Weights, adain_decoder::Weights) {
     let encoder = teacher(TEACHER, 1);
     let decoder = adain_decoder::Weights::random(&encoder, 4).unwrap();
@@ -302,10 +308,16 @@ fn random_pair() -> (Weights, adain_decoder::Weights) {
 
 fn pair_settings() -> adain::Settings {
     let crops = Crops { size: 2 * SIZE, share: [0.5, 1.0], flip: true };
-    adain::Settings { style_crops: crops.clone(), crops, calibration: 64, ..adain::Settings::default() }
+    adain::Settings {
+        style_crops: crops.clone(),
+        crops,
+        calibration: 64,
+        positions: POSITIONS,
+        ..adain::Settings::default()
+    }
 }
 
-/// How far the pictures of two decoders are apart, over the variance of the first one's.
+/// Mean squared difference of the pictures of two decoders, relative to the variance of the first one's.
 fn apart(encoder: &Weights, [a, b]: [&adain_decoder::Weights; 2]) -> f32 {
     let encoder = Vgg19::new(context(), encoder, Kind::Max).unwrap();
     let [a, b] = [a, b].map(|decoder| {

@@ -1,4 +1,4 @@
-//! One more style of a body: that its convolutions stay as they are, and that its file is the style.
+//! Training a further style of a body: the convolutions stay frozen, and the style's file is complete.
 
 use std::ops::ControlFlow;
 
@@ -20,12 +20,12 @@ fn lesson(weights: Weights, style: &Picture, folder: &Folder, norms_alone: bool)
     FeedForward::new(vgg, weights, std::slice::from_ref(style), folder.clone(), settings, None).unwrap()
 }
 
-/// What a new style starts from.
+/// The start of a new style.
 fn mean() -> Weights {
     body().blend(&[1.0; STYLES]).unwrap()
 }
 
-/// In a file, and read from it.
+/// Saves the style to a file and loads it again.
 fn through_a_file(style: &Style) -> Style {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.style");
@@ -45,12 +45,12 @@ fn norms_alone_learn_what_they_learn_beside_convolutions() {
         learned(&lesson, &photo.rgb, &labels, 1.0)
     });
     assert_eq!(all.0, alone.0);
-    // Fifteen of the sixteen convolutions have a norm, of a scale and a shift.
+    // Fifteen of the sixteen convolutions have a norm with a scale and a shift.
     assert_eq!(alone.1.len(), 30);
     assert!(all.1.keys().any(|name| name.ends_with("conv2d.weight")));
     for (name, gradient) in &alone.1 {
         assert!(!name.contains("conv2d"), "{name} learns");
-        // What a residual block shifts the next norm takes away: no gradient but rounding.
+        // The next norm removes the shift at the end of a residual block, so its gradient is zero up to rounding.
         if !(name.starts_with("res") && name.ends_with(".in2.bias")) {
             assert_near(name, gradient, &all.1[name]);
         }
@@ -76,7 +76,7 @@ fn a_style_learns_and_its_body_stays() {
     }
     assert_eq!(teach(mean(), &run(4, parts.path()), Some(1)).unwrap().1, End::Interrupted);
     let resumed = Run { resume: true, ..run(4, parts.path()) };
-    // A checkpoint has no convolutions: these must be the same.
+    // A checkpoint contains no convolutions, so they must be the same when the run is resumed.
     let mut another = mean();
     another.tensors[0].1.data[0] += 0.5;
     let error = teach(another, &resumed, None).err().unwrap().to_string();
@@ -84,7 +84,7 @@ fn a_style_learns_and_its_body_stays() {
     assert_eq!(teach(mean(), &resumed, None).unwrap().1, End::Finished);
     assert!(bits(parts.path()) == bits(whole.path()));
 
-    // With all weights it goes on from there.
+    // Training of all weights continues from the style.
     let refined = lesson(learned.clone(), &styles()[1], &folder, false);
     train(context(), &refined, &settings(), &run(1, other.path()), |_| Ok(ControlFlow::Continue(()))).unwrap();
     assert_ne!(refined.weights().unwrap().fingerprint(), learned.fingerprint());
@@ -98,7 +98,7 @@ fn a_file_is_the_style_of_its_body() {
     assert_eq!((style.body.as_str(), style.body.len()), (body.fingerprint().as_str(), 64));
     let read = through_a_file(&style);
     assert_eq!((&read.body, read.body_name.as_str()), (&style.body, "waves and more"));
-    // By the body or by another of its styles, in halves.
+    // In f16, with the body or with another of its styles.
     let painter = body.in_style(&read).unwrap();
     assert_eq!(painter.tensors, nets[0].in_style(&read).unwrap().tensors);
     assert!(painter.styles.is_empty() && through_a_file(&painter.style("").unwrap()).tensors == read.tensors);
@@ -106,7 +106,7 @@ fn a_file_is_the_style_of_its_body() {
         let close = got.data.iter().zip(&expected.data).all(|(a, b)| (a - b).abs() <= b.abs() / 2048.0);
         assert!(got.shape == expected.shape && close, "{name}");
     }
-    // In f32 it is what it was.
+    // In f32 the style is unchanged.
     assert_eq!(body.in_style(&style).unwrap().tensors, nets[1].tensors);
 }
 

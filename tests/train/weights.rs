@@ -31,7 +31,7 @@ fn activations(weights: &Weights, pictures: &[Vec<f32>]) -> Vec<(Tap, usize, Vec
     kept.into_iter().map(|(tap, channels, tensor)| (tap, channels, tensor.read().unwrap())).collect()
 }
 
-/// The pictures of a folder as they are.
+/// The uncropped pictures of a folder.
 fn whole(folder: &Folder) -> (Crops, Vec<Vec<f32>>) {
     let crops = Crops { size: SIZE, share: [1.0, 1.0], flip: false };
     let mut loader = Loader::start(folder.clone(), crops.clone(), 0, 0, 1).unwrap();
@@ -45,7 +45,7 @@ fn factors(random: &mut Random, count: usize) -> Vec<f32> {
 #[test]
 fn the_mean_activation_of_every_exported_channel_is_one_over_the_calibration() {
     let (_photos, folder) = photos(6, SIZE);
-    // Uncut, and as many as there are: the calibration is every picture once.
+    // Without cropping, the calibration has every picture exactly once.
     let (crops, pictures) = whole(&folder);
     let weights = student(&folder, Settings { crops, calibration: 6, ..choices() }).weights().unwrap();
     assert_eq!(weights.convention, Convention::Normalised);
@@ -55,7 +55,7 @@ fn the_mean_activation_of_every_exported_channel_is_one_over_the_calibration() {
             let of = |picture: usize| &values[(picture * channels + channel) * plane..][..plane];
             let sum: f64 = (0..pictures.len()).flat_map(of).map(|&v| f64::from(v)).sum();
             let mean = sum / (plane * pictures.len()) as f64;
-            // Rounding grows from layer to layer.
+            // Rounding errors grow from layer to layer.
             assert!((mean - 1.0).abs() < 1e-4, "{tap}, channel {channel}: {mean}");
         }
     }

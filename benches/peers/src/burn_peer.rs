@@ -1,4 +1,4 @@
-//! Burn's side: the same nets in its own layers and tensors, on the wgpu device that Impasto is a guest on.
+//! Burn: the same nets with burn's layers and tensors, on the wgpu device that it shares with Impasto.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,7 +17,7 @@ use impasto::nets::Tap;
 use crate::peer::{Outputs, Peer, Ready};
 use crate::works::{CONTENT_TAP, CONTENT_WEIGHT, Kind, LEARNING_RATE, Material, STYLE_WEIGHT, Work};
 
-/// What is added to a variance under the root.
+/// Added to a variance before the square root.
 const EPSILON: f32 = 1e-5;
 
 pub struct Burn {
@@ -25,10 +25,10 @@ pub struct Burn {
     job: Option<Job>,
 }
 
-/// A work, ready to run; it gives what is compared.
+/// A work that is ready to run. It returns the outputs to compare.
 type Job = Box<dyn FnMut() -> Result<Vec<(String, Values)>>>;
 
-/// A result on the device, of whatever rank.
+/// An output on the device.
 enum Values {
     Plane(Tensor<4>),
     Line(Tensor<1>),
@@ -56,7 +56,7 @@ fn enlarge(x: Tensor<4>) -> Tensor<4> {
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]))
 }
 
-/// VGG-19 to relu4_1 on pictures of RGB 0..1.
+/// VGG-19 up to relu4_1 for pictures of RGB 0..1.
 struct Vgg {
     mean: Tensor<4>,
     deviation: Tensor<4>,
@@ -75,7 +75,7 @@ impl Vgg {
         Ok(Vgg { mean: channel([0.485, 0.456, 0.406]), deviation: channel([0.229, 0.224, 0.225]), convolutions })
     }
 
-    /// Features at each of `taps`, which are in order.
+    /// Features at each of `taps`, which must be in the net's order.
     fn forward(&self, picture: Tensor<4>, taps: &[Tap]) -> Vec<Tensor<4>> {
         let mut x = (picture - self.mean.clone()) / self.deviation.clone();
         let mut features = Vec::new();
@@ -107,7 +107,7 @@ struct Johnson {
     norms: Vec<InstanceNorm>,
 }
 
-/// Names of the convolutions and of the norms behind them; the last convolution has none.
+/// Names of the convolutions and of the norms that follow them; the last convolution has no norm.
 fn names() -> (Vec<String>, Vec<String>) {
     let blocks = |kind: &'static str| (1..=5).flat_map(move |b| [1, 2].map(|half| format!("res{b}.{kind}{half}")));
     let numbered = |stem: &'static str, numbers: [usize; 3]| numbers.map(|number| format!("{stem}{number}"));
@@ -130,7 +130,7 @@ impl Johnson {
             let config = Conv2dConfig::new([channels_in, channels_out], [kernel; 2]).with_stride([stride; 2]);
             let mut layer = config.with_padding(PaddingConfig2d::Valid).init(device);
             layer.weight = Param::from_tensor(tensor(weight, device));
-            // A norm takes away what a bias before it adds: only the last one is learned.
+            // A norm removes the effect of the bias before it, so only the last bias is trained.
             let bias = Param::from_tensor(tensor(bias, device)).set_require_grad(index == convolutions.len() - 1);
             layer.bias = Some(bias);
             Ok(layer)
@@ -173,7 +173,7 @@ impl Johnson {
         self.unit(15, x)
     }
 
-    /// Gradients by the names of the parameters.
+    /// Gradients by parameter name.
     fn gradients(&self, gradients: &burn::tensor::Gradients) -> Vec<(String, Values)> {
         let (convolutions, norms) = names();
         let mut all = Vec::new();
@@ -207,7 +207,7 @@ fn gram(features: Tensor<4>) -> Tensor<2> {
     rows.clone().matmul(rows.transpose()) / (channels * height * width) as f32
 }
 
-/// Johnson's net, its optimiser, and what its loss compares with.
+/// Johnson's net, its optimiser, and the data for its loss.
 struct Training {
     net: Option<Johnson>,
     optimizer: ModuleOptimizer,
@@ -230,7 +230,7 @@ impl Training {
         })
     }
 
-    /// A step; the loss before it and, if `wanted`, the gradients.
+    /// Runs one step. Returns, if `wanted`, the loss before the step and the gradients.
     fn step(&mut self, wanted: bool) -> Result<Vec<(String, Values)>> {
         let net = self.net.take().ok_or_else(|| anyhow!("the net was lost in a step that failed"))?;
         let painted = net.forward(self.photo.clone());
@@ -257,7 +257,7 @@ impl Training {
     }
 }
 
-/// What `work` does on burn's tensors.
+/// Prepares `work` with burn's tensors.
 fn job(work: Work, material: &Material, plain: &Device) -> Result<Job> {
     let one = |name: &str, value: Tensor<4>| Ok(vec![(name.to_string(), Values::Plane(value))]);
     let differentiated = plain.clone().autodiff();
@@ -314,7 +314,7 @@ fn job(work: Work, material: &Material, plain: &Device) -> Result<Job> {
     })
 }
 
-/// What burn panics with, as an error.
+/// Converts a panic of burn into an error.
 fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

@@ -1,4 +1,5 @@
-//! Impasto beside its peers: the same nets with the same weights on the same adapter, compared first, then timed in turn.
+//! Compares Impasto with other libraries: the same nets with the same weights on the same adapter. Outputs are compared
+//! first, then the libraries are timed in turn.
 
 mod burn_peer;
 mod ours;
@@ -25,8 +26,8 @@ use works::{Kind, Material, Work};
 /// Runs the same nets in Impasto and in its peers.
 #[derive(Parser)]
 struct Arguments {
-    /// Side of the pictures, for every work. Default: 256 and 512 for VGG-19, 512 to paint, 256 to train; on a software adapter
-    /// half of that
+    /// Side of the pictures, for every work. Default: 256 and 512 for VGG-19, 512 to paint, 256 to train; on a software
+    /// adapter half of that
     #[arg(long)]
     size: Vec<usize>,
     /// Works, all by default
@@ -88,7 +89,7 @@ fn choose(wanted: Option<&str>) -> Result<(Adapter, DeviceKind, WgpuBackend)> {
         bail!("there is no adapter {}: `impasto devices` lists them", wanted.unwrap_or("at all"));
     };
     let chosen = all[position].clone();
-    // Burn counts adapters of a kind, of one API.
+    // Burn numbers the adapters of one kind and one API.
     let same = |a: &&Adapter| a.kind == chosen.kind && a.backend == chosen.backend;
     let number = all[..position].iter().filter(same).count();
     let kind = match chosen.kind {
@@ -107,12 +108,11 @@ fn choose(wanted: Option<&str>) -> Result<(Adapter, DeviceKind, WgpuBackend)> {
     Ok((chosen, kind, backend))
 }
 
-/// Below this part of the largest output, an output's own size is no measure: the gradient to what a norm takes away again is
-/// zero but for rounding.
+/// Outputs smaller than this share of the largest output are compared relative to that share. Some gradients, such as
+/// that of a bias before a norm, are zero except for rounding.
 const NOISE: f64 = 1e-3;
 
-/// The worst output: its name, and the size of the difference relative to its own. Infinite where one is missing or is no
-/// number.
+/// The output with the largest relative error: its name and error. Infinite if an output is missing or not finite.
 fn worst(kind: Kind, ours: &Outputs, theirs: &Outputs) -> (String, f64) {
     let least = NOISE * ours.iter().map(|(_, values)| kind.size(values)).fold(0.0, f64::max);
     let error = |(name, reference): &(String, Vec<f32>)| {
@@ -127,20 +127,20 @@ fn worst(kind: Kind, ours: &Outputs, theirs: &Outputs) -> (String, f64) {
     errors.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("nothing".into(), f64::INFINITY))
 }
 
-/// Seconds of a peer's turn: as many runs as it takes to be seen, once if one is long.
+/// Seconds of a peer's turn: several runs, or one if a run is long.
 const TURN: f64 = 0.2;
 
-/// A peer at a work.
+/// A peer and its results for a work.
 struct Entry<'a> {
     peer: &'a mut dyn Peer,
     error: Option<f64>,
     times: Vec<f64>,
-    /// Why it is not timed.
+    /// Why the peer is not timed.
     out: Option<Outcome>,
 }
 
 impl Entry<'_> {
-    /// One more run to warm up, unless it takes all of the time there is.
+    /// A further warm-up run. It counts as a measurement if it uses up the budget.
     fn warm(&mut self, budget: f64) {
         self.turn(0.0);
         if self.spent() < budget {
@@ -165,14 +165,14 @@ impl Entry<'_> {
         self.times.iter().sum()
     }
 
-    /// None of what was not timed, or broke meanwhile.
+    /// The median time; `None` if the peer was not timed or failed.
     fn median(&mut self) -> Option<f64> {
         self.times.sort_by(f64::total_cmp);
         self.times.get(self.times.len() / 2).copied().filter(|_| self.out.is_none())
     }
 }
 
-/// One work in everyone's hands.
+/// Runs one work with all peers.
 fn measure(work: Work, ours: &mut Ours, peers: &mut [Box<dyn Peer>], rounds: usize, budget: f64) -> Result<Vec<Row>> {
     let material = Material::of(work)?;
     eprintln!("{}: impasto", work.name());
@@ -231,7 +231,7 @@ fn main() -> Result<()> {
     let (adapter, kind, backend) = choose(wanted.as_deref())?;
     let works = arguments.works(adapter.kind == "software")?;
 
-    // Burn opens the device with all that its kernels can use; Impasto is a guest on it.
+    // Burn opens the device with all features that its kernels can use. Impasto uses the same device.
     let opened = Device::wgpu_options().device_kind(kind).graphics_api(backend).init_with_setup();
     let (device, setup) = opened.with_context(|| format!("burn cannot open {}", adapter.name))?;
     let found = setup.adapter.get_info().name;
@@ -256,7 +256,7 @@ fn main() -> Result<()> {
         }
     }
     if arguments.wants("impasto-f16-matrix") {
-        // On a device of its own: burn's is opened without what wgpu calls an experiment.
+        // On its own device, because burn's is opened without wgpu's experimental features.
         let options = ContextOptions { device: Some(adapter.name.clone()), ..Default::default() };
         match options.in_precision("f16-matrix").and_then(|options| Context::new(&options)) {
             Ok(context) => peers.push(Box::new(Ours::new(context))),

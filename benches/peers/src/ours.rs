@@ -1,4 +1,4 @@
-//! Impasto's side: each work recorded once with the library's public functions, then replayed.
+//! Impasto: each work is recorded once with the library's public functions and then replayed.
 
 use anyhow::Result;
 use impasto::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
@@ -21,7 +21,7 @@ pub struct Ours {
     job: Option<Job>,
 }
 
-/// What is replayed: a pass and, of a training step, what follows it.
+/// The recorded programs: the pass and, in training, the parameter update.
 struct Job {
     pass: Program,
     step: Option<Step>,
@@ -38,7 +38,7 @@ impl Ours {
         Ours { context, job: None }
     }
 
-    /// Floating-point operations of the work that is ready, as the mathematics needs them.
+    /// Floating-point operations of the prepared work, by the mathematical definition.
     pub fn flops(&self) -> u64 {
         let Some(Job { pass, step }) = &self.job else { return 0 };
         pass.flops() + step.as_ref().map_or(0, |step| step.update.flops())
@@ -69,7 +69,7 @@ impl Ours {
         Ok(weights)
     }
 
-    /// A recording whose last tensor is kept, run once.
+    /// Keeps the recording's result in a tensor, and runs the recording once.
     fn once(&mut self, mut rec: Recorder, name: &str, result: Tensor) -> Result<Outputs> {
         let kept = DeviceTensor::new(&self.context, name, result.shape);
         let into = rec.pin(&kept);

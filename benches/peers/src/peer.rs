@@ -1,4 +1,4 @@
-//! What a peer can do.
+//! The interface of the compared libraries.
 
 use std::time::Instant;
 
@@ -6,43 +6,43 @@ use anyhow::Result;
 
 use crate::works::{Material, Work};
 
-/// Tensors by name, as they are compared.
+/// Output tensors by name.
 pub type Outputs = Vec<(String, Vec<f32>)>;
 
-/// What comes of preparing a work.
+/// Result of preparing a work.
 pub enum Ready {
-    /// It ran once, and this came out.
+    /// The work ran once, with these outputs.
     Outputs(Outputs),
-    /// This peer does not do that, and why.
+    /// The peer does not support the work, with the reason.
     Skipped(String),
 }
 
-/// Someone who does the work.
+/// A compared library.
 pub trait Peer {
-    /// As the table calls it.
+    /// Name in the table.
     fn name(&self) -> String;
 
-    /// Its version and what it runs on.
+    /// Version and backend.
     fn version(&self) -> String;
 
-    /// Whether it calculates in half precision.
+    /// Whether it computes in half precision.
     fn is_half(&self) -> bool {
         false
     }
 
-    /// Makes a work ready and runs it once.
+    /// Prepares a work and runs it once.
     fn prepare(&mut self, work: Work, material: &Material) -> Result<Ready>;
 
-    /// One more run, waited for.
+    /// Runs once more and waits for completion.
     fn run(&mut self) -> Result<()>;
 
-    /// Seconds of one more run.
+    /// Time of one more run in seconds.
     fn time(&mut self) -> Result<f64> {
         let start = Instant::now();
         self.run()?;
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// Lets go of what it holds for a work.
+    /// Releases the resources of the work.
     fn clear(&mut self);
 }

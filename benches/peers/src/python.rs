@@ -1,4 +1,4 @@
-//! Peers in Python: a process each, kept alive, asked line by line in JSON (peers.py answers).
+//! Peers in Python: one process each, which answers requests in JSON, one per line (peers.py).
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::peer::{Outputs, Peer, Ready};
 use crate::works::{Material, Work};
 
-/// Names that peers.py knows.
+/// Names of the peers in peers.py.
 pub const PEERS: [&str; 5] = ["torch", "torch-f16", "onnxruntime", "ncnn", "ncnn-f16"];
 
 pub struct Python {
@@ -24,7 +24,7 @@ pub struct Python {
     folder: PathBuf,
 }
 
-/// What peers.py answers.
+/// An answer from peers.py.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Answer {
@@ -34,7 +34,7 @@ struct Answer {
     failed: Option<String>,
 }
 
-/// A peer, or why there is none.
+/// A started peer, or the reason why it is not available.
 pub enum Started {
     Peer(Box<Python>),
     Skipped(String),
@@ -87,7 +87,7 @@ impl Python {
     }
 
     fn ask(&mut self, request: Value) -> Result<Answer> {
-        // A process that has ended tells why when its answer is read.
+        // If the process has ended, reading its answer reports the reason.
         let _ = writeln!(self.requests, "{request}").and_then(|()| self.requests.flush());
         self.answer()
     }
@@ -134,13 +134,13 @@ impl Peer for Python {
         self.time().map(drop)
     }
 
-    /// As the process itself measures it.
+    /// Measured by the process itself.
     fn time(&mut self) -> Result<f64> {
         Ok(self.ask(json!({ "do": "run" }))?.seconds)
     }
 
     fn clear(&mut self) {
-        // One that cannot be asked holds nothing.
+        // A process that does not answer holds no resources.
         let _ = self.ask(json!({ "do": "clear" }));
     }
 }

@@ -1,4 +1,4 @@
-//! What was measured: one table for people, JSON for programs.
+//! The results: a table for people and JSON for programs.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use serde::Serialize;
 
 use crate::works::Work;
 
-/// What came of a work in a peer's hands.
+/// Result of a work with a peer.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was right, and took this long: milliseconds, runs, 10⁹ operations a second.
+    /// Correct outputs, and the times: milliseconds, number of runs, 10⁹ operations per second.
     Timed { median_ms: f64, best_ms: f64, runs: usize, gflop_per_second: f64 },
-    /// It gave something else: no time.
+    /// Different outputs, not timed.
     Differs { of: String },
-    /// It was not done, and why.
+    /// Not supported, with the reason.
     Skipped(String),
-    /// It broke.
+    /// Failed, with the error.
     Failed(String),
 }
 
@@ -27,15 +27,15 @@ pub struct Row {
     #[serde(flatten)]
     pub work: Work,
     pub peer: String,
-    /// Size of the difference from our outputs relative to theirs, of the output where that is worst.
+    /// Largest relative error of an output compared with Impasto's.
     pub error: Option<f64>,
-    /// Our median over this one's: below 1 we are faster.
+    /// Impasto's median time divided by the peer's: Impasto is faster below 1.
     pub ours_over_peer: Option<f64>,
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// Medians closer than this are even.
+/// Medians with a smaller relative difference count as equal.
 const EVEN: f64 = 0.05;
 
 fn verdict(ours_over_peer: f64) -> &'static str {
@@ -50,13 +50,13 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// All of it.
+/// All results.
 #[derive(Serialize)]
 pub struct Report {
     pub adapter: Adapter,
-    /// wgpu's version.
+    /// Version of wgpu.
     pub wgpu: &'static str,
-    /// Peers with their versions, and those that are not here with the reason.
+    /// Peers with their versions, and unavailable peers with the reason.
     #[serde(serialize_with = "as_map")]
     pub peers: Vec<(String, String)>,
     #[serde(serialize_with = "as_map")]
@@ -69,7 +69,7 @@ fn as_map<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Re
 }
 
 impl Report {
-    /// As people read it.
+    /// The table as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let Adapter { name, backend, driver, .. } = &self.adapter;
         let mut lines = vec![format!("{name} ({backend}, {driver})")];
@@ -80,7 +80,7 @@ impl Report {
         lines
     }
 
-    /// Writes it as JSON.
+    /// Writes the results as JSON.
     pub fn save(&self, path: &Path) -> Result<()> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;

@@ -1,4 +1,4 @@
-//! The pieces of work, and what every peer is given for them: weights and pictures, all random and all seeded.
+//! The works and their data: weights and pictures, all random with fixed seeds.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use impasto::nets::{Tap, adain_decoder, image_transform_net, vgg19};
 use impasto::ops::norm::Over;
 use impasto::random::Random;
 
-/// What is done.
+/// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -29,7 +29,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Kind; 5] = [Kind::Vgg, Kind::VggGradient, Kind::Johnson, Kind::Adain, Kind::JohnsonTraining];
 
-    /// Sides of the pictures that a GPU is given.
+    /// Sides of the pictures on a GPU.
     fn sizes(self) -> &'static [usize] {
         match self {
             Kind::Vgg | Kind::VggGradient => &[256, 512],
@@ -38,7 +38,8 @@ impl Kind {
         }
     }
 
-    /// Sides of the pictures if none are asked for: half on a software adapter, and a quarter, once, in a hurry.
+    /// Default sides of the pictures: half as large on a software adapter; with `quick`, one side, a quarter of the
+    /// largest.
     pub fn default_sizes(self, software: bool, quick: bool) -> Vec<usize> {
         match (software, quick) {
             (_, true) => vec![self.sizes().iter().max().expect("a size") / 4],
@@ -51,8 +52,8 @@ impl Kind {
         matches!(self, Kind::VggGradient | Kind::JohnsonTraining)
     }
 
-    /// The size of an output, or of a difference: the largest value. Of a gradient, the root of the sum of squares, since a
-    /// ReLU or a pool that rounding tips over takes all of a pixel's gradient with it.
+    /// Magnitude of an output or of a difference: the largest absolute value or, for gradients, the root of the sum of
+    /// squares. If rounding flips a ReLU or the maximum of a pool, a pixel's whole gradient changes.
     pub fn size(self, values: &[f32]) -> f64 {
         let values = values.iter().map(|value| f64::from(value.abs()));
         if self.has_gradient() {
@@ -62,7 +63,7 @@ impl Kind {
         }
     }
 
-    /// How far a peer's output may be from ours, relative to its size, in single or half precision.
+    /// Maximum relative difference of a peer's output from Impasto's, in single or half precision.
     pub fn tolerance(self, half: bool) -> f64 {
         match (self.has_gradient(), half) {
             (false, false) => 1e-3,
@@ -72,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// As the command line and the Python peers call it.
+    /// Name on the command line and in peers.py.
     pub fn key(self) -> &'static str {
         match self {
             Kind::Vgg => "vgg",
@@ -84,11 +85,11 @@ impl Kind {
     }
 }
 
-/// A piece of work.
+/// A work to measure.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Work {
     pub kind: Kind,
-    /// Side of its pictures.
+    /// Side of the pictures in pixels.
     pub size: usize,
 }
 
@@ -105,13 +106,14 @@ impl Work {
     }
 }
 
-/// Taps of the training loss: content from relu3_1, style from the usual four, each term a weighted mean of squares.
+/// Taps and weights of the training loss: content at relu3_1, style at the usual four taps; each term is a weighted
+/// mean square.
 pub const CONTENT_TAP: &str = "relu3_1";
 pub const CONTENT_WEIGHT: f32 = 1.0;
 pub const STYLE_WEIGHT: f32 = 100.0;
 pub const LEARNING_RATE: f32 = 1e-3;
 
-/// The features' channels there.
+/// Channels at relu4_1.
 const CHANNELS: usize = 512;
 
 /// Tensors by name: `vgg.conv1_1.weight`, `net.conv1.conv2d.weight`, `decoder.d4_1.weight`, `photo`, `style`, `dy`.
@@ -137,7 +139,7 @@ impl Material {
             });
             add("vgg", named.collect());
         }
-        // A bias of zero or a scale of one that a peer forgot would not be noticed.
+        // With biases of 0 and scales of 1, a peer that omits them would not be noticed.
         let mut random = Random::new(4);
         for tensor in all.values_mut().filter(|tensor| tensor.shape.len() == 1) {
             tensor.data.iter_mut().for_each(|value| *value += 0.1 * random.normal());

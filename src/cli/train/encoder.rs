@@ -98,6 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
         crops: args.training.crops(&defaults),
         statistics_weight: args.statistics_weight,
         calibration: args.calibration,
+        positions: Settings::default().positions,
         seed: args.training.seed,
         painting,
         taps: if args.tap.is_empty() { Settings::default().taps } else { taps(&args.tap)? },

@@ -1,10 +1,10 @@
-//! The stack machine that reads a pickle: opcodes, stack and memo.
+//! The stack machine of the pickle reader: opcodes, stack and memo.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{CONVERT, Global, Outcome, Pickle, Value, global, malformed};
 
-/// Opcodes and copied entries in one pickle; the state dict of a large net takes some 100,000.
+/// Maximum number of opcodes and copied entries in a pickle; the state dict of a large net needs about 100,000.
 const MOST_STEPS: usize = 1 << 21;
 
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(super) struct Machine<'a> {
     position: usize,
     steps: usize,
     stack: Vec<Value>,
-    /// Heights of the stack at the marks that are open.
+    /// Stack heights at the open marks.
     marks: Vec<usize>,
     memo: HashMap<usize, Value>,
     pickle: Pickle<'a>,
@@ -24,13 +24,13 @@ impl<'a> Machine<'a> {
         Machine { bytes, ..Default::default() }
     }
 
-    /// Runs to the end of the pickle; gives what it describes and its length.
+    /// Runs to the end of the pickle. Returns its contents and its length in bytes.
     pub(super) fn run(mut self) -> Outcome<(Pickle<'a>, usize)> {
         while self.step()? {}
         Ok((self.pickle, self.position))
     }
 
-    /// Runs one opcode; `false` when it was the last.
+    /// Runs one opcode; returns `false` after the last.
     fn step(&mut self) -> Outcome<bool> {
         self.charge(1)?;
         let at = self.position;
@@ -116,7 +116,7 @@ impl<'a> Machine<'a> {
                 self.push(Value::Storage(storage));
             }
             b'i' => {
-                // Makes an instance: never right in a weight file, but the class is worth naming.
+                // Constructs an instance, which is never valid in a weight file. The error should name the class.
                 global(&self.line()?, &self.line()?)?;
                 return Err(malformed(&format!("it makes an instance at byte {at}")));
             }
@@ -144,7 +144,7 @@ impl<'a> Machine<'a> {
         taken.ok_or_else(|| "it ends inside of a pickle: it is truncated; fetch it again".into())
     }
 
-    /// A little-endian number of up to 8 bytes.
+    /// Reads a little-endian unsigned number of up to 8 bytes.
     fn number(&mut self, size: usize) -> Outcome<u64> {
         Ok(self.take(size)?.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
@@ -196,7 +196,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A signed number of up to 16 bytes: the magic number has 10.
+    /// Reads a signed number of up to 16 bytes; PyTorch's magic number has 10.
     fn long(&mut self) -> Outcome<()> {
         let length = self.length(1)?;
         let bytes = self.take(length)?;
@@ -262,7 +262,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// "Calls" a name: says what the value would be.
+    /// REDUCE: constructs the value that the called name stands for, without calling anything.
     fn reduce(&mut self) -> Outcome<()> {
         let (arguments, called) = (self.pop()?, self.pop()?);
         let Some(arguments) = self.pickle.sequence(arguments) else {
@@ -292,7 +292,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Gives an object its state: PyTorch hangs version numbers onto state dicts that way, which are not needed.
+    /// BUILD: sets an object's state. PyTorch uses it for version numbers of state dicts, which are ignored.
     fn build(&mut self) -> Outcome<()> {
         self.pop()?;
         match self.top()? {

@@ -1,4 +1,4 @@
-//! The loss of a picture against a content and a style, with its gradient to the pixels, as one program.
+//! The loss of a picture against a content and styles, and its gradient with respect to the pixels, as one program.
 
 use super::{Normalization, Settings};
 use crate::gpu::{DeviceTensor, Later, Memory, Profile, Program, Recorder, Tensor};
@@ -10,14 +10,14 @@ use crate::ops::{gram, total_variation, vector};
 use crate::optim::Objective;
 use crate::{Error, Result};
 
-/// What a term compares.
+/// What a loss term compares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Content,
     Style,
 }
 
-/// A tap's loss: its target and weight are filled in once the target is known.
+/// The loss at a tap. Target and weight are set when the target has been computed.
 struct Term {
     kind: Kind,
     tap: Tap,
@@ -25,7 +25,7 @@ struct Term {
     weight: Weight,
 }
 
-/// Loss and pixel gradient of a picture: everything of one evaluation on the device, one read-back of the loss's terms.
+/// Loss and pixel gradient of a picture. One evaluation is one program and one read-back of the loss terms.
 pub struct PictureLoss {
     program: Program,
     clamp: Program,
@@ -36,7 +36,7 @@ pub struct PictureLoss {
     first: Option<f64>,
 }
 
-/// The taps that count, with their kind and weight.
+/// Taps with a positive weight, with their kind and total weight.
 fn wanted(settings: &Settings) -> Vec<(Kind, Tap, f32)> {
     let of = |kind, taps: &[(Tap, f32)], all: f32| -> Vec<_> {
         taps.iter().map(|&(tap, weight)| (kind, tap, weight * all)).filter(|(_, _, weight)| *weight > 0.0).collect()
@@ -46,7 +46,7 @@ fn wanted(settings: &Settings) -> Vec<(Kind, Tap, f32)> {
     [content, style].concat()
 }
 
-/// Refuses a picture, `what`, of a size from which the taps that it is needed for cannot be computed.
+/// Returns an error if a picture, named `what`, is too small for its taps.
 pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], settings: &Settings) -> Result<()> {
     let mut taps: Vec<_> = wanted(settings);
     taps.retain(|(kind, _, _)| what == "content" || *kind == Kind::Style);
@@ -62,12 +62,13 @@ pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], 
     Err(Error::argument("stylize", what, expected, format!("{width}x{height}")))
 }
 
-/// The taps of one kind that count.
+/// The taps of one kind with a positive weight.
 fn wanted_of(settings: &Settings, kind: Kind) -> Vec<Tap> {
     wanted(settings).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
 }
 
-/// The net on `picture` (`[1, 3, H, W]`), taken down; with it where each tap's features, or their Gram matrix, will be.
+/// Records the net on `picture` (`[1, 3, H, W]`). Also returns the tensors that will hold each tap's features (content)
+/// or Gram matrix (style).
 fn record_features(
     vgg: &Vgg19,
     picture: &DeviceTensor,
@@ -80,7 +81,7 @@ fn record_features(
     })
 }
 
-/// Runs the net on `picture` and gives, for each tap, its features or their Gram matrix.
+/// Runs the net on `picture` and returns each tap's features (content) or Gram matrix (style).
 fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
     if taps.is_empty() {
         return Ok(Vec::new());
@@ -92,10 +93,10 @@ fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<
     results.iter().map(DeviceTensor::read).collect()
 }
 
-/// The targets of all wanted taps, in their order.
+/// The targets of all taps with a positive weight, in the order of [`wanted`].
 fn targets(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Vec<Vec<f32>>> {
     let mut all = features(vgg, content, Kind::Content, &wanted_of(settings, Kind::Content))?;
-    // Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ by a constant when the weights sum to 1.
+    // With weights that sum to 1, Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ only by a constant.
     let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
     let mut blended: Vec<Vec<f32>> = Vec::new();
     for (style, weight) in styles {
@@ -110,11 +111,11 @@ fn targets(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: 
     Ok(all)
 }
 
-/// Weight of squared differences from a target, such that the loss is a (relative) mean.
+/// Weight of the sum of squared differences from `target`, for a mean square or a relative mean square.
 fn per_element(target: &[f32], weight: f32, normalization: Normalization) -> f32 {
     let unit = match normalization {
         Normalization::Plain => target.len() as f64,
-        // A target that is all zeros (a black style) has no unit of its own.
+        // The bound avoids a division by zero for a target of zeros (a black style picture).
         Normalization::Relative => {
             target.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().max(1e-12 * target.len() as f64)
         }
@@ -122,7 +123,7 @@ fn per_element(target: &[f32], weight: f32, normalization: Normalization) -> f32
     (f64::from(weight) / unit) as f32
 }
 
-/// Everything of one evaluation, taken down; targets and weights are still empty and nothing is allocated.
+/// A recorded evaluation. Targets and weights are not set yet, and nothing is allocated.
 struct Recorded {
     recorder: Recorder,
     picture: DeviceTensor,
@@ -168,22 +169,25 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
     Ok(Recorded { recorder: rec, picture, gradient, slots, terms })
 }
 
-/// A loss on features: records its value and gives its gradient.
+/// Records a loss on features and returns the recording of its gradient.
 type LossFn = fn(&mut Recorder, Tensor, Tensor, Weight, Tensor, usize) -> Result<Later<'static>>;
 
 impl PictureLoss {
-    /// What a picture of `[width, height]` will take on the device; an error if it cannot be done. Allocates nothing.
+    /// Device memory for pictures of `[width, height]`. Allocates nothing. Returns an error if such a picture cannot be
+    /// computed.
     pub fn plan(vgg: &Vgg19, size: [usize; 2], settings: &Settings) -> Result<Memory> {
         record(vgg, size, settings)?.recorder.memory()
     }
 
-    /// What the targets of a style of `[width, height]` will take, before and apart from the loss itself.
+    /// Device memory for computing the targets of a style picture of `[width, height]`, which happens before the
+    /// optimisation.
     pub(super) fn plan_style(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Result<Memory> {
         let picture = DeviceTensor::new(vgg.context(), "style picture", [1, 3, height, width]);
         record_features(vgg, &picture, Kind::Style, &wanted_of(settings, Kind::Style))?.0.memory()
     }
 
-    /// The loss of pictures of `content`'s size against its features and those of `styles` (picture, weight).
+    /// The loss of pictures of `content`'s size against its features and the Gram matrices of `styles` (picture and
+    /// weight each).
     pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Self> {
         let targets = targets(vgg, content, styles, settings)?;
         let Recorded { recorder, picture, gradient, slots, terms } =
@@ -206,7 +210,7 @@ impl PictureLoss {
         Ok(PictureLoss { program, clamp, picture, gradient, slots, terms: names, first: None })
     }
 
-    /// The picture that is evaluated, `[1, 3, H, W]`, RGB 0..1.
+    /// The picture to evaluate, `[1, 3, H, W]`, RGB 0..1.
     pub fn picture(&self) -> &DeviceTensor {
         &self.picture
     }
@@ -216,12 +220,12 @@ impl PictureLoss {
         self.clamp.submit()
     }
 
-    /// The gradient of the last evaluation, shaped as the picture.
+    /// The gradient of the last evaluation, `[1, 3, H, W]`.
     pub fn gradient(&self) -> &DeviceTensor {
         &self.gradient
     }
 
-    /// Name and value of each term at the last evaluation.
+    /// Name and value of each loss term at the last evaluation.
     pub fn terms(&self) -> &[(String, f64)] {
         &self.terms
     }
@@ -231,12 +235,12 @@ impl PictureLoss {
         self.program.memory().clone()
     }
 
-    /// One evaluation, measured dispatch by dispatch.
+    /// Runs one evaluation and measures the time of each dispatch.
     pub fn profile(&self) -> Result<Profile> {
         self.program.profile()
     }
 
-    /// The recorded program, for hosts and benches that run it themselves.
+    /// The recorded program, for host programs and benchmarks that run it themselves.
     pub fn program(&self) -> &Program {
         &self.program
     }
@@ -245,9 +249,9 @@ impl PictureLoss {
         self.first.unwrap_or(f64::NAN)
     }
 
-    /// Finds which dispatch made a value that is not finite.
+    /// Finds the dispatch that produced a non-finite value.
     pub(super) fn blame(&self) -> Error {
-        // The terms of the evaluation that failed would be found before what made them.
+        // The loss terms are cleared so that the search finds the dispatch and not the failed evaluation's terms.
         let cleared = self.slots.write(&vec![0.0; self.terms.len()]);
         let place = match cleared.and_then(|()| self.program.find_non_finite()) {
             Err(error) => return error,

@@ -1,92 +1,93 @@
-//! What can be chosen about Gatys' method, and the sets of choices that go by a name.
+//! Settings of Gatys' method and named presets.
 
 use crate::methods::color::KeepColor;
 use crate::nets::Tap;
 use crate::{Error, Result};
 
-/// What the picture starts as.
+/// Initial picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Init {
-    /// The content: keeps its layout, converges fastest.
+    /// The content: keeps its layout and converges fastest.
     #[default]
     Content,
-    /// Seeded noise round mid-grey: the paper's.
+    /// Seeded Gaussian noise around mid-grey, as in the paper.
     Noise,
     /// The (first) style picture.
     Style,
 }
 
-/// What moves the pixels.
+/// Optimiser of the pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Optimizer {
     /// L-BFGS with a strong-Wolfe line search.
     #[default]
     Lbfgs,
-    /// Adam, pixels clamped to 0..1 after every step.
+    /// Adam, with pixels clamped to 0..1 after every step.
     Adam,
 }
 
-/// What a tap's loss is measured in.
+/// Unit of a tap's loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Normalization {
-    /// Mean squares as they are: weights mean different things for different nets.
+    /// Mean square: the effect of a weight depends on the net.
     Plain,
-    /// Mean squares over the target's own mean square: weights mean the same for every net, tap and style.
+    /// Mean square divided by the target's mean square: weights mean the same for every net, tap and style.
     #[default]
     Relative,
 }
 
-/// What can be chosen.
+/// Settings of Gatys' method. All weights are at least 0.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Taps whose features the content gives, with a weight each.
+    /// Content taps with a weight each.
     pub content_taps: Vec<(Tap, f32)>,
-    /// Taps whose Gram matrices the style gives, with a weight each.
+    /// Style taps with a weight each.
     pub style_taps: Vec<(Tap, f32)>,
     /// Weight of the content loss.
     pub content_weight: f32,
     /// Weight of the style loss.
     pub style_weight: f32,
-    /// Weight of the total variation, a mean over the picture's values.
+    /// Weight of the total variation, which is divided by the number of the picture's values.
     pub tv_weight: f32,
-    /// What losses are measured in.
+    /// Unit of the losses at the taps.
     pub normalization: Normalization,
-    /// What the picture starts as.
+    /// Initial picture.
     pub init: Init,
-    /// Seed of the noise.
+    /// Seed of the initial noise.
     pub seed: u64,
-    /// What moves the pixels.
+    /// Optimiser of the pixels.
     pub optimizer: Optimizer,
-    /// Adam's step size on pixels of 0..1.
+    /// Adam's learning rate for pixel values 0..1.
     pub learning_rate: f32,
-    /// Pairs that L-BFGS keeps.
+    /// Number of (s, y) pairs in L-BFGS's history, at least 1.
     pub history: usize,
-    /// Evaluations of loss and gradient at each scale (a step of Adam is one, an iteration of L-BFGS one or a few).
+    /// Evaluations of loss and gradient at each scale, at least 1. An Adam step is one evaluation; an L-BFGS iteration
+    /// is one or a few.
     pub steps: usize,
-    /// Long side of the result in pixels.
+    /// Long side of the result in pixels, 1 to 30,000.
     pub size: usize,
-    /// Scales, each √2 larger; `None`: from at least 128 px up, five at most.
+    /// Number of scales, each √2 larger than the previous one, 1 to 20. `None`: from at least 128 px, at most five.
     pub scales: Option<usize>,
-    /// Long side of the style picture over that of the result.
+    /// Long side of the style picture relative to that of the result, above 0 and at most 8.
     pub style_scale: f32,
-    /// Whether the content's colours are kept.
+    /// Whether and how the content's colours are kept.
     pub keep_color: KeepColor,
 }
 
-/// The longest side that pictures are read and made with.
+/// Maximum side of a picture in pixels.
 const MOST_PIXELS_A_SIDE: usize = 30_000;
-/// From 30,000 px down to a few dozen.
+/// Twenty scales reach from 30,000 px down to a few dozen.
 const MOST_SCALES: usize = 20;
 
-/// A set of choices that goes by a name.
+/// A named set of settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {
-    /// Ours: taps to relu4_1, so that every weight file will do; coarse to fine.
+    /// Impasto's defaults: taps up to relu4_1, which every weight file contains, and several scales.
     #[default]
     Default,
-    /// jcjohnson/neural-style: content relu4_2, style at the first tap of each of five blocks.
+    /// jcjohnson/neural-style: content at relu4_2, style at the first tap of each of the five blocks.
     NeuralStyle,
-    /// A survey's finding: the first five convolutions alone converge faster at similar quality.
+    /// Style at the first five convolutions only: converges faster at similar quality.
     FirstFive,
 }
 
@@ -96,7 +97,7 @@ fn taps(list: &[&str]) -> Vec<(Tap, f32)> {
 }
 
 impl Preset {
-    /// Its choices.
+    /// The preset's settings.
     pub fn settings(self) -> Settings {
         let base = Settings {
             content_taps: taps(&["relu4_1"]),
@@ -123,7 +124,7 @@ impl Preset {
                 style_taps: taps(&["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]),
                 content_weight: 5.0,
                 style_weight: 100.0,
-                // 1e-3 on values of 0..255, there a sum.
+                // neural-style sums with a weight of 1e-3 over values of 0..255.
                 tv_weight: 65.0,
                 normalization: Normalization::Plain,
                 init: Init::Noise,
@@ -147,7 +148,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Every tap that is asked for.
+    /// All content and style taps.
     pub(super) fn taps(&self) -> impl Iterator<Item = Tap> {
         self.content_taps.iter().chain(&self.style_taps).map(|(tap, _)| *tap)
     }

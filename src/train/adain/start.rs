@@ -1,9 +1,10 @@
-//! A closed-form start for AdaIN's decoder: each layer by least squares gives back what the encoder's layer there read.
+//! Closed-form initialisation of AdaIN's decoder: each layer is fitted by least squares to reconstruct the input of the
+//! encoder layer that it mirrors.
 //!
-//! The decoder mirrors the encoder: behind d4_1 there are as many channels, of the same size, as before conv4_1, and so on to
-//! the picture itself. Deep to shallow, the filters of each layer are the regression (see `closed_form`) of the encoder's
-//! pre-activations (pooled where it pools) on what the decoder has made so far, so that later layers make up for what earlier
-//! ones lost.
+//! The output of d4_1 has the shape of the input of conv4_1, and so on up to the picture itself. From deep to shallow,
+//! the filters of each layer are the regression (see `closed_form`) of the encoder's pre-activations (pooled where the
+//! encoder pools) on the output of the decoder's previous layers. Later layers thus compensate for errors of earlier
+//! ones.
 
 use nalgebra::DMatrix;
 
@@ -14,49 +15,50 @@ use crate::nets::{ConvLayer, Tap, packed, vgg19};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::pad::{self, Border, Placement};
 use crate::random::Random;
+use crate::train::adain::Settings;
 use crate::train::closed_form::{Maps, Walk, positions, regression, tensor};
 
-/// What a layer of the decoder is to give, at random pixels of all pictures.
+/// Desired output of a decoder layer at random pixels of all pictures.
 struct Goal {
     positions: Vec<(usize, usize)>,
     values: DMatrix<f32>,
 }
 
 impl Goal {
-    fn new(random: &mut Random, maps: &Maps) -> Self {
-        let positions = positions(random, maps.values.len(), maps.size);
+    fn new(random: &mut Random, count: usize, maps: &Maps) -> Self {
+        let positions = positions(random, count, maps.values.len(), maps.size);
         Goal { values: maps.at(&positions), positions }
     }
 }
 
-/// Makes the start from `pictures`, squares of RGB 0..1 whose sides are a multiple of 8. `on_layer` is told of each layer as
-/// it is done.
+/// Fits the decoder to `pictures`, squares of RGB 0..1 whose sides are a multiple of 8. `on_layer` is called after each
+/// layer.
 ///
 /// # Errors
-/// An encoder that does not reach relu4_1, pictures without variance.
+/// An encoder that does not reach relu4_1; pictures without variance; errors of `on_layer`.
 pub(super) fn start(
     context: &Context,
     encoder: &vgg19::Weights,
     pictures: &[Vec<f32>],
     size: usize,
-    seed: u64,
+    settings: &Settings,
     mut on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
-    let mut random = Random::new(seed);
+    let mut random = Random::new(settings.seed);
     let mut walk = Walk::new(context, encoder, pictures, size)?;
     let picture = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
-    // Shallow to deep: the picture, then what each layer but the last gives to the next.
-    let mut goals = vec![Goal::new(&mut random, &picture)];
+    // Shallow to deep: the picture, then the inputs of the encoder's layers from the second on.
+    let mut goals = vec![Goal::new(&mut random, settings.positions, &picture)];
     let taps: Vec<Tap> = Tap::all().take_while(|tap| *tap <= Tap::RELU4_1).collect();
     for (index, [weight, bias]) in encoder.convolutions.iter().enumerate().take(taps.len()) {
         let linear = walk.convolve(weight, bias)?;
         let next = taps.get(index + 1).copied();
         if next.is_some() {
-            goals.push(Goal::new(&mut random, &walk.read(&linear, next)?));
+            goals.push(Goal::new(&mut random, settings.positions, &walk.read(&linear, next)?));
         }
         walk.advance(&linear, next)?;
     }
-    let mut weights = Weights::random(encoder, seed)?;
+    let mut weights = Weights::random(encoder, settings.seed)?;
     let mut maps = walk.maps;
     let layers: Vec<_> = weights.layers().collect();
     for (index, ((name, conv), goal)) in layers.into_iter().zip(goals.iter().rev()).enumerate() {
@@ -66,7 +68,7 @@ pub(super) fn start(
         }
         let patches = maps.patches(&goal.positions, Border::Reflect);
         let [weight, bias] = regression(&patches, &goal.values, conv.relu)?;
-        // The maps are enlarged already.
+        // The maps are already enlarged.
         let conv = Conv2d { upsample: false, ..conv };
         let layer = packed(context, |rec| ConvLayer::frozen(rec, name, conv, &weight, &bias))?;
         maps = maps.apply(context, |rec, x| layer.forward(rec, x))?;

@@ -1,11 +1,12 @@
-//! A closed-form start for AdaIN's decoder from a trained one, the teacher: a narrower decoder, or one for another encoder.
+//! Closed-form initialisation of AdaIN's decoder from a trained one, the teacher: a narrower decoder, or one for
+//! another encoder.
 //!
-//! Teacher and student run side by side on AdaIN features of random pairs of a photo and a painting, the teacher on those of
-//! the encoder that it was trained with, the student on those of its own. Deep to shallow, the channels of the teacher's layer
-//! are chosen greedily: the one next that explains most of what is left of the channels' covariance, each channel scaled by
-//! the norm of the filters that read it in the following layer. The student's filters are the ridge regression (see
-//! `closed_form`) of the teacher's pre-activations at those channels on what the student itself has made of the layer before,
-//! so that later layers make up for what earlier ones lost.
+//! Teacher and student run in parallel on AdaIN features of random pairs of a photo and a painting, each on the
+//! features of its own encoder. From deep to shallow, a subset of the teacher layer's channels is selected greedily:
+//! each selected channel explains the most of the residual covariance of all channels, where a channel is scaled by the
+//! norm of the filters of the next layer that read it. The student's filters are the ridge regression (see
+//! `closed_form`) of the teacher's pre-activations at the selected channels on the output of the student's previous
+//! layers. Later layers thus compensate for errors of earlier ones.
 
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::nets::adain_decoder::Weights;
@@ -16,6 +17,7 @@ use crate::ops::pad::{self, Border, Placement};
 use crate::ops::pool::Kind;
 use crate::ops::{mean_std, vector};
 use crate::random::Random;
+use crate::train::adain::Settings;
 use crate::train::closed_form::{Maps, most_telling, positions, regression, tensor};
 use crate::{Error, Result, loss};
 
@@ -27,28 +29,28 @@ pub struct Pair<'a> {
     pub decoder: &'a Weights,
 }
 
-/// Pairs of a photo and a painting, squares `[3, size, size]` of RGB 0..1.
+/// Pairs of a photo and a painting, squares `[3, size, size]`, RGB 0..1.
 pub(super) struct Samples {
     pub pairs: Vec<[Vec<f32>; 2]>,
     pub size: usize,
 }
 
-/// Makes the start for `encoder`, with `channels` behind each layer but the last. `on_layer` is told of each layer as it is
-/// done.
+/// Fits the decoder for `encoder`; `channels` are the output channels of each layer but the last. `on_layer` is called
+/// after each layer.
 ///
 /// # Errors
-/// An encoder that does not reach relu4_1 or has not the teacher's channels there; more channels than the teacher has;
-/// pictures without variance.
+/// An encoder that does not reach relu4_1; a teacher whose channels differ from its encoder's; more channels than the
+/// teacher has; pictures without variance; errors of `on_layer`.
 pub(super) fn transfer(
     context: &Context,
     encoder: &vgg19::Weights,
     teacher: &Pair,
     channels: &[usize],
     samples: &Samples,
-    seed: u64,
+    settings: &Settings,
     mut on_layer: impl FnMut(&str) -> Result<()>,
 ) -> Result<Weights> {
-    let mut random = Random::new(seed);
+    let mut random = Random::new(settings.seed);
     let mut student_maps = features(context, encoder, samples)?;
     let mut teacher_maps = features(context, teacher.encoder, samples)?;
     if teacher_maps.channels != teacher.decoder.channels() {
@@ -67,12 +69,12 @@ pub(super) fn transfer(
         }
         let [weight, bias] = &teacher.decoder.convolutions[index];
         let layer = |conv: Conv2d, weight: &[f32], bias: &[f32]| {
-            // The maps are enlarged already.
+            // The maps are already enlarged.
             packed(context, |rec| ConvLayer::frozen(rec, name, Conv2d { upsample: false, ..conv }, weight, bias))
         };
         let linear = layer(Conv2d { relu: false, ..conv }, &weight.data, &bias.data)?;
         let linear = teacher_maps.apply(context, |rec, x| linear.forward(rec, x))?;
-        let positions = positions(&mut random, samples.pairs.len(), linear.size);
+        let positions = positions(&mut random, settings.positions, samples.pairs.len(), linear.size);
         let mut targets = linear.at(&positions);
         if let Some([next, _]) = teacher.decoder.convolutions.get(index + 1) {
             let count = channels[index];
@@ -102,7 +104,7 @@ pub(super) fn transfer(
     Ok(weights)
 }
 
-/// The norm of all weights (`[M, C, 3, 3]`) that read each of C channels.
+/// For each of the C input channels, the norm of all weights (`[M, C, 3, 3]`) that read it.
 fn norms_of_readers(weights: &[f32], channels: usize) -> Vec<f32> {
     let mut squares = vec![0.0f64; channels];
     for (index, filter) in weights.chunks_exact(9).enumerate() {
@@ -111,7 +113,7 @@ fn norms_of_readers(weights: &[f32], channels: usize) -> Vec<f32> {
     squares.into_iter().map(|square| square.sqrt() as f32).collect()
 }
 
-/// AdaIN features of each pair. A quarter of the photos keep their own statistics, a quarter meet the painting's half-way.
+/// AdaIN features of each pair. Of four photos, one keeps its own features (α = 0), one has α = ½ and two have α = 1.
 fn features(context: &Context, encoder: &vgg19::Weights, samples: &Samples) -> Result<Maps> {
     let Samples { pairs, size } = samples;
     let encoder = Vgg19::new(context, encoder, Kind::Max)?;

@@ -1,8 +1,8 @@
-//! Pictures that the student paints, to learn from.
+//! Training pictures that the student paints.
 //!
-//! Gatys' method seeks what a net cannot tell from a painting, so it finds the net's mistakes where photos make none. To learn
-//! of them the student, as it stands, repaints a picture every so often, and from then on every other picture that it learns
-//! from is one that it painted, whole or half done.
+//! Gatys' method optimises a picture against the net's features, so it exposes errors of the net that photos do not.
+//! The student therefore repaints a picture at regular intervals, in its current state. Every other training picture is
+//! then one of these paintings, finished or at an intermediate stage.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -16,15 +16,15 @@ use crate::nets::Vgg19;
 use crate::train::dataset::{Purpose, below, generator};
 use crate::train::{Folder, Loader};
 
-/// What can be chosen.
+/// Settings of the student's paintings.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Painting {
-    /// Where styles come from; contents come from the pictures to learn from.
+    /// Source of the style pictures; the content pictures are the training pictures.
     #[serde(serialize_with = "count")]
     pub styles: Folder,
-    /// Pictures learned from between one painting and the next, at least 1.
+    /// Training pictures between two paintings, at least 1.
     pub every: u64,
-    /// Evaluations of Gatys' method for a painting.
+    /// Evaluations of Gatys' method for a painting, at least 1.
     pub steps: usize,
 }
 
@@ -33,24 +33,24 @@ fn count<S: serde::Serializer>(folder: &Folder, serializer: S) -> Result<S::Ok, 
 }
 
 impl Painting {
-    /// In the styles of a folder, as the net was trained that Gatys' method sees by.
+    /// Paintings in the styles of a folder: one for every 128 training pictures, with 40 evaluations.
     pub fn of(styles: Folder) -> Self {
         Painting { styles, every: 128, steps: 40 }
     }
 }
 
-/// Pictures kept of each painting: the last is the finished one.
+/// Pictures stored of each painting; the last is the finished one.
 const STAGES: usize = 4;
-/// Paintings kept.
+/// Number of paintings stored.
 const PAINTINGS: usize = 16;
 
-/// The pictures painted last, and what the next ones are made from.
+/// The most recent paintings, and the sources of the next ones.
 pub(super) struct Easel {
     choices: Painting,
     seed: u64,
-    /// Contents and styles for the paintings from that number on.
+    /// Loaders of contents and styles, positioned at the next painting's number.
     sources: RefCell<Option<[Loader; 2]>>,
-    /// Painting `n` fills the `n`th group of stages, over and over.
+    /// A ring buffer of paintings with `STAGES` pictures each.
     pictures: Vec<DeviceTensor>,
 }
 
@@ -62,17 +62,17 @@ impl Easel {
         Easel { choices, seed: settings.seed, sources: RefCell::default(), pictures }
     }
 
-    /// What training that goes on must have again.
+    /// Tensors that a checkpoint must store.
     pub(super) fn state(&self) -> Vec<(String, DeviceTensor)> {
         self.pictures.iter().map(|tensor| (tensor.name().to_string(), tensor.clone())).collect()
     }
 
-    /// The number of the painting that is due before picture `number` is learned from.
+    /// The number of the painting that is due before training picture `number`, if one is.
     pub(super) fn due(&self, number: u64) -> Option<u64> {
         number.is_multiple_of(self.choices.every).then_some(number / self.choices.every)
     }
 
-    /// Makes painting `number`, with `net` as it sees now.
+    /// Paints picture `number` with the features of `net`, the current student.
     pub(super) fn paint(&self, number: u64, net: &Vgg19, contents: &Folder, settings: &Settings) -> Result<()> {
         let [content, style] = self.sources(number, contents, settings)?;
         let mut stages = Vec::new();
@@ -99,7 +99,7 @@ impl Easel {
     fn sources(&self, number: u64, contents: &Folder, settings: &Settings) -> Result<[Picture; 2]> {
         let mut sources = self.sources.borrow_mut();
         let size = settings.crops.size;
-        // A run may begin anywhere, and one lesson be taught in several.
+        // The loaders are restarted if a run starts at another number, or if several runs use the same lesson.
         let ready = sources.take().filter(|loaders| loaders[0].number() == number);
         let start = |folder: &Folder, purpose: u64| {
             Loader::start(folder.clone(), settings.crops.clone(), self.seed ^ purpose, number, 1)
@@ -112,7 +112,7 @@ impl Easel {
         Ok([Picture::from_rgb(size, size, content?)?, Picture::from_rgb(size, size, style?)?])
     }
 
-    /// What is learned from as picture `number`: one that was painted, every other time.
+    /// Training picture `number`: every other one is a random painting, the others are `found`.
     pub(super) fn picture(&self, number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
         if number.is_multiple_of(2) {
             return Ok(found);
@@ -121,7 +121,7 @@ impl Easel {
         self.pictures[below(generator(self.seed, Purpose::Painted, number).bits(), filled)].read()
     }
 
-    /// The paintings that are kept, finished ones alone; black where there are none yet.
+    /// The finished pictures of all paintings stored; black where none has been painted yet.
     pub(super) fn finished(&self) -> impl Iterator<Item = &DeviceTensor> {
         self.pictures.iter().skip(STAGES - 1).step_by(STAGES)
     }

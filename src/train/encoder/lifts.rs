@@ -1,4 +1,5 @@
-//! What leads from a student's channels to the teacher's while it learns: at a tap, a 1×1 convolution with a ReLU behind it.
+//! Lifts: 1×1 convolutions with a ReLU that map the student's channels to the teacher's at the taps, used only in
+//! training.
 
 use crate::Result;
 use crate::gpu::{Context, Recorder, Tensor};
@@ -8,10 +9,10 @@ use crate::nets::{ConvLayer, Tap, packed};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::optim::Parameter;
 
-/// Weights `[W, M, 1, 1]` and bias `[W]` of the lift at a tap where the teacher has W channels, the student M.
+/// Weights `[W, M, 1, 1]` and bias `[W]` of the lift at a tap where the teacher has W channels and the student M.
 pub(super) type Lift = (Tap, [HostTensor; 2]);
 
-/// The lifts on the device, trained.
+/// The trainable lifts on the device.
 pub(super) struct Lifts(Vec<(Tap, ConvLayer)>);
 
 impl Lifts {
@@ -29,13 +30,15 @@ impl Lifts {
         self.0.iter().find(|(at, _)| *at == tap).map(|(_, lift)| lift)
     }
 
-    /// What the student says of the teacher's channels at a tap: what the lift makes of its own or, without one, these.
+    /// The student's prediction of the teacher's features at a tap: its own features, through the lift if the tap has
+    /// one.
     pub(super) fn forward(&self, rec: &mut Recorder, narrow: &Activations, tap: Tap) -> Result<Tensor> {
         let own = narrow.at(tap)?;
         self.at(tap).map_or(Ok(own), |lift| lift.forward(rec, own))
     }
 
-    /// The gradient to the student's channels, from that to what `forward` gave. Adds to the gradients of the lift.
+    /// The gradient with respect to the student's features, given that of the prediction. Accumulates the lift's
+    /// gradients.
     pub(super) fn backward(
         &self,
         rec: &mut Recorder,

@@ -1,9 +1,10 @@
-//! A closed-form start for a narrow VGG: layer by layer, the teacher's most telling channels by least squares.
+//! Closed-form initialisation of a narrow VGG: channel selection and least squares, layer by layer.
 //!
-//! Of every layer's channels t (those of the teacher, each over its deviation) a subset S is chosen greedily: the one next
-//! whose addition leaves least of all channels' variance unexplained by a linear map of S. The student's filters are then the
-//! regression (see `closed_form`) of the teacher's pre-activations z_S on what the student itself has made of the layer before,
-//! so that later layers make up for what earlier ones lost. Lifts are such regressions too, of t on the student's features.
+//! In each layer, a subset S of the teacher's channels t (each divided by its standard deviation) is selected greedily:
+//! each selected channel minimises the variance of all channels that a linear map of S leaves unexplained. The
+//! student's filters are the regression (see `closed_form`) of the teacher's pre-activations z_S on the output of the
+//! student's previous layers. Later layers thus compensate for errors of earlier ones. Lifts are regressions too, of t
+//! on the student's features.
 
 use super::Settings;
 use super::lifts::Lift;
@@ -15,8 +16,8 @@ use crate::random::Random;
 use crate::train::closed_form::{Maps, Walk, most_telling, positions, regression, tensor};
 use crate::{Error, Result};
 
-/// The start: the teacher with every channel's deviation made 1 and what each layer's channels were multiplied with for it,
-/// and the student, with lifts to those channels at the taps that were asked for.
+/// The teacher, scaled so that every channel has a standard deviation of 1, the factors of that scaling for each layer,
+/// the student, and the lifts to the teacher's channels at the taps that need one.
 pub(super) struct Start {
     pub teacher: Weights,
     pub scales: Vec<Vec<f32>>,
@@ -25,7 +26,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// One whose student and lifts are zero, of a teacher that was already scaled once.
+    /// A start with zero student and lifts, from a teacher with known `scales`.
     pub fn blank(mut teacher: Weights, scales: Vec<Vec<f32>>, given: Option<&Weights>, settings: &Settings) -> Self {
         let zeros = |shape: &[usize]| tensor(shape, vec![0.0; shape.iter().product()]);
         let (mut student, mut lifts) = (without_layers(given), Vec::new());
@@ -43,7 +44,7 @@ impl Start {
     }
 }
 
-/// A student without layers, which reads pictures as `given` does.
+/// A student without layers, with the input convention of `given`.
 fn without_layers(given: Option<&Weights>) -> Weights {
     let (convention, input) = match given {
         Some(weights) => (weights.convention, weights.input.clone()),
@@ -52,8 +53,9 @@ fn without_layers(given: Option<&Weights>) -> Weights {
     Weights { convention, input, convolutions: Vec::new() }
 }
 
-/// Makes the start from `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. The layers of `given` are taken
-/// as they are, unless they have or read another choice of channels. `on_layer` is told of each layer as it is done.
+/// Fits the student to `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. A layer of `given` is kept
+/// unless its numbers of channels differ or a layer before it selected other channels. `on_layer` is called after each
+/// layer.
 pub(super) fn start(
     context: &Context,
     mut teacher: Weights,
@@ -79,7 +81,7 @@ pub(super) fn start(
         linear.scale(&factors);
         teacher.rescale(tap, &factors);
 
-        let positions = positions(&mut random, pictures.len(), linear.size);
+        let positions = positions(&mut random, settings.positions, pictures.len(), linear.size);
         let targets = linear.at(&positions);
         let features = targets.map(|z| z.max(0.0));
         let m = settings.channels(tap, features.ncols());
@@ -96,7 +98,7 @@ pub(super) fn start(
         if settings.has_all(tap) && found.as_ref().is_some_and(|found| found[0] == m) {
             given.rescale(tap, &factors);
         }
-        // A layer can be kept if the channels that it reads are those that it learned with.
+        // A layer can be kept only if its input channels are those that it was trained with.
         let reads_known = index == 0 || is_kept || settings.has_all(layers[index - 1]);
         is_kept = reads_known && found.as_ref().is_some_and(|found| *found == shape);
         let layer = if is_kept {
@@ -126,20 +128,21 @@ pub(super) fn start(
     Ok(Start { teacher, scales, student, lifts })
 }
 
-/// ImageNet's mean and deviation, so that conv1_1 reads numbers round 0.
+/// Normalisation by ImageNet's mean and standard deviation, so that the inputs of conv1_1 are centred.
 fn input() -> [HostTensor; 2] {
     let (weight, bias) = Convention::Torchvision.input();
     [tensor(&[3, 3, 1, 1], weight), tensor(&[3], bias)]
 }
 
-/// Factors that make the deviation of every channel 1 after the ReLU; a channel that (nearly) never fires stays quiet.
+/// Factors that scale every channel to a standard deviation of 1 after the ReLU. They are bounded, so a channel that is
+/// (nearly) always zero is not amplified to 1.
 fn unit_deviations(linear: &Maps) -> Vec<f32> {
     let deviations: Vec<f64> = linear.statistics().iter().map(|(_, deviation)| *deviation).collect();
     let floor = 1e-2 * deviations.iter().sum::<f64>() / deviations.len() as f64;
     deviations.iter().map(|d| (1.0 / d.max(floor).max(f64::from(f32::MIN_POSITIVE))) as f32).collect()
 }
 
-/// Factors that make the mean activation of every channel 1; a channel that (nearly) never fires stays as it is.
+/// Factors that scale every channel to a mean activation of 1; 1 for a channel that is (nearly) always zero.
 pub(super) fn unit_means(linear: &Maps) -> Vec<f32> {
     let means: Vec<f64> = linear.statistics().iter().map(|(mean, _)| *mean).collect();
     let quiet = 1e-3 * means.iter().sum::<f64>() / means.len() as f64;

@@ -1,4 +1,4 @@
-//! What the comparisons accept and reject, and what the arrays hold.
+//! Accepted and rejected comparisons, and the contents of arrays.
 
 use crate::reference::{Array, compare, compare_f64, gradient_check, indices};
 

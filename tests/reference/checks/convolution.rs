@@ -1,4 +1,4 @@
-//! Convolution: padding, values worked by hand, and gradients.
+//! Convolution: padding, values computed by hand, and gradients.
 
 use crate::reference::conv_transpose2d::{self, ConvTranspose2d};
 use crate::reference::conv2d::{self, Conv2d, Padding, forward};
@@ -21,7 +21,7 @@ fn an_input_no_larger_than_its_padding_is_not_reflected() {
     Padding::Reflect.source(-3, 3);
 }
 
-/// The kernel's centre is 1 and the element below and to the right of it -1: `y = 10 + x[i,j] - x[i+1,j+1]`.
+/// The kernel is 1 at its centre and -1 below and to the right of it: `y = 10 + x[i,j] - x[i+1,j+1]`.
 #[test]
 fn values_by_hand_with_each_padding() {
     let x = Array::new(&[1, 1, 3, 3], (1..=9).map(f64::from).collect());
@@ -86,8 +86,8 @@ fn gradients_with_a_kernel_of_nine() {
     check_gradients([2, 2, 5, 6], 1, 9);
 }
 
-/// Every element is shown twice in each direction before the padding: `y[i] = x[⌊(i-1)/2⌋]` is a kernel of 1 before the
-/// centre.
+/// Every element is repeated twice in each direction before the padding: `y[i] = x[⌊(i-1)/2⌋]` for a kernel of 1 before
+/// the centre.
 #[test]
 fn an_enlarged_input_by_hand() {
     let x = Array::new(&[1, 1, 1, 3], vec![1.0, 2.0, 3.0]);
@@ -113,7 +113,7 @@ fn gradients_with_an_enlarged_input() {
     }
 }
 
-/// Checks the three gradients with every stride, padding and ReLU that the shape allows.
+/// Checks the three gradients for every stride, padding and ReLU that the shape allows.
 fn check_gradients(x_shape: [usize; 4], outputs: usize, kernel: usize) {
     for (padding, [stride, relu]) in PADDINGS.into_iter().flat_map(|p| indices([2, 2]).map(move |i| (p, i))) {
         let fits = x_shape[2..].iter().all(|&size| match padding {
@@ -144,7 +144,7 @@ fn check_gradients_of(spec: Conv2d, x_shape: [usize; 4], outputs: usize, kernel:
     assert_gradient(|b| project(&forward(spec, &x, &w, b), &dy), &b, &conv2d::d_bias(spec, &y, &dy));
 }
 
-/// The first input that, with a ReLU, puts outputs on both sides of its kink and none near it.
+/// An input for which, with a ReLU, there are outputs on both sides of the kink and none near it.
 fn away_from_the_kink(x_shape: &[usize], relu: bool, linear: impl Fn(&Array) -> Array) -> Array {
     let suits = |x: &Array| {
         let y = linear(x).data;
@@ -153,8 +153,8 @@ fn away_from_the_kink(x_shape: &[usize], relu: bool, linear: impl Fn(&Array) -> 
     (3..1000).map(|seed| Array::random(x_shape, seed)).find(suits).expect("no input suits")
 }
 
-/// With the kernel 1..9, the only row of the input is scattered by the kernel's second row (and its third one, if the output
-/// is padded); in the columns between the inputs, both meet.
+/// With the kernel 1..9, the kernel's second row scatters the only row of the input (with output padding, its third row
+/// too). In the columns between two inputs, the contributions of both overlap.
 #[test]
 fn transposed_values_by_hand() {
     let x = Array::new(&[1, 1, 1, 2], vec![1.0, 2.0]);
@@ -168,7 +168,7 @@ fn transposed_values_by_hand() {
     assert_close(&padded.data, &[5.5, 14.5, 10.5, 12.5, 8.5, 23.5, 16.5, 18.5]);
 }
 
-/// It is the gradient of the convolution of stride 2 from its output to its input.
+/// The transposed convolution is the input gradient of the convolution of stride 2.
 #[test]
 fn a_transposed_convolution_is_the_gradient_of_one() {
     let (x, w) = (Array::random(&[2, 3, 3, 4], 4), Array::random(&[3, 2, 3, 3], 5));

@@ -1,4 +1,4 @@
-//! Instance and batch normalisation: values worked by hand, and gradients.
+//! Instance and batch normalisation: values computed by hand, and gradients.
 
 use crate::reference::norm::{self, Norm};
 use crate::reference::{Array, indices};
@@ -34,7 +34,7 @@ fn gradients() {
         let [gamma, beta] = [181, 182].map(|seed| Array::random(&shape[1..2], seed));
         let dy = Array::random(&shape, 123);
         for [batch, relu] in indices([2, 2]).map(|flags| flags.map(|flag| flag == 1)) {
-            // A pixel alone is its own mean.
+            // A single pixel equals its mean.
             if !batch && shape[2] * shape[3] == 1 {
                 continue;
             }

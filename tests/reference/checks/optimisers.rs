@@ -1,4 +1,4 @@
-//! The vector operations and Adam: steps worked by hand.
+//! The vector operations and Adam: steps computed by hand.
 
 use crate::assert_close;
 use crate::reference::adam::{self, Adam};
@@ -27,7 +27,7 @@ fn adam_steps_by_hand() {
     adam::step(spec, &mut state, &mut x, &[1.0, -5.0]);
     assert_close(&x, &[-0.1, 0.1]);
     adam::step(spec, &mut state, &mut x, &[0.0, -5.0]);
-    // m = 0.09 and v = 0.000999 of the first, corrected by 1 - 0.9² = 0.19 and 1 - 0.999² = 0.001999.
+    // m = 0.09 and v = 0.000999 from the first step, with corrections 1 - 0.9² = 0.19 and 1 - 0.999² = 0.001999.
     let second = (0.09 / 0.19) / (0.000999_f64 / 0.001999).sqrt();
     compare_f64(&x, &Array::vector(vec![-0.1 - 0.1 * second, 0.2]), 1e-12).unwrap();
 }

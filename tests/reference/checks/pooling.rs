@@ -1,4 +1,4 @@
-//! Pooling, the rectifier and the scaled hyperbolic tangent: values worked by hand, and gradients.
+//! Pooling, the ReLU and the scaled hyperbolic tangent: values computed by hand, and gradients.
 
 use crate::reference::pool::{Kind, Pool, d_input, forward};
 use crate::reference::{Array, relu, tanh};

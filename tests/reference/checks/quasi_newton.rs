@@ -1,10 +1,10 @@
-//! L-BFGS: the two-loop recursion against the dense matrix, the line search's conditions, and minima found.
+//! L-BFGS: the two-loop recursion against the dense matrix, the conditions of the line search, and minima.
 
 use crate::reference::lbfgs::{Minimum, Options, Pair, direction, minimise};
 use crate::reference::line_search::{C1, C2, Point, strong_wolfe};
 use crate::reference::{Array, compare_f64, gradient_check, vector};
 
-/// Pairs of the quadratic with Hessian `diag(1, 2, … n)`, so all of positive curvature.
+/// Pairs of the quadratic with Hessian `diag(1, 2, … n)`, all with positive curvature.
 fn random_history(n: usize, pairs: u64) -> Vec<Pair> {
     let pair = |seed| {
         let s = Array::random(&[n], seed).data;
@@ -68,7 +68,7 @@ fn pairs_without_curvature_are_told_apart() {
     assert!(!pair(1e-10).is_curved() && !pair(-1.0).is_curved() && !pair(f64::NAN).is_curved());
 }
 
-/// On a curve with its minimum near 1.6, from steps that are far too short, about right and far too long.
+/// A curve with its minimum near 1.6, and initial steps that are far too short, about right and far too long.
 #[test]
 fn the_line_search_meets_the_strong_wolfe_conditions() {
     let phi =
@@ -99,7 +99,7 @@ fn rosenbrock(x: &[f64]) -> (f64, Vec<f64>) {
     (value, gradient)
 }
 
-/// Torch's default stops at a change of 1e-9, some way short of these minima.
+/// Torch's default stops at a change of 1e-9, some distance from these minima.
 fn precise() -> Options {
     Options { tolerance_change: 1e-14, ..Options::default() }
 }

@@ -1,4 +1,4 @@
-//! Tables of a row for each style: values worked by hand, and gradients.
+//! Tables with one row per style: values computed by hand, and gradients.
 
 use crate::reference::{Array, rows};
 use crate::{assert_close, assert_gradient, project};

@@ -1,4 +1,4 @@
-//! Gram matrices, channel statistics, the loss and total variation: values worked by hand, and gradients.
+//! Gram matrices, channel statistics, the loss and total variation: values computed by hand, and gradients.
 
 use crate::reference::mean_std::MeanStd;
 use crate::reference::{Array, gram, loss, mean_std, total_variation};
@@ -19,14 +19,14 @@ fn gram_gradient() {
     for shape in SHAPES {
         let f = Array::random(&shape, 1);
         for scale in [gram::default_scale(&shape), 0.7] {
-            // Not symmetric, unlike the gradient that any loss of G gives.
+            // Not symmetric, unlike the gradient of any loss on G.
             let dg = Array::random(&[shape[0], shape[1], shape[1]], 2);
             assert_gradient(|f| project(&gram::forward(f, scale), &dg), &f, &gram::d_input(&f, scale, &dg));
         }
     }
 }
 
-/// The style loss as a whole: the squared distance of two Gram matrices.
+/// The complete style loss: the squared distance of two Gram matrices.
 #[test]
 fn gradient_through_a_gram_matrix_and_its_loss() {
     let (f, target) = (Array::random(&[2, 3, 4, 3], 1), Array::random(&[2, 3, 3], 2));
