@@ -5,8 +5,8 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Mesa's device-select layer looks for a Wayland display and complains on stderr where there is none. No window is ever
-    // opened here, and adapters are put in order by `impasto` itself.
+    // Mesa's device-select layer prints a warning on stderr if there is no Wayland display. Impasto opens no window and
+    // orders the adapters itself, so it does not need this layer.
     // SAFETY: no other thread has been started yet.
     unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     match cli::run() {

@@ -213,7 +213,7 @@ fn load(path: &Path) -> Option<Tuning> {
         Ok(tuning) if tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0 => Some(tuning),
         Ok(_) => None,
         Err(error) => {
-            tracing::warn!("{}: {error}; `impasto tune` writes it anew", path.display());
+            tracing::warn!("{} is ignored: {error}; `impasto tune` replaces it", path.display());
             None
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{PainterArgs, print_line, profile};
 
-/// What to measure.
+/// Arguments of `impasto bench`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,36 +27,40 @@ Examples:
   impasto bench --plot roofline.png
   impasto bench --size 512 --device radeon --json
 
-GFLOP/s count the operations that the mathematics needs; GB/s the tensors that each dispatch touches, once a dispatch.
-Each is also a share of a roof: what small kernels that do nothing else reach on this adapter, multiply-adds of f32 (FMA) and a
-copy of a tensor larger than caches; `done` counts the operations that the kernels carry out, a quarter where a convolution is cut
-into tiles. Work that is far from both waits for something else, or has room to be made faster. A share
-of the copy above 100 % says that tensors came from a cache.
-A net that paints in one pass is measured at --size, twice and four times that; AdaIN with the style's statistics at hand, and
-with a new style, whose picture is as large as the photo.
-Other programs that use the machine make figures worse: repeat, and compare medians.")]
+GFLOP/s counts the operations that the mathematics needs. GB/s counts the tensors that each dispatch reads and writes, \
+once per dispatch. `% of FMA` and `% of copy` compare both with the adapter's limits (--roof): f32 multiply-adds, and \
+a copy of a tensor larger than the caches. `done` is like `% of FMA`, but counts the operations that the kernels carry \
+out: a Winograd convolution needs as little as a quarter.
+
+Work that is far below both limits waits for something else or can be made faster. More than 100 % of the copy means \
+that tensors came from a cache.
+
+A net that paints in one pass is measured at --size, at twice and at four times that size. AdaIN is measured with a \
+style whose statistics are known, and with a new style picture as large as the photo.
+
+Other programs that use the machine make the figures worse. Repeat the run, and compare medians.")]
 pub struct Args {
-    /// Side of the picture in pixels
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    /// Side of the square test picture in pixels, at least 16
+    #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
-    /// Pictures that single layers are measured on (convolutions, norms, pools)
+    /// Pictures in a batch for measurements of single layers (convolutions, norms, pools)
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
-    /// Only what has this in its name, such as `gram` or `64->64`
+    /// Measure only what has TEXT in its name, such as `gram` or `64->64`
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Least seconds spent on each measurement
+    /// Minimum time of each measurement in seconds. Longer measurements vary less
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// Only the roofs: multiply-adds of f32, of f16 and on cooperative matrices where the adapter has them, copying, and what a
-    /// dispatch and a submission cost
+    /// Measure only the adapter's limits: multiply-adds (f32; f16 and cooperative matrices if it has them), copying,
+    /// and the cost of a dispatch and of a submission
     #[arg(long, conflicts_with_all = ["size", "batch", "only", "seconds", "profile", "plot"])]
     roof: bool,
-    /// Print time, GFLOP/s and GB/s of every dispatch of one more run of each, and write them as a trace for
-    /// chrome://tracing or Perfetto
+    /// Run each program once more, print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace
+    /// for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Draw them under the roofs: operations a second over operations a byte, as PNG, JPEG, WebP or TIFF
+    /// Draw a roofline plot to FILE (PNG, JPEG, WebP or TIFF): operations per second over operations per byte
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Print JSON
@@ -66,10 +70,10 @@ pub struct Args {
     device: PainterArgs,
 }
 
-/// Width of the column of names.
+/// Width of the name column.
 const NAME: usize = 50;
 
-/// A workload as measured, beside the roofs.
+/// A measured workload, also as shares of the adapter's limits.
 struct Row {
     name: String,
     measured: Measured,
@@ -77,7 +81,7 @@ struct Row {
     gflop_per_second: f64,
     gigabyte_per_second: f64,
     share_of_fma: f64,
-    /// The same of the operations that kernels carry out.
+    /// As `share_of_fma`, but for the operations that the kernels carry out.
     share_performed: Option<f64>,
     share_of_copy: f64,
 }
@@ -119,7 +123,8 @@ impl Row {
         let performed = self.share_performed.map_or("-".into(), |share| format!("{:.1}", share * 100.0));
         let (name, gflops, gigabytes) = (&self.name, self.gflop_per_second, self.gigabyte_per_second);
         format!(
-            "{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {performed:>6} {gigabytes:>8.1} {copy:>9.1}"
+            "{name:<NAME$} {median:>10.2} {best:>10.2} {gflops:>10.1} {fma:>8.1} {performed:>6} \
+             {gigabytes:>8.1} {copy:>9.1}"
         )
     }
 }
@@ -132,7 +137,7 @@ fn headings() -> String {
     )
 }
 
-/// What is measured of the adapter itself: a name, a figure, its unit.
+/// The adapter's limits: name, value and unit of each.
 fn figures(roof: &Roof) -> Vec<(&'static str, f64, &'static str)> {
     let half = roof.half_fma_flops.map(|flops| ("f16 FMA", flops * 1e-9, "GFLOP/s"));
     let mut all = vec![("f32 FMA", roof.fma_flops * 1e-9, "GFLOP/s")];
@@ -156,7 +161,7 @@ fn roof_json(roof: &Roof) -> Value {
     })
 }
 
-/// Refuses what cannot be written before any work is done.
+/// Refuses output files that cannot be written, before any work is done.
 fn check_outputs(args: &Args) -> Result<()> {
     args.profile.as_deref().map_or(Ok(()), atomic::check_writable)?;
     args.plot.as_deref().map_or(Ok(()), io::check_output)?;
@@ -199,7 +204,7 @@ pub fn run(args: &Args) -> Result<()> {
         let name = plan.name.clone();
         let measured = plan.make(&context).and_then(|mut workload| Ok((workload.measure(args.seconds)?, workload)));
         bar.inc(1);
-        // What this device has no room for is said, and stops nothing else.
+        // A workload that is too large for the device is reported and skipped.
         let (json, line) = match measured {
             Err(error @ Error::TooLarge { .. }) => {
                 (json!({ "name": name, "skipped": error.to_string() }), format!("{name:<NAME$} skipped: {error}"))

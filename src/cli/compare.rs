@@ -1,4 +1,4 @@
-//! `impasto compare`: several methods on one photo and style, measured by one loss, as a page.
+//! `impasto compare`: paints a photo with several methods, measures all results by one loss, and writes a page.
 
 mod contest;
 mod logs;
@@ -20,58 +20,62 @@ use page::Page;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto compare photo.jpg painting.jpg --methods gatys,ulyanov --ulyanov mine.safetensors -o comparison/
-  impasto compare photo.jpg painting.jpg --johnson bn.safetensors --ulyanov in.safetensors --steps 500 -o comparison/
-  impasto compare photo.jpg painting.jpg --ulyanov mine.safetensors --adain adain.safetensors -o comparison/
-  impasto compare photo.jpg starry_night.jpg --ulyanov starry-night --vgg vgg19.safetensors --size 512 -o comparison/
-  impasto compare --training-logs bn.safetensors.training/log.jsonl in.safetensors.training/log.jsonl -o comparison/
+  impasto compare photo.jpg painting.jpg --methods gatys,ulyanov --ulyanov mine.safetensors -o out/
+  impasto compare photo.jpg painting.jpg --johnson bn.safetensors --ulyanov in.safetensors -o out/
+  impasto compare photo.jpg painting.jpg --ulyanov mine.safetensors --adain adain-fast -o out/
+  impasto compare photo.jpg starry_night.jpg --ulyanov starry-night --size 512 -o out/
+  impasto compare --training-logs a.training/log.jsonl b.training/log.jsonl -o out/
 
-Every method is measured by the same loss: the one that the first net learned by, as its file says (without a net of one style:
-that of `stylize`). DIR/index.html holds all pictures, figures and plots; results.json has the figures; methods.png shows
-photo, style and results side by side at the size they have, for strokes to be seen with --size 768. Seconds are those of one
-picture: `cold` is the first one, with the nets' loading, the recording and the compiling of kernels, `warm` is another one, for
-AdaIN in the same style.
---training-logs draws the losses of training runs over their steps, and gives the mean of each tenth.")]
+All results are measured by the same loss: the one by which the first trained net learned, according to its file. \
+Without a net trained for one style it is the loss of `stylize --method gatys`.
+
+DIR/index.html shows all pictures, figures and plots. DIR/results.json has the figures, and DIR/methods.png the photo, \
+the style and the results side by side; with --size 768 or more it shows brush strokes.
+
+Seconds are those of one picture. `cold` is the first picture, with loading the net, recording programs and compiling \
+kernels. `warm` is a further picture, for AdaIN in the same style.
+
+--training-logs draws the losses of training runs over the steps, and prints their mean over each tenth of the steps.")]
 pub struct Args {
     /// The photo
     #[arg(value_name = "CONTENT", required_unless_present = "training_logs", requires = "style")]
     content: Option<PathBuf>,
-    /// The picture whose style is painted, and which the nets of one style learned
+    /// The style picture, for which the nets of --johnson and --ulyanov were trained
     #[arg(value_name = "STYLE")]
     style: Option<PathBuf>,
-    /// Where the page, the pictures and the figures go; made if it is not there
+    /// Output folder for the page, the pictures and the figures; created if necessary
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// What is compared [default: gatys, and each method whose net is given]
+    /// Methods to compare, separated by commas [default: gatys, and each method whose net is given]
     #[arg(long, value_enum, value_delimiter = ',', requires = "content")]
     methods: Vec<Method>,
-    /// A net with batch norm: a name that `impasto models` lists, or a file
+    /// Net with batch norm: a name that `impasto models` lists, or a file
     #[arg(long, value_name = "MODEL", requires = "content")]
     johnson: Option<String>,
-    /// A net with instance norm: a name that `impasto models` lists, or a file; of one with many styles BODY:STYLE
+    /// Net with instance norm: a name that `impasto models` lists, or a file; BODY:STYLE chooses a style of a body
     #[arg(long, value_name = "MODEL", requires = "content")]
     ulyanov: Option<String>,
-    /// AdaIN's decoder, which paints in any style: a file, or `adain` or `adain-fast`, which come with impasto
+    /// Decoder for AdaIN: a file, or one of the included decoders `adain` and `adain-fast`
     #[arg(long, value_name = "FILE", requires = "content")]
     adain: Option<String>,
-    /// The encoder that the decoder was trained with: VGG-19 weights (.safetensors, .pth) [default: the one of those that
-    /// come with impasto that the decoder's file names]
+    /// Encoder with which the decoder of --adain was trained: a file (.safetensors, .pth), or an included encoder
+    /// [default: the included encoder that fits the decoder]
     #[arg(long, value_name = "FILE", requires = "adain")]
     adain_encoder: Option<String>,
-    /// Evaluations of Gatys' method
+    /// Evaluations of loss and gradient by Gatys' method, at least 1
     #[arg(long, value_name = "N", default_value_t = 200)]
     steps: usize,
     /// Long side of the pictures in pixels
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
-    /// The net that measures, as it was when the nets learned [default: what the first net's file says, if that comes with
-    /// impasto; without nets the imported weights, else `half`]
+    /// VGG-19 that measures the loss; it should be the one with which the nets were trained [default: the one that the
+    /// first net's file names, if it is included; without nets the imported weights, else `half`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
-    /// Also compare training runs: the log.jsonl of each
+    /// Logs (log.jsonl) of training runs to compare
     #[arg(long, value_name = "LOG", num_args = 1..)]
     training_logs: Vec<PathBuf>,
-    /// What the runs are called [default: as their nets are]
+    /// Names of the training runs, separated by commas [default: the names of their nets]
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "training_logs")]
     names: Vec<String>,
     #[command(flatten)]
@@ -103,14 +107,14 @@ pub fn run(args: &Args) -> Result<()> {
     print_line(folder.join("index.html").display())
 }
 
-/// Prints the figures, and writes them, the pictures, the plots and the page that holds all of it.
+/// Prints the figures, and writes figures, pictures, plots and the page with all of them.
 fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) -> Result<()> {
     let mut results = serde_json::Map::new();
     let mut page = Page::new(contest.map_or("Training", |contest| &contest.title));
     if let Some(contest) = contest {
         page.text(&contest.conditions());
         let (pictures, mut cells) = (contest.pictures(), Vec::new());
-        // The style's may be of another size.
+        // Cells are as large as the content; the style picture may have another size.
         let side = pictures.first().map_or(1, |(.., content)| content.width.max(content.height));
         for (name, caption, picture) in pictures {
             let path = folder.join(format!("{name}.png"));

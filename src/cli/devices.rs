@@ -5,7 +5,7 @@ use impasto::{Result, gpu::Context};
 
 use super::print_line;
 
-/// What to print.
+/// Arguments of `impasto devices`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -13,8 +13,8 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg --device 1 -o out.png
   IMPASTO_DEVICE=llvmpipe impasto bench
 
-Numbers and names are what --device and $IMPASTO_DEVICE take; a part of a name is enough. f32, f16 and f16-matrix
-are what --precision takes there.")]
+--device and $IMPASTO_DEVICE accept the number of an adapter or part of its name, in upper or lower case. Each line \
+ends with the values that --precision accepts on that adapter.")]
 pub struct Args {
     /// Print JSON
     #[arg(long)]
@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Result<()> {
         return print_line(serde_json::json!(adapters));
     }
     if adapters.is_empty() {
-        // Opening says what is missing and how to get it.
+        // The error of opening a context says how to install a driver.
         Context::new(&ContextOptions::default())?;
     }
     for adapter in adapters {

@@ -19,18 +19,18 @@ use impasto::train::Folder;
 #[command(after_help = "\
 Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
-  impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/
+  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10
+  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/
+  impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/
   impasto eval precision --photos photos/ --style painting.jpg")]
 pub enum Command {
-    /// How well a compact encoder stands in for the real VGG-19
+    /// Measure how well a narrow encoder replaces the original VGG-19
     Encoder(Box<encoder::Args>),
-    /// How near a net that paints in one pass comes to Gatys' method
+    /// Compare a net for one style with Gatys' method
     FeedForward(Box<feed_forward::Args>),
-    /// How well an encoder and its decoder paint in any style, beside another pair
+    /// Measure the style and content of AdaIN's results, also for two pairs of encoder and decoder
     Adain(Box<adain::Args>),
-    /// How far pictures are from those of f32 where nets are stored as f16
+    /// Compare results in f16 and f16-matrix with those in f32
     Precision(Box<precision::Args>),
 }
 
@@ -43,22 +43,23 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Which photos are measured on.
+/// The options that choose the photos.
 #[derive(clap::Args)]
 struct Photos {
-    /// A folder of pictures; may be given again, or several at once
+    /// Folders of photos
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
-    /// Only pictures whose number (in the file's name) is divisible by N: those that training left out
+    /// Use only pictures whose number (the last digits in the file name) is divisible by N: those that training with
+    /// the same option left out
     #[arg(long, value_name = "N")]
     hold_out: Option<u64>,
-    /// Side of the square that is cut from the middle of each picture, resized to it
+    /// Side in pixels to which the central square of each picture is resized
     #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
 }
 
 impl Photos {
-    /// The pictures of each folder, so that a limit holds for each.
+    /// The pictures of all folders, at most `limit` of each.
     fn files(&self, roots: &[PathBuf], limit: Option<usize>) -> Result<Vec<PathBuf>> {
         let mut all = Vec::new();
         for root in roots {
@@ -71,7 +72,7 @@ impl Photos {
         Ok(all)
     }
 
-    /// The square in the middle, resized.
+    /// The central square, resized.
     fn middle(&self, path: &Path) -> Result<Picture> {
         Ok(Picture::load(path)?.square().resize(self.size, self.size))
     }

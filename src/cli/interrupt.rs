@@ -1,12 +1,12 @@
-//! Ctrl-C.
+//! The handling of Ctrl-C.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// 128 + SIGINT, as a shell reports a process that Ctrl-C ended.
+/// Exit status after Ctrl-C: 128 + SIGINT, as shells report it.
 pub const STATUS: u8 = 130;
 
-/// Set by Ctrl-C; the second one ends the process at once.
+/// A flag that the first Ctrl-C sets. The second Ctrl-C ends the process at once.
 pub fn flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
@@ -18,21 +18,21 @@ pub fn flag() -> Arc<AtomicBool> {
     flag
 }
 
-/// Lets Ctrl-C end the process at once, in a word: for commands whose files are each written when it is done.
+/// Makes Ctrl-C end the process at once with a message: for commands that leave no unfinished files.
 pub fn end_at_once() {
     handle(|| {
-        eprintln!("impasto: interrupted; what was not written yet is lost");
+        eprintln!("impasto: interrupted; results that were not written yet are lost");
         exit_at_once();
     });
 }
 
-/// Ends the process and runs nothing more: a driver that is just being loaded would not survive its own clean-up.
+/// Ends the process without running exit handlers: those of a driver that is still loading may crash.
 fn exit_at_once() -> ! {
     signal_hook::low_level::exit(STATUS.into())
 }
 
 fn handle(handler: impl FnMut() + Send + 'static) {
     if let Err(error) = ctrlc::set_handler(handler) {
-        tracing::debug!(%error, "Ctrl-C ends the process without a word");
+        tracing::debug!(%error, "no handler for Ctrl-C: it ends the process without a message");
     }
 }

@@ -1,4 +1,4 @@
-//! The loss curve as JSON lines.
+//! A log of losses in JSON lines.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use impasto::{Error, Result};
 
-/// A log, whose file is made by the first line: work that is refused leaves an older log as it was. Every line is on disk
-/// once written, so that an interrupted run leaves whole lines.
+/// A log file. The first line creates it, so that a command that is refused leaves an older log unchanged. Each line is
+/// flushed, so that an interrupted run leaves complete lines.
 pub struct Log {
     path: PathBuf,
     file: Option<BufWriter<File>>,
 }
 
 impl Log {
-    /// A log that will replace an older one.
+    /// A log that replaces an older one.
     pub fn new(path: &Path) -> Self {
         Log { path: path.into(), file: None }
     }
 
-    /// A log that goes on with those lines of an older one that `keep` lets pass.
+    /// A log that continues an older one. It keeps the lines for which `keep` returns true.
     pub fn keeping(path: &Path, keep: impl Fn(&serde_json::Value) -> bool) -> Result<Self> {
         let text = if path.exists() { std::fs::read_to_string(path) } else { Ok(String::new()) };
         let text = text.map_err(|error| Error::file("read", path, error))?;

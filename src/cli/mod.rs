@@ -1,4 +1,4 @@
-//! The command: arguments, progress, files. It knows no kernel.
+//! The `impasto` command: arguments, progress and files. It uses only the public API of the library.
 
 mod bench;
 mod compare;
@@ -39,46 +39,47 @@ Examples:
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Log more to stderr; twice for everything
+    /// Log more to stderr: -v for information, -vv for debug messages with the time since the start
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Repaint a photo in the style of one or more pictures
+    /// Repaint photos in the style of pictures, or with a trained net
     Stylize(Box<stylize::Args>),
-    /// Keep styles for `stylize --style`
+    /// Save styles for `stylize --style`, and list them
     #[command(subcommand)]
     Style(styles::Command),
-    /// List the trained nets that `stylize --model` takes
+    /// List the trained nets that `stylize --model` accepts
     Models(models::Args),
     /// Train a net
     #[command(subcommand)]
     Train(train::Command),
-    /// Measure how good a trained net is
+    /// Measure the quality of a trained net
     #[command(subcommand)]
     Eval(eval::Command),
-    /// Paint a photo by several methods and write a page that sets them side by side
+    /// Paint a photo with several methods, and write an HTML page that compares the results
     Compare(Box<compare::Args>),
-    /// List the GPUs (and software adapters) that can be used
+    /// List the adapters (GPUs and software drivers) that `--device` accepts
     Devices(devices::Args),
-    /// Look into weight files, and store the one that `stylize` uses
+    /// Inspect weight files, or import a VGG-19 for later runs
     #[command(subcommand)]
     Weights(weights::Command),
-    /// Measure this device: convolutions, Gram matrices, one iteration of each method
+    /// Measure the speed of an adapter: single operations, nets, one iteration or training step
     Bench(bench::Args),
-    /// Find the fastest way to run convolutions on this device, for later runs
+    /// Search for faster convolution settings on an adapter, and store them for later runs
     Tune(tune::Args),
 }
 
-/// Which device, for every command that needs one.
+/// The options of every command that needs a device.
 #[derive(clap::Args)]
 struct DeviceArgs {
-    /// Adapter by number or part of its name (see `impasto devices`); default: $IMPASTO_DEVICE, else the fastest kind
-    #[arg(long, value_name = "D")]
+    /// Adapter to run on: its number, or part of its name (see `impasto devices`) [default: $IMPASTO_DEVICE, else a
+    /// discrete GPU, else an integrated GPU, else a software driver]
+    #[arg(long, value_name = "ADAPTER")]
     device: Option<String>,
-    /// Run kernels with bounds checks (slower; for reporting bugs)
+    /// Compile the kernels with bounds checks. This is slower; use it when you report a bug
     #[arg(long)]
     checked: bool,
 }
@@ -94,14 +95,14 @@ impl DeviceArgs {
     }
 }
 
-/// The same for commands that only use trained nets, as fast as this adapter was found to do it.
+/// The options of commands that paint but do not train: they also choose a precision, and use what `tune` has stored.
 #[derive(clap::Args)]
 struct PainterArgs {
     #[command(flatten)]
     device: DeviceArgs,
-    /// How weights and activations are stored: f16 takes half the memory and is computed with as f32, as are gradients,
-    /// statistics and losses; f16-matrix multiplies them on the adapter's cooperative matrices (an experiment)
-    #[arg(long, value_name = "P", value_parser = PRECISIONS, default_value = "f32")]
+    /// Precision of weights and activations. f16 takes half the memory and still computes in f32; f16-matrix multiplies
+    /// f16 values on cooperative matrices (experimental). `impasto devices` shows what an adapter supports
+    #[arg(long, value_name = "PRECISION", value_parser = PRECISIONS, default_value = "f32")]
     precision: String,
 }
 
@@ -110,14 +111,14 @@ impl PainterArgs {
         Ok(impasto::tune::tuned(Context::new(&self.device.options().in_precision(&self.precision)?)?))
     }
 
-    /// The adapter with all that it has.
+    /// A context with cooperative matrices if the adapter supports them, whatever `--precision` says.
     fn open_whole(&self) -> Result<Context> {
         let whole = Context::new(&self.device.options().in_precision("f16-matrix")?);
         if whole.is_ok() { whole } else { self.open() }
     }
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the command.
 pub fn run() -> Result<()> {
     let cli = Cli::parse();
     let level = [tracing::Level::WARN, tracing::Level::INFO, tracing::Level::DEBUG][usize::from(cli.verbose.min(2))];
@@ -125,10 +126,10 @@ pub fn run() -> Result<()> {
     let log = log.with_ansi(colored(std::io::stderr())).with_target(false);
     match cli.verbose {
         0 | 1 => log.without_time().init(),
-        // Where the start of a run spends its time.
+        // The time since the start shows how long each part of a start takes.
         _ => log.with_timer(tracing_subscriber::fmt::time::uptime()).init(),
     }
-    // These two keep what they have reached.
+    // These two commands save partial results and handle Ctrl-C themselves.
     if !matches!(cli.command, Command::Stylize(_) | Command::Train(_)) {
         interrupt::end_at_once();
     }
@@ -146,12 +147,12 @@ pub fn run() -> Result<()> {
     }
 }
 
-/// Whether escape codes make sense there: on a terminal whose user has not asked for none (no-color.org).
+/// Whether to write escape codes to `stream`: only to a terminal, and not if NO_COLOR is set (no-color.org).
 fn colored(stream: impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes a line of data to stdout; a reader that has left (`| head`) is no error.
+/// Writes a line of data to stdout. A closed pipe (`| head`) is not an error.
 fn print_line(line: impl std::fmt::Display) -> Result<()> {
     use std::io::{ErrorKind, Write};
     match writeln!(std::io::stdout(), "{line}") {
@@ -162,16 +163,16 @@ fn print_line(line: impl std::fmt::Display) -> Result<()> {
     }
 }
 
-/// A file's name without its folder: where it lies is no matter of the results.
+/// The name of a file without its folder: results must not depend on where files are.
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Where the user's own weights are kept.
+/// The user's data directory, which holds imported weights, nets and styles.
 fn data_directory() -> Result<PathBuf> {
     let directories = directories::ProjectDirs::from("", "", "impasto");
     directories.map(|found| found.data_dir().to_path_buf()).ok_or_else(|| {
-        let reason = "the home directory is not known; set HOME, or name the weights with --vgg FILE";
+        let reason = "the home directory is unknown; set HOME, or name the weights with --vgg FILE";
         Error::file("find", Path::new("the user's data directory"), reason)
     })
 }

@@ -25,26 +25,29 @@ Examples:
   impasto models
   impasto models --thumbnails photo.jpg -o sheet.png
 
-A body, one net of many styles, has a line for each of them: BODY:STYLE is what `stylize --model` takes. A net, a body or a style that
-lies in the folder `models` of the user's data directory (the last line says where) is known by its file's name without the ending.")]
+The first column is what `stylize --model` accepts. A net of many styles (a body) has one line for each style, as \
+BODY:STYLE.
+
+To install a net, a body or a style of a body, copy its file to the folder `models` in the user's data directory, \
+which the last line names. It is then known by the file's name without the ending.")]
 pub struct Args {
-    /// Paint this photo with every net, on one sheet
+    /// Paint this photo with every net that needs no style picture, on one contact sheet
     #[arg(long, value_name = "PHOTO", requires = "output")]
     thumbnails: Option<PathBuf>,
-    /// Where the sheet goes
+    /// Output file of the contact sheet: .png, .jpg, .webp or .tif
     #[arg(short, long, value_name = "OUT", requires = "thumbnails")]
     output: Option<PathBuf>,
-    /// Long side of a thumbnail in pixels
+    /// Long side of each picture on the contact sheet, in pixels
     #[arg(long, value_name = "N", default_value_t = 256)]
     size: usize,
-    /// Print the list as JSON
+    /// Print the list as JSON, one object per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
 
-/// A net of the list.
+/// A line of the list.
 struct Entry {
     name: String,
     place: String,
@@ -52,12 +55,12 @@ struct Entry {
 }
 
 struct Listed {
-    /// What it paints, in a few words.
+    /// A short description of the style.
     title: Option<String>,
-    /// What it is.
+    /// The kind of net.
     form: String,
     metadata: BTreeMap<String, String>,
-    /// As it paints a photo by itself; AdaIN takes a style.
+    /// The net, if it paints in one style. `None` for AdaIN, which needs a style picture.
     weights: Option<Weights>,
 }
 
@@ -69,7 +72,7 @@ impl Listed {
     }
 }
 
-/// All that paints: nets of one style, the styles of bodies, AdaIN's pairs.
+/// Nets of one style, the styles of bodies, and AdaIN's pairs.
 fn entries() -> Vec<Entry> {
     let mut entries = Vec::new();
     for Model { name, path, file } in find::all() {
@@ -101,7 +104,7 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-/// The net's form in words: `resize, instance norm, 16 channels`.
+/// A description of the net, such as `resize, instance norm, 16 channels`.
 fn describe(weights: &Weights) -> String {
     let form = if weights.form == Form::Paper { "paper" } else { "resize" };
     let norm = if weights.norm == Over::Batch { "batch" } else { "instance" };
@@ -132,12 +135,12 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     if !args.json {
-        print_line(format_args!("Nets in {} are listed too.", find::folder()?.display()))?;
+        print_line(format_args!("Installed nets are in {}.", find::folder()?.display()))?;
     }
     Ok(())
 }
 
-/// The photo, then the photo by every net that paints by itself.
+/// Writes a contact sheet: the photo, then the result of every net that needs no style picture.
 fn thumbnails(args: &Args, entries: &[Entry], path: &Path, output: &Path) -> Result<()> {
     io::check_output(output)?;
     let photo = Picture::load(path)?.fit(args.size);

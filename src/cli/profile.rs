@@ -1,4 +1,4 @@
-//! Profiles as files and as tables.
+//! Writes profiles as files, and prints them as tables.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use impasto::{Error, Result, io::atomic};
 use super::print_line;
 use super::table::print_table;
 
-/// What a profile is called, and the profile.
+/// A profile and its name.
 pub type Named = (String, Profile);
 
-/// Writes a file that chrome://tracing and Perfetto open.
+/// Writes a trace file for chrome://tracing and Perfetto.
 pub fn write(path: &Path, profiles: &[Named]) -> Result<()> {
     let trace = Profile::trace(profiles.iter().map(|(name, profile)| (name.as_str(), profile)));
     let text = serde_json::to_string(&trace).map_err(|error| Error::file("write", path, error))?;
     atomic::write(path, |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
-/// Prints every dispatch, then kernels with all of theirs, the slowest first.
+/// Prints a table of all dispatches, then one of the kernels, slowest first, with the totals of their dispatches.
 pub fn print((name, profile): &Named) -> Result<()> {
     let total = profile.seconds();
     let (count, clock) = (profile.dispatches.len(), profile.clock);

@@ -1,8 +1,8 @@
-//! The bar that shows how far work has come.
+//! Progress bars.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar of `count` pieces of work with the time they took and will take, and room for a message.
+/// A bar of `count` steps with elapsed time, estimated remaining time, and a message.
 pub fn bar(count: u64) -> ProgressBar {
     let bar = ProgressBar::new(count);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left");
@@ -10,7 +10,7 @@ pub fn bar(count: u64) -> ProgressBar {
     bar
 }
 
-/// Where nobody knows how much work there is: a sign of life, and room for a message.
+/// A spinner with a message, for work of unknown length.
 pub fn spinner() -> ProgressBar {
     ProgressBar::new_spinner()
 }

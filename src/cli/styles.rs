@@ -1,4 +1,4 @@
-//! `impasto style`, and finding a style by its name.
+//! `impasto style`, and the search for a style by its name.
 
 use std::path::{Path, PathBuf};
 
@@ -20,41 +20,43 @@ Examples:
   impasto style list
   impasto stylize photo.jpg --style painting -o out.png
 
-A style is what AdaIN knows of a picture: a mean and a deviation for each channel of the encoder, a few KB. Without -o it goes
-into the folder `styles` of the user's data directory, and `--style` knows it by its name.")]
+A style is what AdaIN needs to know of a picture: the mean and the standard deviation of each channel of the encoder, \
+a few KB. Without -o it is stored in the folder `styles` of the user's data directory, and `stylize --style` accepts \
+its name. A style belongs to its encoder: save styles for `adain-fast` with --vgg fast.")]
 pub enum Command {
-    /// Keep a picture's style for later
+    /// Save the style of a picture for later
     Save(SaveArgs),
-    /// List the styles in the user's data directory
+    /// List the saved styles in the user's data directory
     List,
 }
 
 /// Arguments of `impasto style save`.
 #[derive(clap::Args)]
 pub struct SaveArgs {
-    /// The picture
+    /// The style picture: PNG, JPEG, WebP or TIFF
     picture: PathBuf,
-    /// Where the style goes [default: the user's data directory, under the picture's name]
+    /// Output file; its name must end in .style [default: the picture's name, in the user's data directory]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Long side from which the picture is made smaller first
+    /// Long side in pixels to which a larger picture is reduced first
     #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
     style_size: usize,
-    /// The encoder that measures: `half` for the pair `adain`, `fast` for `adain-fast`, or the file of another
+    /// Encoder that measures the style: `half` for the pair `adain`, `fast` for `adain-fast`, or a file of VGG-19
+    /// weights
     #[arg(long, value_name = "FILE", default_value = "half")]
     vgg: String,
     #[command(flatten)]
     device: DeviceArgs,
 }
 
-/// What files of styles end in.
+/// The ending of style files.
 const ENDING: &str = "style";
 
 fn folder() -> Result<PathBuf> {
     Ok(data_directory()?.join("styles"))
 }
 
-/// Names and files in the user's data directory.
+/// Names and paths of the styles in the user's data directory.
 fn installed() -> Vec<(String, PathBuf)> {
     let entries = folder().ok().and_then(|folder| std::fs::read_dir(folder).ok());
     let mut paths: Vec<_> = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -64,7 +66,7 @@ fn installed() -> Vec<(String, PathBuf)> {
     paths.into_iter().map(|path| (name(&path), path)).collect()
 }
 
-/// What `--style` names: a picture, a style's file, or a style in the user's data directory.
+/// The style that `--style` names: a picture, a style file, or a style in the user's data directory.
 pub fn find(name: &str) -> Result<Source> {
     let path = Path::new(name);
     let known = installed().into_iter().find(|(known, _)| known == name && !path.exists());
@@ -82,7 +84,7 @@ pub fn run(command: &Command) -> Result<()> {
             for (name, path) in installed() {
                 print_line(format_args!("{name}: {}", path.display()))?;
             }
-            print_line(format_args!("styles are looked for in {}", folder()?.display()))
+            print_line(format_args!("Saved styles are in {}.", folder()?.display()))
         }
     }
 }

@@ -17,7 +17,7 @@ use impasto::{Error, Result};
 use super::PainterArgs;
 use super::weights::pair_names;
 
-/// Declares a command-line choice and what each name stands for.
+/// Declares the values of an option and the library value of each.
 macro_rules! choice {
     ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident => $value:expr),* $(,)? }) => {
         #[derive(Clone, Copy, clap::ValueEnum)]
@@ -44,46 +44,50 @@ Examples:
   impasto stylize holiday/ --style a.jpg --style b.jpg --grid -o painted/
   impasto stylize photo.jpg --style painting.jpg --model adain-fast -o out.png
   impasto stylize photo.jpg --model starry-night -o out.png
-  impasto stylize photo.jpg --model impressions:wave -o out.png
-  impasto stylize photo.jpg --model impressions:wave:0.6 --model impressions:scream:0.4 -o out.png
+  impasto stylize photo.jpg --model body.safetensors:wave -o out.png
+  impasto stylize photo.jpg --model body.safetensors:wave:0.6 --model mine.style:0.4 -o out.png
   impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
   impasto stylize photo.jpg --style painting.jpg --method gatys --size 1024 -o out.png
-  impasto stylize photo.jpg --style painting.jpg --method gatys --preset first-five --log loss.jsonl -o out.png
+  impasto stylize photo.jpg --style painting.jpg --preset first-five --log loss.jsonl -o out.png
 
-With --style any picture's style is taken in one pass (AdaIN), or, with --method gatys, the photo is optimised: slow, and the
-reference for quality. With --model a net that has learned one style, or many, repaints each photo in one pass; `impasto models` lists
-those there are."
+--style takes the style of any picture. AdaIN, the default, paints it in one pass. --method gatys optimises the pixels \
+instead: this is slow, and the reference for quality.
+
+--model uses a net that was trained for one style or for many (a body). It repaints each photo in one pass; \
+`impasto models` lists the nets."
 )]
 pub struct Args {
-    /// The photo: PNG, JPEG, WebP or TIFF; several, and folders, may be given, but for --method gatys
+    /// Photo to repaint: PNG, JPEG, WebP or TIFF. Several photos and folders of photos are possible, except with
+    /// --method gatys
     #[arg(value_name = "PHOTO", required = true)]
     photos: Vec<PathBuf>,
-    /// Where the result goes; the ending says the format (png, jpg, webp, tif). For several photos: a folder
+    /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos, a folder of photos
+    /// or --grid: the folder of the results, created if necessary
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// A picture whose style is taken, or a style that `impasto style save` kept (a file or a name); with a weight if there
-    /// are several; may be given again
+    /// Style picture, or a style that `impasto style save` stored (a file or a name). Repeat it to mix styles in
+    /// proportion to their weights [default weight: 1]
     #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present_any = ["model", "mask"])]
     style: Vec<String>,
-    /// How it is done [default: gatys if one of its options is given, else adain]
+    /// Method for --style [default: gatys if one of its options is given, else adain]
     #[arg(long, value_enum, conflicts_with = "model")]
     method: Option<Method>,
-    /// A trained net: a name that `impasto models` lists, or a file (.safetensors, .pth, .style); of one with many styles
-    /// BODY:STYLE; with a weight if styles of one body are mixed; may be given again. `adain` and `adain-fast` paint in the
-    /// styles of --style
+    /// Trained net: a name that `impasto models` lists, or a file (.safetensors, .pth, .style); BODY:STYLE chooses a
+    /// style of a body. Repeat it to mix styles of one body by weight. The nets `adain` and `adain-fast` also need
+    /// --style
     #[arg(long, value_name = "NAME|FILE[:STYLE][:WEIGHT]")]
     model: Vec<String>,
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "PX")]
     size: Option<usize>,
-    /// VGG-19 weights (.safetensors, .pth), `half`, `fast` or `compact` (narrow ones that come with impasto) or
-    /// `random[:WIDTH]` [default: what the decoder was trained with; for Gatys the imported ones, else `half`]
+    /// VGG-19 weights: a file (.safetensors, .pth), an included encoder (`half`, `fast`, `compact`), or
+    /// `random[:WIDTH]` [default: the encoder of the decoder; for Gatys the imported weights, else `half`]
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     vgg: Option<String>,
-    /// Keep the photo's colours: its chrominance, or (not with --model) by matching the style's colours to it
+    /// Keep the photo's colours. `match` is not available with a trained or saved style
     #[arg(long, value_enum, default_value = "no")]
     keep_color: KeepColorName,
-    /// Print a summary as JSON
+    /// Print a summary of each result as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -94,25 +98,25 @@ pub struct Args {
     device: PainterArgs,
 }
 
-/// How any style is painted.
+/// The methods that take any picture's style.
 #[derive(Clone, Copy, ValueEnum)]
 enum Method {
-    /// One pass, any style (arXiv:1703.06868)
+    /// An encoder and a decoder paint in one pass (arXiv:1703.06868)
     Adain,
-    /// Optimises the pixels: slow, the reference for quality (arXiv:1508.06576)
+    /// The pixels are optimised: slow, the reference for quality (arXiv:1508.06576)
     Gatys,
 }
 
 choice!(KeepColorName => KeepColor {
-    /// The style's colours
+    /// Use the style's colours
     No => KeepColor::No,
-    /// The result's luminance, the content's chrominance
+    /// Combine the luminance of the result with the photo's chrominance
     Luminance => KeepColor::Luminance,
-    /// The style picture is recoloured first
+    /// Match the colours of the style picture to the photo's before painting
     Match => KeepColor::Match,
 });
 
-/// `NAME` or `NAME:WEIGHT`; a file whose name ends in a colon and a number is still a file.
+/// Splits `NAME` or `NAME:WEIGHT`. An existing file whose name ends in a colon and a number is a name.
 fn weighted(text: &str) -> (&str, f32) {
     match text.rsplit_once(':').and_then(|(name, weight)| Some((name, weight.parse().ok()?))) {
         Some((name, weight)) if !name.is_empty() && !Path::new(text).exists() => (name, weight),
@@ -120,7 +124,7 @@ fn weighted(text: &str) -> (&str, f32) {
     }
 }
 
-/// `out.png` with a text: `out-text.png`.
+/// Inserts a text before the ending: `out.png` becomes `out-text.png`.
 fn suffixed(output: &Path, text: &str) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
     let ending = output.extension().unwrap_or_default().to_string_lossy();
@@ -134,7 +138,8 @@ pub fn run(args: &Args) -> Result<()> {
             return adain::run(args, args.adain.as_ref());
         }
         if !args.style.is_empty() || args.adain.is_some() || args.model.iter().any(is_pair) {
-            let expected = format!("{} with --style and AdaIN's options, by itself", pair_names().join(" or "));
+            let pairs = pair_names().join(" or ");
+            let expected = format!("{pairs} alone (with --style), or nets without --style and AdaIN's options");
             return Err(Error::argument("stylize", "--model", expected, args.model.join(", ")));
         }
         return model::run(args);
@@ -143,9 +148,11 @@ pub fn run(args: &Args) -> Result<()> {
     match (args.method.unwrap_or(if optimised { Method::Gatys } else { Method::Adain }), &args.adain, &args.gatys) {
         (Method::Adain, options, None) => adain::run(args, options.as_ref()),
         (Method::Gatys, None, options) => gatys::run(args, &options.clone().unwrap_or_default()),
-        (Method::Adain, ..) => refuse("gatys for the options by which a picture is optimised", "adain"),
+        (Method::Adain, ..) => {
+            refuse("gatys for options of Gatys' method such as --steps (do not combine them with AdaIN's)", "adain")
+        }
         (Method::Gatys, ..) => {
-            refuse("adain for --alpha, --mask, --grid, --style-size, --coarse-size and --decoder", "gatys")
+            refuse("adain for --alpha, --mask, --grid, --cell, --style-size, --coarse-size and --decoder", "gatys")
         }
     }
 }

@@ -4,10 +4,10 @@ use impasto::Result;
 
 use super::print_line;
 
-/// Lines of cells, headings first.
+/// Rows of cells; the first row has the headings.
 pub type Table = Vec<Vec<String>>;
 
-/// Prints a table: the first column to the left, the others to the right.
+/// Prints a table with the first column left-aligned and the others right-aligned.
 pub fn print_table(table: &Table) -> Result<()> {
     let widths: Vec<usize> = (0..table[0].len())
         .map(|column| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))

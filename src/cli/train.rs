@@ -33,23 +33,24 @@ Examples:
   impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors --resume
   impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 -o painting.safetensors
   impasto train body --styles paintings/ --photos photos/ -o body.safetensors
-  impasto train style --style painting.jpg --photos photos/ -o painting.style
+  impasto train style --style painting.jpg --photos photos/ --body body.safetensors -o new.style
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
 
-Beside FILE a folder FILE.training keeps checkpoints, log.jsonl, sample pictures and the loss curve. Ctrl-C leaves a
-checkpoint; the same command with --resume goes on from it, to the same bits as if it had never stopped.")]
+The folder FILE.training, beside the output FILE, holds checkpoints, log.jsonl, sample pictures and the loss curve. \
+Ctrl-C leaves a checkpoint. The same command with --resume continues from it and gives the same bits as an \
+uninterrupted run.")]
 pub enum Command {
-    /// Distil a compact VGG-19 from the real one
+    /// Distil a narrower encoder from VGG-19
     Encoder(Box<encoder::Args>),
-    /// A net that paints in one style, with batch norm (arXiv:1603.08155)
+    /// Train a net for one style, with batch norm (arXiv:1603.08155)
     Johnson(Box<feed_forward::Args>),
-    /// A net that paints in one style, with instance norm: better, sooner (arXiv:1607.08022)
+    /// Train a net for one style, with instance norm: better results in fewer steps (arXiv:1607.08022)
     Ulyanov(Box<feed_forward::Args>),
-    /// A net that paints in many styles, and in any mixture of them (arXiv:1610.07629)
+    /// Train a net for many styles, which can be mixed: a body (arXiv:1610.07629)
     Body(Box<body::Args>),
-    /// One more style of such a net, a few KB, in minutes; or (--refine) a net of its own from there
+    /// Train a further style for a body, a file of a few KB, in minutes; with --refine a separate net
     Style(Box<style::Args>),
-    /// A decoder that paints in any style (arXiv:1703.06868)
+    /// Train an AdaIN decoder, which paints in any style (arXiv:1703.06868)
     Adain(Box<adain::Args>),
 }
 
@@ -64,73 +65,81 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
-/// What every trainer lets one choose.
+/// The options of every trainer.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Training")]
 pub struct LoopArgs {
-    /// Where the trained net goes (.safetensors, f16), or a style of a body (.style)
+    /// Output file: .safetensors for a net (stored as f16), .style for a style of a body
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Steps in all; the schedule's length
+    /// Steps of training in all; also the length of the schedule [default: encoder 2000, johnson and ulyanov 4000, body
+    /// and adain 10000, style 200, style --refine 500]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Stop after N minutes, with a checkpoint and the net as it stands
+    /// Stop after N minutes (fractions are allowed), and write a checkpoint and the net as trained so far
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
-    /// Go on from the newest checkpoint; the same choices give the same bits as a run that was never stopped
+    /// Continue from the newest checkpoint. With the same options the result has the same bits as that of an
+    /// uninterrupted run
     #[arg(long)]
     resume: bool,
-    /// Pictures a step [default: 8, or 4 for feed-forward nets]
+    /// Pictures per step, at least 1 [default: encoder and adain 8, others 4]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Pictures at a time on the device: the batch's gradient is summed over them [default: as many as fit --memory]
+    /// Pictures that the device processes at a time, a divisor of --batch; the gradients are summed [default: as many
+    /// as --memory allows]
     #[arg(long, value_name = "N")]
     micro_batch: Option<usize>,
-    /// Device memory in MiB that an automatic --micro-batch may plan for
+    /// Device memory in MiB for which the default of --micro-batch is chosen
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u64,
-    /// Step size of Adam
+    /// Step size of Adam, above 0 [default: encoder and body 0.002, johnson and ulyanov 0.001, adain 0.0001, style
+    /// 0.04, style --refine 0.0005]
     #[arg(long, value_name = "A")]
     learning_rate: Option<f64>,
-    /// constant, step:EVERY:FACTOR, inverse-time:DECAY or cosine:WARMUP
-    #[arg(long, value_name = "S")]
+    /// Change of the step size: constant, step:EVERY:FACTOR (multiplied every EVERY steps), inverse-time:DECAY (divided
+    /// by 1 + DECAY x step) or cosine:WARMUP (rises, then falls to 0) [default: encoder cosine:50, adain cosine:100,
+    /// others cosine:20]
+    #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
-    /// Decoupled weight decay
+    /// Decoupled weight decay (AdamW), 0 or more
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     weight_decay: f32,
-    /// Scale gradients down to this global norm [default: none; 10 for feed-forward nets, 500 for
-    /// AdaIN]
+    /// Largest global norm of the gradients, above 0; larger gradients are scaled down to it [default: encoder none,
+    /// adain 500, others 10]
     #[arg(long, value_name = "NORM")]
     clip: Option<f32>,
-    /// The trained net has the moving average of the weights over the steps, of this decay, such as 0.99, instead of the last
-    /// step's weights
+    /// Write the exponential moving average of the weights with this decay (0 to below 1, such as 0.99) instead of the
+    /// last step's weights
     #[arg(long, value_name = "DECAY")]
     average: Option<f32>,
-    /// Side of the training pictures in pixels
+    /// Side of the square training pictures (crops) in pixels [default: encoder 112, body and style 128, others 256]
     #[arg(long, value_name = "PX")]
     crop: Option<usize>,
-    /// A crop covers at least this share of a picture's short side, and at most MAX of it
+    /// Share of a picture's short side that a crop covers, chosen at random from MIN to MAX, above 0 and at most 1;
+    /// without :MAX up to 1
     #[arg(long, value_name = "MIN[:MAX]", value_parser = share, default_value = "0.5:1")]
     crop_share: [f32; 2],
-    /// Leave out pictures whose number (in the file's name) is divisible by N, to evaluate on
+    /// Leave out the pictures whose number (the last digits in the file name) is divisible by N, for `impasto eval`
+    /// with the same option
     #[arg(long, value_name = "N")]
     hold_out: Option<u64>,
-    /// Seed of the pictures' order and crops
+    /// Seed of random initial weights, and of the order and the crops of the pictures
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Threads that decode pictures
+    /// Threads that decode pictures, at least 1. Use more if much of the time is spent waiting for pictures
     #[arg(long, value_name = "N", default_value_t = 2)]
     workers: usize,
     /// Steps between checkpoints
     #[arg(long, value_name = "N", default_value_t = 100)]
     checkpoint_every: u64,
-    /// Steps between sample pictures; 0 for none
+    /// Steps between sample pictures; 0 writes none
     #[arg(long, value_name = "N", default_value_t = 100)]
     sample_every: u64,
-    /// Folder of checkpoints, log and samples [default: FILE.training]
+    /// Folder for checkpoints, log and sample pictures [default: FILE.training]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// An entry of the trained file's metadata; may be given again
+    /// Entry to add to the metadata of the output file; may be repeated
     #[arg(long, value_name = "KEY=TEXT")]
     note: Vec<String>,
     /// Print a summary as JSON
@@ -140,18 +149,19 @@ pub struct LoopArgs {
     device: DeviceArgs,
 }
 
-/// `MIN[:MAX]` as two shares; without MAX it is 1.
+/// Parses `MIN[:MAX]`. The default of MAX is 1.
 fn share(text: &str) -> std::result::Result<[f32; 2], String> {
     let (least, greatest) = text.split_once(':').unwrap_or((text, "1"));
-    let number =
-        |text: &str| text.parse().map_err(|_| format!("`{text}` is no number; MIN or MIN:MAX, such as 0.4:0.6"));
+    let number = |text: &str| {
+        text.parse().map_err(|_| format!("`{text}` is not a number; expected MIN or MIN:MAX, such as 0.4:0.6"))
+    };
     Ok([number(least)?, number(greatest)?])
 }
 
-/// What the files of nets end in.
+/// The ending of the files of nets.
 const NET: &str = "safetensors";
 
-/// What a trainer recommends.
+/// The defaults of a trainer.
 struct Defaults {
     steps: u64,
     batch: usize,
@@ -215,13 +225,14 @@ impl LoopArgs {
         }
     }
 
-    /// What `--resume` goes on from.
+    /// The checkpoint from which `--resume` continues; `None` without `--resume`.
     fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         let found = if self.resume { Checkpoint::latest(&self.folder())? } else { None };
         Ok(found.map(|(_, checkpoint)| checkpoint))
     }
 
-    /// Refuses what cannot be done or written before any work is done; what is written ends in `ending`.
+    /// Refuses bad options and an output file that cannot be written, before any work is done. The output file must end
+    /// in `ending`.
     fn check(&self, defaults: &Defaults, ending: &str) -> Result<()> {
         if self.output.extension().is_none_or(|found| found != ending) {
             let expected = format!("a name that ends in .{ending}");
@@ -236,10 +247,10 @@ impl LoopArgs {
     }
 }
 
-/// The command line without the folders of this machine: `photos`, not where they lie.
+/// The command line with file names instead of paths, so that the metadata shows no folders of this machine.
 fn command_line() -> String {
     let arguments: Vec<String> = std::env::args().collect();
-    // What a note says is no path.
+    // The text of a note is not a path.
     let short = |pair: &[String]| match Path::new(&pair[1]).file_name() {
         Some(name) if pair[0] != "--note" => name.to_string_lossy().into_owned(),
         _ => pair[1].clone(),
@@ -247,7 +258,8 @@ fn command_line() -> String {
     std::iter::once("impasto".to_string()).chain(arguments.windows(2).map(short)).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs the shared loop on a lesson, with a bar, a log, samples and a loss curve; then writes what `result` gives.
+/// Trains a lesson with a progress bar, a log, sample pictures and a loss curve, then writes the tensors and metadata
+/// that `result` returns.
 fn teach(
     args: &LoopArgs,
     context: &Context,
@@ -268,7 +280,7 @@ fn teach(
         let [step, _] = progress.steps;
         let log = match &mut log {
             Some(log) => log,
-            // The lines of steps that are done again go.
+            // Drops the lines of steps after the checkpoint, which are done again.
             None => log.insert(Log::keeping(&log_path, |line| line["step"].as_u64().is_some_and(|at| at < step))?),
         };
         log.write(&line(progress))?;
@@ -285,7 +297,8 @@ fn teach(
     let outcome = outcome?;
     draw_curve(&log_path, &folder.join("loss.png"))?;
     if outcome.end == End::Interrupted {
-        let what = format!("; {} is kept: the same command with --resume goes on", outcome.checkpoint.display());
+        let checkpoint = outcome.checkpoint.display();
+        let what = format!("; the same command with --resume continues from {checkpoint}");
         return Err(Error::Interrupted(what));
     }
     let (tensors, mut metadata) = result()?;
@@ -315,7 +328,7 @@ fn line(progress: &Progress) -> serde_json::Value {
     })
 }
 
-/// The loss over the steps of a log, as a picture.
+/// Draws the losses of a log over the steps.
 fn draw_curve(log: &Path, picture: &Path) -> Result<()> {
     let Ok(text) = std::fs::read_to_string(log) else { return Ok(()) };
     let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

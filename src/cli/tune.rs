@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{DeviceArgs, print_line};
 
-/// What to look for.
+/// Arguments of `impasto tune`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,20 +16,23 @@ Examples:
   impasto tune --device radeon --seconds 10
   impasto tune --reset
 
-Runs VGG-19 with its gradient, a feed-forward net and a decoder (random weights) as the rules have it, then with one choice changed
-at a time: from how many channels convolutions are cut into tiles, how large their bands and slices are, when larger tiles of work
-are taken. A change is kept if its results are those of the rules, up to rounding (`difference` is a share of what is allowed), and
-all of the work takes 5 % less time with it, twice over.
-What is found is kept for this adapter, driver and version of the kernels; stylize, compare and bench use it from then on.
-Nothing else should use the machine meanwhile.")]
+Measures VGG-19 with its gradient, a feed-forward net and a decoder, all with random weights. It begins with the \
+built-in settings and then changes one at a time: the number of channels from which convolutions use Winograd tiles, \
+the memory for bands and slices of these tiles, and the number of workgroups from which kernels use larger tiles.
+
+A change is kept if the results are the same up to rounding and two measurements in a row take at least 5 % less time. \
+The column `difference` shows the deviation of the results in percent of the tolerance.
+
+The result is stored for this adapter, driver and version of the kernels. From then on stylize, compare and bench use \
+it. Nothing else should use the machine during the measurement.")]
 pub struct Args {
-    /// Side of the pictures in pixels, a multiple of 8: what is fastest depends on it a little
+    /// Side of the square test picture in pixels, a multiple of 8 from 32 up. Choose a size near that of your pictures
     #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
-    /// Least seconds spent on each candidate
+    /// Minimum time of each measurement in seconds. Longer measurements vary less
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
-    /// Go back to the rules
+    /// Remove the stored settings, so that the built-in ones are used again
     #[arg(long, conflicts_with_all = ["size", "seconds"])]
     reset: bool,
     /// Print JSON
@@ -52,7 +55,7 @@ pub fn run(args: &Args) -> Result<()> {
         let file = tune::keep(&context, None)?;
         return match args.json {
             true => print_line(json!({ "device": context.name(), "tuning": rules, "file": null })),
-            false => print_line(format_args!("back to the rules: {} is gone", file.display())),
+            false => print_line(format_args!("the built-in settings are used again: {} is removed", file.display())),
         };
     }
     let candidates = Tuning::choices(context.class()).len() as u64;
@@ -84,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     match tuning == rules {
-        true => print_line(format_args!("nothing takes {:.0} % less time than the rules: they stay", 100.0 * GAIN)),
-        false => print_line(format_args!("kept in {}; `impasto tune --reset` forgets it", file.display())),
+        true => print_line(format_args!("no change saves {:.0} % of the time: the built-in ones stay", 100.0 * GAIN)),
+        false => print_line(format_args!("stored in {}; `impasto tune --reset` removes it", file.display())),
     }
 }

@@ -19,7 +19,7 @@ Examples:
   impasto weights inspect vgg19-dcbb9e9d.pth
   impasto weights import vgg19-dcbb9e9d.pth")]
 pub enum Command {
-    /// List a file's tensors, their shapes, and which convention of VGG-19 it follows
+    /// List a file's tensors, shapes and metadata, and say whether it is a VGG-19 and in which convention
     #[command(after_help = "\
 Examples:
   impasto weights inspect vgg19-dcbb9e9d.pth
@@ -31,20 +31,23 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Check a VGG-19 file and store it in the user's data directory, where `stylize` finds it
+    /// Check a VGG-19 file, and store it in the user's data directory for later runs
     #[command(after_help = "\
 Examples:
   impasto weights import vgg19-dcbb9e9d.pth
   impasto weights import vgg19-d01eb7cb.pth --convention caffe
-  impasto weights import vgg_normalised.safetensors --precision f32")]
+  impasto weights import vgg_normalised.safetensors --precision f32
+
+Gatys' method, the feed-forward trainers and `compare` then use the stored net, unless --vgg names another. Impasto \
+reads a .pth file as data and executes nothing in it.")]
     Import {
         /// A .safetensors or .pth file
         file: PathBuf,
-        /// How values are stored
+        /// Precision of the stored values
         #[arg(long, value_enum, default_value = "f16")]
         precision: Precision,
-        /// Overrides what the names say: torchvision, caffe or normalised (some .pth files in Caffe's convention carry
-        /// torchvision's names)
+        /// Convention of the weights: torchvision, caffe or normalised [default: as the tensors' names suggest]. Some
+        /// .pth files have torchvision's names with Caffe's convention; import them with caffe
         #[arg(long)]
         convention: Option<String>,
     },
@@ -52,9 +55,9 @@ Examples:
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Precision {
-    /// Half the size; relative error 2^-11
+    /// 16 bits: half the size, relative rounding error 2^-11
     F16,
-    /// As in the source
+    /// 32 bits
     F32,
 }
 
@@ -71,7 +74,7 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
-/// "vgg19, caffe convention, to relu4_1", or why not.
+/// The convention and the deepest layer of a VGG-19; an error for any other file.
 fn described(file: &WeightFile) -> Result<(Convention, Tap)> {
     let weights = Weights::of(file)?;
     Ok((weights.convention, weights.deepest().ok_or_else(|| Error::weights(&file.path, "holds no convolution"))?))
@@ -107,11 +110,11 @@ fn inspect(file: &WeightFile, json: bool) -> Result<()> {
     }
     match net {
         Ok((convention, deepest)) => print_line(format_args!("VGG-19 in the {convention} convention, to {deepest}")),
-        Err(error) => print_line(format_args!("no VGG-19: {error}")),
+        Err(error) => print_line(format_args!("not a VGG-19: {error}")),
     }
 }
 
-/// Where `import` puts the net.
+/// The file that `import` writes.
 fn stored() -> Result<PathBuf> {
     Ok(data_directory()?.join("vgg19.safetensors"))
 }
@@ -134,18 +137,18 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
     print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
 }
 
-/// [`find_vgg`] on a device; `compact` if no other was named or imported.
+/// Loads what [`find_vgg`] finds onto a device; `compact` if none was named or imported.
 pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
     Vgg19::new(context, &find_vgg(choice, "compact")?, pool)
 }
 
-/// The same for Gatys' method, which sees best by `half`.
+/// As [`load_vgg`] for Gatys' method, whose default is `half`.
 pub fn load_gatys_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
     Vgg19::new(context, &find_vgg(choice, "half")?, pool)
 }
 
-/// The net that `--vgg` names: a file, `half`, `fast` or `compact` (those that come with impasto), `random` or `random:WIDTH`; without
-/// it the imported one, or `usual` if none was imported.
+/// The net that `--vgg` names: a file, an included encoder (`half`, `fast`, `compact`), `random` or `random:WIDTH`.
+/// Without `--vgg` it is the imported net, or the included encoder `usual` if none was imported.
 pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
     let random = choice.and_then(|name| name.strip_prefix("random"));
     if let Some(rest) = random.filter(|rest| rest.is_empty() || rest.starts_with(':')) {
@@ -158,7 +161,7 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
                 .ok_or_else(|| Error::argument("stylize", "--vgg random:WIDTH", "a width from 0.05 to 1", text))?,
         };
         tracing::warn!(
-            "using a VGG of random weights: it carries texture and colour, but less than trained weights do"
+            "using a VGG with random weights: it captures texture and colour less well than trained weights"
         );
         return Ok(Weights::random(width, 1));
     }
@@ -170,11 +173,11 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
             path => WeightFile::load(Path::new(path))?,
         },
     };
-    tracing::info!("features by {}", file.path.display());
+    tracing::info!("VGG-19 weights: {}", file.path.display());
     Weights::of(&file)
 }
 
-/// What the net that [`find_vgg`] finds is called, of a file its name.
+/// The name of the net that [`find_vgg`] finds: for a file the file's name, for an imported net `imported`.
 pub fn vgg_name(choice: Option<&str>, usual: &str) -> String {
     match choice {
         Some(name) => file_name(Path::new(name)),
@@ -183,14 +186,14 @@ pub fn vgg_name(choice: Option<&str>, usual: &str) -> String {
     }
 }
 
-/// The names of the AdaIN pairs that come with impasto.
+/// The names of the included AdaIN pairs.
 pub fn pair_names() -> Vec<&'static str> {
     PAIRS.iter().map(|pair| pair.name).collect()
 }
 
-/// An AdaIN pair on a device. `decoder` is the name of a pair or a decoder's file, `encoder` what `--vgg` names; without it
-/// the encoder is the pair's or, for a file, the one of those that come with impasto that the decoder was trained with or, if
-/// the file does not say, that has its channels.
+/// Loads an AdaIN pair onto a device. `decoder` is the name of a pair or a decoder's file; `encoder` is a name as for
+/// `--vgg`. Without `encoder`, a named pair brings its own. For a file it is the included encoder that the decoder was
+/// trained with or, if the file does not say, the first one with as many channels.
 pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Result<(Vgg19, AdainDecoder)> {
     let path = Path::new(decoder);
     let pair = PAIRS.iter().find(|pair| pair.name == decoder && !path.exists());
@@ -218,12 +221,15 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
     };
     let (reads, gives) = (weights.channels(), encoder.channels(Tap::RELU4_1)?);
     if reads != gives {
-        let way_out = "use the two that were trained together";
-        let reason = format!("is a decoder of {reads} channels, but the encoder gives {gives}; {way_out}");
+        let way_out = "use an encoder and a decoder that were trained together";
+        let reason = format!("this decoder reads {reads} channels, but the encoder gives {gives}; {way_out}");
         return Err(Error::weights(path, reason));
     }
     if trained_with.is_some_and(|fingerprint| *fingerprint != encoder.fingerprint()) {
-        tracing::warn!("{} was trained with another encoder, or with its weights at another precision", path.display());
+        tracing::warn!(
+            "{} was trained with another encoder or another precision of its weights; results may be worse",
+            path.display()
+        );
     }
     Ok((Vgg19::new(context, &encoder, Kind::Max)?, AdainDecoder::new(context, weights)?))
 }

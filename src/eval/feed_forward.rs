@@ -31,7 +31,7 @@ impl Learned {
         let entry = |key: &str| file.metadata.get(key).map(String::as_str);
         let Some(text) = entry("loss") else { return Ok(None) };
         let wrong = |key: &str, reason: String| Error::weights(&file.path, format!("`{key}` in its metadata {reason}"));
-        let loss = serde_json::from_str(text).map_err(|error| wrong("loss", format!("is no loss: {error}")))?;
+        let loss = serde_json::from_str(text).map_err(|error| wrong("loss", format!("cannot be read: {error}")))?;
         let style_size = entry("style_size").and_then(|text| text.parse().ok()).filter(|size| *size > 0);
         let style_size = style_size.ok_or_else(|| wrong("style_size", "must be a number of pixels".into()))?;
         let [style, measured_by] = ["style", "measured_by"].map(|key| entry(key).unwrap_or_default().to_string());

@@ -108,8 +108,8 @@ pub fn adapters() -> Vec<Adapter> {
 /// Chooses an adapter by index or by part of its name (ignoring case); the first one if `wanted` is `None`.
 pub(super) fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
     if found.is_empty() {
-        let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1` brings \
-                    one for AMD and Intel and one in software; `make setup` does it)";
+        let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1`, for \
+                    AMD, Intel and in software, or `make setup` in the source folder)";
         return Err(Error::NoAdapter { wanted: "was found".into(), help: help.into() });
     }
     let Some(wanted) = wanted else { return Ok(found.swap_remove(0)) };
@@ -124,7 +124,7 @@ pub(super) fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Res
         Some(index) => Ok(found.swap_remove(index)),
         None => {
             let names: Vec<_> = found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
-            let help = format!("there is {} (see `impasto devices`)", names.join(", "));
+            let help = format!("choose one of {} (see `impasto devices`)", names.join(", "));
             Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help })
         }
     }

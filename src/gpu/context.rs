@@ -98,11 +98,11 @@ pub struct Context {
 fn wanted_matrices(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Matrices> {
     if options.precision != Precision::F16 || options.class == Some(KernelClass::Broadcast) {
         let got = format!("{}, {:?}", options.precision, options.class);
-        return Err(Error::argument("context", "matrices", "precision f16 and tiled kernels", got));
+        return Err(Error::argument("context", "matrices", "used with precision f16 and tiled kernels", got));
     }
     Matrices::of(adapter).ok_or_else(|| {
         let name = adapter.get_info().name;
-        let got = format!("f16-matrix, but {name} has no cooperative matrices of f16 that add up in f32");
+        let got = format!("f16-matrix, but {name} has no cooperative matrices with f16 factors and f32 sums");
         Error::argument("device", "precision", "f32 or f16", got)
     })
 }
@@ -173,8 +173,8 @@ impl Context {
     /// name.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue, options: &ContextOptions) -> Result<Self> {
         if options.matrices {
-            let expected = "a device that the context opens itself, which knows the adapter's matrices";
-            return Err(Error::argument("context", "matrices", expected, "a host's"));
+            let expected = "off for a device of a host program, because its matrices are unknown";
+            return Err(Error::argument("context", "matrices", expected, "on"));
         }
         check_limits(&device)?;
         let checked = options.checked.unwrap_or(true);

@@ -46,7 +46,7 @@ pub(super) fn store_as_half(module: &mut Module, names: &[&str]) -> Result<(), S
     for (handle, variable) in module.global_variables.iter_mut() {
         if variable.name.as_deref().is_some_and(|name| names.contains(&name)) {
             variable.ty = half_of(&mut module.types, variable.ty)
-                .ok_or_else(|| format!("{:?} is no array of f32", variable.name))?;
+                .ok_or_else(|| format!("{:?} is not an array of f32", variable.name))?;
             halves.push(handle);
         }
     }

@@ -50,7 +50,7 @@ impl Program {
             Place::Pinned(tensor) => Ok((tensor.buffer()?, 0)),
             Place::Transient { name } => plan.spots[id as usize]
                 .map(|spot| (&transients[spot.buffer], spot.offset))
-                .ok_or_else(|| Error::argument(name.clone(), "tensor", "part of a dispatch", "one that is not")),
+                .ok_or_else(|| Error::argument(name.clone(), "tensor", "used by a dispatch", "an unused tensor")),
         };
         let (offsets, size) = recorder.block_offsets();
         let uniforms = (size > 0)

@@ -80,7 +80,9 @@ fn failure(path: &Path, error: &io::Error) -> Error {
     let parent = directory_of(path);
     let directory = parent.display();
     let reason = match error.kind() {
-        ErrorKind::NotFound if parent.exists() => format!("{directory} takes no files; choose another directory"),
+        ErrorKind::NotFound if parent.exists() => {
+            format!("no file can be created in {directory}; choose another directory")
+        }
         ErrorKind::NotFound => format!("the directory {directory} does not exist; create it first"),
         ErrorKind::NotADirectory => format!("{directory} is not a directory; choose another path"),
         ErrorKind::PermissionDenied => format!("no permission to write in {directory}; choose another directory"),

@@ -62,7 +62,11 @@ pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
             entry => entry.map_err(damaged)?,
         };
         if entry.size() > most {
-            return Err(format!("its {} unpacks to {} bytes: a bomb, not weights", quoted(name), entry.size()));
+            return Err(format!(
+                "its {} unpacks to {} bytes, too many for weights; use another file",
+                quoted(name),
+                entry.size()
+            ));
         }
         let mut content = Vec::new();
         entry.by_ref().take(most).read_to_end(&mut content).map_err(|error| damaged(error.into()))?;
@@ -143,7 +147,7 @@ fn assemble<'b>(
     let named = state_dict(pickle)?;
     let total = named.iter().fold(0usize, |sum, (_, view)| sum.saturating_add(view.elements));
     if total > file_length.saturating_mul(MOST_ELEMENTS_PER_BYTE) {
-        return Err(format!("its tensors claim {total} elements, far more than it holds: a bomb, not weights"));
+        return Err(format!("its tensors claim {total} elements, far more than it holds; use another file"));
     }
     let mut names = HashSet::new();
     if let Some((twice, _)) = named.iter().find(|(name, _)| !names.insert(name)) {

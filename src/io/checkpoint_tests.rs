@@ -127,11 +127,11 @@ fn bombs_are_refused() {
     let zeros = vec![0; 10_000_000];
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 2_500_000), 0, &[2_500_000], &[1]))]);
     let message = read_zip(&zip_file(object, &[&zeros])).unwrap_err();
-    assert!(message.contains("bomb"), "{message}");
+    assert!(message.contains("unpacks to") && message.contains("too many for weights"), "{message}");
     // One element, viewed a billion times.
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 1), 0, &[1_000_000_000], &[0]))]);
     let message = read_zip(&zip_file(object, &[&zeros[..4]])).unwrap_err();
-    assert!(message.contains("bomb"), "{message}");
+    assert!(message.contains("far more than it holds"), "{message}");
     // A stated length that the file does not have is rejected before an allocation of that length.
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", i32::MAX), 0, &[4], &[1]))]);
     assert!(read_legacy(&legacy_file(object, &[&zeros[..16]])).unwrap_err().contains("expected"));

@@ -57,7 +57,7 @@ fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
     let (width, height) = decoder.dimensions();
     if width.max(height) > LONGEST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
         return Err(format!(
-            "it has {width}x{height} pixels; at most 30000 a side and 400 million in all are read: scale it down first"
+            "it has {width}x{height} pixels, more than 30000 a side or 400 million in all; scale it down first"
         ));
     }
     let mut limits = Limits::no_limits();
@@ -100,14 +100,14 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, String> {
     const READ: &str = "convert it to PNG, JPEG, WebP or TIFF";
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff)) => Ok(format),
-        Ok(other) => Err(format!("{} files are not read; {READ}", format!("{other:?}").to_uppercase())),
+        Ok(other) => Err(format!("{} files are not supported; {READ}", format!("{other:?}").to_uppercase())),
         Err(_) if bytes.is_empty() => Err("the file is empty; fetch or export it again".into()),
         Err(_) if bytes.get(4..8) == Some(b"ftyp") => {
-            Err(format!("HEIC and other MP4-like files are not read; {READ}"))
+            Err(format!("HEIC and other MP4-like files are not supported; {READ}"))
         }
         Err(_) => Err(match text_start(bytes) {
             Some(start) => format!("it is text, not a picture: it begins with {}", quoted(start)),
-            None => format!("it is no picture that can be read; {READ}"),
+            None => format!("it is not a picture of a known format; {READ}"),
         }),
     }
 }
@@ -160,7 +160,7 @@ fn explain(format: &str, error: ImageError) -> String {
             format!("the {format} ends early: the file is truncated; fetch or export it again")
         }
         ImageError::Unsupported(error) => {
-            format!("this kind of {format} is not read ({error}); export it as PNG")
+            format!("this kind of {format} is not supported ({error}); export it as PNG")
         }
         ImageError::Limits(error) => format!("the {format} needs too much memory ({error}); scale it down first"),
         error => format!("the {format} is damaged ({error}); fetch or export it again"),

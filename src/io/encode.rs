@@ -114,7 +114,8 @@ fn check(picture: &Picture, path: &Path, output: Output) -> Result<()> {
     }
     if *width.max(height) > output.longest_side() {
         let longest = output.longest_side();
-        let reason = format!("{width}x{height} pixels are too many for this format, which holds {longest} a side");
+        let reason =
+            format!("{width}x{height} pixels are too many for this format, which has at most {longest} a side");
         return Err(Error::picture(path, format!("{reason}; save as .png")));
     }
     let planes = rgb.chunks_exact(pixels).chain(alpha.as_deref()).zip(["red", "green", "blue", "alpha"]);

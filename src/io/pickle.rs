@@ -116,7 +116,7 @@ impl Pickle<'_> {
     fn tensor(&self, storage: Storage, offset: Value, shape: Value, strides: Value) -> Outcome<View> {
         let sizes = |value| {
             let values = self.sequence(value).filter(|values| values.len() <= MOST_SIDES);
-            let values = values.ok_or_else(|| malformed("a shape is no short tuple"))?;
+            let values = values.ok_or_else(|| malformed("a shape is not a short tuple"))?;
             values.iter().map(|&value| size(value)).collect::<Outcome<Vec<usize>>>()
         };
         let (offset, shape, strides) = (size(offset)?, sizes(shape)?, sizes(strides)?);
@@ -181,8 +181,8 @@ fn malformed(what: &str) -> String {
 
 fn size(value: Value) -> Outcome<usize> {
     match value {
-        Value::Int(number) => usize::try_from(number).map_err(|_| malformed(&format!("{number} is no size"))),
-        _ => Err(malformed("a size is no number")),
+        Value::Int(number) => usize::try_from(number).map_err(|_| malformed(&format!("{number} is not a size"))),
+        _ => Err(malformed("a size is not a number")),
     }
 }
 

@@ -19,7 +19,7 @@ impl Converter {
         let grey = match profile.color_space {
             DataColorSpace::Rgb => false,
             DataColorSpace::Gray if samples_are_grey => true,
-            other => return Err(format!("it is made for {other:?} colours, which the pixels are not")),
+            other => return Err(format!("it is for {other:?} colours, but the pixels have others")),
         };
         let layout = if grey { Layout::Gray } else { Layout::Rgb };
         let transform = profile

@@ -108,7 +108,7 @@ impl Style {
     pub fn of(file: &WeightFile) -> Result<Self> {
         if let Some(other) = file.metadata.get(FILE[3]).filter(|architecture| *architecture != ARCHITECTURE) {
             let reason =
-                format!("is no style of AdaIN's but `{other}`: `impasto stylize PHOTO --model FILE` paints with it");
+                format!("not a style for AdaIN but `{other}`; use it with `impasto stylize PHOTO --model FILE`");
             return Err(Error::weights(&file.path, reason));
         }
         let wrong = |reason: String| {
@@ -256,8 +256,8 @@ impl<'a> AdainPainter<'a> {
     pub fn new(encoder: &'a Vgg19, decoder: AdainDecoder) -> Result<Self> {
         let channels = encoder.channels(Tap::RELU4_1)?;
         if decoder.channels() != channels {
-            let expected = format!("one for the encoder's {channels} channels");
-            return Err(Error::argument("AdaIN", "decoder", expected, decoder.channels()));
+            let expected = format!("a decoder for the encoder's {channels} channels");
+            return Err(Error::argument("AdaIN", "decoder", expected, format!("one for {}", decoder.channels())));
         }
         Ok(AdainPainter { encoder, decoder, programs: Programs::new() })
     }
@@ -307,8 +307,8 @@ impl<'a> AdainPainter<'a> {
                 return refuse("alpha", "0 to 1", region.strength.to_string());
             }
             if region.style.encoder != self.encoder.fingerprint() {
-                let expected = format!("one measured by the encoder in use, {}", short(self.encoder.fingerprint()));
-                let got = format!("one by encoder {}: save it anew from its picture", short(&region.style.encoder));
+                let expected = format!("measured with the encoder in use, {}", short(self.encoder.fingerprint()));
+                let got = format!("one of encoder {}; save it again from its picture", short(&region.style.encoder));
                 return refuse("style", &expected, got);
             }
         }

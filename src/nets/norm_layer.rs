@@ -66,7 +66,8 @@ impl NormLayer {
         if !self.has_rows() {
             return Ok(Affine { gamma, beta });
         }
-        let styles = styles.ok_or_else(|| Error::argument("norm", "styles", "weights of the rows, [N, S]", "none"))?;
+        let styles =
+            styles.ok_or_else(|| Error::argument("norm", "styles", "weights of the styles, [N, S]", "none"))?;
         Ok(Affine { gamma: rows::mix(rec, styles, gamma)?, beta: rows::mix(rec, styles, beta)? })
     }
 

@@ -89,7 +89,7 @@ fn matrix_kernel(matrices: Matrices) -> Kernel {
 /// [`Context::matrices`](crate::gpu::Context::matrices).
 pub fn multiply_add_matrices(rec: &mut Recorder, rounds: u32, out: Tensor) -> Result<()> {
     let Some(matrices) = rec.context().matrices() else {
-        return Err(Error::argument("multiply_add", "matrices", "a context that has some", "none"));
+        return Err(Error::argument("multiply_add", "context", "one with cooperative matrices", "one without"));
     };
     let side = matrices.side as usize;
     let sums = 4 * side * side;

@@ -199,18 +199,18 @@ impl Adain {
         let encoder = &nets.encoder;
         let channels = encoder.channels(Tap::RELU4_1)?;
         if weights.channels() != channels {
-            let expected = format!("a decoder of {channels} channels, as the encoder has them");
+            let expected = format!("a decoder for {channels} channels, as many as the encoder has");
             return Err(Error::argument("train adain", "--init", expected, weights.channels()));
         }
         let judge = nets.judge();
         let measured = judge.channels(Tap::RELU4_1)?;
         match &nets.teacher {
             Some(teacher) if teacher.channels() != measured => {
-                let expected = format!("a decoder of {measured} channels, as the net that measures has them");
+                let expected = format!("a decoder for {measured} channels, as many as the net of the loss has");
                 return Err(Error::argument("train adain", "teacher decoder", expected, teacher.channels()));
             }
             None if settings.pixel_weight.max(settings.feature_weight) > 0.0 => {
-                let expected = "a trained decoder, for the weights of the distances from its picture";
+                let expected = "given if the distance from its picture has a weight above 0";
                 return Err(Error::argument("train adain", "teacher decoder", expected, "none"));
             }
             _ => {}

@@ -91,8 +91,8 @@ impl Checkpoint {
         let path = folder.join(name(step));
         let checkpoint = read(&path, step).map_err(|reason| {
             let before = match steps.len() {
-                1 => "begin anew".to_owned(),
-                count => format!("fall back to {}", name(steps[count - 2])),
+                1 => "start a new training".to_owned(),
+                count => format!("continue from {}", name(steps[count - 2])),
             };
             Error::weights(&path, format!("the checkpoint is damaged ({reason}); delete this folder to {before}"))
         })?;
@@ -113,7 +113,7 @@ impl Checkpoint {
         put_back(folder)?;
         if let Some(later) = steps(folder)?.last().filter(|&&last| last > step) {
             let expected =
-                format!("at least {later}, the last in {}: go on from it or use a new folder", folder.display());
+                format!("at least {later}, the last in {}; continue from it or use a new folder", folder.display());
             return Err(Error::argument("Checkpoint::save", "step", expected, step));
         }
         sweep(folder)?;
@@ -155,7 +155,7 @@ impl Checkpoint {
         let mut names = HashSet::new();
         for (name, tensor) in &self.tensors {
             if !names.insert(name) {
-                return refused("named each by its own name", format!("`{name}` twice"));
+                return refused("of different names", format!("`{name}` twice"));
             }
             let count = tensor.shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
             if count != Some(tensor.data.len()) {
@@ -166,7 +166,7 @@ impl Checkpoint {
                 return Err(Error::NonFinite {
                     what: format!("tensor `{name}` of the checkpoint"),
                     place: format!("element {index}, {}", tensor.data[index]),
-                    help: "go on from the last checkpoint with a smaller learning rate".into(),
+                    help: "continue from the last checkpoint with a smaller learning rate".into(),
                 });
             }
         }

@@ -216,11 +216,11 @@ fn a_damaged_checkpoint_is_named_with_the_way_out() {
         damage(&path);
         let message = Checkpoint::latest(directory.path()).err().unwrap().to_string();
         assert!(message.contains("step-00000002") && message.contains(place), "{message}");
-        assert!(message.contains("delete this folder to fall back to step-00000001"), "{message}");
+        assert!(message.contains("delete this folder to continue from step-00000001"), "{message}");
         fs::remove_dir_all(&path).unwrap();
         assert_eq!(latest(directory.path()), Some(1));
         fs::remove_file(directory.path().join("step-00000001/header.json")).unwrap();
-        assert!(Checkpoint::latest(directory.path()).err().unwrap().to_string().contains("begin anew"));
+        assert!(Checkpoint::latest(directory.path()).err().unwrap().to_string().contains("start a new training"));
     }
 }
 

@@ -263,8 +263,8 @@ pub(crate) fn regression(inputs: &DMatrix<f32>, targets: &DMatrix<f32>, rectifie
         normal[(at, at)] += ridge;
     }
     let Some(factor) = cholesky(normal) else {
-        let expected = "features that vary: give more or other photos";
-        return Err(Error::argument("least squares", "photos", expected, "a constant or broken feature map"));
+        let expected = "photos with varying features; use more or other photos";
+        return Err(Error::argument("least squares", "photos", expected, "constant or non-finite features"));
     };
     let mut wanted = targets.clone();
     let mut rounds = if rectified { ROUNDS } else { 0 };

@@ -110,7 +110,7 @@ fn pictures_under(root: &Path) -> Result<Vec<PathBuf>> {
             }
             Ok(_) => {}
             Err(error) if error.loop_ancestor().is_some() || leads_nowhere(&error) => {
-                tracing::debug!("passed over: {error}");
+                tracing::debug!("skipped: {error}");
             }
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
@@ -370,19 +370,19 @@ impl Shared {
             }
         }
         let count = self.folder.len();
-        let reason = format!("no picture is left to train with, none of {count} can be read; {}", self.broken().reason);
+        let reason = format!("none of the {count} pictures to train with can be read; {}", self.broken().reason);
         Some(Err(Error::picture(&self.folder.files[0], reason)))
     }
 
     fn note_broken(&self, file: usize, error: &Error) {
         let mut broken = self.broken();
         if !self.folder.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!("a picture is passed over, as will be others like it: {error}");
+            tracing::warn!("skipped an unreadable picture, and will skip others without a warning: {error}");
         } else if !broken.files.contains(&file) {
-            tracing::debug!("passed over: {error}");
+            tracing::debug!("skipped: {error}");
         }
         if broken.files.is_empty() {
-            broken.reason = format!("the first that was tried: {error}");
+            broken.reason = format!("the first error: {error}");
         }
         broken.files.insert(file);
     }

@@ -206,8 +206,8 @@ impl Encoder {
             let name = scale_name(tap);
             let fits = |found: &&HostTensor| found.shape == bias.shape && found.data.iter().all(|scale| *scale > 0.0);
             let Some(found) = checkpoint.get(&name).filter(fits) else {
-                let expected = format!("of the same teacher and taps, with {name} of shape {:?}", bias.shape);
-                return Err(Error::argument("train encoder", "checkpoint", expected, "another training's"));
+                let expected = format!("one of the same teacher and taps, with {name} of shape {:?}", bias.shape);
+                return Err(Error::argument("train encoder", "checkpoint", expected, "one of another training"));
             };
             scales.push(found.data.clone());
         }

@@ -163,7 +163,7 @@ impl FeedForward {
     ) -> Result<Self> {
         let context = vgg.context();
         if styles.len() != weights.styles.len().max(1) {
-            let expected = format!("{}, as the net has them", weights.styles.len().max(1));
+            let expected = format!("{} pictures, one for each style of the net", weights.styles.len().max(1));
             return Err(Error::argument("train", "styles", expected, styles.len()));
         }
         let trainable =

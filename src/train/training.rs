@@ -108,7 +108,7 @@ pub(crate) struct Training {
 impl Training {
     pub(crate) fn new(context: &Context, lesson: &dyn Lesson, settings: Settings, micro: usize) -> Result<Self> {
         if context.precision() != Precision::F32 {
-            return Err(Error::argument("train", "precision", "f32: steps are smaller than f16 can tell", "f16"));
+            return Err(Error::argument("train", "precision", "f32, because f16 is too coarse for small steps", "f16"));
         }
         let (rec, inputs, losses) = record_pass(context, lesson, settings.batch, micro)?;
         let pass = Pass { program: rec.finish()?, inputs, losses };
@@ -169,7 +169,8 @@ impl Training {
     ) -> Result<()> {
         for (name, tensor) in &self.kept {
             let Some(found) = checkpoint.get(name).filter(|found| found.shape == tensor.shape().dims()) else {
-                let reason = format!("holds no tensor {name} of shape {}; it is another training's", tensor.shape());
+                let shape = tensor.shape();
+                let reason = format!("has no tensor {name} of shape {shape}; it belongs to a different training");
                 return Err(Error::weights(folder, reason));
             };
             tensor.write(&found.data)?;
@@ -249,7 +250,7 @@ impl Training {
     }
 
     fn not_finite(&self, what: &str, step: u64, place: String) -> Error {
-        let help = "lower --learning-rate or --clip; the last checkpoint is kept, --resume goes on from it".into();
+        let help = "lower --learning-rate or --clip; --resume continues from the last checkpoint".into();
         Error::NonFinite { what: format!("{what} at step {step}"), place, help }
     }
 

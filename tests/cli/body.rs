@@ -44,7 +44,7 @@ fn save_style(path: PathBuf, net: &Weights, body_name: &str) {
 /// The folder of the user's nets, as printed by `models`; it is created.
 fn installed(studio: &Studio) -> PathBuf {
     let folder = studio.succeed("models").stdout.lines().last().unwrap().to_string();
-    let folder = folder.strip_prefix("Nets in ").unwrap().strip_suffix(" are listed too.").unwrap().to_string();
+    let folder = folder.strip_prefix("Installed nets are in ").unwrap().strip_suffix('.').unwrap().to_string();
     std::fs::create_dir_all(&folder).unwrap();
     folder.into()
 }
@@ -88,7 +88,7 @@ fn a_body_learns_styles_and_then_one_more() {
     assert!(size("mine.style") < 8000, "{}", size("mine.style"));
 
     let command = studio.command("stylize content.png --model mine.style -o out.png");
-    studio.refused(command, 1, &["mine.style", "style of `body`", "copy that body's file to"]);
+    studio.refused(command, 1, &["mine.style", "needs the body `body`, which is not installed", "copy its file to"]);
     std::fs::copy(studio.path("body.safetensors"), installed(&studio).join("another-name.safetensors")).unwrap();
     let mine = painted(&studio, "mine.style");
     for style in ["bars", "stripes"] {
@@ -155,12 +155,15 @@ fn what_names_no_style_is_refused() {
     save_style(studio.path("lost.style"), &body(3).blend(&[1.0; 3]).unwrap(), "gone");
     studio.succeed("style save style.png -o adain.style");
     let cases: [(&str, &[&str]); 12] = [
-        ("--model impressions", &["--model must be impressions:STYLE with one of waves, dots, 2", "got impressions"]),
-        ("--model body.safetensors", &["body.safetensors:STYLE with one of waves, dots, 2"]),
+        (
+            "--model impressions",
+            &["--model must be impressions:STYLE, with STYLE one of waves, dots, 2", "got impressions"],
+        ),
+        ("--model body.safetensors", &["body.safetensors:STYLE, with STYLE one of waves, dots, 2"]),
         ("--model body.safetensors:lines", &["one of waves, dots, 2", "got body.safetensors:lines"]),
-        ("--model impressions:0.5", &["impressions:STYLE with one of", "got impressions:0.5"]),
+        ("--model impressions:0.5", &["impressions:STYLE, with STYLE one of", "got impressions:0.5"]),
         ("--model nobody:waves", &["starry-night", "impressions:STYLE", "got nobody:waves"]),
-        ("--model wave:waves", &["wave alone, which has one style"]),
+        ("--model wave:waves", &["wave without :STYLE, because this net has one style only"]),
         ("--model impressions:waves:0", &["weights", "not all 0"]),
         ("--model impressions:waves:2 --model impressions:dots:-1", &["weights", "from 0 up"]),
         (
@@ -168,7 +171,7 @@ fn what_names_no_style_is_refused() {
             &["styles of one body", "body.safetensors:dots, which has other convolutions than impressions:waves"],
         ),
         ("--model wave --model adain", &["adain"]),
-        ("--model lost.style", &["lost.style", "style of `gone`", "copy that body's file to", "models"]),
+        ("--model lost.style", &["lost.style", "needs the body `gone`", "copy its file to", "models"]),
         ("--model adain.style", &["adain.style", "AdaIN", "--style"]),
     ];
     for (options, words) in cases {
@@ -181,7 +184,7 @@ fn what_names_no_style_is_refused() {
         (format!("{train} --refine -o mine.style"), "ends in .safetensors"),
         (format!("{train} --body mosaic-batch -o mine.style"), "batch norm"),
         (format!("{train} --body nobody -o mine.style"), "--body must be a file, or one of"),
-        (format!("{train} --body lost.style -o lost.style"), "another file than --body's"),
+        (format!("{train} --body lost.style -o lost.style"), "a file other than that of --body"),
         ("eval feed-forward --model impressions --style style.png --photos photos".into(), "impressions:STYLE"),
         ("compare content.png style.png --ulyanov impressions -o page".into(), "--ulyanov must be impressions:STYLE"),
     ];
@@ -247,10 +250,10 @@ fn a_style_is_measured_by_its_own_loss() {
             (done.json()["photos"].clone(), done.stderr)
         };
         let (figures, said) = eval(&format!("body.safetensors:{style}"), style);
-        assert!(!said.contains("learned the style of"), "{said}");
+        assert!(!said.contains("was trained for the style of"), "{said}");
         assert_eq!(figures, eval("alone.safetensors", style).0);
         let said = eval(&format!("body.safetensors:{style}"), other).1;
-        assert!(said.contains(&format!("learned the style of {style}.png")), "{said}");
+        assert!(said.contains(&format!("was trained for the style of {style}.png")), "{said}");
     }
     studio.succeed("compare content.png styles/bars.png --ulyanov body.safetensors:bars --steps 2 --size 48 -o page");
     let results: Value = serde_json::from_slice(&std::fs::read(studio.path("page/results.json")).unwrap()).unwrap();

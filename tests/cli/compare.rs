@@ -146,7 +146,7 @@ fn what_cannot_be_measured_is_refused() {
     let cases: Vec<(Command, &[&str])> = vec![
         (with("net.", "none."), &["--model", "a file, or one of", "none.safetensors"]),
         (with("net.", "vgg."), &["vgg.safetensors", "lacks the tensor conv1.conv2d.weight"]),
-        (with("net.", "plain."), &["plain.safetensors", "names no `loss`"]),
+        (with("net.", "plain."), &["plain.safetensors", "has no `loss`"]),
         (with("net.", "other."), &["--vgg", "random:0.1"]),
         (with("style.png", "none.png"), &["none.png", "no such file"]),
         (with("--photos photos", "--photos nowhere"), &["cannot read nowhere"]),

@@ -90,7 +90,7 @@ fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
     let arguments = "stylize album lone.png broken.png --model net.safetensors -o painted --json";
     let done = studio.run(arguments);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
-    assert!(done.stderr.contains("broken.png") && done.stderr.contains("1 of 5 that cannot"), "{}", done.stderr);
+    assert!(done.stderr.contains("broken.png") && done.stderr.contains("1 of 5 that failed"), "{}", done.stderr);
     assert_eq!(done.stdout.lines().count(), 4, "{}", done.stdout);
     for (name, width) in [("a.png", 40), ("inner/a.png", 33), ("b.jpg", 40), ("lone.png", 29)] {
         assert_eq!(studio.picture(&format!("painted/{name}")).dimensions(), (width, 31), "{name}");
@@ -126,7 +126,7 @@ fn options_of_one_method_are_refused_by_the_other() {
 fn models_lists_what_is_installed_and_paints_thumbnails() {
     let studio = Studio::new();
     let folder = studio.succeed("models").stdout.lines().last().unwrap().to_string();
-    let folder = folder.strip_prefix("Nets in ").unwrap().strip_suffix(" are listed too.").unwrap().to_string();
+    let folder = folder.strip_prefix("Installed nets are in ").unwrap().strip_suffix('.').unwrap().to_string();
     std::fs::create_dir_all(&folder).unwrap();
     save_net(&studio, "mine.safetensors", 1);
     std::fs::rename(studio.path("mine.safetensors"), format!("{folder}/mine.safetensors")).unwrap();

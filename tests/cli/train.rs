@@ -83,7 +83,7 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
                    --note made=here/now --json";
     let done = studio.succeed(&train("net.safetensors", options));
     let warnings: Vec<_> = done.stderr.lines().filter(|line| line.contains("WARN")).collect();
-    assert!(warnings.len() == 1 && warnings[0].contains("passed over"), "{}", done.stderr);
+    assert!(warnings.len() == 1 && warnings[0].contains("skipped an unreadable picture"), "{}", done.stderr);
     let expected = [
         "loss.png",
         "log.jsonl",
@@ -282,7 +282,7 @@ fn what_cannot_be_trained_is_refused() {
         (plain("--learning-rate 0"), &["learning-rate", "above 0", "got 0"]),
         (plain("--weight-decay nan"), &["weight-decay", "from 0 up", "got NaN"]),
         (plain("--clip 0"), &["clip", "above 0", "got 0"]),
-        (plain("--resume"), &["net.safetensors.training", "no checkpoint to go on from", "leave out --resume"]),
+        (plain("--resume"), &["net.safetensors.training", "no checkpoint to continue from", "leave out --resume"]),
     ];
     for (command, words) in cases {
         studio.refused(command, 1, words);
@@ -305,10 +305,10 @@ fn what_cannot_be_trained_is_refused() {
         studio.refused(command, 1, words);
     }
     for (option, value, words) in [
-        ("--schedule <S>", "sometimes", "got `sometimes`"),
-        ("--schedule <S>", "step:0:2", "step:EVERY:FACTOR"),
-        ("--schedule <S>", "cosine:x", "cosine:WARMUP"),
-        ("--crop-share <MIN[:MAX]>", "0.4:half", "`half` is no number"),
+        ("--schedule <SCHEDULE>", "sometimes", "got `sometimes`"),
+        ("--schedule <SCHEDULE>", "step:0:2", "step:EVERY:FACTOR"),
+        ("--schedule <SCHEDULE>", "cosine:x", "cosine:WARMUP"),
+        ("--crop-share <MIN[:MAX]>", "0.4:half", "`half` is not a number"),
     ] {
         let name = option.split(' ').next().unwrap();
         let done = Done::of(with("--schedule constant", &format!("{name} {value}")));
@@ -322,9 +322,9 @@ fn what_cannot_be_trained_is_refused() {
     studio.succeed(&train("net.safetensors", "--steps 2"));
     studio.refused(plain(""), 1, &["net.safetensors.training", "checkpoint of step 2", "--resume"]);
     let other = with("--batch 2", "--batch 4 --resume");
-    studio.refused(other, 1, &["net.safetensors.training", "was trained with batch 2", "4 is asked for"]);
+    studio.refused(other, 1, &["net.safetensors.training", "was trained with batch 2", "4 is given now"]);
     let other = with("--width 0.05", "--width 0.06 --resume");
-    studio.refused(other, 1, &["was trained with encoder.width 0.05", "0.06 is asked for"]);
+    studio.refused(other, 1, &["was trained with encoder.width 0.05", "0.06 is given now"]);
 }
 
 #[cfg(unix)]

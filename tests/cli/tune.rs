@@ -36,7 +36,7 @@ fn candidates_are_held_against_the_rules_and_against_the_clock() {
 fn what_is_kept_is_used_until_it_is_reset() {
     let studio = Studio::new();
     let printed = studio.succeed("tune --reset").stdout;
-    let file = PathBuf::from(printed.split(": ").nth(1).unwrap().strip_suffix(" is gone\n").unwrap());
+    let file = PathBuf::from(printed.split(": ").nth(1).unwrap().strip_suffix(" is removed\n").unwrap());
     assert!(file.starts_with(studio.home()) && !file.exists(), "{printed}");
     let write = |tiles_from: usize| {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();

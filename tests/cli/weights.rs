@@ -94,7 +94,7 @@ fn inspect_says_what_a_file_is() {
     }
     save(&studio.path("other.safetensors"), &[("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None);
     let text = studio.succeed("weights inspect other.safetensors").stdout;
-    assert!(text.contains("encoder.weight") && text.lines().last().unwrap().starts_with("no VGG-19: "), "{text}");
+    assert!(text.contains("encoder.weight") && text.lines().last().unwrap().starts_with("not a VGG-19: "), "{text}");
     let json = studio.succeed("weights inspect other.safetensors --json").json();
     assert_eq!(json["convention"], serde_json::Value::Null);
 }
@@ -177,7 +177,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
             None,
             &["conv4_1.weight", "inf at element 0"],
         ),
-        (vec![("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None, &["it is not VGG-19", "weights inspect"]),
+        (vec![("encoder.weight".into(), vec![2, 2], vec![0.5; 4])], None, &["so it is not VGG-19", "weights inspect"]),
         // VGG-16 has three convolutions in its third block.
         (net(&numbered([0, 2, 5, 7, 10, 12, 14, 17, 19])), None, &["features.17.weight", "VGG-16"]),
         (net(&numbered([0, 3, 7, 10, 14, 17, 20, 23, 27])), None, &["features.3.weight", "batch norm"]),

@@ -108,7 +108,7 @@ fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_no
     let refused = train(context(), &student(&folder, plain), &settings(), &other, |_| Ok(ControlFlow::Continue(())));
     let message = refused.unwrap_err().to_string();
     assert!(
-        message.contains("encoder.painting {\"every\":9,\"steps\":3,\"styles\":5}, and null is asked for"),
+        message.contains("encoder.painting {\"every\":9,\"steps\":3,\"styles\":5}, but null is given now"),
         "{message}"
     );
 }
@@ -131,20 +131,20 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
         assert!(Checkpoint::latest(&run.folder).unwrap() == before);
     };
     let on = Run { resume: true, ..run(2, kept.path()) };
-    refused(&encoder, settings(), &on, &["no checkpoint to go on from", "leave out --resume"]);
+    refused(&encoder, settings(), &on, &["no checkpoint to continue from", "leave out --resume"]);
     assert_eq!(go(&encoder, &settings(), &first).unwrap(), 1);
-    refused(&encoder, settings(), &first, &["holds a checkpoint of step 1", "--resume"]);
-    refused(&encoder, settings(), &run(2, kept.path()), &["holds a checkpoint of step 1", "--resume"]);
+    refused(&encoder, settings(), &first, &["has a checkpoint of step 1", "--resume"]);
+    refused(&encoder, settings(), &run(2, kept.path()), &["has a checkpoint of step 1", "--resume"]);
 
     let other = Settings { learning_rate: 1e-3, ..settings() };
-    refused(&encoder, other, &on, &["was trained with learning_rate 0.002", "0.001 is asked for"]);
-    refused(&encoder, Settings { clip: None, ..settings() }, &on, &["was trained with clip 1.0", "null is asked for"]);
-    refused(&encoder, Settings { seed: 9, ..settings() }, &on, &["was trained with seed 3", "9 is asked for"]);
-    refused(&encoder, Settings { micro_batch: Some(1), ..settings() }, &on, &["micro_batch 2", "1 is asked for"]);
+    refused(&encoder, other, &on, &["was trained with learning_rate 0.002", "0.001 is given now"]);
+    refused(&encoder, Settings { clip: None, ..settings() }, &on, &["was trained with clip 1.0", "null is given now"]);
+    refused(&encoder, Settings { seed: 9, ..settings() }, &on, &["was trained with seed 3", "9 is given now"]);
+    refused(&encoder, Settings { micro_batch: Some(1), ..settings() }, &on, &["micro_batch 2", "1 is given now"]);
     let wider = student(&folder, encoder::Settings { width: 0.07, ..choices() });
-    refused(&wider, settings(), &on, &["was trained with encoder.width 0.05, and 0.07 is asked for"]);
+    refused(&wider, settings(), &on, &["was trained with encoder.width 0.05, but 0.07 is given now"]);
     let (_more, more) = photos(5, 40);
-    refused(&student(&more, choices()), settings(), &on, &["was trained with pictures 4", "5 is asked for"]);
+    refused(&student(&more, choices()), settings(), &on, &["was trained with pictures 4", "5 is given now"]);
 
     // A student cannot be resumed for a teacher with other layers than the checkpoint's.
     let resumed = |teacher: Weights, choices: encoder::Settings| {
@@ -152,11 +152,14 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
     };
     resumed(teacher(TEACHER, 1), choices()).unwrap();
     let error = resumed(teacher(0.2, 1), choices()).err().unwrap().to_string();
-    assert!(error.contains("teacher relu1_1.scale of shape [13]") && error.contains("another training's"), "{error}");
+    assert!(
+        error.contains("teacher relu1_1.scale of shape [13]") && error.contains("one of another training"),
+        "{error}"
+    );
 
     // Nor for another teacher with the same shapes.
     let astray = resumed(teacher(TEACHER, 2), choices()).unwrap();
-    refused(&astray, settings(), &on, &["was trained with teacher", "is asked for"]);
+    refused(&astray, settings(), &on, &["was trained with teacher", "is given now"]);
 
     // Settings that were chosen automatically need not be given again.
     assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);

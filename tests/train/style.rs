@@ -120,8 +120,8 @@ fn nets_that_differ_in_their_styles_mix_as_these_do() {
 
     let refused = |nets: &[(Weights, f32)]| Weights::mix(nets).err().unwrap().to_string();
     let other = Weights::random(Form::Resize, Over::Instance, 0.125, 9);
-    assert!(refused(&[(net(1), 1.0), (other, 1.0)]).contains("other convolutions as number 2"));
-    assert!(refused(&[(net(1), 1.0), (body.clone(), 1.0)]).contains("a whole body as number 2"));
+    assert!(refused(&[(net(1), 1.0), (other, 1.0)]).contains("other convolutions (net 2)"));
+    assert!(refused(&[(net(1), 1.0), (body.clone(), 1.0)]).contains("a whole body (net 2)"));
     assert!(refused(&[]).contains("none"));
     assert!(refused(&[(net(1), 0.0)]).contains("weights must be 1 from 0 up"));
 }
@@ -152,6 +152,6 @@ fn what_is_no_style_of_a_body_is_refused() {
     };
     let unread = |metadata: &[(&'static str, String)]| Style::of(&file(metadata)).err().unwrap().to_string();
     assert!(Style::of(&file(&style.metadata())).unwrap() == style);
-    assert!(unread(&style.metadata()[..2]).contains("does not say which body it is of"));
-    assert!(unread(&style.metadata()[1..]).contains("is no style of a body"));
+    assert!(unread(&style.metadata()[..2]).contains("does not name the body of this style"));
+    assert!(unread(&style.metadata()[1..]).contains("not a style of a body"));
 }

@@ -1,4 +1,4 @@
-//! The methods at work on one photo and style, and what they reach.
+//! Runs the methods on one photo and style, and measures the results.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -30,11 +30,11 @@ use crate::cli::weights::{load_gatys_vgg, load_pair, load_vgg};
 pub enum Method {
     /// Optimises the pixels (arXiv:1508.06576)
     Gatys,
-    /// One pass of a net with batch norm (arXiv:1603.08155)
+    /// A net for one style, with batch norm (arXiv:1603.08155)
     Johnson,
-    /// One pass of a net with instance norm (arXiv:1607.08022)
+    /// A net for one style, with instance norm (arXiv:1607.08022)
     Ulyanov,
-    /// One pass of an encoder and a decoder that know any style (arXiv:1703.06868)
+    /// An encoder and a decoder for any style (arXiv:1703.06868)
     Adain,
 }
 
@@ -49,19 +49,19 @@ impl Method {
     }
 }
 
-/// A trained net that takes part.
+/// A trained net of the comparison.
 struct Model {
     method: Method,
-    /// Of a file, its name without the folder.
+    /// The name on the command line; for a file, without the folder.
     name: String,
     net: Net,
     learned: Option<Learned>,
 }
 
 enum Net {
-    /// Paints in the style that it learned.
+    /// A net for one style.
     One(Weights),
-    /// Paints in any style.
+    /// An encoder and a decoder for any style.
     Any { encoder: Option<String>, decoder: String },
 }
 
@@ -73,8 +73,8 @@ impl Model {
                 let file = find("compare", option, &[name.to_string()])?;
                 let weights = Weights::of(&file)?;
                 let (norm, expected, got) = match method {
-                    Method::Johnson => (Over::Batch, "batch norm", "one with instance norm: that is --ulyanov's"),
-                    _ => (Over::Instance, "instance norm", "one with batch norm: that is --johnson's"),
+                    Method::Johnson => (Over::Batch, "batch norm", "a net with instance norm; give it as --ulyanov"),
+                    _ => (Over::Instance, "instance norm", "a net with batch norm; give it as --johnson"),
                 };
                 if weights.norm != norm {
                     return Err(refused(option, format!("a net with {expected}"), format!("{name}, {got}")));
@@ -86,7 +86,7 @@ impl Model {
     }
 }
 
-/// What will be done; made without a device.
+/// What is compared and by which loss. A plan is made without a device.
 pub struct Plan {
     title: String,
     methods: Vec<Method>,
@@ -95,12 +95,12 @@ pub struct Plan {
     style: Picture,
     settings: Settings,
     vgg: Option<String>,
-    /// The net whose file said what the loss is.
+    /// The net whose file determines the loss.
     loss_of: Option<String>,
 }
 
 impl Plan {
-    /// Reads pictures and nets, and settles by which loss everything is measured.
+    /// Reads the pictures and nets, and chooses the loss that measures all results.
     pub fn new(args: &Args, content: &Path, style: &Path) -> Result<Self> {
         for (option, count) in [("--steps", args.steps), ("--size", args.size)] {
             if count == 0 {
@@ -119,7 +119,7 @@ impl Plan {
         }
         for (index, method) in methods.iter().enumerate() {
             if methods[..index].contains(method) {
-                return Err(refused("--methods", "different ones", format!("{} twice", method.name())));
+                return Err(refused("--methods", "different methods", format!("{} twice", method.name())));
             }
         }
         if let Some((method, option, _)) =
@@ -137,7 +137,7 @@ impl Plan {
             warn_of_other_style(&model.name, learned, style);
             if learned.loss != known[0].1.loss {
                 let (model, first) = (&model.name, &known[0].0.name);
-                tracing::warn!("{model} learned by another loss than {first}, whose loss measures both");
+                tracing::warn!("{model} was trained with another loss than {first}; the loss of {first} measures both");
             }
         }
         let (settings, vgg) = match known.first() {
@@ -152,7 +152,8 @@ impl Plan {
         };
         if settings.style_scale > 8.0 {
             let least = known.first().map_or(1, |(_, learned)| learned.style_size.div_ceil(8));
-            return Err(refused("--size", format!("at least {least} px beside that style"), args.size));
+            let expected = format!("at least {least} px, an eighth of the style size of the training");
+            return Err(refused("--size", expected, args.size));
         }
         let side = (settings.style_scale * args.size as f32).round().max(1.0) as usize;
         Ok(Plan {
@@ -167,7 +168,7 @@ impl Plan {
         })
     }
 
-    /// The net that measures: as it was when a net learned by it, else as Gatys' method sees best.
+    /// The net that measures the loss. Without a trained net it is the default of Gatys' method.
     fn judge(&self, context: &Context) -> Result<Vgg19> {
         let load = if self.loss_of.is_some() { load_vgg } else { load_gatys_vgg };
         load(context, self.vgg.as_deref(), Kind::Max)
@@ -177,7 +178,7 @@ impl Plan {
         self.models.iter().find(|model| model.method == method)
     }
 
-    /// Refuses pictures that are too small or too large for what is done with them, and decoders that do not fit.
+    /// Refuses pictures that are too small or too large for a method, and decoders that do not fit the encoder.
     fn check(&self, vgg: &Vgg19) -> Result<()> {
         let Picture { width, height, .. } = self.content;
         let taps = self.settings.content_taps.iter().chain(&self.settings.style_taps);
@@ -204,15 +205,15 @@ impl Plan {
         for (what, picture) in [("CONTENT", &self.content), ("STYLE", &self.style)] {
             let Picture { width, height, .. } = *picture;
             if width.min(height) < least {
-                let expected = format!("at least {least} px on its short side (choose a larger --size)");
+                let expected = format!("at least {least} px on the short side; choose a larger --size");
                 return Err(refused(what, expected, format!("{width}x{height}")));
             }
         }
         Ok(())
     }
 
-    /// Lets every method paint, each on a device of its own so that what one has compiled does not help another, then
-    /// measures all of them.
+    /// Paints with every method, then measures all results. Each method has a context of its own, so that none profits
+    /// from kernels that another has compiled.
     pub fn run(self, args: &Args) -> Result<Contest> {
         let context = args.device.open()?;
         let vgg = self.judge(&context)?;
@@ -256,7 +257,7 @@ impl Plan {
             })?;
             Result::Ok((outcome, curve, began.elapsed().as_secs_f64()))
         };
-        // What the first step takes longer when nothing is compiled yet.
+        // A cold run of one step shows how much longer the first step takes when no kernel is compiled yet.
         let (_, cold, _) = run(&Settings { steps: 1, ..self.settings.clone() })?;
         let (outcome, curve, warm) = run(&self.settings)?;
         Ok(Painted {
@@ -289,7 +290,7 @@ impl Plan {
     }
 }
 
-/// Lets a net paint, and paint again; its memory is left open.
+/// Lets a net paint several times, for the cold and the warm time. The caller fills in the memory.
 fn again(began: Instant, mut paint: impl FnMut() -> Result<Picture>) -> Result<Painted> {
     let picture = paint()?;
     let seconds_cold = began.elapsed().as_secs_f64();
@@ -301,17 +302,17 @@ fn again(began: Instant, mut paint: impl FnMut() -> Result<Picture>) -> Result<P
     Ok(Painted { picture, seconds_warm, seconds_cold, peak_bytes: 0, evaluations: 0, curve: Vec::new() })
 }
 
-/// Times that a net paints the photo again, of which the mean is taken.
+/// Number of warm runs; their mean is the warm time.
 const AGAIN: usize = 5;
 
-/// What a method made, and what it took.
+/// The result of a method and its cost.
 struct Painted {
     picture: Picture,
     seconds_warm: f64,
     seconds_cold: f64,
-    /// Device memory as planned.
+    /// Planned device memory.
     peak_bytes: u64,
-    /// Evaluations of loss and gradient: of a net that has learned, none.
+    /// Evaluations of loss and gradient; 0 for a trained net.
     evaluations: usize,
     /// Evaluations, seconds and loss after every step.
     curve: Vec<[f64; 3]>,
@@ -346,7 +347,7 @@ impl Measures {
     }
 }
 
-/// Kinds of terms, as their names begin.
+/// Kinds of terms of the loss: the beginnings of their names.
 const PARTS: [&str; 3] = ["style", "content", "total variation"];
 
 struct Entry {
@@ -356,7 +357,7 @@ struct Entry {
     painted: Painted,
 }
 
-/// What came of it.
+/// All results of a comparison.
 pub struct Contest {
     /// `photo.jpg in the style of painting.jpg`.
     pub title: String,
@@ -372,15 +373,15 @@ impl Contest {
         self.entries.iter().find(|entry| entry.method == Method::Gatys).map(|entry| entry.measures.loss)
     }
 
-    /// How it was measured, in words.
+    /// A text that says how the results were measured.
     pub fn conditions(&self) -> String {
         let Plan { content, style, settings, vgg, loss_of, .. } = &self.plan;
         let loss = match loss_of {
-            Some(net) => format!("the loss that {net} learned by"),
-            None => "the loss of `impasto stylize`".into(),
+            Some(net) => format!("the loss by which {net} was trained"),
+            None => "the loss of `impasto stylize --method gatys`".into(),
         };
         format!(
-            "{}x{} px, style {}x{} px. Everything is measured by {loss}, on features by {}. Gatys' method: {} \
+            "{}x{} px, style {}x{} px. All results are measured by {loss}, with features from {}. Gatys' method: {} \
              evaluations from the photo, at one scale. {} ({}).",
             content.width,
             content.height,
@@ -404,7 +405,7 @@ impl Contest {
         given.chain(made).collect()
     }
 
-    /// The figures: a line for the photo as it is, and one for each method.
+    /// The table of figures: a row for the unchanged photo, and one for each method.
     pub fn table(&self) -> Table {
         let headings =
             ["", "loss", "loss / Gatys", "style", "content", "total variation", "seconds warm", "cold", "memory"];
@@ -423,7 +424,8 @@ impl Contest {
         table
     }
 
-    /// File name, title, axis and lines: Gatys' losses, and where the nets are at once.
+    /// File name, title, axis and lines of each plot: the losses of Gatys' method, and the losses of the nets for
+    /// comparison.
     pub fn plots(&self) -> [(&'static str, &'static str, &'static str, Vec<Series>); 2] {
         let most = self.entries.iter().flat_map(|entry| &entry.painted.curve).map(|point| point[0]).fold(1.0, f64::max);
         let lines = |column: usize| {
@@ -435,7 +437,7 @@ impl Contest {
                         let start = (column == 0).then_some((1.0, self.photo.loss));
                         start.into_iter().chain(painted.curve.iter().map(|point| (point[column], point[2]))).collect()
                     }
-                    // Whatever the evaluations: a net needs none.
+                    // A net needs no evaluations: its loss is a horizontal line.
                     (_, 0) => vec![(1.0, measures.loss), (most.max(2.0), measures.loss)],
                     _ => vec![(painted.seconds_warm, measures.loss)],
                 };
@@ -449,7 +451,7 @@ impl Contest {
         ]
     }
 
-    /// All figures for machines.
+    /// All figures as JSON.
     pub fn results(&self) -> Map<String, Value> {
         let Plan { content, style, settings, vgg, loss_of, .. } = &self.plan;
         let taps = |taps: &[(impasto::nets::Tap, f32)], all: f32| -> Vec<Value> {

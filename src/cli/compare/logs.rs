@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::refused;
 use crate::cli::table::Table;
 
-/// Runs and what becomes of their losses.
+/// Training runs and their losses.
 pub struct Training {
     /// Each run's losses over its steps.
     pub runs: Vec<Series>,
@@ -19,14 +19,14 @@ pub struct Training {
 /// A tenth of the steps of the longest run.
 #[derive(Debug, PartialEq)]
 struct Tenth {
-    /// Its first step and its last.
+    /// The first and the last step.
     steps: [u64; 2],
-    /// The mean loss of each run, if it went there.
+    /// The mean loss of each run; `None` if the run has no step here.
     means: Vec<Option<f64>>,
 }
 
 impl Tenth {
-    /// The run whose mean is the lowest, if all went there.
+    /// The run with the lowest mean, if all runs have steps here.
     fn lowest(&self) -> Option<usize> {
         let means = self.means.iter().copied().collect::<Option<Vec<f64>>>()?;
         (0..means.len()).min_by(|&a, &b| means[a].total_cmp(&means[b]))
@@ -45,7 +45,7 @@ fn read(path: &Path) -> Result<Vec<(f64, f64)>> {
     Ok(points)
 }
 
-/// What a run's net is called: of `mine.safetensors.training/log.jsonl` it is `mine`.
+/// The name of a run's net: `mine` for `mine.safetensors.training/log.jsonl`.
 fn name(path: &Path) -> String {
     let named = if path.file_name().is_some_and(|name| name == "log.jsonl") { path.parent() } else { Some(path) };
     let mut name = named.and_then(Path::file_name).unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -68,10 +68,10 @@ fn tenths(runs: &[Series]) -> Vec<Tenth> {
 }
 
 impl Training {
-    /// Reads the logs; runs are called `names`, if there are any, else as their nets are.
+    /// Reads the logs. Without `names` the runs have the names of their nets.
     pub fn read(logs: &[PathBuf], names: &[String]) -> Result<Self> {
         if !names.is_empty() && names.len() != logs.len() {
-            return Err(refused("--names", format!("one for each of {} logs", logs.len()), names.join(",")));
+            return Err(refused("--names", format!("one name for each of {} logs", logs.len()), names.join(",")));
         }
         let named = |(index, path): (usize, &PathBuf)| {
             let name = names.get(index).cloned().unwrap_or_else(|| name(path));
@@ -95,7 +95,7 @@ impl Training {
         table
     }
 
-    /// The same for machines.
+    /// The means of each tenth as JSON.
     pub fn results(&self) -> Value {
         let names: Vec<_> = self.runs.iter().map(|run| &run.name).collect();
         let tenths = self.tenths.iter().map(|tenth| {

@@ -1,4 +1,4 @@
-//! One HTML file that needs no other: pictures and plots are inside it.
+//! A self-contained HTML file: it embeds all pictures and plots.
 
 use std::path::Path;
 
@@ -7,29 +7,32 @@ use impasto::{Error, Result};
 use crate::cli::table::Table;
 
 const STYLE: &str = "\
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem } p { color: #555; margin: .3rem 0 1.5rem }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto; \
+padding: 0 1rem }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem } \
+p { color: #555; margin: .3rem 0 1.5rem }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem }
-figure { margin: 0 } img { display: block; width: 100%; height: auto; border-radius: 4px } figcaption { color: #555; padding: .3rem 0 }
+figure { margin: 0 } img { display: block; width: 100%; height: auto; border-radius: 4px } \
+figcaption { color: #555; padding: .3rem 0 }
 table { border-collapse: collapse; margin: 1.5rem 0; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid #ddd } th { font-weight: 600 }
 th:first-child, td:first-child { text-align: left }
 .plot { max-width: 60rem }";
 
-/// A page as it grows.
+/// A page under construction.
 pub struct Page {
     title: String,
     body: String,
-    /// Pictures that still wait to be set in a row.
+    /// Pictures that are not yet part of `body`, for the next row.
     pictures: String,
 }
 
-/// Text as HTML shows it.
+/// Escapes text for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// RFC 4648, section 4.
+/// Base64 encoding (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -43,7 +46,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// A PNG file as an element that holds it.
+/// An `img` element that embeds a PNG file.
 fn image(alternative: &str, path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|error| Error::file("read", path, error))?;
     Ok(format!(r#"<img alt="{}" src="data:image/png;base64,{}">"#, escaped(alternative), base64(&bytes)))
@@ -55,19 +58,19 @@ impl Page {
         Page { title: escaped(title), body: String::new(), pictures: String::new() }
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub fn text(&mut self, text: &str) {
         self.add(&format!("<p>{}</p>", escaped(text)));
     }
 
-    /// A picture beside those that came right before.
+    /// Adds a picture, in one row with the pictures just before it.
     pub fn picture(&mut self, caption: &str, path: &Path) -> Result<()> {
         let image = image(caption, path)?;
         self.pictures += &format!("<figure>{image}<figcaption>{}</figcaption></figure>\n", escaped(caption));
         Ok(())
     }
 
-    /// A table.
+    /// Adds a table.
     pub fn table(&mut self, table: &Table) {
         let mut text = String::from("<table>\n");
         for (index, line) in table.iter().enumerate() {
@@ -78,7 +81,7 @@ impl Page {
         self.add(&(text + "</table>"));
     }
 
-    /// A plot with a heading.
+    /// Adds a plot with a heading.
     pub fn plot(&mut self, title: &str, path: &Path) -> Result<()> {
         let image = image(title, path)?;
         self.add(&format!("<h2>{}</h2>\n<div class=\"plot\">{image}</div>", escaped(title)));
@@ -94,7 +97,7 @@ impl Page {
         self.body.push('\n');
     }
 
-    /// The whole file.
+    /// The complete file.
     pub fn finish(self) -> String {
         let Page { title, body, .. } = self;
         format!(

@@ -24,54 +24,53 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
-  impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/ --hold-out 20
-  impasto eval adain --teacher vgg19.safetensors --decoder mine.safetensors --photos photos/ --paintings paintings/
-  --beside-encoder vgg19.safetensors --beside-decoder public.safetensors --pictures out/
+  impasto eval adain --teacher vgg19.pth --photos photos/ --paintings paintings/ --hold-out 20
+  impasto eval adain --teacher vgg19.pth --photos photos/ --paintings paintings/ --pictures out/
+  impasto eval adain --teacher vgg19.pth --photos a/ --paintings b/ --beside-decoder adain-fast
 
-Every photo is painted like every painting, and the teacher measures what comes out. It measures the
-photo itself and the painting itself too: the ends between which every method lies, one without any
-style, one without any of the photo.
+Paints every photo in the style of every painting, and measures the results with the teacher. The unchanged photos and \
+paintings are measured too, for reference: the photo has none of the style, the painting none of the photo's content.
 
 {EXPLANATION}
+  worst quarter: the style distance of a painting is its median over the photos; this column is the mean over the \
+quarter of the paintings (rounded up) where it is largest. A second table lists all paintings, the worst first.
+  reconstruction: peak signal-to-noise ratio of a photo painted with itself as the style, in dB.
 
-worst quarter     of each painting the median style distance over the photos; of the quarter of the
-                  paintings (rounded up) in which it is largest the mean. The second table has each
-                  painting's, the worst first
-reconstruction    how near a photo that is its own style comes back, as a peak signal-to-noise ratio
+In JSON, `ends` has the figures of the photos and the paintings, `worst_quarter` and `paintings` those of the worst \
+quarter and of each painting. -v prints the figures of each picture, too.
 
-In JSON `ends` has the figures of the photo and of the painting itself, `worst_quarter` and `paintings`
-those of the worst quarter and of each painting. With -v each picture's figures are printed too. A
-teacher favours the pair that learned by it."))]
+A teacher favours the pair that was trained with it."))]
 pub struct Args {
     #[command(flatten)]
     photos: Photos,
-    /// A folder of paintings; may be given again, or several at once
+    /// Folders of paintings
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     paintings: Vec<PathBuf>,
-    /// At most N pictures of each folder of photos
+    /// Use at most N photos of each folder
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// At most N pictures of each folder of paintings
+    /// Use at most N paintings of each folder
     #[arg(long, value_name = "N", default_value_t = 10)]
     style_limit: usize,
-    /// The net that measures: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `compact`
+    /// VGG-19 that measures the results: a file (.safetensors, .pth), preferably in the normalised convention, or an
+    /// included encoder (`half`, `fast`, `compact`)
     #[arg(long, value_name = "FILE")]
     teacher: String,
-    /// The encoder: VGG-19 weights (.safetensors, .pth) [default: the one of those that come with impasto that the decoder
-    /// was trained with]
+    /// Encoder: a file (.safetensors, .pth) or an included encoder [default: the included encoder that fits the
+    /// decoder]
     #[arg(long, value_name = "FILE")]
     encoder: Option<String>,
-    /// The decoder: a file, or `adain` or `adain-fast`, which come with impasto
+    /// Decoder: a file, or one of the included decoders `adain` and `adain-fast`
     #[arg(long, value_name = "FILE", default_value = "adain")]
     decoder: String,
-    /// The encoder of a pair to compare with [default: --encoder]
+    /// Encoder of a second pair [default: --encoder, else the included encoder that fits its decoder]
     #[arg(long, value_name = "FILE", requires = "beside_decoder")]
     beside_encoder: Option<String>,
-    /// The decoder of a pair to compare with
+    /// Decoder of a second pair, for comparison
     #[arg(long, value_name = "FILE")]
     beside_decoder: Option<String>,
-    /// Write what was painted as one sheet, DIR/adain.png: photos down the left, paintings along the top, below each picture
-    /// its style distance and SSIM; what the other pair painted to the right of each
+    /// Write all results to the contact sheet DIR/adain.png, with style distance and SSIM: a row for each photo, a
+    /// column for each painting, and the second pair's results to the right of the first's
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Print JSON, with the figures of each picture
@@ -81,16 +80,16 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// An encoder and a decoder at work.
+/// A pair of encoder and decoder, and its figures.
 struct Pair<'a> {
-    /// The encoder, if one was named.
+    /// The encoder's name, if the user gave one.
     encoder: Option<String>,
     decoder: String,
     painter: AdainPainter<'a>,
-    /// Each painting's.
+    /// The style of each painting.
     styles: Vec<Region>,
     standing: Standing,
-    /// Of each photo as its own style, in dB.
+    /// Signal-to-noise ratio of each photo painted with itself as the style, in dB.
     reconstructions: Vec<f64>,
 }
 
@@ -113,7 +112,7 @@ impl<'a> Pair<'a> {
         median(self.reconstructions.clone())
     }
 
-    /// A photo's for each of its pictures.
+    /// The reconstruction of the photo of each picture.
     fn each_reconstruction(&self) -> impl Iterator<Item = f64> {
         self.reconstructions.iter().flat_map(|db| std::iter::repeat_n(*db, self.styles.len()))
     }
@@ -130,7 +129,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// What the first pair's figures are of the second's.
+/// The first pair's figures divided by the second's.
 #[derive(serde::Serialize)]
 struct Ratio {
     style_distance: f64,
@@ -138,7 +137,7 @@ struct Ratio {
     content_distance: f64,
     ssim: f64,
     mesh: f64,
-    /// Of decibels, which are logarithms, the difference is what a ratio is of the others.
+    /// The difference, because decibels are logarithms.
     reconstruction_db: f64,
 }
 
@@ -229,7 +228,7 @@ pub fn run(args: &Args) -> Result<()> {
                 progress.inc(1);
             }
         }
-        // Many pictures are a lot of memory.
+        // Keeps the pictures in memory only if they are written.
         if args.pictures.is_some() {
             sheet.push(row);
         }
@@ -244,7 +243,8 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         let ends = ends.map(|(end, standing)| (end.to_string(), standing.results()));
         return print_line(json!({
-            "photos": photos.len(), "paintings": paintings.len(), "size": size, "teacher": file_name(Path::new(&args.teacher)),
+            "photos": photos.len(), "paintings": paintings.len(), "size": size,
+            "teacher": file_name(Path::new(&args.teacher)),
             "ends": Map::from_iter(ends), "pairs": pairs.iter().map(Pair::results).collect::<Vec<_>>(), "ratio": ratio,
             "device": context.name(),
         }));
@@ -256,7 +256,7 @@ pub fn run(args: &Args) -> Result<()> {
     print_table(&by_painting(&pairs, &as_photo))
 }
 
-/// The figures of the ends and of the pairs, and, if more is to be told, of each picture.
+/// The figures of the photos, the paintings and the pairs; with -v also those of each picture.
 fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Ratio>) -> Table {
     let with = |mut line: Vec<String>, last: String| {
         line.push(last);
@@ -275,7 +275,7 @@ fn medians(pairs: &[Pair], [photo, painting]: [&Standing; 2], ratio: Option<&Rat
     table
 }
 
-/// Each painting's style distance, the worst of the first pair first.
+/// The style distance of each painting, starting with the first pair's largest.
 fn by_painting(pairs: &[Pair], photo: &Standing) -> Table {
     let headings = ["style distance to", "the photo itself"].map(String::from);
     let mut table = vec![headings.into_iter().chain(pairs.iter().map(Pair::name)).collect()];

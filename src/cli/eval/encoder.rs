@@ -20,44 +20,50 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --hold-out 20
-  impasto eval encoder --teacher vgg19.safetensors --encoder mine.safetensors --photos photos/ --json
-  impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10 --pictures out/
+  impasto eval encoder --teacher vgg19.pth --photos photos/ --hold-out 20
+  impasto eval encoder --teacher vgg19.pth --encoder mine.safetensors --photos photos/ --json
+  impasto eval encoder --teacher vgg19.pth --photos photos/ --styles paintings/ --pairs 10
 
-Features: correlation and relative error with the teacher's: over all channels, each over its deviation; over all channels as
-they are (`raw`); and as a mean of each channel's own. `given` is the encoder's channels, where it has as many as the teacher;
-`lifted` is what a lift makes of them, a 1x1 convolution to the teacher's channels with a ReLU behind it, fitted to one half of the
-pictures and judged on the other, both ways.
-Pairs: each photo is painted in a style by Gatys' method twice, with the encoder and with the teacher; the teacher judges
-both. `removed` is how far the encoder's result goes from the photo to the teacher's own, on a logarithmic scale.")]
+The first table compares the encoder's features at each tap with the teacher's. Rows: `given` are the encoder's own \
+channels, if it has as many as the teacher; `lifted` are its channels after a 1x1 convolution and a ReLU that map them \
+to the teacher's. This convolution is fitted to one half of the pictures and measured on the other, both ways.
+  correlation: over all channels, each divided by its standard deviation.
+  raw: over all channels, not divided.
+  by channel: mean of the correlations of single channels.
+  relative error: norm of the difference over the norm of the teacher's features, each channel divided by its standard \
+deviation.
+
+--pairs paints photos with Gatys' method twice, with the encoder and with the teacher, and measures both results with \
+the teacher. `removed` is the share of the way from the photo's style loss to that of the teacher's result which the \
+encoder's result covers, on a logarithmic scale.")]
 pub struct Args {
-    /// The real VGG-19 (.safetensors or .pth)
+    /// The original VGG-19 (.safetensors or .pth)
     #[arg(long, value_name = "VGG")]
     teacher: PathBuf,
-    /// The encoder: a file, `compact` or `half`
+    /// Encoder: a file (.safetensors, .pth), or an included encoder (`half`, `fast`, `compact`)
     #[arg(long, value_name = "FILE", default_value = "compact")]
     encoder: String,
     #[command(flatten)]
     photos: Photos,
-    /// At most N pictures of each folder
+    /// Use at most N pictures of each folder [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// A folder of style pictures for --pairs; may be given again, or several at once
+    /// Folders of style pictures for --pairs
     #[arg(long, value_name = "DIR", num_args = 1..)]
     styles: Vec<PathBuf>,
-    /// Pairs of photo and style to paint with both nets; 0 for none
+    /// Number of pairs of photo and style to paint with both nets
     #[arg(long, value_name = "N", default_value_t = 0, requires = "styles")]
     pairs: usize,
-    /// Long side of the painted pictures
+    /// Long side of the painted pictures in pixels
     #[arg(long, value_name = "PX", default_value_t = 192)]
     pair_size: usize,
-    /// Evaluations for each painted picture
+    /// Evaluations of loss and gradient for each painted picture
     #[arg(long, value_name = "N", default_value_t = 100)]
     steps: usize,
-    /// Weight of the style loss, beside a content loss of weight 1 [default: as `stylize`]
+    /// Weight of the style loss for --pairs; the content loss has weight 1 [default: that of `stylize`, 30]
     #[arg(long, value_name = "W")]
     style_weight: Option<f32>,
-    /// Write each pair as one picture: photo, style, painted with the encoder, with the teacher
+    /// Write a contact sheet for each pair: photo, style, result with the encoder, result with the teacher
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Print JSON
@@ -93,7 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
     let progress = bar(args.pairs as u64).with_message("pairs");
     let mut services = Vec::new();
     for pair in 0..args.pairs {
-        // Far apart in the list, so that no two pairs are alike.
+        // Pairs are spread over the lists, so that they differ.
         let photo = &photos[pair * photos.len() / args.pairs];
         let style = &styles[pair * styles.len() / args.pairs];
         let [content, painting] = [Picture::load(photo)?, Picture::load(style)?];
@@ -143,7 +149,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if !services.is_empty() {
         print_line(
-            "\npair                            style loss: photo  encoder  teacher  removed   content: encoder  teacher",
+            "\npair                            style loss: photo  encoder  teacher  removed   content: encoder  \
+             teacher",
         )?;
         for (photo, style, service) in &services {
             print_line(format_args!(

@@ -29,51 +29,53 @@ use crate::cli::{DeviceArgs, print_line};
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --hold-out 20
-  impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/ --limit 5 --steps 100 --json
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --pictures out/
+  impasto eval feed-forward --model a.safetensors --style a.jpg --photos photos/ --hold-out 20
+  impasto eval feed-forward --model starry-night --style starry_night.jpg --photos photos/
+  impasto eval feed-forward --model a.safetensors --style a.jpg --photos photos/ --pictures out/
   impasto eval feed-forward --model body.safetensors:wave --style wave.jpg --photos photos/
-  impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/ --init noise
+  impasto eval feed-forward --model a.safetensors --style a.jpg --photos photos/ --init noise
 
-The net's file says which loss it learned by. Each photo is measured with it four times: as it is, painted by a net of the same
-shape that has learned nothing, painted by the net, and optimised by Gatys' method. net/Gatys near 1 is as good as optimising;
-net/untrained is how much was learned; `caught up` is after how many evaluations Gatys' method is where the net is at once,
-`-` if it does not get there.
+The first table has the loss by which the net was trained, according to its file: for the unchanged photo (`as is`), \
+for an untrained net of the same shape, for the net, and for Gatys' method. net/Gatys near 1 means that the net is as \
+good as the optimisation. net/untrained shows how much the net has learned. `caught up` is the number of evaluations \
+after which Gatys' method reaches the net's loss; `-` if it does not.
 
-A teacher then judges the photo itself, what the net and what Gatys' method made of it, and the style itself, a square of the photo's
-size cut from the middle of its picture: the ends between which every method lies.
+The second table has the figures of a teacher: for the unchanged photo, for the results of the net and of Gatys' \
+method, and for the style picture itself (its central part, as large as the photo). The photo and the style picture \
+are the two extremes.
 
 {EXPLANATION}
+  worst quarter: the mean style distance of the quarter of the photos (rounded up) where it is largest.
 
-worst quarter     the mean style distance of the quarter of the photos (rounded up) in which it is largest
-In JSON `marks` has these figures, of `photo`, `net`, `gatys` and `style`."))]
+In JSON, `marks` has the figures of the second table, for `photo`, `net`, `gatys` and `style`."))]
 pub struct Args {
-    /// The net: a name that `impasto models` lists, or a file that `impasto train` wrote; of one with many styles BODY:STYLE
+    /// Net to measure: a name that `impasto models` lists, or a file that `impasto train` wrote; BODY:STYLE chooses a
+    /// style of a body
     #[arg(long, value_name = "NAME|FILE[:STYLE]")]
     model: String,
-    /// The picture whose style it learned
+    /// Style picture for which the net was trained
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
     #[command(flatten)]
     photos: Photos,
-    /// At most N pictures of each folder
+    /// Use at most N photos of each folder
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Evaluations of Gatys' method for each photo
+    /// Evaluations of loss and gradient by Gatys' method for each photo, at least 1
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
-    /// What Gatys' method starts from: the photo gets it further sooner than noise, which its paper starts from
+    /// Initial picture of Gatys' method. It makes faster progress from the photo (content); the paper starts from noise
     #[arg(long, value_enum, default_value = "content")]
     init: InitName,
-    /// The net that measures, as it was when the net learned [default: what its file says, if that comes with
-    /// impasto]
+    /// VGG-19 that measures the loss; it should be the one with which the net was trained [default: the one that the
+    /// net's file names, if it is included]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
-    /// The net that judges style and content, best the same for all nets that are compared: VGG-19 weights (.safetensors,
-    /// .pth), best in the normalised convention, or `compact` [default: the net by which the model learned]
+    /// VGG-19 for the second table; use the same one for all nets that you compare: a file (.safetensors, .pth),
+    /// preferably in the normalised convention, or an included encoder [default: that of --vgg]
     #[arg(long, value_name = "FILE")]
     teacher: Option<String>,
-    /// Write each photo, what the net and what Gatys' method made of it, as one picture
+    /// Write a contact sheet for each photo: the photo, the net's result, the result of Gatys' method
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Print JSON
@@ -83,33 +85,35 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// Which net measures: the one that is named, else what the file says, if that comes with impasto.
+/// The net that measures the loss: the one that `--vgg` names, else the one that the file names, if it is included.
 pub fn measured_by<'a>(command: &str, vgg: Option<&'a str>, learned: &'a Learned) -> Result<&'a str> {
     match vgg {
         Some(named) => Ok(named),
         None if ENCODERS.contains(&learned.measured_by.as_str()) => Ok(&learned.measured_by),
         None => {
-            let expected = format!("given: the net learned by `{}`, which is known by name alone", learned.measured_by);
+            let vgg = &learned.measured_by;
+            let expected = format!("given, because the net was trained with `{vgg}`, which is not included");
             Err(Error::argument(command, "--vgg", expected, "none"))
         }
     }
 }
 
-/// Says so where a net is measured by a style that goes by another name than the one it learned: no error, since files are
-/// renamed, but its loss would mean little.
+/// Warns if the name of the style picture is not that of the training: the loss of another style would mean little. It
+/// is no error, because files may be renamed.
 pub fn warn_of_other_style(model: &str, learned: &Learned, style: &Path) {
     if style.file_name().is_none_or(|name| name != learned.style.as_str()) {
-        tracing::warn!("{model} learned the style of {}; it is measured by that of {}", learned.style, style.display());
+        let (trained_for, style) = (&learned.style, style.display());
+        tracing::warn!("{model} was trained for the style of {trained_for}, but is measured with that of {style}");
     }
 }
 
-/// What the file says of the loss the net learned by, which must be something.
+/// The loss by which the net was trained, from the file's metadata.
 fn learned(file: &WeightFile) -> Result<Learned> {
-    let nothing = "its metadata names no `loss` that it learned by; use a net that `impasto train` wrote";
+    let nothing = "its metadata has no `loss` of the training; use a net that `impasto train` wrote";
     Learned::of(file)?.ok_or_else(|| Error::weights(&file.path, nothing))
 }
 
-/// A line of the table: the figures of a photo, or their medians.
+/// A row of the first table: the figures of a photo, or the medians.
 #[derive(serde::Serialize)]
 struct Line {
     photo: String,
@@ -119,7 +123,7 @@ struct Line {
     gatys_loss: f64,
     net_to_gatys: f64,
     net_to_untrained: f64,
-    /// Evaluations after which Gatys' method is at the net's loss.
+    /// Evaluations after which Gatys' method reaches the net's loss; `None` if it does not.
     caught_up: Option<f64>,
 }
 
@@ -139,7 +143,7 @@ impl Line {
 
     fn medians(lines: &[Line]) -> Self {
         let of = |figure: fn(&Line) -> f64| median(lines.iter().map(figure).collect());
-        // Who never gets there is last.
+        // A photo where Gatys' method never reaches the net's loss counts as infinite.
         let caught_up = of(|line| line.caught_up.unwrap_or(f64::INFINITY));
         Line {
             photo: "median".into(),
@@ -192,7 +196,7 @@ pub fn run(args: &Args) -> Result<()> {
     if size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }
-    // As large as the net knows it.
+    // The style picture has the size that it had in the training.
     let style = style.fit(style_size);
     let goal = Teacher::new(&teacher, style.width, style.height)?.see(&style)?;
     let teacher = Teacher::new(&teacher, size, size)?;

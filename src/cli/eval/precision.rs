@@ -24,28 +24,34 @@ use crate::cli::{DeviceArgs, print_line};
 #[command(after_help = "\
 Examples:
   impasto eval precision --photos photos/ --style painting.jpg
-  impasto eval precision --photos photos/ --style painting.jpg --model scream --vgg vgg19.safetensors --json
+  impasto eval precision --photos photos/ --style painting.jpg --model scream --vgg half --json
 
-Each photo is painted by each method with weights and activations stored as f32, then as f16, then with products of f16 on
-cooperative matrices, where the adapter has them. PSNR is that of a picture as a copy of the first, in dB: above 48 it
-differs by less than one of 255 steps on average. Gatys' method follows its own path once it differs at all; there the
-losses of both pictures say more.")]
+Paints each photo with each method in f32, in f16 and, if the adapter has cooperative matrices, in f16-matrix. \
+Columns, compared with f32:
+  PSNR: median peak signal-to-noise ratio in dB. Above 48 dB the pictures differ by less than one of 255 steps on \
+average.
+  least: the smallest PSNR of all photos.
+  difference: the largest difference of a colour value, in steps of 1/255.
+  f32 MB, MB: planned device memory in f32 and in this precision.
+  loss: the loss over that in f32, for Gatys' method. After a small difference its iterations diverge, so that the \
+loss tells more than the PSNR.")]
 pub struct Args {
     #[command(flatten)]
     photos: Photos,
-    /// The picture whose style AdaIN and Gatys' method take
+    /// Style picture for AdaIN and Gatys' method
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
-    /// A trained net: a name that `impasto models` lists, or a file; of one with many styles BODY:STYLE; may be given again
-    #[arg(long, value_name = "NAME|FILE", default_values = ["mosaic-batch", "wave"])]
+    /// Trained net: a name that `impasto models` lists, or a file; BODY:STYLE chooses a style of a body; may be
+    /// repeated
+    #[arg(long, value_name = "NAME|FILE[:STYLE]", default_values = ["mosaic-batch", "wave"])]
     model: Vec<String>,
-    /// VGG-19 for Gatys' method: a file, `compact` or `half`
+    /// VGG-19 for Gatys' method: a file (.safetensors, .pth), or an included encoder (`half`, `fast`, `compact`)
     #[arg(long, value_name = "FILE", default_value = "compact")]
     vgg: String,
-    /// At most N pictures of each folder
+    /// Use at most N photos of each folder
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
-    /// Evaluations of Gatys' method
+    /// Evaluations of loss and gradient by Gatys' method
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
     /// Print JSON
@@ -55,31 +61,31 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// What a method made of a photo.
+/// The result of a method for a photo.
 struct Painted {
     picture: Picture,
     peak_bytes: u64,
-    /// The loss, of a method that has one.
+    /// The loss, for Gatys' method only.
     loss: Option<f64>,
 }
 
-/// How far a precision is from f32, over all photos.
+/// A row of the table: the results of a method in one precision compared with f32, over all photos.
 #[derive(serde::Serialize)]
 struct Line {
     method: String,
     precision: &'static str,
-    /// In dB: the median, and the least of all.
+    /// The median and the smallest, in dB.
     psnr: [f64; 2],
-    /// In steps of 8 bits, of all pixels.
+    /// The largest difference of all colour values, in steps of 1/255.
     largest_difference: f64,
-    /// Planned, of f32 and of that precision.
+    /// Planned device memory in f32 and in this precision.
     peak_bytes: [u64; 2],
-    /// Median of the loss over that with f32.
+    /// Median of the loss over that in f32.
     loss_ratio: Option<f64>,
 }
 
 impl Line {
-    /// From each photo, as f32 and as that precision have it.
+    /// Compares the results of all photos in f32 (`wholes`) and in another precision (`others`).
     fn of(method: &str, precision: &'static str, wholes: &[Painted], others: &[Painted]) -> Self {
         let pairs = || wholes.iter().zip(others);
         let psnr: Vec<f64> = pairs().map(|(whole, other)| signal_to_noise(&other.picture, &whole.picture)).collect();
@@ -121,7 +127,7 @@ pub fn run(args: &Args) -> Result<()> {
         Err(error) => tracing::info!("{error}"),
     }
     let progress = bar((contexts.len() * photos.len() * (args.model.len() + 2)) as u64).with_message("pictures");
-    // What a painter made in each context makes of every photo, beside the first's.
+    // The rows of a method: paints every photo in each context, and compares with the first context.
     let all = |method: &str, paint: &dyn Fn(&Context) -> Result<Vec<Painted>>| -> Result<Vec<Line>> {
         let whole = paint(&contexts[0])?;
         let others = contexts[1..].iter();

@@ -1,25 +1,24 @@
-//! What a method's pictures come to, as a line of a table and as JSON; the ends between which they lie too.
+//! The figures of a method's pictures, or of the unchanged photos or paintings, as a row of a table and as JSON.
 
 use impasto::eval::marks::{Marks, worst_quarter};
 use impasto::eval::median;
 use serde_json::{Value, json};
 
-/// What the marks mean, for the help of each command that tells them.
+/// What the columns mean, for the help of the commands that print them.
 pub const EXPLANATION: &str = "\
-style distance    how far means and deviations at relu1_1 to relu4_1 are from the painting's
-                  (arXiv:1703.06868, equation 13)
-content distance  how far the features at relu4_1 are from the photo's with the painting's means and
-                  deviations (equation 12)
-SSIM              structural similarity to the photo (Wang et al. 2004): mean over the luminance, 11 x
-                  11 Gaussian window of deviation 1.5; 1 for the photo itself
-mesh              how much a mesh of 8 px shows: with m_k the mean absolute difference of rows r and r +
-                  1 over all r = k modulo 8, the largest m_k over the smallest; the same of columns
-                  where that is larger. Of many pictures each m_k, as a share of the picture's mean m_k,
-                  is the median over the pictures, so that what the photos show cancels out: many photos
-                  have 1.02 to 1.1, a single one about 1.1 at 256 px and 1.2 at 128 px
-The figures of several pictures are medians. --json has those of each picture too.";
+Columns (for several pictures the medians; --json also has the figures of each picture):
+  style distance: difference of the channels' means and standard deviations from the painting's, summed over relu1_1, \
+relu2_1, relu3_1 and relu4_1 (arXiv:1703.06868, equation 13).
+  content distance: difference of the features at relu4_1 from the photo's, after these were given the painting's \
+means and standard deviations (equation 12).
+  SSIM: structural similarity of the luminance to the photo's (Wang et al. 2004), with a Gaussian window of 11 x 11 px \
+and standard deviation 1.5. The photo itself has 1.
+  mesh: strength of a grid pattern of 8 px, which a decoder may leave. m_k is the mean absolute difference of rows r \
+and r + 1 over all r = k modulo 8; mesh is the largest m_k over the smallest, for rows or columns, whichever is \
+larger. For several pictures, m_k is the median of each picture's m_k over its mean m_k. Photos have 1.02 to 1.1 \
+together; alone about 1.1 at 256 px and 1.2 at 128 px.";
 
-/// A picture and what was measured of it.
+/// A picture and its figures.
 #[derive(serde::Serialize)]
 struct Row {
     photo: String,
@@ -28,18 +27,18 @@ struct Row {
     marks: Marks,
 }
 
-/// Over which of them a worst quarter is taken; a unit's figure is the median over its pictures.
+/// The units of which the worst quarter is taken. The figure of a unit is the median over its pictures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Painting,
     Photo,
 }
 
-/// The pictures of one method, or of one end: the photos as they are, the paintings as they are.
+/// The pictures of one method, or the unchanged photos or paintings.
 pub struct Standing {
     unit: Unit,
     rows: Vec<Row>,
-    /// The number of each row's unit.
+    /// The number of the unit of each row.
     units: Vec<usize>,
 }
 
@@ -51,7 +50,7 @@ impl Standing {
         Standing { unit, rows: Vec::new(), units: Vec::new() }
     }
 
-    /// Adds a picture of the photo and the painting, each with its number and its name.
+    /// Adds the figures of a picture made from a photo and a painting, both given as number and name.
     pub fn push(&mut self, photo: (usize, &str), painting: (usize, &str), marks: Marks) {
         self.units.push(if self.unit == Unit::Painting { painting.0 } else { photo.0 });
         self.rows.push(Row { photo: photo.1.into(), painting: painting.1.into(), marks });
@@ -61,7 +60,7 @@ impl Standing {
         Marks::median(&self.rows.iter().map(|row| row.marks).collect::<Vec<_>>())
     }
 
-    /// Each unit's name and its median style distance, by number.
+    /// Name and median style distance of each unit, ordered by number.
     pub fn units(&self) -> Vec<(&str, f64)> {
         let mut units: Vec<(&str, Vec<f64>)> = Vec::new();
         for (row, &unit) in self.rows.iter().zip(&self.units) {
@@ -73,7 +72,7 @@ impl Standing {
         units.into_iter().map(|(name, figures)| (name, median(figures))).collect()
     }
 
-    /// The mean style distance of the quarter of the units that come out worst.
+    /// The mean style distance of the quarter of the units with the largest style distances.
     pub fn worst_quarter(&self) -> f64 {
         worst_quarter(&self.units().into_iter().map(|(_, figure)| figure).collect::<Vec<_>>())
     }
@@ -82,7 +81,7 @@ impl Standing {
         line(name, Some(self.worst_quarter()), &self.median())
     }
 
-    /// A line for each picture.
+    /// A row for each picture.
     pub fn lines(&self) -> impl Iterator<Item = Vec<String>> {
         self.rows.iter().map(|row| line(format!("{} x {}", row.photo, row.painting), None, &row.marks))
     }
@@ -100,7 +99,7 @@ impl Standing {
     }
 }
 
-/// A line of the table.
+/// A row of the table.
 fn line(name: impl Into<String>, worst: Option<f64>, marks: &Marks) -> Vec<String> {
     vec![
         name.into(),

@@ -1,4 +1,5 @@
-//! What a net's name means: `NAME` or `FILE`; of a body `NAME:STYLE` or `FILE:STYLE`; where several are mixed, with `:WEIGHT` behind.
+//! Finds nets by what the command line says: `NAME` or `FILE`, for a body `NAME:STYLE` or `FILE:STYLE`, and with
+//! `:WEIGHT` at the end if several styles are mixed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,20 +11,20 @@ use impasto::{Error, Result};
 
 use crate::cli::data_directory;
 
-/// A file that goes by a name: a net of one style, a body, or a style of one.
+/// A file with a name: a net of one style, a body, or a style of a body.
 pub struct Model {
     pub name: String,
-    /// Where it lies; `None` if it is part of the command.
+    /// The file; `None` if it is built in.
     pub path: Option<PathBuf>,
     pub file: Result<WeightFile>,
 }
 
-/// Where nets are looked for that are no part of the command.
+/// The folder of installed nets.
 pub fn folder() -> Result<PathBuf> {
     Ok(data_directory()?.join("models"))
 }
 
-/// Built in first, then installed, each by name.
+/// All nets: first those that are built in, then the installed ones, sorted by name.
 pub fn all() -> Vec<Model> {
     let built_in = impasto::weights::models();
     let mut models: Vec<_> = built_in.map(|(name, file)| Model { name: name.to_string(), path: None, file }).collect();
@@ -44,40 +45,40 @@ impl Model {
     }
 }
 
-/// The net in a file, which is none if the file keeps a style for AdaIN.
+/// The net in a file. A file with a style for AdaIN is refused.
 pub fn weights(file: &WeightFile) -> Result<Weights> {
     if adain_painter::Style::of(file).is_ok() {
-        let reason = "is a style of AdaIN's, no net: `impasto stylize PHOTO --style FILE` paints with it";
+        let reason = "this is a style for AdaIN, not a net; use it with `impasto stylize PHOTO --style FILE`";
         return Err(Error::weights(&file.path, reason));
     }
     Weights::of(file)
 }
 
-/// The net that paints in the style that `file` keeps: its body is found by its fingerprint.
+/// The net that paints in the style of `file`. Its body is found by its fingerprint.
 pub fn in_its_body(file: &WeightFile) -> Result<WeightFile> {
     let style = Style::of(file)?;
     let nets = all().into_iter().filter_map(|model| Weights::of(&model.file.ok()?).ok());
     let Some(body) = nets.into_iter().find(|net| net.fingerprint() == style.body) else {
         let folder = folder().map_or("the folder `models`".into(), |folder| folder.display().to_string());
-        let reason =
-            format!("is a style of `{}`, which is not there: copy that body's file to {folder}", style.body_name);
+        let body = &style.body_name;
+        let reason = format!("this style needs the body `{body}`, which is not installed; copy its file to {folder}");
         return Err(Error::weights(&file.path, reason));
     };
     Ok(body.in_style(&style)?.into_file(&file.path, file.metadata.clone()))
 }
 
-/// The option of a command that names nets.
+/// The command and the option with which the user named nets, for error messages.
 struct Asked<'a> {
     command: &'a str,
     option: &'a str,
 }
 
-/// A file that was named, as the command line does.
+/// A file that the command line names.
 struct Named<'a> {
     model: Model,
     /// The part of the text that names the file.
     text: &'a str,
-    /// What follows it behind a colon.
+    /// The part of the text after the name and a colon.
     rest: Option<&'a str>,
 }
 
@@ -86,7 +87,7 @@ impl Asked<'_> {
         Err(Error::argument(self.command, self.option, expected, got))
     }
 
-    /// The file that the beginning of `text` names, the longest one.
+    /// The file that the longest possible beginning of `text` names.
     fn open<'a>(&self, text: &'a str) -> Result<Named<'a>> {
         let ends = text.match_indices(':').map(|(end, _)| end).chain([text.len()]);
         let parts: Vec<_> = ends.map(|end| (&text[..end], text.get(end + 1..))).collect();
@@ -121,20 +122,22 @@ impl Asked<'_> {
             }
             None if is_style => Ok((in_its_body(&file)?, weight)),
             None if styles.is_empty() => Ok((file, weight)),
-            Some(_) if styles.is_empty() => self.refuse(format!("{name} alone, which has one style"), text),
-            _ => self.refuse(format!("{name}:STYLE with one of {}", styles.join(", ")), text),
+            Some(_) if styles.is_empty() => {
+                self.refuse(format!("{name} without :STYLE, because this net has one style only"), text)
+            }
+            _ => self.refuse(format!("{name}:STYLE, with STYLE one of {}", styles.join(", ")), text),
         }
     }
 }
 
-/// What stands behind a file's name: `STYLE`, `WEIGHT` or `STYLE:WEIGHT`.
+/// Splits what follows a file's name: `STYLE`, `WEIGHT` or `STYLE:WEIGHT`.
 fn chosen<'a>(styles: &[String], rest: Option<&'a str>) -> (Option<&'a str>, f32) {
     let Some(rest) = rest.filter(|rest| !styles.iter().any(|known| known == rest)) else { return (rest, 1.0) };
     let (style, weight) = rest.rsplit_once(':').map_or((None, rest), |(style, weight)| (Some(style), weight));
     weight.parse().map_or((Some(rest), 1.0), |weight| (style, weight))
 }
 
-/// The net that an option of a command names, as a file of one style; of several names the sum of the styles by their weights.
+/// The net that an option of a command names, as a file of one style. Several names give the styles' weighted mean.
 pub fn find(command: &str, option: &str, names: &[String]) -> Result<WeightFile> {
     let asked = Asked { command, option };
     let mut files = names.iter().map(|text| asked.net(text)).collect::<Result<Vec<_>>>()?;
@@ -147,13 +150,13 @@ pub fn find(command: &str, option: &str, names: &[String]) -> Result<WeightFile>
     let bodies: Vec<_> = nets.iter().map(|(net, _)| net.fingerprint()).collect();
     if let Some(other) = bodies.iter().position(|body| *body != bodies[0]) {
         let got = format!("{}, which has other convolutions than {}", names[other], names[0]);
-        return asked.refuse("styles of one body where several are mixed", got);
+        return asked.refuse("styles of one body if several are mixed", got);
     }
     Ok(Weights::mix(&nets)?.into_file(Path::new(&names.join(" + ")), BTreeMap::new()))
 }
 
-/// The body of which a new style is to be, by its name, in the style that the new one starts from: the mean of the body's, or the one
-/// that is named.
+/// The name of the body for which a new style is trained, and the net in the style that training starts from: the named
+/// style, or the mean of the body's styles.
 pub fn start(command: &str, option: &str, text: &str) -> Result<(String, Weights)> {
     let asked = Asked { command, option };
     let Named { model, rest, .. } = asked.open(text)?;

@@ -1,4 +1,4 @@
-//! `impasto stylize --style`: by AdaIN, any style in one pass.
+//! `impasto stylize --style` with AdaIN.
 
 use std::path::Path;
 
@@ -15,42 +15,42 @@ use super::{Args, many, weighted};
 use crate::cli::styles;
 use crate::cli::weights::load_pair;
 
-/// What only AdaIN lets one choose.
+/// The options of AdaIN.
 #[derive(clap::Args)]
 #[group(id = "in_one_pass", multiple = true)]
-#[command(next_help_heading = "In one pass (AdaIN)")]
+#[command(next_help_heading = "Options of AdaIN (--method adain)")]
 pub struct AdainArgs {
-    /// How much of the style there is, 0 to 1; at 0 the photo comes back as the decoder knows it [default: 1]
+    /// Strength of the style, 0 to 1. At 0 the result is the photo as the decoder reproduces it [default: 1]
     #[arg(long, value_name = "A")]
     alpha: Option<f32>,
-    /// A grey picture, stretched over the photo, and the style that goes where it is bright; may be given again. The rest
-    /// has the styles of --style, or stays
+    /// Paint STYLE where the grey picture MASK, stretched over the photo, is bright; may be repeated. The rest is
+    /// painted in the style of --style, or in the photo's own if there is none
     #[arg(long, value_name = "MASK=STYLE")]
     mask: Vec<String>,
-    /// Every photo in every style of --style, into a folder, with a contact sheet, grid.png: styles across, photos down
+    /// Paint every photo in every style of --style, into a folder, with a contact sheet grid.png: a column for each
+    /// style, a row for each photo
     #[arg(long, requires = "style")]
     grid: bool,
-    /// Long side of a picture on the contact sheet in pixels; strokes are to be seen from about 512 on. What is painted
-    /// smaller (--size) is not enlarged [default: 256]
+    /// Long side of the pictures on the contact sheet in pixels, at least 32. Brush strokes are visible from about 512.
+    /// Smaller results (--size) are not enlarged [default: 256]
     #[arg(long, value_name = "PX", requires = "grid")]
     cell: Option<usize>,
-    /// Long side from which style pictures are made smaller [default: 512]
+    /// Long side in pixels to which larger style pictures are reduced [default: 512]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
-    /// Long side of the coarsest pass, about: larger results are painted coarse to fine, each pass on what the one before
-    /// painted, twice as large, so that strokes keep their share of the picture. Smaller: broader strokes. 0: one pass, fine
-    /// strokes [default: 512]
+    /// Approximate long side of the coarsest pass in pixels. Larger results are painted coarse to fine, so that strokes
+    /// keep their share of the picture. Smaller values give broader strokes; 0 paints in one pass [default: 512]
     #[arg(long, value_name = "PX")]
     coarse_size: Option<usize>,
-    /// Another decoder: a file. Its encoder is the one that it was trained with, if that comes with impasto, or --vgg
+    /// Decoder file to use instead of an included decoder. Name its encoder with --vgg, unless that is included
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     decoder: Option<String>,
 }
 
-/// The contact sheet's name.
+/// The file name of the contact sheet.
 const SHEET: &str = "grid.png";
 
-/// Styles with their weights, as the command line names them.
+/// Loads the styles that the command line names, with their weights.
 fn sources(list: &[String]) -> Result<Vec<(Source, f32)>> {
     let load = |text: &String| {
         let (name, weight) = weighted(text);
@@ -59,13 +59,13 @@ fn sources(list: &[String]) -> Result<Vec<(Source, f32)>> {
     list.iter().map(load).collect()
 }
 
-/// What a style is called in the names of results.
+/// The name of a style in the file names of results.
 fn title(text: &str) -> String {
     sheet::stem(Path::new(weighted(text).0))
 }
 
 impl Args {
-    /// The areas of each look: one look, or one for each style.
+    /// The areas of each look. There is one look or, with `--grid`, one for each style.
     fn looks(&self, options: Option<&AdainArgs>) -> Result<Vec<Vec<Area>>> {
         let masks = options.map_or(&[][..], |options| &options.mask);
         let mut areas = Vec::new();
@@ -142,7 +142,7 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     let outcome = many::run(args, &context, jobs, "adain", |photo, look| {
         let painted = adain::stylize(&mut painter, photo, &looks[look.number], &settings);
         if look.number == 0 {
-            // As large as what is painted of it.
+            // The photo is shown at the size of its results.
             let (width, height) = painted.as_ref().map_or((photo.width, photo.height), |of| (of.width, of.height));
             rows.push(vec![Cell::picture(&photo.resize(width, height), side, sheet::stem(look.photo))]);
         }
@@ -153,7 +153,7 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     if rows.is_empty() {
         return outcome;
     }
-    // What could be painted is shown, whatever else could not.
+    // The contact sheet shows all results, even if some photos failed.
     let heads = args.style.iter().zip(titles).map(|(text, title)| match styles::find(weighted(text).0)? {
         Source::Picture(picture) => Ok(Cell::head(&picture, side, title)),
         Source::Style(_) => Ok(Cell::tile("a saved style", title)),

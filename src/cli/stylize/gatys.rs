@@ -1,4 +1,4 @@
-//! `impasto stylize --style`: the pixels are optimised.
+//! `impasto stylize --method gatys`: optimises the pixels.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,97 +18,104 @@ use crate::cli::progress::bar;
 use crate::cli::weights::load_gatys_vgg;
 use crate::cli::{interrupt, print_line};
 
-/// What only Gatys' method lets one choose.
+/// The options of Gatys' method.
 #[derive(Clone, Default, clap::Args)]
 #[group(id = "optimised", multiple = true, conflicts_with = "model")]
-#[command(next_help_heading = "By optimising the picture (--method gatys)")]
+#[command(next_help_heading = "Options of Gatys' method (--method gatys)")]
 pub struct GatysArgs {
-    /// A known-good set of choices; options given beside it win
+    /// Set of defaults for the options below; an option that is given as well overrides it [default: default]
     #[arg(long, value_enum)]
     preset: Option<PresetName>,
-    /// Evaluations of loss and gradient at each scale; L-BFGS ends the iteration it is in [default: the preset's, 100]
+    /// Evaluations of loss and gradient at each scale, at least 1. L-BFGS finishes the iteration it is in [default:
+    /// 100; preset neural-style: 1000]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Scales from small to large, each √2 larger [default: from 128 px up, at most 5]
+    /// Number of scales from small to large, 1 to 20, each √2 larger than the one before [default: from 128 px up, at
+    /// most 5; preset neural-style: 1]
     #[arg(long, value_name = "N")]
     scales: Option<usize>,
-    /// Weight of the style loss
+    /// Weight of the style loss, 0 or more. Higher values give more of the style [default: 30; preset neural-style:
+    /// 100]
     #[arg(long, value_name = "W")]
     style_weight: Option<f32>,
-    /// Weight of the content loss
+    /// Weight of the content loss, 0 or more. Higher values keep more of the photo [default: 1; preset neural-style: 5]
     #[arg(long, value_name = "W")]
     content_weight: Option<f32>,
-    /// Weight of the total variation: smooths
+    /// Weight of the total variation, 0 or more. Higher values give a smoother picture [default: 1; preset
+    /// neural-style: 65]
     #[arg(long, value_name = "W")]
     tv_weight: Option<f32>,
-    /// Long side of the style picture over the result's: larger strokes above 1
+    /// Long side of the style picture relative to the result's, above 0 and at most 8. Values above 1 give larger
+    /// strokes [default: 1]
     #[arg(long, value_name = "F")]
     style_scale: Option<f32>,
-    /// A tap for content, such as relu4_1 or relu3_1:0.5; may be given again
+    /// VGG-19 layer (tap) for the content loss, such as relu4_1 or relu3_1:0.5; may be repeated [default: relu4_1;
+    /// preset neural-style: relu4_2; first-five: relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
-    /// A tap for style; may be given again
+    /// VGG-19 layer (tap) for the style loss; may be repeated [default: relu1_1 relu2_1 relu3_1 relu4_1; preset
+    /// neural-style: also relu5_1; first-five: relu1_1 relu1_2 relu2_1 relu2_2 relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     style_tap: Vec<String>,
-    /// What losses are measured in
+    /// Unit of each tap's loss [default: relative; preset neural-style: plain]
     #[arg(long, value_enum)]
     normalization: Option<NormalizationName>,
-    /// What the picture starts as
+    /// Initial picture [default: content; preset neural-style: noise]
     #[arg(long, value_enum)]
     init: Option<InitName>,
-    /// What moves the pixels
+    /// Optimiser of the pixels [default: lbfgs]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
-    /// Adam's step size on pixels of 0..1 [default: 0.02]
+    /// Step size of Adam, above 0, for pixels between 0 and 1 [default: 0.02]
     #[arg(long, value_name = "A")]
     learning_rate: Option<f32>,
-    /// Pairs that L-BFGS keeps [default: 50]
+    /// Steps that L-BFGS remembers, at least 1. Each takes the memory of two pictures (f32) [default: 50]
     #[arg(long, value_name = "N")]
     history: Option<usize>,
     /// Seed of --init noise [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Pooling between the blocks of the net; average is smoother [default: max]
+    /// Pooling between the blocks of VGG-19; average gives smoother results [default: max]
     #[arg(long, value_enum)]
     pool: Option<PoolName>,
-    /// Also write the picture every N evaluations, numbered, beside OUT
+    /// Also write the picture every N evaluations, with their number in the file name: out-00050.png for out.png
     #[arg(long, value_name = "N")]
     save_every: Option<usize>,
-    /// Write the loss curve as JSON lines
+    /// Write the loss and its terms after each iteration to FILE as JSON lines
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Print time, GFLOP/s and GB/s of every dispatch of one evaluation, and write them as a trace for chrome://tracing
-    /// or Perfetto
+    /// Measure one more evaluation: print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace
+    /// for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 }
 
 choice!(PresetName => Preset {
-    /// Taps to relu4_1, coarse to fine
+    /// Layers up to relu4_1, several scales
     Default => Preset::Default,
-    /// As jcjohnson/neural-style: needs weights to relu5_1
+    /// The settings of jcjohnson/neural-style; needs a VGG-19 up to relu5_1
     NeuralStyle => Preset::NeuralStyle,
-    /// Taps from the first five convolutions alone: faster
+    /// Only the first five convolutions of VGG-19: faster
     FirstFive => Preset::FirstFive,
 });
 choice!(InitName => Init {
-    /// The photo: keeps its layout
+    /// The photo; keeps its layout and converges fastest
     Content => Init::Content,
-    /// Seeded noise
+    /// Noise, as in the paper
     Noise => Init::Noise,
     /// The first style picture
     Style => Init::Style,
 });
 choice!(OptimizerName => Optimizer {
-    /// Quasi-Newton: fewest evaluations
+    /// Quasi-Newton method; needs the fewest evaluations
     Lbfgs => Optimizer::Lbfgs,
-    /// First order: least memory
+    /// First-order method; needs the least memory
     Adam => Optimizer::Adam,
 });
 choice!(NormalizationName => Normalization {
-    /// Mean squares over the target's own: weights mean the same for every net
+    /// Divide by the mean square of the target; weights then mean the same for every net
     Relative => Normalization::Relative,
-    /// Mean squares as they are
+    /// Mean squares without a division
     Plain => Normalization::Plain,
 });
 choice!(PoolName => Kind {
@@ -118,12 +125,12 @@ choice!(PoolName => Kind {
     Average => Kind::Average,
 });
 
-/// Taps with a weight each, as the command line names them.
+/// The taps that the command line names, with their weights.
 pub fn taps(list: &[String]) -> Result<Vec<(Tap, f32)>> {
     list.iter().map(|text| weighted(text)).map(|(name, weight)| Ok((name.parse()?, weight))).collect()
 }
 
-/// What was asked for.
+/// The arguments of a run.
 struct Call<'a> {
     args: &'a Args,
     options: &'a GatysArgs,
@@ -156,7 +163,7 @@ impl Call<'_> {
         Ok(settings)
     }
 
-    /// Refuses what cannot be written before any work is done.
+    /// Refuses output files that cannot be written, before any work is done.
     fn check_outputs(&self) -> Result<()> {
         io::check_output(&self.args.output)?;
         let mut others = vec![&self.args.output];
@@ -174,7 +181,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// OUT with a number: `out-00050.png`.
+    /// The output file with a number: `out-00050.png`.
     fn numbered(&self, evaluations: usize) -> PathBuf {
         suffixed(&self.args.output, &format!("{evaluations:05}"))
     }
@@ -210,7 +217,7 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     report(args, &context, &outcome, seconds)?;
     match outcome.interrupted {
         false => Ok(()),
-        true => Err(Error::Interrupted(format!("; the picture as it stood is in {}", args.output.display()))),
+        true => Err(Error::Interrupted(format!("; the picture so far is in {}", args.output.display()))),
     }
 }
 
@@ -235,7 +242,7 @@ fn paint(
         bar.set_length(most as u64);
         bar.set_position(done.min(most) as u64);
         bar.set_message(format!(
-            "scale {}/{scales} {width}x{height}  loss {:.4e}  {pace:.2} s an evaluation",
+            "scale {}/{scales} {width}x{height}  loss {:.4e}  {pace:.2} s per evaluation",
             scale + 1,
             progress.loss
         ));
@@ -257,7 +264,7 @@ fn paint(
     outcome
 }
 
-/// One evaluation of the picture's loss, dispatch by dispatch.
+/// Measures one evaluation of the picture's loss, dispatch by dispatch.
 fn profile(
     vgg: &Vgg19,
     picture: &Picture,
@@ -284,12 +291,13 @@ fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64
         return print_line(serde_json::json!({
             "output": args.output, "width": width, "height": height, "first_loss": first, "last_loss": last,
             "terms": terms, "evaluations": outcome.evaluations, "seconds": seconds,
-            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes, "device": context.name(), "driver": context.driver(),
-            "interrupted": outcome.interrupted,
+            "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes,
+            "device": context.name(), "driver": context.driver(), "interrupted": outcome.interrupted,
         }));
     }
     print_line(format_args!(
-        "{output}: {width}x{height}, loss {first:.4e} -> {last:.4e} at the last scale, {} evaluations in {seconds:.1} s",
+        "{output}: {width}x{height}, loss {first:.4e} -> {last:.4e} at the last scale, \
+         {} evaluations in {seconds:.1} s",
         outcome.evaluations
     ))
 }

@@ -1,4 +1,4 @@
-//! Many photos, each in one pass of a net. Decoding, painting and encoding overlap.
+//! Paints many photos with a net, one pass each. Decoding, painting and encoding overlap.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -15,10 +15,10 @@ use super::{Args, suffixed};
 use crate::cli::progress::bar;
 use crate::cli::{interrupt, print_line};
 
-/// Pictures that wait decoded, and painted ones that wait to be written.
+/// Capacity of the queue of decoded photos, and of the queue of results to be written.
 const AHEAD: usize = 2;
 
-/// A photo and where its results go: one for each of the looks that it is given.
+/// A photo and its output files, one for each look.
 pub struct Job {
     photo: PathBuf,
     outputs: Vec<PathBuf>,
@@ -28,8 +28,8 @@ fn refuse<T>(argument: &str, expected: &str, got: &Path) -> Result<T> {
     Err(Error::argument("stylize", argument, expected, got.display()))
 }
 
-/// What was asked for: one photo into a file, or several (a folder counts as several) into a folder. With `looks`, a photo
-/// has a result for each of them, named by both, in a folder.
+/// The jobs of a command: one photo with one output file, or several photos (a folder counts as several) with an output
+/// folder. With `looks`, each photo has one result per look in a folder, named after the photo and the look.
 pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
     if let ([photo], None) = (&args.photos[..], looks)
         && !photo.is_dir()
@@ -46,7 +46,7 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
         let photos =
             if root.is_dir() { Folder::scan(std::slice::from_ref(root))?.files().to_vec() } else { vec![root.clone()] };
         for photo in photos {
-            // Folders keep their shape, so that equal names in two of them stay apart.
+            // Results keep the subfolders of the photos, so that equal names do not collide.
             let inside = photo.strip_prefix(root).ok().filter(|inside| inside.file_name().is_some());
             let name = inside.map_or_else(|| photo.file_name().unwrap_or_default().into(), Path::to_path_buf);
             let mut output = args.output.join(name);
@@ -58,7 +58,8 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
                 Some(looks) => looks.iter().map(|look| suffixed(&output, look)).collect(),
             };
             if let Some(other) = jobs.iter().find(|job| job.outputs.iter().any(|output| outputs.contains(output))) {
-                let expected = format!("photos of different names; {} would be overwritten", other.photo.display());
+                let other = other.photo.display();
+                let expected = format!("photos of different names, because the result of {other} would be overwritten");
                 return refuse("PHOTO", &expected, &photo);
             }
             jobs.push(Job { photo, outputs });
@@ -67,18 +68,18 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-/// Which result of which photo is to be painted.
+/// A photo and the number of a look.
 pub struct Look<'a> {
     pub photo: &'a Path,
     pub number: usize,
 }
 
-/// How one result went.
+/// A painted photo.
 struct Done {
     photo: PathBuf,
     output: PathBuf,
     size: [usize; 2],
-    /// Seconds of painting.
+    /// Time of painting in seconds.
     seconds: f64,
 }
 
@@ -89,7 +90,7 @@ fn write(output: &Path, painted: &Picture) -> Result<()> {
     painted.save(output)
 }
 
-/// Does the jobs: `paint` is given a photo and which look. `by` is what the summary says painted.
+/// Runs the jobs. `paint` receives a photo and a look; `by` is the model's name in the summary.
 pub fn run(
     args: &Args,
     context: &Context,
@@ -107,7 +108,7 @@ pub fn run(
         scope.spawn(move || {
             for job in jobs {
                 let picture = Picture::load(&job.photo);
-                // Nobody listens any more after Ctrl-C.
+                // After Ctrl-C the receiver is gone.
                 if decoder.send((job, picture)).is_err() {
                     return;
                 }
@@ -134,7 +135,7 @@ pub fn run(
                 let began = Instant::now();
                 let picture = match &mut photo {
                     Ok(photo) => paint(photo, Look { photo: &job.photo, number: look }),
-                    // What cannot be read is said once.
+                    // An unreadable photo is reported once, not once per look.
                     Err(error) => match error.take() {
                         Some(error) => Err(error),
                         None => continue,
@@ -176,6 +177,6 @@ pub fn run(
     for error in &failed {
         tracing::error!("{error}");
     }
-    let what = format!("{} of {count} that cannot; the others are painted", failed.len());
+    let what = format!("{} of {count} that failed, as reported above; the others are painted", failed.len());
     Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
 }

@@ -1,4 +1,4 @@
-//! `impasto stylize --model`: by a net that has learned a style, or in a mixture of the styles of one.
+//! `impasto stylize --model`: a net trained for one style, or a mixture of the styles of one body.
 
 use impasto::Result;
 use impasto::methods::feed_forward::{self, Settings};

@@ -19,65 +19,67 @@ use crate::cli::weights::find_vgg;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --init adain.safetensors --steps 5000 -o better.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --teacher-decoder public.safetensors --width 0.5 \
---pixel-weight 100 --feature-weight 1 --content-weight 0 --style-weight 0 --steps 600 -o distilled.safetensors
-  impasto train adain --photos photos/ --paintings paintings/ --encoder vgg19_normalised.safetensors \
---schedule inverse-time:0.00005 --steps 160000 -o full.safetensors
+  impasto train adain --photos photos/ --paintings art/ -o a.safetensors
+  impasto train adain --photos photos/ --paintings art/ --init a.safetensors -o b.safetensors
+  impasto train adain --photos photos/ --paintings art/ --teacher-decoder c.pth -o d.safetensors
 
-The decoder starts as the encoder's inverse, fitted layer by layer by least squares (seconds), and is then trained. With \
---teacher-decoder, the start is fitted to that decoder instead (some minutes): its most telling channels, as many as --width \
-or --channels says. The distance from the teacher's picture may be part of the loss (--pixel-weight, --feature-weight), alone or \
-beside the paper's terms.
+The decoder starts as an approximate inverse of the encoder, fitted layer by layer by least squares (seconds), and is \
+then trained. `impasto stylize PHOTO --style PICTURE --decoder FILE` paints with it; add --vgg if its encoder is not \
+included.
 
-`impasto stylize PHOTO --style PICTURE --vgg ENCODER --decoder FILE` then paints any photo like any picture. The last example is \
-the paper's recipe: the real VGG-19 in the normalised convention, and a decoder as wide.")]
+--teacher-decoder distils a trained decoder into a narrower one. The start is fitted to the teacher's most informative \
+channels (minutes); --width or --channels says how many. --pixel-weight and --feature-weight add the distance from the \
+teacher's picture to the loss. For this distance alone, set --content-weight 0 --style-weight 0 --pixel-weight 100 \
+--feature-weight 1.
+
+The paper's settings are --encoder vgg19_normalised.safetensors (the original VGG-19 in the normalised convention) \
+--schedule inverse-time:0.00005 --steps 160000.")]
 pub struct Args {
-    /// A folder of photos to learn on; may be given again, or several at once
+    /// Folders of training photos
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
-    /// A folder of paintings to learn on; may be given again, or several at once
+    /// Folders of training paintings
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     paintings: Vec<PathBuf>,
-    /// The encoder: VGG-19 weights (.safetensors, .pth), best in the normalised convention, or `half`, `fast` or `compact`
+    /// Encoder: VGG-19 weights (.safetensors, .pth), preferably in the normalised convention, or `half`, `fast` or
+    /// `compact`
     #[arg(long, value_name = "FILE", default_value = "half")]
     encoder: String,
-    /// The net that measures content and style [default: the encoder]
+    /// Net that measures the content and style losses, with the same values as --encoder [default: the encoder]
     #[arg(long, value_name = "FILE")]
     loss_net: Option<String>,
-    /// A decoder for the same encoder to start from
+    /// Decoder for the same encoder to start from
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// A trained decoder for the features of the net that measures: the start is fitted to it, and the loss may ask for its
-    /// pictures
+    /// Trained decoder to distil; it must read the features of the net that measures the losses
     #[arg(long, value_name = "FILE")]
     teacher_decoder: Option<PathBuf>,
-    /// Channels of each layer over the teacher's
+    /// Channels of every layer relative to the teacher's, above 0 and at most 1
     #[arg(long, value_name = "F", default_value_t = 0.5, requires = "teacher_decoder", conflicts_with = "init")]
     width: f32,
-    /// Channels of the eight layers before the last, deep to shallow, instead of --width
+    /// Channels of the eight layers before the last, from the deepest on; replaces --width
     #[arg(long, value_name = "N", num_args = 8, requires = "teacher_decoder", conflicts_with_all = ["init", "width"])]
     channels: Vec<usize>,
-    /// Weight of the distance from the teacher's picture, in pixels
+    /// Weight of the distance from the teacher's picture in pixels, 0 or more
     #[arg(long, value_name = "W", default_value_t = 0.0, requires = "teacher_decoder")]
     pixel_weight: f32,
-    /// Weight of the distance from the teacher's picture, in features at the four taps
+    /// Weight of the distance from the teacher's picture in features at the four taps, 0 or more
     #[arg(long, value_name = "W", default_value_t = 0.0, requires = "teacher_decoder")]
     feature_weight: f32,
-    /// Weight of the content loss
+    /// Weight of the content loss, 0 or more
     #[arg(long, value_name = "W", default_value_t = Settings::default().content_weight)]
     content_weight: f32,
-    /// Weight of the style loss
+    /// Weight of the style loss, 0 or more
     #[arg(long, value_name = "W", default_value_t = Settings::default().style_weight)]
     style_weight: f32,
-    /// Weight of the total variation: smooths
+    /// Weight of the total variation, 0 or more. Higher values give smoother pictures
     #[arg(long, value_name = "W", default_value_t = Settings::default().tv_weight)]
     tv_weight: f32,
-    /// Weight of giving a photo back that is its own style
+    /// Weight of the loss that asks for the photo itself where the photo is its own style, 0 or more
     #[arg(long, value_name = "W", default_value_t = Settings::default().identity_weight)]
     identity_weight: f32,
-    /// A crop of a painting covers at least this share of its short side: small ones show single strokes
+    /// Smallest share of a painting's short side that a crop covers, above 0 and at most 1. Small values show the net
+    /// single strokes
     #[arg(long, value_name = "F", default_value_t = Settings::default().style_crops.share[0])]
     style_crop_share: f32,
     #[command(flatten)]
@@ -90,7 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
         batch: 8,
         learning_rate: 1e-4,
         schedule: Schedule::Cosine { warmup: 100 },
-        // A painting now and then whose statistics nothing reaches makes a gradient a hundred times as large.
+        // Some paintings have statistics that no picture reaches. Their gradients are about a hundred times as large.
         clip: Some(500.0),
         crop: Settings::default().crops.size,
     };
@@ -134,7 +136,7 @@ pub fn run(args: &Args) -> Result<()> {
         (None, teacher) => {
             let spinner = spinner();
             let on_layer = |layer: &str| {
-                spinner.set_message(format!("closed-form start: {layer}"));
+                spinner.set_message(format!("fitting the start: {layer}"));
                 spinner.tick();
                 Ok(())
             };
@@ -144,7 +146,7 @@ pub fn run(args: &Args) -> Result<()> {
                     let channels = channels(args, decoder)?;
                     let teacher = Pair { encoder: loss_net.as_ref().unwrap_or(&encoder), decoder };
                     match resumed {
-                        // The checkpoint's parameters take the place of these.
+                        // The checkpoint's parameters replace these.
                         true => Ok(Weights::seeded(encoder.channels(Tap::RELU4_1)?, &channels, 0)),
                         false => adain::transfer(&context, &encoder, &teacher, &channels, folders, &settings, on_layer),
                     }
@@ -176,7 +178,7 @@ pub fn run(args: &Args) -> Result<()> {
     })
 }
 
-/// Channels behind each layer of the decoder but the last.
+/// Output channels of each layer of the decoder except the last.
 fn channels(args: &Args, teacher: &Weights) -> Result<[usize; 8]> {
     if !(args.width > 0.0 && args.width <= 1.0) {
         return Err(Error::argument("train", "--width", "above 0, at most 1", args.width));

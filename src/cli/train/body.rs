@@ -18,13 +18,15 @@ use super::{Defaults, LoopArgs, NET};
 Examples:
   impasto train body --styles paintings/ --photos photos/ -o body.safetensors
   impasto train body --styles wave.jpg scream.jpg --photos photos/ --minutes 60 -o body.safetensors
-  impasto train body --styles paintings/ --photos photos/ --init body.safetensors --steps 4000 -o longer.safetensors
+  impasto train body --styles paintings/ --photos photos/ --init body.safetensors -o b.safetensors
 
-All styles share the convolutions; each has its own scale and shift in every norm. A style is called as its file is, without the
-ending: `impasto stylize PHOTO --model body.safetensors:wave`. A body may start as another (--init): styles that are known keep what
-they have learned, new ones start from the mean. `impasto train style` learns one more without changing the others.")]
+All styles share the convolutions; each style has its own scales and shifts in the norms. The name of a style is that \
+of its picture, without the ending: `impasto stylize PHOTO --model body.safetensors:wave` for wave.jpg.
+
+--init starts from another body: its styles keep their weights, and new styles start from the mean of all. `impasto \
+train style` adds a style to a body without changing the others.")]
 pub struct Args {
-    /// The pictures whose styles are learned: files, or folders of them
+    /// Style pictures, and folders of style pictures
     #[arg(long, value_name = "DIR|PICTURE", required = true, num_args = 1..)]
     styles: Vec<PathBuf>,
     #[command(flatten)]
@@ -33,10 +35,10 @@ pub struct Args {
     training: LoopArgs,
 }
 
-/// The net that measures, if none is named or imported.
+/// The included encoder that measures the loss if none is named or imported.
 pub const VGG: &str = "half";
 
-/// What a body learns by, and each further style of it.
+/// The loss settings of a body and of its further styles.
 pub fn settings() -> Settings {
     Settings {
         content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
@@ -52,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let names: Vec<String> = styles.iter().map(name).collect();
     if let Some(index) = (1..names.len()).find(|&index| names[..index].contains(&names[index])) {
-        let expected = "pictures whose names differ without their endings: styles are called by them";
+        let expected = "pictures with different names (without the ending), because the names are those of the styles";
         return Err(Error::argument("train", "--styles", expected, styles[index].display()));
     }
     let defaults = Defaults {

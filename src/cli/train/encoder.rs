@@ -17,50 +17,56 @@ use crate::cli::stylize::taps;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ -o encoder.safetensors
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --photos paintings/ --width 0.5 -o wide.safetensors
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --minutes 60 -o encoder.safetensors --resume
-  impasto train encoder --teacher vgg19.safetensors --photos photos/ --paint paintings/ --width 0.5 --full relu2_1 relu2_2 relu3_1 relu4_1 \
-    -o painter.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ -o encoder.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ paintings/ --width 0.5 -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ --minutes 60 --resume -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ --full relu4_1 -o a.safetensors
+  impasto train encoder --teacher vgg19.pth --photos photos/ --paint paintings/ -o a.safetensors
 
-The student starts from the teacher's most telling channels, fitted layer by layer by least squares (a minute), and is then trained
-to match the teacher's features: through lifts, 1x1 convolutions with a ReLU that exist while it learns, or, in a --full layer,
-directly. `impasto eval encoder` says how well it does.")]
+The student, a VGG-19 with fewer channels, learns to reproduce the features of the teacher. It starts from the most \
+informative channels of the teacher, fitted layer by layer by least squares (about a minute).
+
+During training a lift (a 1x1 convolution with a ReLU) maps the student's channels at each tap to the teacher's. \
+Layers in --full have all channels and need no lift. The included encoder `half` was trained with --paint, --width 0.5 \
+and --full relu2_1 relu2_2 relu3_1 relu4_1.
+
+`impasto eval encoder` measures the result.")]
 pub struct Args {
-    /// The real VGG-19 (.safetensors or .pth)
+    /// The original VGG-19 (.safetensors or .pth)
     #[arg(long, value_name = "VGG")]
     teacher: PathBuf,
-    /// A folder of pictures to learn from; may be given again, or several at once
+    /// Folders of training pictures
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
-    /// Channels over VGG-19's
+    /// Channels of every layer relative to VGG-19's, above 0 and at most 1
     #[arg(long, value_name = "F", default_value_t = 0.25)]
     width: f32,
-    /// Layers that have all of the teacher's channels, such as relu2_1 relu2_2 relu3_1 relu4_1: better for Gatys' method, and
-    /// slower
+    /// Layers with as many channels as the teacher, such as relu2_1 relu2_2 relu3_1 relu4_1. They improve Gatys' method
+    /// and make the encoder slower
     #[arg(long, value_name = "LAYER", num_args = 1..)]
     full: Vec<Tap>,
-    /// An encoder to go on from; layers that it lacks, or has other channels in, get a closed-form start
+    /// Encoder to start from. Layers that it lacks, or that have another number of channels, are fitted by least
+    /// squares
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// A tap to match, such as relu2_1 or relu2_1:3; may be given again; the deepest one ends the net [default: relu1_1
-    /// relu2_1:3 relu3_1:3 relu4_1:2]
+    /// Layer (tap) whose features are matched, such as relu2_1 or relu2_1:3; may be repeated. The deepest one is the
+    /// last layer of the encoder [default: relu1_1 relu2_1:3 relu3_1:3 relu4_1:2]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     tap: Vec<String>,
-    /// Weight of the channels' means and deviations beside the features
+    /// Weight of the loss of the channels' means and standard deviations, relative to that of the features
     #[arg(long, value_name = "W", default_value_t = Settings::default().statistics_weight)]
     statistics_weight: f32,
-    /// Crops that the closed-form start is made from
+    /// Training crops to which the start is fitted by least squares
     #[arg(long, value_name = "N", default_value_t = Settings::default().calibration)]
     calibration: usize,
-    /// Learn also from pictures that the student itself paints by Gatys' method, in the styles of this folder: every other
-    /// picture is then one of those; may be given again
+    /// Folders of style pictures. The student repaints training pictures in these styles with Gatys' method, and half
+    /// of the pictures it then learns from are its own; this improves Gatys' method
     #[arg(long, value_name = "DIR", num_args = 1..)]
     paint: Vec<PathBuf>,
-    /// Pictures learned from between one painting and the next
+    /// Training pictures from one picture that the student paints to the next, at least 1
     #[arg(long, value_name = "N", requires = "paint", default_value_t = Painting::of(Folder::default()).every)]
     paint_every: u64,
-    /// Evaluations of Gatys' method for a painting
+    /// Evaluations of Gatys' method for each picture that the student paints, at least 1
     #[arg(long, value_name = "N", requires = "paint", default_value_t = Painting::of(Folder::default()).steps)]
     paint_steps: usize,
     #[command(flatten)]
@@ -103,13 +109,16 @@ pub fn run(args: &Args) -> Result<()> {
     let encoder = match args.training.checkpoint()? {
         Some(checkpoint) => Encoder::resumed(&context, teacher, init.as_ref(), &checkpoint, folder, settings)?,
         None => Encoder::new(&context, teacher, init.as_ref(), folder, settings, |tap| {
-            spinner.set_message(format!("closed-form start: {tap}"));
+            spinner.set_message(format!("fitting the start: {tap}"));
             spinner.tick();
             Ok(())
         })?,
     };
     spinner.finish_and_clear();
-    tracing::info!(parameters = encoder.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "start");
+    tracing::info!(
+        parameters = encoder.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(),
+        "training"
+    );
     teach(&args.training, &context, &encoder, &defaults, || {
         let weights = encoder.weights()?;
         let metadata = [

@@ -24,19 +24,21 @@ use crate::cli::weights::{find_vgg, vgg_name};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train ulyanov --style painting.jpg --photos photos/ -o painting.safetensors
-  impasto train ulyanov --style painting.jpg --photos photos/ --width 0.5 --crop 128 --minutes 20 -o small.safetensors
-  impasto train ulyanov --style other.jpg --photos photos/ --init painting.safetensors --steps 500 -o other.safetensors
-  impasto train johnson --style painting.jpg --photos photos/ --form paper --preview me.jpg -o paper.safetensors
+  impasto train ulyanov --style a.jpg --photos photos/ -o a.safetensors
+  impasto train ulyanov --style a.jpg --photos photos/ --width 0.5 --minutes 20 -o small.safetensors
+  impasto train ulyanov --style b.jpg --photos photos/ --init a.safetensors -o b.safetensors
+  impasto train johnson --style a.jpg --photos photos/ --form paper -o paper.safetensors
 
-`impasto stylize PHOTO --model FILE` then repaints any photo in one pass. A net may start as another's (--init): one that has
-learned to give photos back (--style-weight 0 --tv-weight 0 --content-tap relu1_1:2 --content-tap relu2_1 --content-tap relu3_1)
-keeps more of their colours than one that starts from nothing.")]
+`impasto stylize PHOTO --model FILE` then repaints any photo in one pass.
+
+--init starts from the weights of another net. A net that was first trained to reproduce photos (--style-weight 0 \
+--tv-weight 0 --content-tap relu1_1:2 --content-tap relu2_1 --content-tap relu3_1) keeps more of their colours than \
+one that starts from random weights.")]
 pub struct Args {
-    /// The picture whose style is learned
+    /// The style picture
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
-    /// How the net enlarges, and what it does at borders
+    /// Kind of upsampling and padding
     #[arg(long, value_enum, default_value = "resize")]
     form: FormName,
     #[command(flatten)]
@@ -45,82 +47,86 @@ pub struct Args {
     training: LoopArgs,
 }
 
-/// What every feed-forward net lets one choose: what it learns by.
+/// The options of the loss of every feed-forward net.
 #[derive(clap::Args)]
 pub struct LossArgs {
-    /// A folder of photos to learn on; may be given again, or several at once
+    /// Folders of training photos
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
-    /// The net that measures: VGG-19 weights (.safetensors, .pth), `compact`, `half` or `random[:WIDTH]` [default: the
-    /// imported ones, else `compact`, or `half` for a body and its styles]
+    /// VGG-19 that measures the loss: a file (.safetensors, .pth), `half`, `fast`, `compact` or `random[:WIDTH]`
+    /// [default: the imported weights, else `compact`, for body and style `half`]
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
-    /// Long side of the style pictures in pixels: larger strokes when larger [default: 256, or 384 for a body and its styles]
+    /// Long side of the style pictures in pixels. Higher values give larger strokes [default: 256, for body and style
+    /// 384]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
-    /// Weight of the style loss [default: 2]
+    /// Weight of the style loss, 0 or more [default: 2]
     #[arg(long, value_name = "W")]
     style_weight: Option<f32>,
-    /// Weight of the content loss [default: 1, or 5 for a body and its styles]
+    /// Weight of the content loss, 0 or more [default: 1, for body and style 5]
     #[arg(long, value_name = "W")]
     content_weight: Option<f32>,
-    /// Weight of the total variation: smooths [default: 0.5, or 0.1 for a body and its styles]
+    /// Weight of the total variation, 0 or more. Higher values give smoother pictures [default: 0.5, for body and style
+    /// 0.1]
     #[arg(long, value_name = "W")]
     tv_weight: Option<f32>,
-    /// A tap for content, such as relu3_1 or relu2_1:0.5; may be given again [default: relu2_2 relu3_1, or relu3_1 for
-    /// a body and its styles]
+    /// VGG-19 layer (tap) for the content loss, such as relu3_1 or relu2_1:0.5; may be repeated [default: relu2_2
+    /// relu3_1, for body and style relu3_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     content_tap: Vec<String>,
-    /// A tap for style; may be given again [default: relu1_1 relu2_1 relu3_1 relu4_1]
+    /// VGG-19 layer (tap) for the style loss; may be repeated [default: relu1_1 relu2_1 relu3_1 relu4_1]
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     style_tap: Vec<String>,
-    /// The photo that samples are painted of [default: three of the photos]
+    /// Photo for the sample pictures [default: three of the training photos]
     #[arg(long, value_name = "PHOTO")]
     preview: Option<PathBuf>,
 }
 
-/// And of a new one how wide it is, and what it starts from.
+/// The options of a new net.
 #[derive(clap::Args)]
 pub struct NetArgs {
     #[command(flatten)]
     pub loss: LossArgs,
-    /// Channels over the paper's 32 [default: 1, or 0.5 for a body]
+    /// Channels of every layer relative to the paper's (32 in the first layer), above 0 and at most 4 [default: 1, for
+    /// body 0.5]
     #[arg(long, value_name = "F")]
     width: Option<f32>,
-    /// A net of the same form and norm to start from; channels are added to one that is narrower
+    /// Net to start from, of the same form and norm. A narrower one is widened by additional channels
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
 }
 
-/// The net's form, on the command line.
+/// The values of `--form`.
 #[derive(Clone, Copy, ValueEnum)]
 enum FormName {
-    /// The paper's: reflection round the picture, transposed convolutions, tanh
+    /// As in the paper: reflection padding of the picture only, transposed convolutions, tanh
     Paper,
-    /// Reflection at every convolution, nearest-neighbour ×2 and a convolution: no checkerboards
+    /// Reflection padding at every convolution, nearest-neighbour upsampling: avoids checkerboard patterns
     Resize,
 }
 
 /// Long side of a preview in pixels.
 const PREVIEW_SIZE: usize = 512;
 
-/// What a feed-forward trainer recommends, and what it learns.
+/// Defaults, start and styles of a feed-forward trainer.
 pub struct Lessons<'a> {
     pub defaults: Defaults,
-    /// Without the crops, which the arguments and `defaults` say.
+    /// All settings but the crops, which the arguments and `defaults` determine.
     pub settings: Settings,
-    /// What the net starts as.
+    /// The initial weights.
     pub weights: Weights,
-    /// The net that measures, if none is named or imported.
+    /// The included encoder that measures the loss if none is named or imported.
     pub vgg: &'a str,
-    /// The pictures whose styles are learned, in the order of the net's.
+    /// The style pictures, in the order of the net's styles.
     pub styles: Vec<PathBuf>,
-    /// The body of which a style is kept, instead of the whole net.
+    /// The name of the body if only a style of it is written, not the whole net.
     pub style_of: Option<String>,
 }
 
-// The first gradients are a thousand times those that follow; unclipped, Adam's second moments would be slow for as long as they
-// remember them. Later a flat crop now and then makes one as large.
+// The first gradients are about a thousand times as large as later ones. Without clipping they would dominate Adam's
+// second moments, and keep the steps small, for a long time. Later, crops without detail sometimes have large gradients
+// too.
 pub const CLIP: Option<f32> = Some(10.0);
 
 pub fn run(args: &Args, norm: Over) -> Result<()> {
@@ -165,7 +171,7 @@ impl LossArgs {
 }
 
 impl NetArgs {
-    /// The weights that a net of that form, norm and usual width starts from, in the styles of these names, if it has many.
+    /// The initial weights of a net with this form, norm and default width. With `names`, a body with these styles.
     pub fn start(&self, (form, norm, usual): (Form, Over, f32), names: &[String], seed: u64) -> Result<Weights> {
         let width = self.width.unwrap_or(usual);
         if !(width > 0.0 && width <= 4.0) {
@@ -175,17 +181,17 @@ impl NetArgs {
         if let Some(path) = &self.init {
             let init = Weights::of(&WeightFile::load(path)?)?;
             if (init.form, init.norm) != (form, norm) || init.channels > weights.channels {
-                let expected =
-                    format!("a net of form {form:?}, {norm:?} norm and at most {} channels", weights.channels);
-                let got = format!("{:?}, {:?} and {}", init.form, init.norm, init.channels);
+                let most = weights.channels;
+                let expected = format!("a net with form {form:?}, norm {norm:?} and at most {most} channels");
+                let got = format!("form {:?}, norm {:?} and {} channels", init.form, init.norm, init.channels);
                 return Err(Error::argument("train", "--init", expected, got));
             }
             if !init.styles.is_empty() && names.is_empty() {
-                let got = format!("one of {}", init.styles.join(", "));
+                let got = format!("a body with the styles {}", init.styles.join(", "));
                 return Err(Error::argument("train", "--init", "a net of one style", got));
             }
             if init.channels < weights.channels {
-                tracing::info!("{} of {} channels are new", weights.channels - init.channels, weights.channels);
+                tracing::info!("widened from {} to {} channels", init.channels, weights.channels);
             }
             weights = init.widened(width, seed)?;
         }
@@ -193,7 +199,7 @@ impl NetArgs {
     }
 }
 
-/// Trains a net in one style or in many, and writes it.
+/// Trains a net for one or many styles, and writes it.
 pub fn learn(args: &LossArgs, training: &LoopArgs, lessons: Lessons) -> Result<()> {
     let Lessons { defaults, weights, style_of, .. } = lessons;
     let settings = args.settings(training.crops(&defaults), lessons.settings)?;
@@ -206,14 +212,14 @@ pub fn learn(args: &LossArgs, training: &LoopArgs, lessons: Lessons) -> Result<(
     let (pictures, style_size) = (folder.len(), settings.style_size);
     let (width, is_body) = (weights.channels as f32 / 32.0, !weights.styles.is_empty());
     let spinner = spinner();
-    spinner.set_message("the unit of content");
+    spinner.set_message("measuring the unit of the content loss");
     spinner.enable_steady_tick(Duration::from_millis(100));
     let lesson = FeedForward::new(vgg, weights, &styles, folder, settings, preview);
     spinner.finish_and_clear();
     let lesson = lesson?;
-    tracing::info!(parameters = lesson.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "start");
+    tracing::info!(parameters = lesson.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "training");
     let (losses, style) = (lesson.losses(), lessons.styles.iter().map(|path| file_name(path)).collect::<Vec<_>>());
-    // What a net of one style has a body has a list of.
+    // In the metadata of a body, the loss and the style are lists.
     let text = |text: serde_json::Result<String>| text.map_err(|error| Error::argument("train", "loss", "JSON", error));
     let (loss, style) = match is_body {
         true => (text(serde_json::to_string(&losses))?, serde_json::json!(style).to_string()),

@@ -15,23 +15,27 @@ use crate::cli::models;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train style --style painting.jpg --photos photos/ -o painting.style
-  impasto train style --style painting.jpg --photos photos/ --body body.safetensors --steps 300 -o painting.style
-  impasto train style --style other_wave.jpg --photos photos/ --body impressions:wave -o other_wave.style
-  impasto train style --style painting.jpg --photos photos/ --body painting.style --refine -o painting.safetensors
+  impasto train style --style a.jpg --photos photos/ --body body.safetensors -o a.style
+  impasto train style --style b.jpg --photos photos/ --body body.safetensors --steps 300 -o b.style
+  impasto train style --style sea.jpg --photos photos/ --body body.safetensors:wave -o sea.style
+  impasto train style --style a.jpg --photos photos/ --body a.style --refine -o a.safetensors
 
-The body's convolutions stay as they are; scales and shifts of its norms are learned, from the mean of its styles' or those of the
-style that --body names. `impasto stylize PHOTO --model painting.style` paints with it wherever the body is built in or installed, and
-mixes it with the body's styles. With --refine all weights are learned from there, and the result is a net of its own.
-Steps are 200, with --refine 500, unless --steps says otherwise.")]
+Only the scales and shifts of the body's norms are trained; its convolutions stay unchanged. Training starts from the \
+mean of the body's styles, or from the style that --body names.
+
+`impasto stylize PHOTO --model a.style` uses the result, and can mix it with the body's other styles. It needs \
+the same body, built in or installed (see `impasto models --help`).
+
+With --refine all weights are trained, and the result is a separate net.")]
 pub struct Args {
-    /// The picture whose style is learned
+    /// The style picture
     #[arg(long, value_name = "PICTURE")]
     style: PathBuf,
-    /// The body: a name that `impasto models` lists, or a file; with :STYLE, or as a style's file, to start from that style
+    /// The body: a name that `impasto models` lists (without :STYLE), or a file. Add :STYLE, or name a style's file, to
+    /// start from that style
     #[arg(long, value_name = "NAME|FILE[:STYLE]", default_value = BODY)]
     body: String,
-    /// Learn the convolutions too, in smaller steps: a net of its own (.safetensors)
+    /// Train the convolutions as well, in smaller steps; the output is a separate net (.safetensors)
     #[arg(long)]
     refine: bool,
     #[command(flatten)]
@@ -47,10 +51,10 @@ pub fn run(args: &Args) -> Result<()> {
         Defaults { steps, batch: 4, learning_rate, schedule: Schedule::Cosine { warmup: 20 }, clip: CLIP, crop: 128 };
     args.training.check(&defaults, ending)?;
     if args.training.output == Path::new(&args.body) {
-        return Err(Error::argument("train", "--output", "another file than --body's", &args.body));
+        return Err(Error::argument("train", "--output", "a file other than that of --body", &args.body));
     }
     let (name, weights) = models::start("train", "--body", &args.body)?;
-    // Found out now rather than when it has been learned.
+    // Fails now, not after the training, if a style of this net cannot be written.
     weights.style(&name)?;
     let lessons = Lessons {
         defaults,

@@ -104,7 +104,7 @@ impl<'a> Machine<'a> {
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let names = self.pickle.text(module).zip(self.pickle.text(name));
-                let (module, name) = names.ok_or_else(|| malformed("a name is no text"))?;
+                let (module, name) = names.ok_or_else(|| malformed("a name is not a text"))?;
                 let global = global(module, name)?;
                 self.push(Value::Global(global));
             }
@@ -124,7 +124,7 @@ impl<'a> Machine<'a> {
                 self.pickle.root = self.pop()?;
                 return Ok(false);
             }
-            code => return Err(malformed(&format!("opcode {code:#04x} at byte {at} is none that PyTorch writes"))),
+            code => return Err(malformed(&format!("opcode {code:#04x} at byte {at} is not one that PyTorch writes"))),
         }
         Ok(true)
     }
@@ -150,7 +150,7 @@ impl<'a> Machine<'a> {
     }
 
     fn length(&mut self, size: usize) -> Outcome<usize> {
-        usize::try_from(self.number(size)?).map_err(|_| malformed("a length is absurd"))
+        usize::try_from(self.number(size)?).map_err(|_| malformed("a length is out of range"))
     }
 
     fn line(&mut self) -> Outcome<Cow<'a, str>> {
@@ -201,7 +201,7 @@ impl<'a> Machine<'a> {
         let length = self.length(1)?;
         let bytes = self.take(length)?;
         if length > 16 {
-            return Err(malformed("a number is absurd"));
+            return Err(malformed("a number is out of range"));
         }
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 16];
@@ -230,14 +230,16 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: Vec<Value>) -> Outcome<()> {
-        let Value::Sequence(index) = self.top()? else { return Err(malformed("it appends to what is no list")) };
+        let Value::Sequence(index) = self.top()? else {
+            return Err(malformed("it appends to something that is not a list"));
+        };
         self.pickle.sequences[index].extend(items);
         Ok(())
     }
 
     fn set(&mut self, items: &[Value]) -> Outcome<()> {
         let Value::Dict(index) = self.top()? else {
-            return Err(malformed("it sets an entry of what is no dictionary"));
+            return Err(malformed("it sets an entry of something that is not a dictionary"));
         };
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
@@ -263,7 +265,9 @@ impl<'a> Machine<'a> {
     /// REDUCE: constructs the value that the called name stands for, without calling anything.
     fn reduce(&mut self) -> Outcome<()> {
         let (arguments, called) = (self.pop()?, self.pop()?);
-        let Some(arguments) = self.pickle.sequence(arguments) else { return Err(malformed("arguments are no tuple")) };
+        let Some(arguments) = self.pickle.sequence(arguments) else {
+            return Err(malformed("arguments are not a tuple"));
+        };
         match (called, arguments) {
             (Value::Global(Global::OrderedDict), []) => self.push_dict(Vec::new()),
             (Value::Global(Global::OrderedDict), &[pairs]) => {
@@ -293,7 +297,7 @@ impl<'a> Machine<'a> {
         self.pop()?;
         match self.top()? {
             Value::Dict(_) => Ok(()),
-            _ => Err(malformed("it gives a state to what is no dictionary")),
+            _ => Err(malformed("it sets the state of something that is not a dictionary")),
         }
     }
 }

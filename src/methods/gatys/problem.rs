@@ -58,8 +58,8 @@ pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], 
         return Ok(());
     }
     let expected = format!(
-        "at least {least} px on its short side at every scale for {deepest} (choose a larger --size, fewer --scales or \
-         shallower taps)"
+        "at least {least} px on its short side at every scale, for the layer {deepest} (choose a larger --size, fewer \
+         --scales or earlier layers)"
     );
     Err(Error::argument("stylize", what, expected, format!("{width}x{height}")))
 }

@@ -93,10 +93,10 @@ impl Weights {
         let body = first.fingerprint();
         for (number, (net, _)) in (1..).zip(nets) {
             if !net.styles.is_empty() {
-                return Err(refuse(format!("a whole body as number {number}")));
+                return Err(refuse(format!("a whole body (net {number})")));
             }
             if net.fingerprint() != body {
-                return Err(refuse(format!("other convolutions as number {number}")));
+                return Err(refuse(format!("other convolutions (net {number})")));
             }
         }
         let mut many = first.clone();
@@ -146,7 +146,7 @@ impl Weights {
             || weights.iter().any(|weight| *weight < 0.0)
             || !(sum > 0.0 && sum.is_finite())
         {
-            let expected = format!("{} from 0 up, not all 0: one for each style", self.styles.len());
+            let expected = format!("{} numbers from 0 up, not all 0, one for each style", self.styles.len());
             return Err(Error::argument("blend", "weights", expected, format!("{weights:?}")));
         }
         let weights: Vec<_> = weights.iter().map(|weight| weight / sum).collect();

@@ -38,11 +38,11 @@ impl Style {
             Error::weights(&file.path, format!("{reason}; {way_out}"))
         };
         if !Self::is_in(file) {
-            return Err(wrong("is no style of a body"));
+            return Err(wrong("this is not a style of a body"));
         }
         let [_, body, body_name] = METADATA.map(|key| file.metadata.get(key).cloned());
         let (Some(body), Some(body_name)) = (body, body_name) else {
-            return Err(wrong("does not say which body it is of"));
+            return Err(wrong("the metadata does not name the body of this style"));
         };
         Ok(Style { body, body_name, tensors: file.tensors.clone() })
     }

@@ -21,7 +21,8 @@ pub(super) fn check(names: &[String]) -> Result<(), String> {
     let twice = names.iter().enumerate().find(|(index, name)| name.is_empty() || names[..*index].contains(name));
     match twice {
         None => Ok(()),
-        Some((_, name)) => Err(format!("must name each style once, got `{name}` again or empty")),
+        Some((_, name)) if name.is_empty() => Err("must give each style a name, got an empty one".into()),
+        Some((_, name)) => Err(format!("must name each style once, got `{name}` twice")),
     }
 }
 

@@ -127,7 +127,7 @@ impl Weights {
         }
         if stems.is_empty() {
             let names = "conv1_1.weight, features.0.weight or 0.weight";
-            return refuse(format!("has no convolution called {names}: it is not VGG-19"));
+            return refuse(format!("it has no convolution called {names}, so it is not VGG-19"));
         }
         let convention = match (file.metadata.get("convention"), &named_input) {
             (Some(name), _) => Convention::from_name(name).map_err(|error| Error::weights(&file.path, error))?,
@@ -138,8 +138,8 @@ impl Weights {
         if (convention == Convention::Normalised) != named_input.is_some() {
             let has = if named_input.is_some() { "begins" } else { "does not begin" };
             let reason = format!(
-                "{has} with a 1x1 convolution, as the normalised convention alone does, and is said to be {convention}: \
-                 give another --convention when it is imported"
+                "the net {has} with a 1x1 convolution, which only the normalised convention has, but its convention is \
+                 said to be {convention}; import it with another --convention"
             );
             return Err(Error::weights(&file.path, reason));
         }
@@ -152,7 +152,7 @@ impl Weights {
             if named_input.is_none() && numbered(&format!("{stem}.weight")).is_some_and(|number| number != tap.number())
             {
                 return refuse(format!(
-                    "has {stem}.weight where VGG-19 has number {}, as VGG-16 and nets with batch norm do",
+                    "has {stem}.weight where VGG-19 has number {}; it may be VGG-16 or a net with batch norm",
                     tap.number()
                 ));
             }

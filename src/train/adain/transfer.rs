@@ -54,7 +54,7 @@ pub(super) fn transfer(
     let mut student_maps = features(context, encoder, samples)?;
     let mut teacher_maps = features(context, teacher.encoder, samples)?;
     if teacher_maps.channels != teacher.decoder.channels() {
-        let expected = format!("a decoder of {} channels, as its encoder has them", teacher_maps.channels);
+        let expected = format!("a decoder for {} channels, as many as its encoder has", teacher_maps.channels);
         return Err(Error::argument("train adain", "teacher decoder", expected, teacher.decoder.channels()));
     }
     let mut weights = Weights { convolutions: Vec::new() };

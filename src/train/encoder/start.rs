@@ -105,7 +105,7 @@ pub(super) fn start(
             given.convolutions[index].clone()
         } else {
             if found.is_some() {
-                tracing::warn!("{tap} is fitted anew: --init has other channels there, or in front of it");
+                tracing::warn!("{tap} is fitted again: --init has other channels in this layer or the one before it");
             }
             let patches = copy.maps.patches(&positions, student.convention.border());
             let chosen = if settings.has_all(tap) { (0..m).collect() } else { most_telling(&features, m) };
