@@ -136,12 +136,15 @@
 //!
 //! # Features
 //!
-//! By default, all of these are enabled except `gles` and `webgpu`.
+//! By default, all of these are enabled except `gles` and `webgpu`. Without default features the library keeps no files
+//! between runs and waits for nothing.
 //!
+//! - `blocking`: for each `async` function a twin that waits, such as [`gpu::Context::new`] for [`gpu::Context::open`].
 //! - `cli`: the `impasto` command; includes `cache` and `train`.
-//! - `train`: training, evaluation and benchmarks; includes `plot`.
+//! - `train`: training, evaluation and benchmarks; includes `blocking` and `plot`.
 //! - `plot`: plots and contact sheets.
-//! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`].
+//! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`]; includes
+//!   `blocking`.
 //! - `vulkan`, `metal`, `dx12`, `gles`, `webgpu`: backends of wgpu.
 //! - `embedded-weights`: all embedded nets. `weights-adain`, `weights-starry-night` and so on embed single nets.
 
@@ -150,6 +153,8 @@
 
 #[cfg(feature = "train")]
 pub mod bench;
+#[cfg(any(feature = "blocking", test))]
+mod blocking;
 #[cfg(feature = "cache")]
 mod cache;
 mod error;

@@ -39,7 +39,7 @@ fn map(architecture: &str) -> Result<BTreeMap<String, BTreeSet<String>>, String>
             return Err(format!("the row of {} lists {above}, which is in no row below it", modules.join(", ")));
         }
         // Modules that every module may import.
-        may.extend(["error", "random"].map(String::from));
+        may.extend(["error", "random", "blocking"].map(String::from));
         allowed.extend(modules.iter().map(|module| (module.clone(), may.clone())));
     }
     Ok(allowed)

@@ -102,7 +102,7 @@ pub async fn list_adapters() -> Vec<Adapter> {
 /// [`list_adapters`], waited for.
 #[cfg(feature = "blocking")]
 pub fn adapters() -> Vec<Adapter> {
-    pollster::block_on(list_adapters())
+    crate::blocking::block_on(list_adapters())
 }
 
 /// Chooses an adapter by index or by part of its name (ignoring case); the first one if `wanted` is `None`.

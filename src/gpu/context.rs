@@ -1,12 +1,12 @@
 //! Opens a device or takes one from a host, and converts its errors to [`Error`].
 
+#[cfg(feature = "blocking")]
+use core::time::Duration;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{self, Poll, Waker};
-#[cfg(feature = "blocking")]
-use std::time::Duration;
 
 use half::f16;
 use sha2::{Digest, Sha256};
@@ -160,7 +160,7 @@ impl Context {
     /// [`Context::open`], waited for.
     #[cfg(feature = "blocking")]
     pub fn new(options: &ContextOptions) -> Result<Self> {
-        pollster::block_on(Self::open(options))
+        crate::blocking::block_on(Self::open(options))
     }
 
     /// Uses a host's device and queue, with their features and limits.

@@ -152,6 +152,11 @@ impl DeviceTensor {
         Ok(tensor)
     }
 
+    /// The context that it belongs to.
+    pub fn context(&self) -> &Context {
+        &self.0.context
+    }
+
     /// The name, for messages and profiles.
     pub fn name(&self) -> &str {
         &self.0.name

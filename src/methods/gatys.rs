@@ -34,7 +34,6 @@ pub struct Progress<'a> {
     pub terms: &'a [(String, f64)],
     /// Seconds since the start.
     pub seconds: f64,
-    context: &'a Context,
     picture: &'a DeviceTensor,
     content: &'a Picture,
     keep_color: KeepColor,
@@ -49,7 +48,7 @@ impl Progress<'_> {
     /// [`picture_async`](Progress::picture_async), waited for.
     #[cfg(feature = "blocking")]
     pub fn picture(&self) -> Result<Picture> {
-        self.context.block_on(self.picture_async())
+        self.picture.context().block_on(self.picture_async())
     }
 }
 
@@ -215,7 +214,6 @@ pub async fn stylize_async(
                 loss: value,
                 terms: loss.terms(),
                 seconds: began.elapsed().as_secs_f64(),
-                context: vgg.context(),
                 picture: loss.picture(),
                 content: &content,
                 keep_color: settings.keep_color,

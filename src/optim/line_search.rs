@@ -117,7 +117,7 @@ mod tests {
             let (value, slope) = f(t);
             Ok(Point { t, value, slope, gradient: 0 })
         });
-        let found = pollster::block_on(found).unwrap();
+        let found = crate::blocking::block_on(found).unwrap();
         (found, trials)
     }
 
