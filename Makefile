@@ -1,7 +1,7 @@
 # make demo   paints out/*.png from pictures that the project draws itself
 # make test   runs the tests
 # make bench  measures the kernels on this machine
-# make check  formatting, lints and documentation
+# make check  formatting, lints, documentation, and the library without the command
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
@@ -67,7 +67,17 @@ bench-all: setup
 	  --precision f16-matrix | tee out/bench-f16-matrix.txt; fi
 	@$(MAKE) --no-print-directory bench-peers
 
+# What a program that embeds the library may have to build, without the command's dependencies; and for a browser, where
+# Rust's library for it is installed (rustup target add wasm32-unknown-unknown).
+HOST = --no-default-features --features vulkan,weights-wave
+COMMAND = clap|ctrlc|directories|epaint|humantime|indicatif|nalgebra|plotters|signal-hook|tracing-subscriber|walkdir
+
 check:
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	cargo check --lib --example host_device $(HOST) --quiet
+	@if cargo tree --edges normal --prefix none $(HOST) | grep -E "^($(COMMAND))"; then echo "is a dependency of the library"; exit 1; fi
+	@if [ -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then \
+	  cargo check --lib --no-default-features --features webgpu --target wasm32-unknown-unknown --quiet; \
+	else echo "wasm32-unknown-unknown is not installed: not checked"; fi
