@@ -63,14 +63,16 @@ pub enum Error {
         needed: String,
         /// The limit, with its unit.
         allowed: String,
+        /// Long side in pixels of the largest picture that fits, if it is known.
+        largest: Option<usize>,
         /// The remedy.
         help: String,
     },
     /// The driver is out of memory.
-    #[error("the device is out of memory ({0}); choose a smaller --size or close other programs that use the GPU")]
+    #[error("the device is out of memory ({0}); work on a smaller picture or close other programs that use the GPU")]
     OutOfMemory(String),
     /// The device was lost: reset, unplugged, or stopped by a watchdog.
-    #[error("the GPU device was lost ({0}); run again, and if it happens again choose a smaller --size")]
+    #[error("the GPU device was lost ({0}); run again, and if it happens again work on a smaller picture")]
     DeviceLost(String),
     /// wgpu or the driver refused a command: a bug of Impasto or of the driver.
     #[error("the GPU driver refused a command (please report this): {0}")]

@@ -40,7 +40,7 @@ pub const ENCODERS: [&str; 3] = ["half", "fast", "compact"];
 /// # Errors
 /// An unknown name; a build without the feature.
 pub fn encoder(name: &str) -> Result<WeightFile> {
-    find(&format!("{ENCODER}{name}"), "--vgg")
+    find(&format!("{ENCODER}{name}"), "the file of a VGG-19")
 }
 
 /// Prefix of the names of encoder files.
@@ -68,7 +68,7 @@ impl Pair {
     /// # Errors
     /// A build without the feature.
     pub fn decoder(&self) -> Result<WeightFile> {
-        find(self.name, "--decoder")
+        find(self.name, "the file of a decoder")
     }
 }
 
@@ -77,7 +77,7 @@ pub const BODY: &str = "impressions";
 
 /// The embedded body.
 ///
-/// A build that does not contain it.
+/// # Errors
 /// A build without it.
 pub fn body() -> Result<WeightFile> {
     find(BODY, "the file of another")

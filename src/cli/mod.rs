@@ -19,7 +19,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use impasto::gpu::{Context, ContextOptions, PRECISIONS};
 use impasto::{Error, Result, UserCache};
 
@@ -120,7 +120,41 @@ impl PainterArgs {
 
 /// Parses the command line and runs the command.
 pub fn run() -> Result<()> {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    start(cli).map_err(|error| in_options(error, &options_of(&matches)))
+}
+
+/// The long options of the command that was given.
+fn options_of(mut matches: &ArgMatches) -> Vec<String> {
+    let mut command = Cli::command();
+    while let Some((name, of_subcommand)) = matches.subcommand() {
+        let Some(found) = command.find_subcommand(name).cloned() else { break };
+        (command, matches) = (found, of_subcommand);
+    }
+    command.get_arguments().filter_map(|argument| argument.get_long()).map(String::from).collect()
+}
+
+/// A library's error in the words of the command: arguments are its options, and advice names them.
+fn in_options(error: Error, options: &[String]) -> Error {
+    let has = |name: &str| options.iter().any(|option| option == name);
+    match error {
+        Error::Argument { op, argument, expected, got } => {
+            let words = argument.split(' ').map(|word| if has(word) { format!("--{word}") } else { word.into() });
+            Error::Argument { op, argument: words.collect::<Vec<_>>().join(" "), expected, got }
+        }
+        Error::TooLarge { what, needed, allowed, largest, .. } if has("size") => {
+            let help = match largest {
+                Some(largest) => format!("choose a --size of at most {largest}"),
+                None => "choose a smaller --size".into(),
+            };
+            Error::TooLarge { what, needed, allowed, largest, help }
+        }
+        error => error,
+    }
+}
+
+fn start(cli: Cli) -> Result<()> {
     let level = [tracing::Level::WARN, tracing::Level::INFO, tracing::Level::DEBUG][usize::from(cli.verbose.min(2))];
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
     let log = log.with_ansi(colored(std::io::stderr())).with_target(false);

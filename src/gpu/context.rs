@@ -436,7 +436,8 @@ impl Context {
             what: format!("tensor {name}"),
             needed: mebibytes(bytes),
             allowed: format!("{} a tensor", mebibytes(self.max_tensor_bytes())),
-            help: "choose a smaller --size".into(),
+            largest: None,
+            help: "work on a smaller picture".into(),
         })
     }
 

@@ -241,7 +241,8 @@ impl Recorder {
                 what: dispatch.label.clone(),
                 needed: format!("{:?} workgroups", dispatch.groups),
                 allowed: format!("1 to {limit} in each direction"),
-                help: "choose a smaller --size".into(),
+                largest: None,
+                help: "work on a smaller picture".into(),
             });
         }
         for &(id, access) in &accesses {

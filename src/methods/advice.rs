@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// `plan` succeeds, found by bisection.
 pub fn or_largest<T>(planned: Result<T>, size: usize, plan: impl Fn(usize) -> Result<T>) -> Result<T> {
     let (what, needed, allowed, help) = match planned {
-        Err(Error::TooLarge { what, needed, allowed, help }) => (what, needed, allowed, help),
+        Err(Error::TooLarge { what, needed, allowed, help, .. }) => (what, needed, allowed, help),
         planned => return planned,
     };
     let (mut fitting, mut too_large) = (0, size);
@@ -17,6 +17,7 @@ pub fn or_largest<T>(planned: Result<T>, size: usize, plan: impl Fn(usize) -> Re
             _ => fitting = tried,
         }
     }
-    let help = if fitting > 0 { format!("choose a --size of at most {fitting}") } else { help };
-    Err(Error::TooLarge { what, needed, allowed, help })
+    let largest = (fitting > 0).then_some(fitting);
+    let help = largest.map_or(help, |largest| format!("a picture of up to {largest} px on its long side fits"));
+    Err(Error::TooLarge { what, needed, allowed, largest, help })
 }

@@ -88,7 +88,7 @@ async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<P
     let mut rgb = x.read_async().await?;
     if let Some(at) = rgb.iter().position(|v| !v.is_finite()) {
         let place = format!("pixel {} of the picture", at % (width * height));
-        let help = "lower --style-weight or use --optimizer adam".into();
+        let help = "lower the weight of the style, or use Adam".into();
         return Err(Error::NonFinite { what: "the picture".into(), place, help });
     }
     rgb.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));

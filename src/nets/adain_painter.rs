@@ -107,8 +107,7 @@ impl Style {
     /// A file that is not an AdaIN style, such as a style of a feed-forward net.
     pub fn of(file: &WeightFile) -> Result<Self> {
         if let Some(other) = file.metadata.get(FILE[3]).filter(|architecture| *architecture != ARCHITECTURE) {
-            let reason =
-                format!("not a style for AdaIN but `{other}`; use it with `impasto stylize PHOTO --model FILE`");
+            let reason = format!("not a style for AdaIN but `{other}`; use it as a model");
             return Err(Error::weights(&file.path, reason));
         }
         let wrong = |reason: String| {

@@ -169,7 +169,7 @@ fn calibration(
     let size = settings.crops.size / LEAST * LEAST;
     if size < 2 * LEAST {
         let expected = format!("at least {} px", 2 * LEAST);
-        return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
+        return Err(Error::argument("train adain", "crop", expected, settings.crops.size));
     }
     let cut =
         |folder, crops: &Crops| self::crops(folder, &Crops { size, ..crops.clone() }, settings.seed, count.max(1));
@@ -200,25 +200,25 @@ impl Adain {
         let channels = encoder.channels(Tap::RELU4_1)?;
         if weights.channels() != channels {
             let expected = format!("a decoder for {channels} channels, as many as the encoder has");
-            return Err(Error::argument("train adain", "--init", expected, weights.channels()));
+            return Err(Error::argument("train adain", "init", expected, weights.channels()));
         }
         let judge = nets.judge();
         let measured = judge.channels(Tap::RELU4_1)?;
         match &nets.teacher {
             Some(teacher) if teacher.channels() != measured => {
                 let expected = format!("a decoder for {measured} channels, as many as the net of the loss has");
-                return Err(Error::argument("train adain", "teacher decoder", expected, teacher.channels()));
+                return Err(Error::argument("train adain", "teacher-decoder", expected, teacher.channels()));
             }
             None if settings.pixel_weight.max(settings.feature_weight) > 0.0 => {
                 let expected = "given if the distance from its picture has a weight above 0";
-                return Err(Error::argument("train adain", "teacher decoder", expected, "none"));
+                return Err(Error::argument("train adain", "teacher-decoder", expected, "none"));
             }
             _ => {}
         }
         let least = encoder.least_side(Tap::RELU4_1).max(judge.least_side(Tap::RELU4_1));
         if settings.crops.size < least {
             let expected = format!("at least {least} px");
-            return Err(Error::argument("train adain", "--crop", expected, settings.crops.size));
+            return Err(Error::argument("train adain", "crop", expected, settings.crops.size));
         }
         let samples = [
             crops(&photos, &settings.crops, settings.seed, SAMPLES)?,

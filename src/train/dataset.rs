@@ -77,7 +77,7 @@ impl Folder {
     ///
     /// [`Error::Argument`] if `n` is 0 or no picture is left.
     pub fn hold_out(mut self, n: u64, held_out: bool) -> Result<Self> {
-        let refused = |expected: &str, got: String| Err(Error::argument("pictures", "--hold-out", expected, got));
+        let refused = |expected: &str, got: String| Err(Error::argument("pictures", "hold-out", expected, got));
         if n == 0 {
             return refused("at least 1", "0".into());
         }

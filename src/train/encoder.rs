@@ -91,24 +91,24 @@ impl Settings {
         let refuse =
             |argument, expected: &str, got: String| Err(Error::argument("train encoder", argument, expected, got));
         if !(self.width > 0.0 && self.width <= 1.0) {
-            return refuse("--width", "above 0, at most 1", self.width.to_string());
+            return refuse("width", "above 0, at most 1", self.width.to_string());
         }
         self.taps.sort_by_key(|(tap, _)| *tap);
         self.full.sort();
         self.full.dedup();
         let deepest = self.deepest()?;
         if let Some(beyond) = self.full.iter().find(|layer| **layer > deepest) {
-            return refuse("--full", &format!("layers down to {deepest}, the deepest tap"), beyond.to_string());
+            return refuse("full", &format!("layers down to {deepest}, the deepest tap"), beyond.to_string());
         }
         let least = 2 * deepest.reduction();
         if self.crops.size < least {
-            return refuse("--crop", &format!("at least {least} px"), self.crops.size.to_string());
+            return refuse("crop", &format!("at least {least} px"), self.crops.size.to_string());
         }
         if self.painting.as_ref().is_some_and(|painting| painting.every == 0 || painting.steps == 0) {
-            return refuse("--paint-every and --paint-steps", "at least 1", "0".into());
+            return refuse("paint-every and paint-steps", "at least 1", "0".into());
         }
         if teacher.deepest() < Some(deepest) {
-            return refuse("--teacher", &format!("weights to {deepest}"), "a shallower net".into());
+            return refuse("teacher", &format!("weights to {deepest}"), "a shallower net".into());
         }
         Ok(self)
     }

@@ -103,12 +103,11 @@ fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     match (Checkpoint::latest(&run.folder)?, run.resume) {
         (Some(found), true) => Ok(Some(found)),
         (None, true) => {
-            let reason = "has no checkpoint to continue from; leave out --resume to start a new training";
+            let reason = "has no checkpoint to continue from; start a new training instead of resuming one";
             Err(Error::weights(&run.folder, reason))
         }
         (Some((step, _)), false) => {
-            let reason =
-                format!("has a checkpoint of step {step}; continue from it with --resume, or remove the folder");
+            let reason = format!("has a checkpoint of step {step}; resume that training, or remove the folder");
             Err(Error::weights(&run.folder, reason))
         }
         (None, false) => Ok(None),

@@ -109,7 +109,7 @@ fn check_same(folder: &Path, then: &Value, now: &Value, path: &str) -> Result<()
         _ => {
             let [then, now] = [then, now].map(shown);
             let reason = format!(
-                "was trained with {path} {then}, but {now} is given now; --resume needs the same settings \
+                "was trained with {path} {then}, but {now} is given now; resuming needs the same settings \
                  (remove the folder to start a new training)"
             );
             Err(Error::weights(folder, reason))

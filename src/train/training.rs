@@ -250,7 +250,8 @@ impl Training {
     }
 
     fn not_finite(&self, what: &str, step: u64, place: String) -> Error {
-        let help = "lower --learning-rate or --clip; --resume continues from the last checkpoint".into();
+        let help =
+            "lower the learning rate or the clipping norm; the run can be resumed from its last checkpoint".into();
         Error::NonFinite { what: format!("{what} at step {step}"), place, help }
     }
 

@@ -54,7 +54,7 @@ fn pictures_too_small_for_the_net() {
     let studio = used_studio();
     RgbImage::new(1, 1).save(studio.path("dot.png")).unwrap();
     style(640, 4).save(studio.path("ribbon.png")).unwrap();
-    let words = ["at least 8 px on its short side", "relu4_1", "choose a larger --size"];
+    let words = ["at least 8 px on its short side", "relu4_1", "choose a larger size"];
     let cases = [
         (stylize(&studio, "dot.png", "style.png", ""), ["content must", "got 1x1"]),
         (stylize(&studio, "ribbon.png", "style.png", "--scales 1"), ["content must", "got 512x3"]),

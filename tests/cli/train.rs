@@ -265,7 +265,7 @@ fn what_cannot_be_trained_is_refused() {
         (base(teacher, "photos", "net.pth", ""), &["--output", "ends in .safetensors", "got net.pth"]),
         (base(teacher, "photos", "net", ""), &["--output", "ends in .safetensors", "got net"]),
         (base(teacher, "photos", "nowhere/net.safetensors", ""), &["cannot write nowhere/net.safetensors", "nowhere"]),
-        (plain("--hold-out 0"), &["hold-out", "at least 1", "got 0"]),
+        (plain("--hold-out 0"), &["--hold-out", "at least 1", "got 0"]),
         (plain("--note plain"), &["--note", "KEY=TEXT", "got plain"]),
         (plain("--minutes 0"), &["--minutes", "above 0", "got 0"]),
         (plain("--init none.safetensors"), &["none.safetensors", "no such file"]),
@@ -282,7 +282,7 @@ fn what_cannot_be_trained_is_refused() {
         (plain("--learning-rate 0"), &["learning-rate", "above 0", "got 0"]),
         (plain("--weight-decay nan"), &["weight-decay", "from 0 up", "got NaN"]),
         (plain("--clip 0"), &["clip", "above 0", "got 0"]),
-        (plain("--resume"), &["net.safetensors.training", "no checkpoint to continue from", "leave out --resume"]),
+        (plain("--resume"), &["net.safetensors.training", "no checkpoint to continue from", "start a new training"]),
     ];
     for (command, words) in cases {
         studio.refused(command, 1, words);
@@ -320,7 +320,7 @@ fn what_cannot_be_trained_is_refused() {
 
     // A run cannot be started over another one, or resumed with other settings.
     studio.succeed(&train("net.safetensors", "--steps 2"));
-    studio.refused(plain(""), 1, &["net.safetensors.training", "checkpoint of step 2", "--resume"]);
+    studio.refused(plain(""), 1, &["net.safetensors.training", "checkpoint of step 2", "resume that training"]);
     let other = with("--batch 2", "--batch 4 --resume");
     studio.refused(other, 1, &["net.safetensors.training", "was trained with batch 2", "4 is given now"]);
     let other = with("--width 0.05", "--width 0.06 --resume");

@@ -181,7 +181,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
         // VGG-16 has three convolutions in its third block.
         (net(&numbered([0, 2, 5, 7, 10, 12, 14, 17, 19])), None, &["features.17.weight", "VGG-16"]),
         (net(&numbered([0, 3, 7, 10, 14, 17, 20, 23, 27])), None, &["features.3.weight", "batch norm"]),
-        (good(), Some("normalised"), &["1x1 convolution", "said to be normalised", "--convention"]),
+        (good(), Some("normalised"), &["1x1 convolution", "said to be normalised", "the other convention"]),
         (good(), Some("pytorch"), &["torchvision, caffe or normalised", "got pytorch"]),
     ];
     // Without modification the file is valid.

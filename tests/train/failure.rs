@@ -110,7 +110,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         let error = error.unwrap_err();
         assert!(matches!(error, Error::NonFinite { .. }), "{error}");
         let message = error.to_string();
-        for word in [format!("{what} at step {step} is not finite"), place.into(), "--resume".into()] {
+        for word in [format!("{what} at step {step} is not finite"), place.into(), "resumed".into()] {
             assert!(message.contains(&word), "`{word}` is not in\n{message}");
         }
         assert_eq!(seen.iter().map(|(step, _)| *step).collect::<Vec<_>>(), (1..step).collect::<Vec<_>>());

@@ -131,10 +131,10 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
         assert!(Checkpoint::latest(&run.folder).unwrap() == before);
     };
     let on = Run { resume: true, ..run(2, kept.path()) };
-    refused(&encoder, settings(), &on, &["no checkpoint to continue from", "leave out --resume"]);
+    refused(&encoder, settings(), &on, &["no checkpoint to continue from", "start a new training"]);
     assert_eq!(go(&encoder, &settings(), &first).unwrap(), 1);
-    refused(&encoder, settings(), &first, &["has a checkpoint of step 1", "--resume"]);
-    refused(&encoder, settings(), &run(2, kept.path()), &["has a checkpoint of step 1", "--resume"]);
+    refused(&encoder, settings(), &first, &["has a checkpoint of step 1", "resume that training"]);
+    refused(&encoder, settings(), &run(2, kept.path()), &["has a checkpoint of step 1", "resume that training"]);
 
     let other = Settings { learning_rate: 1e-3, ..settings() };
     refused(&encoder, other, &on, &["was trained with learning_rate 0.002", "0.001 is given now"]);

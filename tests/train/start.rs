@@ -222,12 +222,12 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
     let other = Weights::random(0.07, 3);
     let refused = Encoder::new(context(), teacher(TEACHER, 1), Some(&other), folder.clone(), choices(), |_| Ok(()));
     let message = refused.err().unwrap().to_string();
-    assert!(message.contains("--init must be a net of 3 channels, got 4 at relu1_1"), "{message}");
+    assert!(message.contains("init must be a net of 3 channels, got 4 at relu1_1"), "{message}");
     // A student cannot be wider than its teacher.
     let wide = encoder::Settings { width: 0.2, ..choices() };
     let refused = Encoder::new(context(), teacher(TEACHER, 1), None, folder, wide, |_| Ok(()));
     let message = refused.err().expect("a student wider than its teacher").to_string();
-    assert!(message.contains("--width") && message.contains("relu1_1"), "{message}");
+    assert!(message.contains("width") && message.contains("relu1_1"), "{message}");
 }
 
 #[test]
@@ -238,16 +238,16 @@ fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
         assert!(message.to_string().contains(words), "`{words}` is not in\n{message}");
     };
     let crop = |size| encoder::Settings { crops: impasto::train::Crops { size, ..choices().crops }, ..choices() };
-    refused(teacher(TEACHER, 1), crop(15), "--crop must be at least 16 px, got 15");
+    refused(teacher(TEACHER, 1), crop(15), "crop must be at least 16 px, got 15");
     refused(
         teacher(TEACHER, 1),
         encoder::Settings { width: 0.0, ..choices() },
-        "--width must be above 0, at most 1, got 0",
+        "width must be above 0, at most 1, got 0",
     );
-    refused(teacher(TEACHER, 1), encoder::Settings { width: f32::NAN, ..choices() }, "--width");
+    refused(teacher(TEACHER, 1), encoder::Settings { width: f32::NAN, ..choices() }, "width must be");
     let mut shallow = teacher(TEACHER, 1);
     shallow.convolutions.truncate(8);
-    refused(shallow, choices(), "--teacher must be weights to relu4_1, got a shallower net");
+    refused(shallow, choices(), "teacher must be weights to relu4_1, got a shallower net");
     // The smallest crop allowed.
     student(&folder, crop(16));
 }
@@ -393,5 +393,5 @@ fn a_decoder_learns_from_the_pictures_of_another() {
 
     let refused = adain::Adain::new(nets(false), decoder.clone(), [folder.clone(), folder.clone()], choices.clone());
     let refused = refused.err().unwrap().to_string();
-    assert!(refused.contains("teacher decoder must be a trained decoder"), "{refused}");
+    assert!(refused.contains("teacher-decoder must be a trained decoder"), "{refused}");
 }

@@ -58,8 +58,8 @@ pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], 
         return Ok(());
     }
     let expected = format!(
-        "at least {least} px on its short side at every scale, for the layer {deepest} (choose a larger --size, fewer \
-         --scales or earlier layers)"
+        "at least {least} px on its short side at every scale, for the layer {deepest} (choose a larger size, fewer \
+         scales or earlier layers)"
     );
     Err(Error::argument("stylize", what, expected, format!("{width}x{height}")))
 }
@@ -291,7 +291,7 @@ impl PictureLoss {
             Err(error) => return error,
             Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
         };
-        let help = "check the weight file (`impasto weights inspect`), or lower --style-weight".into();
+        let help = "check the weight file (`impasto weights inspect`), or lower the weight of the style".into();
         Error::NonFinite { what: "the loss".into(), place, help }
     }
 }

@@ -139,7 +139,7 @@ impl Weights {
             let has = if named_input.is_some() { "begins" } else { "does not begin" };
             let reason = format!(
                 "the net {has} with a 1x1 convolution, which only the normalised convention has, but its convention is \
-                 said to be {convention}; import it with another --convention"
+                 said to be {convention}; import it with the other convention"
             );
             return Err(Error::weights(&file.path, reason));
         }

@@ -55,7 +55,7 @@ pub(super) fn transfer(
     let mut teacher_maps = features(context, teacher.encoder, samples)?;
     if teacher_maps.channels != teacher.decoder.channels() {
         let expected = format!("a decoder for {} channels, as many as its encoder has", teacher_maps.channels);
-        return Err(Error::argument("train adain", "teacher decoder", expected, teacher.decoder.channels()));
+        return Err(Error::argument("train adain", "teacher-decoder", expected, teacher.decoder.channels()));
     }
     let mut weights = Weights { convolutions: Vec::new() };
     let layers: Vec<_> = teacher.decoder.layers().collect();

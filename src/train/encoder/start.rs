@@ -87,13 +87,13 @@ pub(super) fn start(
         let m = settings.channels(tap, features.ncols());
         if m > features.ncols() {
             let expected = format!("no wider than the teacher: at most {} channels at {tap}", features.ncols());
-            return Err(Error::argument("train encoder", "--width", expected, format!("{width}, which makes {m}")));
+            return Err(Error::argument("train encoder", "width", expected, format!("{width}, which makes {m}")));
         }
         let shape = [m, copy.maps.channels, 3, 3];
         let found = given.convolutions.get(index).map(|[weight, _]| weight.shape.clone());
         if let Some(found) = found.as_ref().filter(|found| index == 0 && **found != shape) {
             let got = format!("{} at {tap}", found[0]);
-            return Err(Error::argument("train encoder", "--init", format!("a net of {m} channels"), got));
+            return Err(Error::argument("train encoder", "init", format!("a net of {m} channels"), got));
         }
         if settings.has_all(tap) && found.as_ref().is_some_and(|found| found[0] == m) {
             given.rescale(tap, &factors);
@@ -105,7 +105,9 @@ pub(super) fn start(
             given.convolutions[index].clone()
         } else {
             if found.is_some() {
-                tracing::warn!("{tap} is fitted again: --init has other channels in this layer or the one before it");
+                tracing::warn!(
+                    "{tap} is fitted again: the net to start from has other channels in this layer or the one before it"
+                );
             }
             let patches = copy.maps.patches(&positions, student.convention.border());
             let chosen = if settings.has_all(tap) { (0..m).collect() } else { most_telling(&features, m) };
