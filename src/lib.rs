@@ -127,7 +127,6 @@
 //! - [`methods`]: Gatys' method, AdaIN and feed-forward nets, each with a `stylize` function; colour preservation.
 //! - [`io`]: pictures and weight files.
 //! - [`weights`]: the embedded nets.
-//! - [`random`]: seeded random numbers.
 //! - [`train`]: data loading, the training loop, checkpoints and the trainers (feature `train`).
 //! - [`eval`]: evaluation of trained nets (feature `train`).
 //! - [`mod@bench`]: workloads and the adapter's limits (feature `train`).
@@ -161,6 +160,7 @@ mod error;
 #[cfg(feature = "train")]
 pub mod eval;
 pub mod gpu;
+pub mod internal;
 pub mod io;
 pub mod loss;
 pub mod methods;
@@ -169,7 +169,7 @@ pub mod ops;
 pub mod optim;
 #[cfg(feature = "plot")]
 mod plot;
-pub mod random;
+mod random;
 #[cfg(feature = "plot")]
 pub mod sheet;
 #[cfg(feature = "train")]

@@ -2,9 +2,8 @@
 //! program; every dispatch is timed; the first NaN is located; a host's device works; and invalid uses give errors with
 //! advice.
 
-use impasto::gpu::{
-    Context, ContextOptions, DeviceTensor, Dispatch, Kernel, KernelClass, Precision, Recorder, Tensor, linear_groups,
-};
+use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Precision, Recorder, Tensor};
+use impasto::internal::{Dispatch, Kernel, linear_groups};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
 use impasto::ops::{relu, vector};
@@ -157,9 +156,9 @@ fn long_programs_run_in_order() {
 #[test]
 fn a_replay_makes_nothing() {
     let context = open(None);
-    let mut known = context.objects_made();
+    let mut known = impasto::internal::objects_made(&context);
     let mut made = || {
-        let before = std::mem::replace(&mut known, context.objects_made());
+        let before = std::mem::replace(&mut known, impasto::internal::objects_made(&context));
         known - before
     };
     let z = DeviceTensor::new(&context, "z", [100]);

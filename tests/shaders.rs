@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
-use impasto::gpu::{
-    Access, Binding, CAPABILITIES, Interface, Kernel, expand, interface_of, module_of, shader_names, shader_source,
+use impasto::internal::{
+    self, Access, Binding, CAPABILITIES, Interface, Kernel, Layout, expand, interface_of, module_of, shader_names,
+    shader_source,
 };
-use impasto::ops::{self, Layout};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, TypeInner};
@@ -36,7 +36,7 @@ fn share_a_text(a: &Kernel, b: &Kernel) -> bool {
 /// All texts, each also with all f32 arrays stored as f16, parsed and validated once for all tests.
 static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     let mut distinct: Vec<Kernel> = Vec::new();
-    for kernel in ops::kernels() {
+    for kernel in internal::kernels() {
         if !distinct.iter().any(|known| share_a_text(known, &kernel)) {
             distinct.push(kernel);
         }
@@ -128,7 +128,7 @@ fn every_file_is_embedded() {
 
 #[test]
 fn every_entry_point_of_every_file_is_a_kernel() {
-    let kernels = ops::kernels();
+    let kernels = internal::kernels();
     assert!(shader_names().count() > 10);
     for shader in shader_names() {
         let known = |entry: &str| kernels.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry);
@@ -143,7 +143,7 @@ fn every_entry_point_of_every_file_is_a_kernel() {
 /// Every kernel stays within WebGPU's default limits, because a host engine's device may have no more.
 #[test]
 fn every_kernel_fits_the_least_device() {
-    for kernel in ops::kernels() {
+    for kernel in internal::kernels() {
         let Interface { bindings, workgroup_size } = interface_of(&kernel).unwrap();
         let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
         assert!(storage <= 8, "{kernel}: {storage} storage buffers");
@@ -189,7 +189,7 @@ fn compare(layout: &Layout, binding: &Binding) -> Result<(), String> {
 
 #[test]
 fn parameter_blocks_are_laid_out_alike() {
-    for layout in ops::layouts() {
+    for layout in internal::layouts() {
         let interface = interface_of(&layout.kernel).unwrap();
         let binding = interface.bindings.iter().find(|binding| binding.name == layout.variable).expect(layout.variable);
         assert_eq!(binding.access, Access::Uniform);
@@ -199,8 +199,8 @@ fn parameter_blocks_are_laid_out_alike() {
 
 #[test]
 fn every_parameter_block_has_a_layout() {
-    let layouts = ops::layouts();
-    for kernel in ops::kernels() {
+    let layouts = internal::layouts();
+    for kernel in internal::kernels() {
         for binding in &interface_of(&kernel).unwrap().bindings {
             let same = |layout: &&Layout| layout.kernel.shader == kernel.shader && layout.variable == binding.name;
             if binding.access == Access::Uniform {
@@ -212,9 +212,9 @@ fn every_parameter_block_has_a_layout() {
 
 #[test]
 fn a_wrong_layout_is_noticed() {
-    for index in 0..ops::layouts().len() {
+    for index in 0..internal::layouts().len() {
         let rejects = |tamper: fn(&mut Layout)| {
-            let mut layout = ops::layouts().swap_remove(index);
+            let mut layout = internal::layouts().swap_remove(index);
             let interface = interface_of(&layout.kernel).unwrap();
             let binding = interface.bindings.iter().find(|binding| binding.name == layout.variable).unwrap();
             tamper(&mut layout);

@@ -29,10 +29,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use impasto::gpu::{Context, ContextOptions};
+use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, Picture};
 use impasto::nets::Tap;
 use impasto::nets::vgg19::{Convention, Weights};
-use impasto::random::Random;
 use impasto::train::encoder::{self, Encoder};
 use impasto::train::{Checkpoint, Crops, Folder, Run, Schedule, Settings};
 use tempfile::TempDir;

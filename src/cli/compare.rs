@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(refused("--output", "a folder", folder.display()));
     }
     std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
-    impasto::io::atomic::check_writable(&folder.join("index.html"))?;
+    impasto::internal::atomic::check_writable(&folder.join("index.html"))?;
     let contest = plan.map(|plan| plan.run(args)).transpose()?;
     write(folder, contest.as_ref(), training.as_ref())?;
     print_line(folder.join("index.html").display())
@@ -145,7 +145,7 @@ fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) 
     }
     let text = serde_json::to_string_pretty(&results).map_err(|error| Error::file("write", folder, error))?;
     for (name, text) in [("results.json", text), ("index.html", page.finish())] {
-        impasto::io::atomic::write(&folder.join(name), |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        impasto::internal::atomic::write(&folder.join(name), |file| std::io::Write::write_all(file, text.as_bytes()))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use impasto::gpu::Profile;
-use impasto::{Error, Result, io::atomic};
+use impasto::{Error, Result, internal::atomic};
 
 use super::print_line;
 use super::table::print_table;

@@ -243,7 +243,7 @@ impl LoopArgs {
         }
         self.notes()?;
         check(&self.settings(defaults), &self.run(defaults))?;
-        impasto::io::atomic::check_writable(&self.output)
+        impasto::internal::atomic::check_writable(&self.output)
     }
 }
 

@@ -307,7 +307,7 @@ impl Context {
     }
 
     /// Number of buffers, bind groups and pipelines created so far. Replaying a program creates none.
-    pub fn objects_made(&self) -> u64 {
+    pub(crate) fn objects_made(&self) -> u64 {
         self.inner.made.load(Ordering::Relaxed)
     }
 

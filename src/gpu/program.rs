@@ -198,7 +198,7 @@ impl Program {
     }
 
     /// Fills all transient buffers with NaN, to expose kernels that read values which were never written.
-    pub fn poison(&self) {
+    pub(crate) fn poison(&self) {
         for buffer in &self.transients {
             let values = vec![0x7fff_7fff_u32; buffer.size() as usize / 4]; // NaN as f32 and as two f16
             let _ = self.context.write_buffer(buffer, 0, bytemuck::cast_slice(&values));

@@ -1,7 +1,7 @@
 //! File input and output: pictures and weights. Input files are not trusted; output files are written whole or not at
 //! all.
 
-pub mod atomic;
+pub(crate) mod atomic;
 mod checkpoint;
 mod decode;
 mod encode;

@@ -76,7 +76,7 @@ pub struct HostTensor {
     pub shape: Vec<usize>,
     /// The element type in the file; [`HostTensor::data`] is always `f32`.
     pub dtype: DType,
-    /// The elements, last dimension fastest; finite in a tensor from [`WeightFile::load`].
+    /// The elements, last dimension fastest; finite in a tensor from [`WeightFile::load`](super::WeightFile::load).
     pub data: Vec<f32>,
 }
 

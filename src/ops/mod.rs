@@ -5,6 +5,7 @@
 //! accumulated; [`vector::add`] sums them where an activation has several readers.
 
 pub mod adam;
+pub(crate) mod catalog;
 pub mod clip;
 pub mod conv2d;
 pub mod gram;
@@ -42,78 +43,6 @@ pub(crate) fn reducing_all(kernel: Kernel) -> [Kernel; 2] {
     [KernelClass::Tiled, KernelClass::Broadcast].map(|class| reducing(kernel.clone(), class))
 }
 
-/// Every kernel in every variant that an operation can use. The tests validate and translate them all.
-pub fn kernels() -> Vec<Kernel> {
-    let lists = [
-        adam::kernels(),
-        clip::kernels(),
-        conv2d::kernels(),
-        gram::kernels(),
-        lbfgs::kernels(),
-        mean_std::kernels(),
-        norm::kernels(),
-        pad::kernels(),
-        pool::kernels(),
-        regions::kernels(),
-        relu::kernels(),
-        roof::kernels(),
-        rows::kernels(),
-        square_loss::kernels(),
-        tanh::kernels(),
-        total_variation::kernels(),
-        vector::kernels(),
-    ];
-    lists.concat()
-}
-
-/// The Rust layout of all parameter blocks: kernel, WGSL variable, size, and name and byte offset of each field.
-#[doc(hidden)]
-pub fn layouts() -> Vec<Layout> {
-    vec![
-        adam::Params::layout(),
-        clip::Params::layout(),
-        conv2d::Params::layout(),
-        conv2d::Params::layout_of(Kernel::new("conv2d_broadcast.wgsl", "forward")),
-        conv2d::Params::layout_of(Kernel::new("conv2d_matrix_8.wgsl", "forward")),
-        conv2d::Params::layout_of(Kernel::new("conv2d_matrix_16.wgsl", "forward")),
-        conv2d::PackParams::layout(),
-        conv2d::WinogradParams::layout(),
-        conv2d::WinogradParams::layout_of(Kernel::new("winograd_2.wgsl", "output")),
-        conv2d::WinogradWeights::layout(),
-        conv2d::WinogradWeights::layout_of(Kernel::new("winograd_2.wgsl", "weights")),
-        conv2d::Params::layout_of(Kernel::new("conv2d_weights.wgsl", "products")),
-        conv2d::Params::layout_of(Kernel::new("conv2d_weights_broadcast.wgsl", "products")),
-        gram::Params::layout(),
-        gram::Params::layout_of(Kernel::new("gram_broadcast.wgsl", "forward")),
-        lbfgs::Params::layout(),
-        lbfgs::StoreParams::layout(),
-        mean_std::Params::layout(),
-        mean_std::Params::layout_of(Kernel::new("mean_std_four.wgsl", "forward")),
-        norm::Params::layout(),
-        norm::Params::layout_of(Kernel::new("norm_four.wgsl", "measure")),
-        norm::TrackParams::layout(),
-        pad::Params::layout(),
-        pool::Params::layout(),
-        roof::Params::layout(),
-        roof::Params::layout_of(Kernel::new("roof_half.wgsl", "multiply_add")),
-        roof::MatrixParams::layout(),
-        roof::MatrixParams::layout_of(Kernel::new("roof_matrix_16.wgsl", "multiply_add")),
-        rows::Params::layout(),
-        square_loss::Params::layout(),
-        total_variation::Params::layout(),
-        vector::Params::layout(),
-    ]
-}
-
-/// The Rust layout of a parameter block.
-#[doc(hidden)]
-pub struct Layout {
-    pub kernel: Kernel,
-    pub variable: &'static str,
-    pub size: usize,
-    pub fields: Vec<(&'static str, usize)>,
-}
-
 /// Declares a parameter block: the `#[repr(C)]` struct that is uploaded, and its layout, which a test compares with the
 /// WGSL struct.
 macro_rules! params {
@@ -128,12 +57,12 @@ macro_rules! params {
         }
 
         impl $name {
-            pub(crate) fn layout() -> crate::ops::Layout {
+            pub(crate) fn layout() -> crate::ops::catalog::Layout {
                 Self::layout_of(crate::gpu::Kernel::new($shader, $entry))
             }
 
-            pub(crate) fn layout_of(kernel: crate::gpu::Kernel) -> crate::ops::Layout {
-                crate::ops::Layout {
+            pub(crate) fn layout_of(kernel: crate::gpu::Kernel) -> crate::ops::catalog::Layout {
+                crate::ops::catalog::Layout {
                     kernel,
                     variable: $variable,
                     size: size_of::<$name>(),

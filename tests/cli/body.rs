@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use impasto::eval::feed_forward::Learned;
+use impasto::internal::Random;
 use impasto::io::{DType, WeightFile};
 use impasto::nets::image_transform_net::{Form, Weights};
 use impasto::ops::norm::Over;
-use impasto::random::Random;
 use impasto::weights::PAIRS;
 use serde_json::Value;
 

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use image::{Rgb, RgbImage};
+use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::vgg19::{Convention, Weights};
-use impasto::random::Random;
 use serde_json::Value;
 
 use crate::studio::{Done, Studio, cell, sheet_size};

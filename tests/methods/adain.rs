@@ -145,9 +145,9 @@ fn frames_make_nothing() {
     let mut painter = scene.painter();
     let styles = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
     let mut frame = |photo: &Picture, style: &Style| {
-        let before = context.objects_made();
+        let before = impasto::internal::objects_made(&context);
         painter.paint(photo, &[style.clone().into()]).unwrap();
-        context.objects_made() - before
+        impasto::internal::objects_made(&context) - before
     };
     assert!(frame(&scene.photo, &styles[0]) > 0);
     assert_eq!(frame(&scene.photo, &styles[0]), 0);

@@ -52,7 +52,7 @@ fn loss_and_pixel_gradient_agree_with_pytorch() {
     for context in contexts() {
         for (pool, prefix) in [(Kind::Max, "max"), (Kind::Average, "avg")] {
             let mut loss = fixture_loss(context, &file, pool);
-            loss.program().poison();
+            impasto::internal::poison(loss.program());
             let total = loss.evaluate().unwrap();
             let of = |name: &str| {
                 let terms = loss.terms().iter().filter(|(term, _)| term.starts_with(name));
@@ -84,9 +84,9 @@ fn iterations_make_nothing() {
     let mut optimizer = Lbfgs::new(&context, loss.picture(), loss.gradient(), options).unwrap();
     let mut made = Vec::new();
     for _ in 0..8 {
-        let before = context.objects_made();
+        let before = impasto::internal::objects_made(&context);
         optimizer.iterate(&mut loss).unwrap();
-        made.push(context.objects_made() - before);
+        made.push(impasto::internal::objects_made(&context) - before);
     }
     assert!(made[0] > 0, "the loss terms are read for the first time");
     assert_eq!(made[1..], [0; 7]);

@@ -19,7 +19,7 @@ fn agrees(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: 
         let activations = vgg.forward(&mut rec, x, deepest).unwrap();
         let outputs: Vec<_> = taps.iter().map(|(tap, _)| kept(&mut rec, activations.at(*tap).unwrap())).collect();
         let program = rec.finish().unwrap();
-        program.poison();
+        impasto::internal::poison(&program);
         program.run().unwrap();
         for ((tap, key), output) in taps.iter().zip(outputs) {
             let compared = compare(&output.read().unwrap(), &array(file, key), 2e-5);

@@ -1,6 +1,7 @@
 //! Invalid recordings give errors that name the operation and the argument.
 
-use impasto::gpu::{Dispatch, Kernel, Recorder, Tensor};
+use impasto::gpu::{Recorder, Tensor};
+use impasto::internal::{Dispatch, Kernel};
 use impasto::ops::clip;
 use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::load::Input;

@@ -135,7 +135,7 @@ fn run(context: &Context, inputs: &[&Array], operation: &impl Operation) -> Resu
         for result in &results {
             result.write(&vec![f32::NAN; result.shape().count()])?;
         }
-        program.poison();
+        impasto::internal::poison(&program);
         program.run()?;
         results.iter().map(DeviceTensor::read).collect()
     };

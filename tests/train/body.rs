@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::internal::Random;
 use impasto::io::{DType, Picture, WeightFile};
 use impasto::nets::image_transform_net::{Form, Weights};
 use impasto::nets::{ImageTransformNet, Vgg19};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::ops::vector;
-use impasto::random::Random;
 use impasto::train::feed_forward::{FeedForward, Settings};
 use impasto::train::{End, Folder, Lesson as _, Run, train};
 

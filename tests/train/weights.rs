@@ -1,11 +1,11 @@
 //! The weights that training exports.
 
 use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::internal::Random;
 use impasto::nets::vgg19::{Convention, Weights};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Kind;
 use impasto::ops::vector;
-use impasto::random::Random;
 use impasto::train::encoder::Settings;
 use impasto::train::{Crops, Folder, Loader};
 

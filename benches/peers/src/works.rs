@@ -8,7 +8,7 @@ use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::image_transform_net::Form;
 use impasto::nets::{Tap, adain_decoder, image_transform_net, vgg19};
 use impasto::ops::norm::Over;
-use impasto::random::Random;
+use impasto::internal::Random;
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]

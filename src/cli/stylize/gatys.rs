@@ -168,7 +168,7 @@ impl Call<'_> {
         io::check_output(&self.args.output)?;
         let mut others = vec![&self.args.output];
         for path in self.options.log.iter().chain(&self.options.profile) {
-            impasto::io::atomic::check_writable(path)?;
+            impasto::internal::atomic::check_writable(path)?;
             if others.contains(&path) {
                 let expected = "three different files";
                 return Err(Error::argument("stylize", "--output, --log and --profile", expected, path.display()));

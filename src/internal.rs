@@ -1,0 +1,27 @@
+//! What the tests, the benchmarks and the command of this package use besides the public API. It can change at any time.
+#![doc(hidden)]
+
+pub use crate::gpu::kernel::{
+    Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of,
+};
+pub use crate::gpu::recorder::{Dispatch, linear_groups, map_groups};
+pub use crate::gpu::shaders::{names as shader_names, source as shader_source};
+pub use crate::ops::catalog::{Layout, kernels, layouts};
+pub use crate::random::Random;
+
+use crate::gpu::{Context, Program};
+
+/// Atomic writes of files.
+pub mod atomic {
+    pub use crate::io::atomic::{check_writable, write};
+}
+
+/// Fills all transient buffers of a program with NaN, to expose kernels that read values which were never written.
+pub fn poison(program: &Program) {
+    program.poison();
+}
+
+/// Number of buffers, bind groups and pipelines that the device has created so far. Replaying a program creates none.
+pub fn objects_made(context: &Context) -> u64 {
+    context.objects_made()
+}
