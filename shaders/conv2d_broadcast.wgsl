@@ -10,7 +10,7 @@
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl with PACK = TILE and PITCH   bias: f32[M]   y: f32[N,M,YH,YW]
 // dispatch [⌈quads/8⌉, ⌈M/TILE⌉, N], quads = ⌈H/HEIGHT⌉·⌈W/4⌉; needs subgroups of 8 lanes or more
 #import lib/conv2d.wgsl
-#import lib/spread.wgsl
+#import lib/broadcast_eight.wgsl
 const TILE: u32 = 32u; // 4, 8, 16 or 32
 const HEIGHT: u32 = 1u;
 const DEPTH: u32 = 1u; // must divide C
@@ -35,7 +35,7 @@ alias Line = array<vec4<f32>, ALIGNED>; // one row of x, as far as a lane's pixe
 alias Pixels = array<array<array<vec4<f32>, COLUMNS>, DEPTH>, HEIGHT>; // the four pixels' inputs to each tap of a row
 
 // Adds the products with the weights loaded by lane `l` to four output channels of row `h`.
-fn meet_row(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32, h: u32) {
+fn accumulate_row(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32, h: u32) {
     for (var k = 0u; k < 4u; k++) {
         for (var d = 0u; d < DEPTH; d++) {
             for (var i = 0u; i < LOADS; i++) {
@@ -48,14 +48,14 @@ fn meet_row(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<fun
     }
 }
 
-fn meet(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32) {
-    meet_row(sum, w, pixels, l, 0u);
+fn accumulate(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32) {
+    accumulate_row(sum, w, pixels, l, 0u);
     if (HEIGHT > 1u) {
-        meet_row(sum, w, pixels, l, 1u);
+        accumulate_row(sum, w, pixels, l, 1u);
     }
     if (HEIGHT > 2u) {
-        meet_row(sum, w, pixels, l, 2u);
-        meet_row(sum, w, pixels, l, 3u);
+        accumulate_row(sum, w, pixels, l, 2u);
+        accumulate_row(sum, w, pixels, l, 3u);
     }
 }
 
@@ -122,17 +122,17 @@ fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
         var w: Weights;
         for (var d = 0u; d < DEPTH; d++) {
             for (var i = 0u; i < LOADS; i++) {
-                w[d][i] = spread(weights[first_weight + (((c + d) * ROWS + u) * LOADS + i) * 8u]);
+                w[d][i] = broadcast_eight(weights[first_weight + (((c + d) * ROWS + u) * LOADS + i) * 8u]);
             }
         }
-        meet(&sum, &w, &pixels, 0u);
-        meet(&sum, &w, &pixels, 1u);
-        meet(&sum, &w, &pixels, 2u);
-        meet(&sum, &w, &pixels, 3u);
-        meet(&sum, &w, &pixels, 4u);
-        meet(&sum, &w, &pixels, 5u);
-        meet(&sum, &w, &pixels, 6u);
-        meet(&sum, &w, &pixels, 7u);
+        accumulate(&sum, &w, &pixels, 0u);
+        accumulate(&sum, &w, &pixels, 1u);
+        accumulate(&sum, &w, &pixels, 2u);
+        accumulate(&sum, &w, &pixels, 3u);
+        accumulate(&sum, &w, &pixels, 4u);
+        accumulate(&sum, &w, &pixels, 5u);
+        accumulate(&sum, &w, &pixels, 6u);
+        accumulate(&sum, &w, &pixels, 7u);
     }
     if (RELU) {
         for (var h = 0u; h < HEIGHT; h++) {

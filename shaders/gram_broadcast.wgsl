@@ -2,7 +2,7 @@
 // A workgroup computes 32 × 32 products over a run of pixels, a lane the columns j, j+8, j+16 and j+24 of 32 rows i. It
 // loads four pixels of its columns and of every eighth row at a time. subgroupBroadcast shares the rows.
 // features: f32[N,C,P]   partial: f32[splits,N,CP,CP]   CP: C padded to a multiple of 32
-#import lib/spread.wgsl
+#import lib/broadcast_eight.wgsl
 const FOURS: bool = true; // P is a multiple of 4
 
 struct Params {
@@ -35,8 +35,8 @@ fn four(n: u32, channel: u32, pixel: u32) -> vec4<f32> {
 }
 
 // Adds the products of the lane's columns with rows `first` to `first` + 7, of which each lane has loaded one.
-fn meet(sum: ptr<function, array<array<f32, 4>, 32>>, columns: ptr<function, array<vec4<f32>, 4>>, row: vec4<f32>, first: u32) {
-    var rows = spread(row);
+fn accumulate(sum: ptr<function, array<array<f32, 4>, 32>>, columns: ptr<function, array<vec4<f32>, 4>>, row: vec4<f32>, first: u32) {
+    var rows = broadcast_eight(row);
     for (var i = 0u; i < 8u; i++) {
         for (var g = 0u; g < 4u; g++) {
             (*sum)[first + i][g] += dot(rows[i], (*columns)[g]);
@@ -70,10 +70,10 @@ fn forward(
         for (var g = 0u; g < 4u; g++) {
             columns[g] = four(n, first_j + 8u * g + lane, p);
         }
-        meet(&sum, &columns, four(n, first_i + lane, p), 0u);
-        meet(&sum, &columns, four(n, first_i + 8u + lane, p), 8u);
-        meet(&sum, &columns, four(n, first_i + 16u + lane, p), 16u);
-        meet(&sum, &columns, four(n, first_i + 24u + lane, p), 24u);
+        accumulate(&sum, &columns, four(n, first_i + lane, p), 0u);
+        accumulate(&sum, &columns, four(n, first_i + 8u + lane, p), 8u);
+        accumulate(&sum, &columns, four(n, first_i + 16u + lane, p), 16u);
+        accumulate(&sum, &columns, four(n, first_i + 24u + lane, p), 24u);
     }
     for (var i = 0u; i < 32u; i++) {
         let row = (workgroup.y * params.images + n) * params.padded_channels + first_i + i;

@@ -109,7 +109,7 @@ pub fn chart<'a, 'b>(area: &'a Area<'b>, title: &str, names: [&str; 2], [x, y]: 
     Ok(chart)
 }
 
-/// Range and tick marks of an axis.
+/// Range and tick scores of an axis.
 pub struct Axis {
     from: f64,
     to: f64,
@@ -173,10 +173,10 @@ fn even_ticks(from: f64, to: f64) -> Vec<f64> {
 fn log_ticks(from: f64, to: f64) -> Vec<f64> {
     let decades = (from.floor() as i32)..=(to.ceil() as i32);
     let every = ((to - from) / 8.0).ceil().max(1.0) as i32;
-    let marks: &[f64] = if to - from > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let scores: &[f64] = if to - from > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let ticks: Vec<f64> = decades
         .filter(|decade| decade % every == 0)
-        .flat_map(|decade| marks.iter().map(move |mark| f64::from(decade) + mark.log10()))
+        .flat_map(|decade| scores.iter().map(move |mark| f64::from(decade) + mark.log10()))
         .filter(|tick| (from..=to).contains(tick))
         .collect();
     if ticks.len() >= 3 {

@@ -18,7 +18,7 @@ use crate::optim::{Lbfgs, LbfgsOptions, Objective};
 use crate::random::Random;
 use crate::train::encoder::{self, Encoder};
 use crate::train::feed_forward::{self, FeedForward};
-use crate::train::{self, Crops, Lesson, Training};
+use crate::train::{self, Crops, Trainer, Training};
 use crate::{Error, Result, loss};
 
 fn random_tensor(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
@@ -324,14 +324,14 @@ fn adain(size: usize) -> Vec<Plan> {
 }
 
 /// A training step on `batch` noise crops of `size`².
-fn step(context: &Context, lesson: &dyn Lesson, batch: usize, size: usize) -> Result<Workload> {
+fn step(context: &Context, trainer: &dyn Trainer, batch: usize, size: usize) -> Result<Workload> {
     let mut random = Random::new(5);
     let pictures: Vec<Vec<f32>> =
         (0..batch).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
     let settings = train::Settings { batch, ..train::Settings::default() };
-    let mut training = Training::new(context, lesson, settings, batch)?;
+    let mut training = Training::new(context, trainer, settings, batch)?;
     let work = training.work();
-    let (streams, labels) = (lesson.streams().len(), lesson.labels(0));
+    let (streams, labels) = (trainer.streams().len(), trainer.labels(0));
     let run = move || {
         let next = |input, number: u64| match input < streams {
             true => Ok(pictures[number as usize % batch].clone()),

@@ -1,6 +1,6 @@
 //! `impasto compare`: paints a photo with several methods, measures all results by one loss, and writes a page.
 
-mod contest;
+mod comparison;
 mod logs;
 mod page;
 
@@ -12,7 +12,7 @@ use impasto::{Error, Result};
 
 use super::table::print_table;
 use super::{PainterArgs, print_line};
-use contest::{Contest, Method, Plan};
+use comparison::{Comparison, Method, Plan};
 use logs::Training;
 use page::Page;
 
@@ -102,18 +102,18 @@ pub fn run(args: &Args) -> Result<()> {
     }
     std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     impasto::internal::atomic::check_writable(&folder.join("index.html"))?;
-    let contest = plan.map(|plan| plan.run(args)).transpose()?;
-    write(folder, contest.as_ref(), training.as_ref())?;
+    let comparison = plan.map(|plan| plan.run(args)).transpose()?;
+    write(folder, comparison.as_ref(), training.as_ref())?;
     print_line(folder.join("index.html").display())
 }
 
 /// Prints the figures, and writes figures, pictures, plots and the page with all of them.
-fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) -> Result<()> {
+fn write(folder: &Path, comparison: Option<&Comparison>, training: Option<&Training>) -> Result<()> {
     let mut results = serde_json::Map::new();
-    let mut page = Page::new(contest.map_or("Training", |contest| &contest.title));
-    if let Some(contest) = contest {
-        page.text(&contest.conditions());
-        let (pictures, mut cells) = (contest.pictures(), Vec::new());
+    let mut page = Page::new(comparison.map_or("Training", |comparison| &comparison.title));
+    if let Some(comparison) = comparison {
+        page.text(&comparison.conditions());
+        let (pictures, mut cells) = (comparison.pictures(), Vec::new());
         // Cells are as large as the content; the style picture may have another size.
         let side = pictures.first().map_or(1, |(.., content)| content.width.max(content.height));
         for (name, caption, picture) in pictures {
@@ -123,15 +123,15 @@ fn write(folder: &Path, contest: Option<&Contest>, training: Option<&Training>) 
             cells.push(Cell::picture(picture, side, name));
         }
         sheet::sheet(&[cells])?.save(&folder.join("methods.png"))?;
-        let table = contest.table();
+        let table = comparison.table();
         print_table(&table)?;
         page.table(&table);
-        for (name, title, axis, series) in contest.plots() {
+        for (name, title, axis, series) in comparison.plots() {
             let path = folder.join(format!("{name}.png"));
             curve::draw_exact(&path, title, [axis, "loss"], &series, true)?;
             page.plot(title, &path)?;
         }
-        results.extend(contest.results());
+        results.extend(comparison.results());
     }
     if let Some(training) = training {
         let title = "Loss over the steps of training";

@@ -18,7 +18,7 @@ use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::ops::norm::Over;
 use impasto::train::curve::{self, Series};
 use impasto::train::{
-    Checkpoint, Crops, End, Folder, Lesson, Outcome, Progress, Run, Schedule, Settings, check, train,
+    Checkpoint, Crops, End, Folder, Outcome, Progress, Run, Schedule, Settings, Trainer, check, train,
 };
 use impasto::{Error, Result};
 
@@ -258,12 +258,12 @@ fn command_line() -> String {
     std::iter::once("impasto".to_string()).chain(arguments.windows(2).map(short)).collect::<Vec<_>>().join(" ")
 }
 
-/// Trains a lesson with a progress bar, a log, sample pictures and a loss curve, then writes the tensors and metadata
+/// Trains a trainer with a progress bar, a log, sample pictures and a loss curve, then writes the tensors and metadata
 /// that `result` returns.
 fn teach(
     args: &LoopArgs,
     context: &Context,
-    lesson: &dyn Lesson,
+    trainer: &dyn Trainer,
     defaults: &Defaults,
     result: impl Fn() -> Result<(Vec<(String, HostTensor)>, BTreeMap<String, String>)>,
 ) -> Result<()> {
@@ -276,7 +276,7 @@ fn teach(
     let log_path = folder.join("log.jsonl");
     let mut log: Option<Log> = None;
     let mut smooth = None;
-    let outcome = train(context, lesson, &args.settings(defaults), &run, |progress| {
+    let outcome = train(context, trainer, &args.settings(defaults), &run, |progress| {
         let [step, _] = progress.steps;
         let log = match &mut log {
             Some(log) => log,

@@ -14,7 +14,7 @@ use crate::nets::{AdainPainter, Tap, Vgg19};
 use crate::{Error, Result, loss};
 
 /// Measures pictures of one size with the teacher net.
-pub struct Judge {
+pub struct Teacher {
     picture: DeviceTensor,
     program: Program,
     /// The features at each tap.
@@ -23,15 +23,15 @@ pub struct Judge {
 
 /// The teacher's features of a picture.
 #[derive(Clone, Debug)]
-pub struct Sight {
+pub struct Features {
     /// Mean and standard deviation of every channel, tap by tap.
     statistics: Vec<Vec<[f64; 2]>>,
     /// The features at the deepest tap, `[C, h, w]`.
     deepest: Vec<f32>,
 }
 
-impl Judge {
-    /// A judge for pictures of `width` × `height` pixels.
+impl Teacher {
+    /// A teacher for pictures of `width` × `height` pixels.
     ///
     /// # Errors
     /// A teacher that does not reach relu4_1; a size too small for it or too large for the device.
@@ -39,14 +39,14 @@ impl Judge {
         let picture = DeviceTensor::new(teacher.context(), "picture", [1, 3, height, width]);
         let taps: Vec<Tap> = Tap::style().collect();
         let (rec, features) = teacher.measure(&picture, &taps, |_, features| Ok(features))?;
-        Ok(Judge { picture, program: rec.finish()?, features })
+        Ok(Teacher { picture, program: rec.finish()?, features })
     }
 
     /// Measures a picture, RGB 0..1.
     ///
     /// # Errors
     /// A picture of another size; non-finite features; device errors.
-    pub fn see(&self, picture: &Picture) -> Result<Sight> {
+    pub fn measure(&self, picture: &Picture) -> Result<Features> {
         self.picture.write(&picture.rgb)?;
         self.program.submit()?;
         let (mut statistics, mut deepest) = (Vec::new(), Vec::new());
@@ -60,7 +60,7 @@ impl Judge {
             let help = "check the teacher's file (`impasto weights inspect`)".into();
             return Err(Error::NonFinite { what: "the teacher's features".into(), place, help });
         }
-        Ok(Sight { statistics, deepest })
+        Ok(Features { statistics, deepest })
     }
 }
 
@@ -72,9 +72,9 @@ fn statistics_of(plane: &[f32]) -> [f64; 2] {
     [mean, (variance + f64::from(loss::EPSILON)).sqrt()]
 }
 
-impl Sight {
+impl Features {
     /// Style distance from `painting`, at least 0.
-    pub fn style_distance(&self, painting: &Sight) -> f64 {
+    pub fn style_distance(&self, painting: &Features) -> f64 {
         let at_tap = |(own, other): (&Vec<[f64; 2]>, &Vec<[f64; 2]>)| {
             let squares = own.iter().zip(other).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2));
             squares.sum::<f64>() / own.len() as f64
@@ -83,8 +83,8 @@ impl Sight {
     }
 
     /// Content distance from `photo` with the statistics of `painting`, at least 0.
-    pub fn content_distance(&self, photo: &Sight, painting: &Sight) -> f64 {
-        let of = |sight: &Sight| sight.statistics.last().cloned().unwrap_or_default();
+    pub fn content_distance(&self, photo: &Features, painting: &Features) -> f64 {
+        let of = |features: &Features| features.statistics.last().cloned().unwrap_or_default();
         let (from, to) = (of(photo), of(painting));
         let pixels = self.deepest.len() / from.len().max(1);
         let planes = self.deepest.chunks(pixels).zip(photo.deepest.chunks(pixels)).zip(from.iter().zip(&to));
@@ -112,14 +112,14 @@ mod tests {
     use super::*;
 
     /// Two channels of four pixels at one tap.
-    fn sight(features: [f32; 8]) -> Sight {
-        Sight { statistics: vec![features.chunks(4).map(statistics_of).collect()], deepest: features.to_vec() }
+    fn features(features: [f32; 8]) -> Features {
+        Features { statistics: vec![features.chunks(4).map(statistics_of).collect()], deepest: features.to_vec() }
     }
 
     #[test]
     fn distances_are_those_of_the_paper() {
-        let photo = sight([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 0.0, 0.0]);
-        let painting = sight([9.0, 9.0, 5.0, 5.0, 1.0, 2.0, 1.0, 2.0]);
+        let photo = features([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 0.0, 0.0]);
+        let painting = features([9.0, 9.0, 5.0, 5.0, 1.0, 2.0, 1.0, 2.0]);
         // Means 1.5 and 2, 7 and 1.5; standard deviations √1.25 and 2, 2 and 0.5.
         let expected = (5.5f64.powi(2) + 0.5f64.powi(2) + (1.25f64.sqrt() - 2.0).powi(2) + 1.5f64.powi(2)) / 2.0;
         let style = photo.style_distance(&painting);
@@ -129,7 +129,7 @@ mod tests {
         let scale = 2.0 / 1.25f32.sqrt();
         let near = [7.0 - 1.5 * scale, 7.0 - 0.5 * scale, 7.0 + 0.5 * scale, 7.0 + 1.5 * scale];
         let mut target = [near.as_slice(), &[2.0, 2.0, 1.0, 1.0]].concat();
-        let at = |values: &[f32]| sight(values.try_into().unwrap()).content_distance(&photo, &painting);
+        let at = |values: &[f32]| features(values.try_into().unwrap()).content_distance(&photo, &painting);
         assert!(at(&target) < 1e-8, "{}", at(&target));
         target[6] += 2.0;
         assert!((at(&target) - 0.5).abs() < 1e-3, "{}", at(&target));

@@ -280,12 +280,13 @@ pub fn service(
     let pictures = [paint(narrow)?.picture, paint(real)?.picture];
     let fitted = content.resize(pictures[0].width, pictures[0].height);
     let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;
-    let mut judge = PictureLoss::new(real, &fitted, &[(style.fit(side), 1.0)], settings)?;
-    let mut terms: Vec<(String, [f64; 3])> = judge.terms().iter().map(|(name, _)| (name.clone(), [0.0; 3])).collect();
+    let mut evaluator = PictureLoss::new(real, &fitted, &[(style.fit(side), 1.0)], settings)?;
+    let mut terms: Vec<(String, [f64; 3])> =
+        evaluator.terms().iter().map(|(name, _)| (name.clone(), [0.0; 3])).collect();
     for (index, picture) in [&fitted, &pictures[0], &pictures[1]].into_iter().enumerate() {
-        judge.picture().write(&picture.rgb)?;
-        judge.evaluate()?;
-        for ((_, values), (_, value)) in terms.iter_mut().zip(judge.terms()) {
+        evaluator.picture().write(&picture.rgb)?;
+        evaluator.evaluate()?;
+        for ((_, values), (_, value)) in terms.iter_mut().zip(evaluator.terms()) {
             values[index] = *value;
         }
     }

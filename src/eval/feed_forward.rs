@@ -60,7 +60,7 @@ impl Learned {
 }
 
 /// The loss of `picture` and its terms by name. Values outside 0..1 are clamped first.
-pub fn judge(loss: &mut PictureLoss, picture: &Picture) -> Result<(f64, Vec<(String, f64)>)> {
+pub fn evaluate(loss: &mut PictureLoss, picture: &Picture) -> Result<(f64, Vec<(String, f64)>)> {
     loss.picture().write(&picture.rgb)?;
     loss.clamp()?;
     Ok((loss.evaluate()?, loss.terms().to_vec()))
@@ -84,7 +84,7 @@ pub struct Standing {
 }
 
 /// Evaluates a net, photo by photo.
-pub struct Judge<'a> {
+pub struct Evaluator<'a> {
     vgg: &'a Vgg19,
     trained: Painter,
     untrained: Painter,
@@ -92,13 +92,13 @@ pub struct Judge<'a> {
     learned: Learned,
 }
 
-impl<'a> Judge<'a> {
-    /// A judge for the net `weights`, which was trained for `style`; `vgg` is the loss net.
+impl<'a> Evaluator<'a> {
+    /// An evaluator for the net `weights`, which was trained for `style`; `vgg` is the loss net.
     pub fn new(vgg: &'a Vgg19, weights: Weights, learned: Learned, style: &Picture) -> Result<Self> {
         let width = weights.channels as f32 / 32.0;
         let untrained = Weights::random(weights.form, weights.norm, width, 0);
         let painter = |weights| Result::Ok(Painter::new(ImageTransformNet::new(vgg.context(), weights)?));
-        Ok(Judge {
+        Ok(Evaluator {
             vgg,
             trained: painter(weights)?,
             untrained: painter(untrained)?,
@@ -129,7 +129,7 @@ impl<'a> Judge<'a> {
         let painted = self.trained.paint(photo)?;
         let untrained = self.untrained.paint(photo)?;
         let mut loss = PictureLoss::new(self.vgg, photo, &styles, &settings)?;
-        let mut of = |picture| Result::Ok(judge(&mut loss, picture)?.0);
+        let mut of = |picture| Result::Ok(evaluate(&mut loss, picture)?.0);
         let (at_photo, at_untrained, at_painted) = (of(photo)?, of(&untrained)?, of(&painted)?);
         let mut caught_up = None;
         let gatys = gatys::stylize(self.vgg, photo, &styles, &settings, |progress| {

@@ -4,8 +4,8 @@
 pub mod adain;
 pub mod encoder;
 pub mod feed_forward;
-pub mod marks;
 pub mod mesh;
+pub mod scores;
 pub mod ssim;
 
 use crate::io::Picture;

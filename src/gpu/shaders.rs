@@ -33,7 +33,7 @@ shaders![
     "lib/norm.wgsl",
     "lib/one.wgsl",
     "lib/reduce.wgsl",
-    "lib/spread.wgsl",
+    "lib/broadcast_eight.wgsl",
     "lib/winograd.wgsl",
     "mean_std.wgsl",
     "mean_std_four.wgsl",

@@ -27,7 +27,7 @@ use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
 use crate::sheet::{self, Cell};
 use crate::train::closed_form::POSITIONS;
-use crate::train::{Crops, Folder, Lesson, Loader};
+use crate::train::{Crops, Folder, Loader, Trainer};
 use crate::{Error, Result, loss};
 
 use transfer::Samples;
@@ -94,7 +94,7 @@ pub struct Nets {
 
 impl Nets {
     /// The loss net.
-    fn judge(&self) -> &Vgg19 {
+    fn loss_net(&self) -> &Vgg19 {
         self.loss.as_ref().unwrap_or(&self.encoder)
     }
 }
@@ -202,8 +202,8 @@ impl Adain {
             let expected = format!("a decoder for {channels} channels, as many as the encoder has");
             return Err(Error::argument("train adain", "init", expected, weights.channels()));
         }
-        let judge = nets.judge();
-        let measured = judge.channels(Tap::RELU4_1)?;
+        let loss_net = nets.loss_net();
+        let measured = loss_net.channels(Tap::RELU4_1)?;
         match &nets.teacher {
             Some(teacher) if teacher.channels() != measured => {
                 let expected = format!("a decoder for {measured} channels, as many as the net of the loss has");
@@ -215,7 +215,7 @@ impl Adain {
             }
             _ => {}
         }
-        let least = encoder.least_side(Tap::RELU4_1).max(judge.least_side(Tap::RELU4_1));
+        let least = encoder.least_side(Tap::RELU4_1).max(loss_net.least_side(Tap::RELU4_1));
         if settings.crops.size < least {
             let expected = format!("at least {least} px");
             return Err(Error::argument("train adain", "crop", expected, settings.crops.size));
@@ -239,7 +239,7 @@ impl Adain {
     }
 }
 
-impl Lesson for Adain {
+impl Trainer for Adain {
     fn streams(&self) -> Vec<(Folder, Crops)> {
         let Settings { crops, style_crops, .. } = &self.settings;
         vec![(self.photos.clone(), crops.clone()), (self.paintings.clone(), style_crops.clone())]
@@ -272,15 +272,15 @@ impl Lesson for Adain {
         let [photos, paintings] = [pictures[0], pictures[1]];
         let [_, _, height, width] = photos.shape.nchw("train adain", "photos")?;
         let mean = |tensor: Tensor, weight: f32| share * weight / tensor.shape.count() as f32;
-        let judge = self.nets.judge();
-        let style = judge.forward(rec, paintings, Tap::RELU4_1)?;
+        let loss_net = self.nets.loss_net();
+        let style = loss_net.forward(rec, paintings, Tap::RELU4_1)?;
         let goals = Tap::style().map(|tap| {
             let features = style.at(tap)?;
             Ok((tap, mean_std::forward(rec, features, loss::EPSILON)?))
         });
         let goals = goals.collect::<Result<Vec<_>>>()?;
         let (_, (style_mean, style_deviation)) = goals[goals.len() - 1];
-        let content = judge.forward(rec, photos, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
+        let content = loss_net.forward(rec, photos, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
         let target = adapt(rec, content, [style_mean, style_deviation])?;
         let [own, read] = match &self.nets.loss {
             None => [content, target],
@@ -294,7 +294,7 @@ impl Lesson for Adain {
         };
         let painted = self.decoder.forward(rec, read, [height, width])?;
         let y = painted.picture;
-        let activations = judge.forward(rec, y, Tap::RELU4_1)?;
+        let activations = loss_net.forward(rec, y, Tap::RELU4_1)?;
         let features = activations.at(Tap::RELU4_1)?;
         let weight = Weight::new(rec, mean(features, self.settings.content_weight));
         let mut gradients = vec![(Tap::RELU4_1, loss::content(rec, features, target, weight, losses, 0)?)];
@@ -328,7 +328,7 @@ impl Lesson for Adain {
                 pixels.push(square_loss::backward(rec, y, shown, weight)?);
             }
             if feature_weight > 0.0 {
-                let shown = judge.forward(rec, shown, Tap::RELU4_1)?;
+                let shown = loss_net.forward(rec, shown, Tap::RELU4_1)?;
                 for tap in Tap::style() {
                     let (features, goal) = (activations.at(tap)?, shown.at(tap)?);
                     let weight = Weight::new(rec, mean(features, feature_weight));
@@ -336,7 +336,7 @@ impl Lesson for Adain {
                 }
             }
         }
-        let mut dy = judge.backward(rec, &activations, gradients)?;
+        let mut dy = loss_net.backward(rec, &activations, gradients)?;
         for gradient in pixels {
             dy = vector::add(rec, dy, gradient)?;
         }
@@ -371,7 +371,7 @@ impl Lesson for Adain {
         serde_json::json!({
             "adain": &self.settings, "channels": self.decoder.channels(), "pictures": self.photos.len(),
             "paintings": self.paintings.len(), "encoder": self.nets.encoder.fingerprint(),
-            "loss": self.nets.judge().fingerprint(),
+            "loss": self.nets.loss_net().fingerprint(),
         })
     }
 }

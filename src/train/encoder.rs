@@ -10,14 +10,14 @@
 //! L = Σ_taps λ_tap [ mean (u − t)² + λ_s ( mean (μ(u) − μ(t))² + mean (σ(u) − σ(t))² ) ]
 //! ```
 
-mod easel;
 mod lifts;
+mod painting_pool;
 mod start;
 
-pub use easel::Painting;
+pub use painting_pool::Painting;
 
-use easel::Easel;
 use lifts::Lifts;
+use painting_pool::PaintingPool;
 use start::Start;
 
 use crate::gpu::{Context, DeviceTensor, Later, Program, Recorder, Tensor};
@@ -31,7 +31,7 @@ use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
 use crate::sheet::{self, Cell};
 use crate::train::closed_form::{POSITIONS, Walk};
-use crate::train::{Checkpoint, Crops, Folder, Lesson, Loader};
+use crate::train::{Checkpoint, Crops, Folder, Loader, Trainer};
 use crate::{Error, Result};
 
 /// Settings of the training.
@@ -158,7 +158,7 @@ pub struct Encoder {
     /// The student's initial weights on the host, for their shapes and the first, 1×1 convolution.
     shape: Weights,
     calibration: Vec<Vec<f32>>,
-    easel: Option<Easel>,
+    painting_pool: Option<PaintingPool>,
 }
 
 /// Rows of the sample picture.
@@ -239,10 +239,10 @@ impl Encoder {
             let name = scale_name(tap);
             Ok((name.clone(), DeviceTensor::from_values(context, name, [scale.len()], &scale)?))
         });
-        let easel = settings.painting.clone().map(|painting| Easel::new(context, painting, &settings));
+        let painting_pool = settings.painting.clone().map(|painting| PaintingPool::new(context, painting, &settings));
         Ok(Encoder {
             context: context.clone(),
-            easel,
+            painting_pool,
             scales: scales.collect::<Result<_>>()?,
             teacher: Vgg19::new(context, &teacher, Kind::Max)?,
             student: Vgg19::trainable(context, &shape, Kind::Max)?,
@@ -350,7 +350,7 @@ fn normalise(
     Ok(())
 }
 
-impl Lesson for Encoder {
+impl Trainer for Encoder {
     fn streams(&self) -> Vec<(Folder, Crops)> {
         vec![(self.folder.clone(), self.settings.crops.clone())]
     }
@@ -365,17 +365,17 @@ impl Lesson for Encoder {
     }
 
     fn state(&self) -> Vec<(String, DeviceTensor)> {
-        let painted = self.easel.iter().flat_map(Easel::state);
+        let painted = self.painting_pool.iter().flat_map(PaintingPool::state);
         self.scales.iter().cloned().chain(painted).collect()
     }
 
     fn picture(&self, _: usize, number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
-        let Some(easel) = &self.easel else { return Ok(found) };
-        if let Some(painting) = easel.due(number) {
+        let Some(painting_pool) = &self.painting_pool else { return Ok(found) };
+        if let Some(painting) = painting_pool.due(number) {
             let net = Vgg19::new(&self.context, &self.trained()?, Kind::Max)?;
-            easel.paint(painting, &net, &self.folder, &self.settings)?;
+            painting_pool.paint(painting, &net, &self.folder, &self.settings)?;
         }
-        easel.picture(number, found)
+        painting_pool.picture(number, found)
     }
 
     fn record(&self, rec: &mut Recorder, pictures: &[Tensor], losses: Tensor, share: f32) -> Result<()> {
@@ -455,7 +455,7 @@ impl Lesson for Encoder {
             }
         }
         let mut painted = Vec::new();
-        for painting in self.easel.iter().flat_map(Easel::finished).take(1 + kept.len()) {
+        for painting in self.painting_pool.iter().flat_map(PaintingPool::finished).take(1 + kept.len()) {
             let values = painting.read()?;
             // Not yet painted pictures are black.
             if values.iter().any(|value| *value > 0.0) {

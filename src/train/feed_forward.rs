@@ -26,7 +26,7 @@ use crate::ops::{gram, rows, total_variation, vector};
 use crate::optim::Parameter;
 use crate::random::Random;
 use crate::sheet::{self, Cell};
-use crate::train::{Crops, Folder, Lesson, Loader};
+use crate::train::{Crops, Folder, Loader, Trainer};
 use crate::{Error, Result, loss};
 
 /// Settings of the training.
@@ -279,7 +279,7 @@ fn measure(
     results.iter().map(DeviceTensor::read).collect()
 }
 
-impl Lesson for FeedForward {
+impl Trainer for FeedForward {
     fn streams(&self) -> Vec<(Folder, Crops)> {
         vec![(self.folder.clone(), self.settings.crops.clone())]
     }

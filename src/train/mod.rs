@@ -7,17 +7,17 @@ pub mod curve;
 mod dataset;
 pub mod encoder;
 pub mod feed_forward;
-mod lesson;
 mod run;
 mod schedule;
 mod settings;
+mod trainer;
 mod training;
 
 pub use checkpoint::Checkpoint;
 pub use dataset::{Crops, Folder, Loader};
-pub use lesson::Lesson;
 pub use run::{End, Outcome, Progress, Run, check, train};
 pub use schedule::Schedule;
 pub use settings::Settings;
+pub use trainer::Trainer;
 
 pub(crate) use training::{Training, passes};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::training::{Training, choose_micro_batch};
-use super::{Checkpoint, Lesson, Loader, Settings};
+use super::{Checkpoint, Loader, Settings, Trainer};
 use crate::gpu::Context;
 use crate::io::Picture;
 use crate::{Error, Result};
@@ -48,13 +48,13 @@ pub struct Progress<'a> {
     pub pictures_a_second: f64,
     /// Share of this run's time spent waiting for pictures.
     pub loader_share: f64,
-    lesson: &'a dyn Lesson,
+    trainer: &'a dyn Trainer,
 }
 
 impl Progress<'_> {
     /// A sample picture of the current results; runs the net on fixed inputs.
     pub fn sample(&self) -> Result<Picture> {
-        self.lesson.sample()
+        self.trainer.sample()
     }
 }
 
@@ -114,7 +114,7 @@ fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     }
 }
 
-/// Makes the checks of [`train`] that need no lesson: to be called before a lesson is built, which may take long.
+/// Makes the checks of [`train`] that need no trainer: to be called before a trainer is built, which may take long.
 ///
 /// # Errors
 /// Settings out of range; a checkpoint that is missing, damaged, or present in a run that is not resumed.
@@ -124,7 +124,7 @@ pub fn check(settings: &Settings, run: &Run) -> Result<()> {
 
 /// Trains until all steps are completed, the time limit is reached or `observer`, called after every step, stops the
 /// run. A checkpoint is written in each case. With the same device, files and settings the result has the same bits,
-/// whether the run was interrupted and resumed or not. Afterwards the lesson's parameters are the moving averages, if
+/// whether the run was interrupted and resumed or not. Afterwards the trainer's parameters are the moving averages, if
 /// there are any.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ pub fn check(settings: &Settings, run: &Run) -> Result<()> {
 /// files, of the device and of `observer`.
 pub fn train(
     context: &Context,
-    lesson: &dyn Lesson,
+    trainer: &dyn Trainer,
     settings: &Settings,
     run: &Run,
     mut observer: impl FnMut(&Progress) -> Result<ControlFlow<()>>,
@@ -145,17 +145,17 @@ pub fn train(
         let then = &checkpoint.header["settings"];
         settings.micro_batch = settings.micro_batch.or(then["micro_batch"].as_u64().map(|micro| micro as usize));
     }
-    let micro_batch = choose_micro_batch(context, lesson, &settings, run.memory_bytes)?;
+    let micro_batch = choose_micro_batch(context, trainer, &settings, run.memory_bytes)?;
     settings.micro_batch = Some(micro_batch);
     if let Some((_, checkpoint)) = &found {
-        settings.check_same(lesson, &run.folder, &checkpoint.header)?;
+        settings.check_same(trainer, &run.folder, &checkpoint.header)?;
     }
-    let mut training = Training::new(context, lesson, settings.clone(), micro_batch)?;
+    let mut training = Training::new(context, trainer, settings.clone(), micro_batch)?;
     if let Some((step, checkpoint)) = &found {
-        training.restore(context, lesson, &run.folder, *step, checkpoint)?;
+        training.restore(context, trainer, &run.folder, *step, checkpoint)?;
     }
     let mut loaders = Vec::new();
-    for (index, (folder, crops)) in lesson.streams().into_iter().enumerate() {
+    for (index, (folder, crops)) in trainer.streams().into_iter().enumerate() {
         let first = training.step * settings.batch as u64;
         loaders.push(Loader::start(folder, crops, settings.seed.wrapping_add(index as u64), first, run.workers)?);
     }
@@ -164,12 +164,12 @@ pub fn train(
         loaders.iter().map(Loader::waited).sum::<Duration>().as_secs_f64() / began.elapsed().as_secs_f64()
     };
     let (mut end, mut saved) = (End::Finished, None);
-    let names = lesson.terms();
+    let names = trainer.terms();
     while training.step < run.steps {
         let learning_rate = training.learning_rate(run.steps);
         let (values, gradient_norm) = training.step(run.steps, |input, number| match loaders.get_mut(input) {
-            Some(loader) => lesson.picture(input, number, loader.next()?),
-            None => Ok(lesson.labels(number)),
+            Some(loader) => trainer.picture(input, number, loader.next()?),
+            None => Ok(trainer.labels(number)),
         })?;
         let elapsed = began.elapsed().as_secs_f64();
         training.seconds = before + elapsed;
@@ -183,13 +183,13 @@ pub fn train(
             seconds: training.seconds,
             pictures_a_second: ((training.step - first_step) * settings.batch as u64) as f64 / elapsed,
             loader_share: waited_share(&loaders),
-            lesson,
+            trainer,
         };
         let stop = observer(&progress)?.is_break();
         let out_of_time = run.limit.is_some_and(|limit| began.elapsed() >= limit);
         let last = stop || out_of_time || training.step == run.steps;
         if last || training.step.is_multiple_of(run.checkpoint_every.max(1)) {
-            saved = Some(training.save(&run.folder, lesson)?);
+            saved = Some(training.save(&run.folder, trainer)?);
         }
         if training.step < run.steps && (stop || out_of_time) {
             end = if stop { End::Interrupted } else { End::TimeLimit };
@@ -198,9 +198,9 @@ pub fn train(
     }
     let checkpoint = match saved {
         Some(path) => path,
-        None => training.save(&run.folder, lesson)?,
+        None => training.save(&run.folder, trainer)?,
     };
-    training.take_averages(context, lesson)?;
+    training.take_averages(context, trainer)?;
     Ok(Outcome {
         end,
         step: training.step,

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Lesson, Schedule};
+use super::{Schedule, Trainer};
 use crate::{Error, Result};
 
 /// Settings of the training loop. They must be the same when a run is resumed.
@@ -71,15 +71,15 @@ impl Settings {
         }
     }
 
-    /// These settings and the lesson's, in the format of a checkpoint's header.
-    pub(super) fn with_lesson(&self, lesson: &dyn Lesson) -> Value {
-        serde_json::json!({ "settings": self, "lesson": lesson.settings() })
+    /// These settings and the trainer's, in the format of a checkpoint's header.
+    pub(super) fn with_lesson(&self, trainer: &dyn Trainer) -> Value {
+        serde_json::json!({ "settings": self, "trainer": trainer.settings() })
     }
 
     /// Returns an error if these settings differ from those in a checkpoint's `header`.
-    pub(super) fn check_same(&self, lesson: &dyn Lesson, folder: &Path, header: &Value) -> Result<()> {
-        let now = self.with_lesson(lesson);
-        ["settings", "lesson"].into_iter().try_for_each(|part| check_same(folder, &header[part], &now[part], ""))
+    pub(super) fn check_same(&self, trainer: &dyn Trainer, folder: &Path, header: &Value) -> Result<()> {
+        let now = self.with_lesson(trainer);
+        ["settings", "trainer"].into_iter().try_for_each(|part| check_same(folder, &header[part], &now[part], ""))
     }
 }
 

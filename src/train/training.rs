@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Lesson, Settings};
+use super::{Checkpoint, Settings, Trainer};
 use crate::gpu::{Context, DeviceTensor, Memory, Precision, Program, Recorder};
 use crate::io::HostTensor;
 use crate::ops::vector;
@@ -12,18 +12,18 @@ use crate::{Error, Result};
 /// The recorded program of one micro-batch.
 struct Pass {
     program: Program,
-    /// The pictures of each stream, then the labels, if the lesson has any.
+    /// The pictures of each stream, then the labels, if the trainer has any.
     inputs: Vec<DeviceTensor>,
     losses: DeviceTensor,
 }
 
 fn record_pass(
     context: &Context,
-    lesson: &dyn Lesson,
+    trainer: &dyn Trainer,
     batch: usize,
     micro: usize,
 ) -> Result<(Recorder, Vec<DeviceTensor>, DeviceTensor)> {
-    let mut inputs: Vec<_> = lesson
+    let mut inputs: Vec<_> = trainer
         .streams()
         .iter()
         .enumerate()
@@ -31,27 +31,27 @@ fn record_pass(
             DeviceTensor::new(context, format!("pictures {index}"), [micro, 3, crops.size, crops.size])
         })
         .collect();
-    let labels = lesson.labels(0).len();
+    let labels = trainer.labels(0).len();
     if labels > 0 {
         inputs.push(DeviceTensor::new(context, "labels", [micro, labels]));
     }
-    let losses = DeviceTensor::new(context, "loss terms", [lesson.terms().len()]);
+    let losses = DeviceTensor::new(context, "loss terms", [trainer.terms().len()]);
     let mut rec = Recorder::new(context);
     let pinned: Vec<_> = inputs.iter().map(|tensor| rec.pin(tensor)).collect();
     let slots = rec.pin(&losses);
-    lesson.record(&mut rec, &pinned, slots, micro as f32 / batch as f32)?;
+    trainer.record(&mut rec, &pinned, slots, micro as f32 / batch as f32)?;
     Ok((rec, inputs, losses))
 }
 
 /// The forward and backward pass of a whole batch without the parameter update, for benchmarks.
-pub(crate) fn passes(context: &Context, lesson: &dyn Lesson, batch: usize) -> Result<Program> {
-    record_pass(context, lesson, batch, batch)?.0.finish()
+pub(crate) fn passes(context: &Context, trainer: &dyn Trainer, batch: usize) -> Result<Program> {
+    record_pass(context, trainer, batch, batch)?.0.finish()
 }
 
 /// The largest divisor of the batch whose memory plan fits; 1 if none fits.
 pub(super) fn choose_micro_batch(
     context: &Context,
-    lesson: &dyn Lesson,
+    trainer: &dyn Trainer,
     settings: &Settings,
     memory_bytes: u64,
 ) -> Result<usize> {
@@ -59,7 +59,7 @@ pub(super) fn choose_micro_batch(
         return Ok(micro);
     }
     for micro in (2..=settings.batch).rev().filter(|micro| settings.batch.is_multiple_of(*micro)) {
-        let memory = record_pass(context, lesson, settings.batch, micro).and_then(|(rec, ..)| rec.memory());
+        let memory = record_pass(context, trainer, settings.batch, micro).and_then(|(rec, ..)| rec.memory());
         match memory {
             Ok(memory) if memory.peak_bytes() <= memory_bytes => return Ok(micro),
             Ok(_) | Err(Error::TooLarge { .. }) => {}
@@ -106,13 +106,13 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    pub(crate) fn new(context: &Context, lesson: &dyn Lesson, settings: Settings, micro: usize) -> Result<Self> {
+    pub(crate) fn new(context: &Context, trainer: &dyn Trainer, settings: Settings, micro: usize) -> Result<Self> {
         if context.precision() != Precision::F32 {
             return Err(Error::argument("train", "precision", "f32, because f16 is too coarse for small steps", "f16"));
         }
-        let (rec, inputs, losses) = record_pass(context, lesson, settings.batch, micro)?;
+        let (rec, inputs, losses) = record_pass(context, trainer, settings.batch, micro)?;
         let pass = Pass { program: rec.finish()?, inputs, losses };
-        let parameters = lesson.parameters();
+        let parameters = trainer.parameters();
         let options = AdamOptions {
             learning_rate: settings.learning_rate as f32,
             weight_decay: settings.weight_decay,
@@ -124,11 +124,11 @@ impl Training {
         adam.record(&mut rec)?;
         let averages =
             settings.average.map(|decay| average(&mut rec, &parameters, decay)).transpose()?.unwrap_or_default();
-        lesson.refresh(&mut rec)?;
+        trainer.refresh(&mut rec)?;
         let update = rec.finish()?;
         let mut kept: Vec<_> = parameters.iter().map(|p| (p.name.clone(), p.value.clone())).collect();
         kept.extend(adam.state());
-        kept.extend(lesson.state());
+        kept.extend(trainer.state());
         kept.extend(averages.iter().map(|average| (average.name().to_string(), average.clone())));
         let (step, seconds, loss) = (0, 0.0, f64::NAN);
         Ok(Training { parameters, settings, micro, pass, adam, update, averages, kept, step, seconds, loss })
@@ -136,22 +136,22 @@ impl Training {
 
     /// Replaces the parameters with their moving averages, if there are any. Training cannot continue from this state,
     /// only from an earlier checkpoint.
-    pub(super) fn take_averages(&self, context: &Context, lesson: &dyn Lesson) -> Result<()> {
+    pub(super) fn take_averages(&self, context: &Context, trainer: &dyn Trainer) -> Result<()> {
         let mut rec = Recorder::new(context);
         for (parameter, average) in self.parameters.iter().zip(&self.averages) {
             let (average, value) = (rec.pin(average), rec.pin(&parameter.value));
             vector::copy(&mut rec, average, value)?;
         }
-        lesson.refresh(&mut rec)?;
+        trainer.refresh(&mut rec)?;
         rec.finish()?.run()
     }
 
-    pub(super) fn save(&self, folder: &Path, lesson: &dyn Lesson) -> Result<PathBuf> {
+    pub(super) fn save(&self, folder: &Path, trainer: &dyn Trainer) -> Result<PathBuf> {
         let tensors = self
             .kept
             .iter()
             .map(|(name, tensor)| Ok((name.clone(), HostTensor::new(tensor.shape().dims(), tensor.read()?)?)));
-        let mut header = self.settings.with_lesson(lesson);
+        let mut header = self.settings.with_lesson(trainer);
         header["seconds"] = self.seconds.into();
         header["loss"] = self.loss.into();
         let checkpoint = Checkpoint { header, tensors: tensors.collect::<Result<_>>()? };
@@ -162,7 +162,7 @@ impl Training {
     pub(super) fn restore(
         &mut self,
         context: &Context,
-        lesson: &dyn Lesson,
+        trainer: &dyn Trainer,
         folder: &Path,
         step: u64,
         checkpoint: &Checkpoint,
@@ -179,7 +179,7 @@ impl Training {
         self.seconds = checkpoint.header["seconds"].as_f64().unwrap_or(0.0);
         self.loss = checkpoint.header["loss"].as_f64().unwrap_or(f64::NAN);
         let mut rec = Recorder::new(context);
-        lesson.refresh(&mut rec)?;
+        trainer.refresh(&mut rec)?;
         rec.finish()?.run()
     }
 

@@ -88,17 +88,17 @@ fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better
 
     // The same judge for the photo, the net, Gatys' method and the style.
     assert_eq!(result["teacher"], "compact");
-    let marks = |name: &str| &result["marks"][name];
-    assert!((number(&marks("photo")["median"], "ssim") - 1.0).abs() < 1e-9);
+    let scores = |name: &str| &result["scores"][name];
+    assert!((number(&scores("photo")["median"], "ssim") - 1.0).abs() < 1e-9);
     for name in ["photo", "net", "gatys", "style"] {
-        let pictures = marks(name)["pictures"].as_array().unwrap();
+        let pictures = scores(name)["pictures"].as_array().unwrap();
         assert_eq!(pictures.len(), 4);
         let mut distances: Vec<f64> = pictures.iter().map(|line| number(line, "style_distance")).collect();
         distances.sort_by(f64::total_cmp);
-        assert_eq!(number(&marks(name)["median"], "style_distance"), (distances[1] + distances[2]) / 2.0, "{name}");
-        assert_eq!(number(marks(name), "worst_quarter"), distances[3], "{name}");
+        assert_eq!(number(&scores(name)["median"], "style_distance"), (distances[1] + distances[2]) / 2.0, "{name}");
+        assert_eq!(number(scores(name), "worst_quarter"), distances[3], "{name}");
     }
-    let of = |name: &str| number(&marks(name)["median"], "style_distance");
+    let of = |name: &str| number(&scores(name)["median"], "style_distance");
     assert!(of("style") < of("gatys") && of("gatys") < of("photo"), "{result}");
     let ends = ["the photo itself ", "net ", "Gatys ", "the style itself "];
     for (line, start) in table.lines().rev().take(4).zip(ends.iter().rev()) {
@@ -108,7 +108,7 @@ fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better
     let other = studio.succeed(&eval("--steps 12 --limit 1 --teacher random:0.1 --json")).json();
     assert_eq!(other["teacher"], "random:0.1");
     assert_eq!(other["photos"][0]["net_loss"], photos[0]["net_loss"]);
-    let [one, same] = [&other, &result].map(|from| from["marks"]["net"]["pictures"][0].clone());
+    let [one, same] = [&other, &result].map(|from| from["scores"]["net"]["pictures"][0].clone());
     assert!(one["style_distance"] != same["style_distance"] && one["ssim"] == same["ssim"], "{one} {same}");
     let longer = studio.succeed(&eval("--steps 40 --limit 1 --json")).json();
     assert!(number(&longer["median"], "gatys_loss") < number(&photos[0], "gatys_loss"));

@@ -117,7 +117,7 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
 
     let header = std::fs::read(studio.path("net.safetensors.training/step-00000008/header.json")).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
-    assert_eq!(header["header"]["lesson"]["encoder"]["crops"]["share"], serde_json::json!([0.5, 0.75]), "{header}");
+    assert_eq!(header["header"]["trainer"]["encoder"]["crops"]["share"], serde_json::json!([0.5, 0.75]), "{header}");
 
     let summary = done.json();
     assert_eq!(

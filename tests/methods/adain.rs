@@ -11,7 +11,7 @@ use impasto::nets::{AdainDecoder, AdainPainter, Vgg19, vgg19};
 use impasto::ops::pool::Kind;
 use impasto::optim::{AdamOptions, ParameterAdam};
 use impasto::train::adain::{Adain, Settings};
-use impasto::train::{Crops, Folder, Lesson};
+use impasto::train::{Crops, Folder, Trainer};
 
 use crate::reference::{Array, compare};
 use crate::{array, context, contexts, device, fixture};
@@ -48,25 +48,25 @@ fn ten_steps_of_training_agree_with_pytorch() {
     for context in contexts() {
         let (_dir, folder) = folder();
         let encoder = Vgg19::load(context, &file, Kind::Max).unwrap();
-        let lesson =
+        let trainer =
             Adain::new(encoder, Weights::of(&file).unwrap(), [folder.clone(), folder], settings(&file)).unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| device(context, &array(&file, name)));
-        let losses = DeviceTensor::new(context, "losses", [lesson.terms().len()]);
+        let losses = DeviceTensor::new(context, "losses", [trainer.terms().len()]);
         let mut rec = Recorder::new(context);
         let (pictures, into) = ([rec.pin(&photos), rec.pin(&paintings)], rec.pin(&losses));
-        lesson.record(&mut rec, &pictures, into, 1.0).unwrap();
+        trainer.record(&mut rec, &pictures, into, 1.0).unwrap();
         let pass = rec.finish().unwrap();
-        let mut adam = ParameterAdam::new(context, &lesson.parameters(), AdamOptions::default()).unwrap();
+        let mut adam = ParameterAdam::new(context, &trainer.parameters(), AdamOptions::default()).unwrap();
         let mut rec = Recorder::new(context);
         adam.record(&mut rec).unwrap();
-        lesson.refresh(&mut rec).unwrap();
+        trainer.refresh(&mut rec).unwrap();
         let update = rec.finish().unwrap();
         let mut got = Vec::new();
         for step in 1..=10 {
             pass.run().unwrap();
             got.push(losses.read().unwrap().iter().sum::<f32>());
             if step == 1 {
-                let parameters = lesson.parameters();
+                let parameters = trainer.parameters();
                 assert_eq!(parameters.len(), 18);
                 for parameter in parameters {
                     let name = format!("gradient.{}", parameter.name);

@@ -1,7 +1,7 @@
 //! Micro-batches.
 
 use impasto::gpu::{DeviceTensor, Recorder};
-use impasto::train::{Lesson as _, Loader};
+use impasto::train::{Loader, Trainer as _};
 
 use crate::{SIZE, choices, context, photos, student};
 

@@ -13,7 +13,7 @@ use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::ops::vector;
 use impasto::train::feed_forward::{FeedForward, Settings};
-use impasto::train::{End, Folder, Lesson as _, Run, train};
+use impasto::train::{End, Folder, Run, Trainer as _, train};
 
 use crate::{SIZE, TEACHER, choices, context, latest, photos, picture, run, settings, teacher};
 
@@ -47,7 +47,7 @@ pub fn styles() -> Vec<Picture> {
     [(0, 1.0), (1, 0.3), (2, 0.6)].map(faint).into()
 }
 
-pub fn lesson(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForward {
+pub fn trainer(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForward {
     let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
     let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
     FeedForward::new(vgg, weights, styles, folder.clone(), settings, None).unwrap()
@@ -55,7 +55,7 @@ pub fn lesson(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForw
 
 /// The loss terms and the gradients of all parameters, for photos in the given styles.
 pub fn learned(
-    lesson: &FeedForward,
+    trainer: &FeedForward,
     photos: &[f32],
     labels: &[f32],
     share: f32,
@@ -63,11 +63,11 @@ pub fn learned(
     let images = photos.len() / (3 * SIZE * SIZE);
     let input = DeviceTensor::from_values(context(), "photos", [images, 3, SIZE, SIZE], photos).unwrap();
     let labels = DeviceTensor::from_values(context(), "labels", [images, labels.len() / images], labels).unwrap();
-    let losses = DeviceTensor::new(context(), "losses", [lesson.terms().len()]);
+    let losses = DeviceTensor::new(context(), "losses", [trainer.terms().len()]);
     let mut rec = Recorder::new(context());
     let [x, styles, slots] = [&input, &labels, &losses].map(|tensor| rec.pin(tensor));
-    lesson.record(&mut rec, &[x, styles], slots, share).unwrap();
-    let parameters = lesson.parameters();
+    trainer.record(&mut rec, &[x, styles], slots, share).unwrap();
+    let parameters = trainer.parameters();
     for parameter in &parameters {
         parameter.gradient.write(&vec![0.0; parameter.gradient.shape().count()]).unwrap();
     }
@@ -96,9 +96,9 @@ fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
     let (body, styles) = (body(), styles());
     let photos = [picture(SIZE, 7).rgb, picture(SIZE, 8).rgb];
     let labels = [one_hot(2), one_hot(0)].concat();
-    let (losses, gradients) = learned(&lesson(body.clone(), &styles, &folder), &photos.concat(), &labels, 1.0);
+    let (losses, gradients) = learned(&trainer(body.clone(), &styles, &folder), &photos.concat(), &labels, 1.0);
     let alone = [(&photos[0], 2), (&photos[1], 0)].map(|(photo, style)| {
-        let single = lesson(body.blend(&one_hot(style)).unwrap(), &styles[style..=style], &folder);
+        let single = trainer(body.blend(&one_hot(style)).unwrap(), &styles[style..=style], &folder);
         learned(&single, photo, &single.labels(0), 0.5)
     });
     let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
@@ -154,9 +154,10 @@ fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
 #[test]
 fn every_style_comes_equally_often() {
     let (_photos, folder) = photos(3, 40);
-    let lesson = lesson(body(), &styles(), &folder);
-    let rounds: Vec<Vec<_>> =
-        (0..20).map(|round| (0..STYLES as u64).map(|at| lesson.labels(round * STYLES as u64 + at)).collect()).collect();
+    let trainer = trainer(body(), &styles(), &folder);
+    let rounds: Vec<Vec<_>> = (0..20)
+        .map(|round| (0..STYLES as u64).map(|at| trainer.labels(round * STYLES as u64 + at)).collect())
+        .collect();
     for round in &rounds {
         let mut sorted = round.clone();
         sorted.sort_by(|a, b| b.partial_cmp(a).unwrap());
@@ -176,12 +177,12 @@ fn a_body_that_was_stopped_goes_on_to_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let teach = |run: &Run, stop: Option<u64>| {
-        let lesson = lesson(body(), &styles(), &folder);
-        let outcome = train(context(), &lesson, &settings(), run, |progress| {
+        let trainer = trainer(body(), &styles(), &folder);
+        let outcome = train(context(), &trainer, &settings(), run, |progress| {
             let stop = stop == Some(progress.steps[0]);
             Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
-        (lesson.weights().unwrap(), outcome.unwrap().end)
+        (trainer.weights().unwrap(), outcome.unwrap().end)
     };
     let (weights, end) = teach(&run(4, whole.path()), None);
     assert_eq!(end, End::Finished);

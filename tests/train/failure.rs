@@ -8,7 +8,7 @@ use impasto::loss;
 use impasto::ops::square_loss::Weight;
 use impasto::ops::vector;
 use impasto::optim::Parameter;
-use impasto::train::{Crops, Folder, Lesson, Loader, Run, Schedule, Settings, train};
+use impasto::train::{Crops, Folder, Loader, Run, Schedule, Settings, Trainer, train};
 use impasto::{Error, Result};
 
 use crate::{context, latest, run};
@@ -36,7 +36,7 @@ impl Fragile {
     }
 }
 
-impl Lesson for Fragile {
+impl Trainer for Fragile {
     fn streams(&self) -> Vec<(Folder, Crops)> {
         vec![(self.folder.clone(), CROPS)]
     }
@@ -100,11 +100,11 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
     // The square of 1e20 is infinite in f32. The square of 1e18 is finite, but 1e21 times its derivative is not.
     for (gain, slope, what, place) in [(1e20, 1.0, "the loss", "square loss"), (1e18, 1e21, "the gradient", "tone")] {
         let kept = tempfile::tempdir().unwrap();
-        let lesson = Fragile::new(&folder, gain, slope);
+        let trainer = Fragile::new(&folder, gain, slope);
         let begin = Run { checkpoint_every: 1, ..run(9, kept.path()) };
         let mut seen = Vec::new();
-        let error = train(context(), &lesson, &settings, &begin, |progress| {
-            seen.push((progress.steps[0], lesson.parameters[1].value.read()?));
+        let error = train(context(), &trainer, &settings, &begin, |progress| {
+            seen.push((progress.steps[0], trainer.parameters[1].value.read()?));
             Ok(ControlFlow::Continue(()))
         });
         let error = error.unwrap_err();

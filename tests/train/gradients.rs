@@ -2,7 +2,7 @@
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::train::encoder::Settings;
-use impasto::train::{Lesson as _, Loader};
+use impasto::train::{Loader, Trainer as _};
 
 use crate::{SIZE, choices, context, full_taps, photos, student};
 

@@ -2,7 +2,7 @@
 
 use impasto::io::Picture;
 use impasto::train::encoder::{Encoder, Painting, Settings};
-use impasto::train::{Folder, Lesson as _};
+use impasto::train::{Folder, Trainer as _};
 use tempfile::TempDir;
 
 use crate::{SIZE, choices, photos, student};

@@ -171,13 +171,13 @@ fn a_trained_net_has_the_moving_average_of_its_weights() {
     let kept = tempfile::tempdir().unwrap();
     let settings = Settings { average: Some(0.75), learning_rate: 0.1, ..settings() };
     let values = |encoder: &Encoder| -> Vec<Vec<f32>> {
-        let parameters = impasto::train::Lesson::parameters(encoder);
+        let parameters = impasto::train::Trainer::parameters(encoder);
         parameters.iter().map(|parameter| parameter.value.read().unwrap()).collect()
     };
     let before = values(&student(&folder, choices()));
     let (encoder, _) = teach(&folder, &settings, &run(1, kept.path()), None);
     let (_, checkpoint) = latest(kept.path());
-    let parameters = impasto::train::Lesson::parameters(&encoder);
+    let parameters = impasto::train::Trainer::parameters(&encoder);
     for ((parameter, before), trained) in parameters.iter().zip(before).zip(values(&encoder)) {
         let after = checkpoint.get(&parameter.name).unwrap();
         assert!(after.data != before, "{} is as it was", parameter.name);

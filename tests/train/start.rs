@@ -213,7 +213,7 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
     });
     assert_eq!(told, crate::layers());
     let encoder = encoder.unwrap();
-    let parameters = impasto::train::Lesson::parameters(&encoder);
+    let parameters = impasto::train::Trainer::parameters(&encoder);
     for (index, (parameter, given)) in parameters.iter().zip(shallow.convolutions.iter().flatten()).enumerate() {
         assert!(parameter.value.read().unwrap() == given.data, "{index}: {}", parameter.name);
     }
@@ -374,11 +374,11 @@ fn a_decoder_learns_from_the_pictures_of_another() {
     };
     let losses = |start: &adain_decoder::Weights| {
         let folders = [folder.clone(), folder.clone()];
-        let lesson = adain::Adain::new(nets(true), start.clone(), folders, choices.clone()).unwrap();
+        let trainer = adain::Adain::new(nets(true), start.clone(), folders, choices.clone()).unwrap();
         let kept = tempfile::tempdir().unwrap();
         let mut losses = Vec::new();
         let settings = Settings { batch: 2, micro_batch: Some(2), learning_rate: 1e-3, ..Settings::default() };
-        train(context(), &lesson, &settings, &run(8, kept.path()), |progress| {
+        train(context(), &trainer, &settings, &run(8, kept.path()), |progress| {
             let teachers = progress.terms.iter().filter(|(name, _)| name.starts_with("teacher's"));
             assert_eq!(teachers.count(), 5, "{:?}", progress.terms);
             losses.push(progress.loss);

@@ -8,12 +8,12 @@ use impasto::nets::image_transform_net::{Form, Style, Weights};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::train::feed_forward::{FeedForward, Settings};
-use impasto::train::{End, Folder, Lesson as _, Run, train};
+use impasto::train::{End, Folder, Run, Trainer as _, train};
 
 use crate::body::{STYLES, assert_near, bits, body, learned, one_hot, styles};
 use crate::{SIZE, TEACHER, choices, context, photos, picture, run, settings, teacher};
 
-fn lesson(weights: Weights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
+fn trainer(weights: Weights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
     let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
     let settings =
         Settings { crops: choices().crops, style_size: SIZE, calibration: 3, norms_alone, ..Settings::default() };
@@ -40,9 +40,9 @@ fn norms_alone_learn_what_they_learn_beside_convolutions() {
     let (_photos, folder) = photos(3, 40);
     let photo = picture(SIZE, 7);
     let [all, alone] = [false, true].map(|norms_alone| {
-        let lesson = lesson(mean(), &styles()[1], &folder, norms_alone);
-        let labels = lesson.labels(0);
-        learned(&lesson, &photo.rgb, &labels, 1.0)
+        let trainer = trainer(mean(), &styles()[1], &folder, norms_alone);
+        let labels = trainer.labels(0);
+        learned(&trainer, &photo.rgb, &labels, 1.0)
     });
     assert_eq!(all.0, alone.0);
     // Fifteen of the sixteen convolutions have a norm with a scale and a shift.
@@ -62,12 +62,12 @@ fn a_style_learns_and_its_body_stays() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let teach = |weights: Weights, run: &Run, stop: Option<u64>| {
-        let lesson = lesson(weights, &styles()[1], &folder, true);
-        let outcome = train(context(), &lesson, &settings(), run, |progress| {
+        let trainer = trainer(weights, &styles()[1], &folder, true);
+        let outcome = train(context(), &trainer, &settings(), run, |progress| {
             let stop = stop == Some(progress.steps[0]);
             Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
-        outcome.map(|outcome| (lesson.weights().unwrap(), outcome.end))
+        outcome.map(|outcome| (trainer.weights().unwrap(), outcome.end))
     };
     let (learned, end) = teach(mean(), &run(4, whole.path()), None).unwrap();
     assert_eq!((end, learned.fingerprint()), (End::Finished, body().fingerprint()));
@@ -85,7 +85,7 @@ fn a_style_learns_and_its_body_stays() {
     assert!(bits(parts.path()) == bits(whole.path()));
 
     // Training of all weights continues from the style.
-    let refined = lesson(learned.clone(), &styles()[1], &folder, false);
+    let refined = trainer(learned.clone(), &styles()[1], &folder, false);
     train(context(), &refined, &settings(), &run(1, other.path()), |_| Ok(ControlFlow::Continue(()))).unwrap();
     assert_ne!(refined.weights().unwrap().fingerprint(), learned.fingerprint());
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::image_transform_net::Form;
 use impasto::nets::{Tap, adain_decoder, image_transform_net, vgg19};
 use impasto::ops::norm::Over;
-use impasto::internal::Random;
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]

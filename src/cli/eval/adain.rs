@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use impasto::eval::adain::{Judge, reconstruction};
-use impasto::eval::marks::{Marks, Seen};
+use impasto::eval::adain::{Teacher, reconstruction};
+use impasto::eval::scores::{Measured, Scores};
 use impasto::eval::{median, ssim};
 use impasto::nets::adain_painter::Region;
 use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
@@ -191,9 +191,9 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
 
-    let judge = Judge::new(&teacher, size, size)?;
+    let meter = Teacher::new(&teacher, size, size)?;
     let several = pairs.len() > 1;
-    let mut goals: Vec<(Seen, String)> = Vec::new();
+    let mut goals: Vec<(Measured, String)> = Vec::new();
     let mut sheet = vec![vec![Cell::words(["AdaIN", "paintings across", "photos down", "style distance, SSIM"])]];
     for path in &paintings {
         let painting = args.photos.middle(path)?;
@@ -203,28 +203,28 @@ pub fn run(args: &Args) -> Result<()> {
             sheet[0].push(Cell::head(&painting, size, caption));
             pair.styles.push(pair.painter.style(&painting)?.into());
         }
-        goals.push((Seen::by(&judge, painting)?, stem(path)));
+        goals.push((Measured::by(&meter, painting)?, stem(path)));
     }
     let [mut as_photo, mut as_painting] = [Unit::Painting; 2].map(Standing::new);
     let progress = bar((photos.len() * paintings.len() * pairs.len()) as u64).with_message("pictures");
     for (index, path) in photos.iter().enumerate() {
-        let (photo, name) = (Seen::by(&judge, args.photos.middle(path)?)?, stem(path));
+        let (photo, name) = (Measured::by(&meter, args.photos.middle(path)?)?, stem(path));
         for pair in &mut pairs {
             pair.reconstructions.push(reconstruction(&mut pair.painter, &photo.picture)?);
         }
         let mut row = vec![Cell::picture(&photo.picture, size, &name)];
         for (number, (goal, title)) in goals.iter().enumerate() {
             let (from, to) = ((index, name.as_str()), (number, title.as_str()));
-            let marks = |seen: &Seen| Marks::of(seen, &photo, &goal.sight);
-            as_photo.push(from, to, marks(&photo)?);
-            as_painting.push(from, to, marks(goal)?);
+            let scores = |seen: &Measured| Scores::of(seen, &photo, &goal.features);
+            as_photo.push(from, to, scores(&photo)?);
+            as_painting.push(from, to, scores(goal)?);
             for pair in &mut pairs {
                 let style = std::slice::from_ref(&pair.styles[number]);
-                let painted = Seen::by(&judge, pair.painter.paint(&photo.picture, style)?)?;
-                let marks = marks(&painted)?;
-                let caption = format!("{:.2}, {:.2}", marks.style_distance, marks.ssim);
+                let painted = Measured::by(&meter, pair.painter.paint(&photo.picture, style)?)?;
+                let scores = scores(&painted)?;
+                let caption = format!("{:.2}, {:.2}", scores.style_distance, scores.ssim);
                 row.push(Cell::picture(&painted.picture, size, caption));
-                pair.standing.push(from, to, marks);
+                pair.standing.push(from, to, scores);
                 progress.inc(1);
             }
         }

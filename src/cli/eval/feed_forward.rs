@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
-use impasto::eval::adain::Judge as Teacher;
-use impasto::eval::feed_forward::{Judge, Learned, Standing as Losses};
-use impasto::eval::marks::{Marks, Seen};
+use impasto::eval::adain::Teacher;
+use impasto::eval::feed_forward::{Evaluator, Learned, Standing as Losses};
+use impasto::eval::scores::{Measured, Scores};
 use impasto::eval::{median, ssim};
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::Tap;
@@ -47,7 +47,7 @@ are the two extremes.
 {EXPLANATION}
   worst quarter: the mean style distance of the quarter of the photos (rounded up) where it is largest.
 
-In JSON, `marks` has the figures of the second table, for `photo`, `net`, `gatys` and `style`."))]
+In JSON, `scores` has the figures of the second table, for `photo`, `net`, `gatys` and `style`."))]
 pub struct Args {
     /// Net to measure: a name that `impasto models` lists, or a file that `impasto train` wrote; BODY:STYLE chooses a
     /// style of a body
@@ -191,17 +191,17 @@ pub fn run(args: &Args) -> Result<()> {
     let [vgg, teacher] =
         [load_vgg(&context, Some(vgg), Kind::Max)?, load_vgg(&context, Some(teacher_name), Kind::Max)?];
     let style_size = learned.style_size;
-    let mut judge = Judge::new(&vgg, weights, learned.clone(), &style)?;
-    let least = judge.least_side().max(teacher.least_side(Tap::RELU4_1)).max(ssim::WINDOW);
+    let mut evaluator = Evaluator::new(&vgg, weights, learned.clone(), &style)?;
+    let least = evaluator.least_side().max(teacher.least_side(Tap::RELU4_1)).max(ssim::WINDOW);
     if size < least {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }
     // The style picture has the size that it had in the training.
     let style = style.fit(style_size);
-    let goal = Teacher::new(&teacher, style.width, style.height)?.see(&style)?;
+    let goal = Teacher::new(&teacher, style.width, style.height)?.measure(&style)?;
     let teacher = Teacher::new(&teacher, size, size)?;
     let style_itself = style.square().middle(size, size).resize(size, size);
-    let style_itself = Seen::by(&teacher, style_itself)?;
+    let style_itself = Measured::by(&teacher, style_itself)?;
     if let Some(folder) = &args.pictures {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
@@ -211,7 +211,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut standings = ["photo", "net", "gatys", "style"].map(|name| (name, Standing::new(Unit::Photo)));
     for (number, path) in photos.iter().enumerate() {
         let (photo, name) = (args.photos.middle(path)?, stem(path));
-        let losses = judge.measure(&photo, args.init.into(), args.steps, |done| {
+        let losses = evaluator.measure(&photo, args.init.into(), args.steps, |done| {
             progress.set_message(format!("photos  {name}: Gatys {}/{}", done.min(args.steps), args.steps));
         })?;
         lines.push(Line::of(name.clone(), &losses));
@@ -221,11 +221,11 @@ pub fn run(args: &Args) -> Result<()> {
                 .map(|(picture, caption)| Cell::picture(picture, size, caption));
             sheet::sheet(&[cells.to_vec()])?.save(&folder.join(format!("{number:02}-{name}.png")))?;
         }
-        let photo = Seen::by(&teacher, photo)?;
-        let [painted, optimised] = [Seen::by(&teacher, painted)?, Seen::by(&teacher, optimised)?];
+        let photo = Measured::by(&teacher, photo)?;
+        let [painted, optimised] = [Measured::by(&teacher, painted)?, Measured::by(&teacher, optimised)?];
         let seen = [&photo, &painted, &optimised, &style_itself];
         for ((_, standing), seen) in standings.iter_mut().zip(seen) {
-            standing.push((number, &name), (0, &stem(&args.style)), Marks::of(seen, &photo, &goal)?);
+            standing.push((number, &name), (0, &stem(&args.style)), Scores::of(seen, &photo, &goal)?);
         }
         progress.inc(1);
     }
@@ -233,10 +233,10 @@ pub fn run(args: &Args) -> Result<()> {
     let medians = Line::medians(&lines);
     let init = args.init.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default();
     if args.json {
-        let marks = standings.iter().map(|(name, standing)| (name.to_string(), standing.results()));
+        let scores = standings.iter().map(|(name, standing)| (name.to_string(), standing.results()));
         return print_line(serde_json::json!({
             "model": args.model, "size": size, "steps": args.steps, "init": init, "photos": lines, "median": medians,
-            "teacher": file_name(Path::new(teacher_name)), "marks": serde_json::Map::from_iter(marks),
+            "teacher": file_name(Path::new(teacher_name)), "scores": serde_json::Map::from_iter(scores),
             "device": context.name(),
         }));
     }

@@ -1,7 +1,7 @@
 //! The figures of a method's pictures, or of the unchanged photos or paintings, as a row of a table and as JSON.
 
-use impasto::eval::marks::{Marks, worst_quarter};
 use impasto::eval::median;
+use impasto::eval::scores::{Scores, worst_quarter};
 use serde_json::{Value, json};
 
 /// What the columns mean, for the help of the commands that print them.
@@ -24,7 +24,7 @@ struct Row {
     photo: String,
     painting: String,
     #[serde(flatten)]
-    marks: Marks,
+    scores: Scores,
 }
 
 /// The units of which the worst quarter is taken. The figure of a unit is the median over its pictures.
@@ -51,13 +51,13 @@ impl Standing {
     }
 
     /// Adds the figures of a picture made from a photo and a painting, both given as number and name.
-    pub fn push(&mut self, photo: (usize, &str), painting: (usize, &str), marks: Marks) {
+    pub fn push(&mut self, photo: (usize, &str), painting: (usize, &str), scores: Scores) {
         self.units.push(if self.unit == Unit::Painting { painting.0 } else { photo.0 });
-        self.rows.push(Row { photo: photo.1.into(), painting: painting.1.into(), marks });
+        self.rows.push(Row { photo: photo.1.into(), painting: painting.1.into(), scores });
     }
 
-    pub fn median(&self) -> Marks {
-        Marks::median(&self.rows.iter().map(|row| row.marks).collect::<Vec<_>>())
+    pub fn median(&self) -> Scores {
+        Scores::median(&self.rows.iter().map(|row| row.scores).collect::<Vec<_>>())
     }
 
     /// Name and median style distance of each unit, ordered by number.
@@ -67,7 +67,7 @@ impl Standing {
             if unit == units.len() {
                 units.push((if self.unit == Unit::Painting { &row.painting } else { &row.photo }, Vec::new()));
             }
-            units[unit].1.push(row.marks.style_distance);
+            units[unit].1.push(row.scores.style_distance);
         }
         units.into_iter().map(|(name, figures)| (name, median(figures))).collect()
     }
@@ -83,7 +83,7 @@ impl Standing {
 
     /// A row for each picture.
     pub fn lines(&self) -> impl Iterator<Item = Vec<String>> {
-        self.rows.iter().map(|row| line(format!("{} x {}", row.photo, row.painting), None, &row.marks))
+        self.rows.iter().map(|row| line(format!("{} x {}", row.photo, row.painting), None, &row.scores))
     }
 
     pub fn results(&self) -> Value {
@@ -100,13 +100,13 @@ impl Standing {
 }
 
 /// A row of the table.
-fn line(name: impl Into<String>, worst: Option<f64>, marks: &Marks) -> Vec<String> {
+fn line(name: impl Into<String>, worst: Option<f64>, scores: &Scores) -> Vec<String> {
     vec![
         name.into(),
-        format!("{:.4}", marks.style_distance),
+        format!("{:.4}", scores.style_distance),
         worst.map_or("".into(), |worst| format!("{worst:.4}")),
-        format!("{:.4}", marks.content_distance),
-        format!("{:.4}", marks.ssim),
-        format!("{:.3}", marks.mesh.strength()),
+        format!("{:.4}", scores.content_distance),
+        format!("{:.4}", scores.ssim),
+        format!("{:.3}", scores.mesh.strength()),
     ]
 }

@@ -167,14 +167,14 @@ pub fn run(args: &Args) -> Result<()> {
         teacher: teacher.map(|weights| AdainDecoder::new(&context, weights)).transpose()?,
     };
     let trained_on = format!("{} photos, {} paintings", folders[0].len(), folders[1].len());
-    let lesson = Adain::new(nets, weights, folders, settings)?;
-    teach(&args.training, &context, &lesson, &defaults, || {
+    let trainer = Adain::new(nets, weights, folders, settings)?;
+    teach(&args.training, &context, &trainer, &defaults, || {
         let metadata = BTreeMap::from([
             ("architecture".to_string(), "adain_decoder".to_string()),
             ("encoder".to_string(), fingerprint.clone()),
             ("trained_on".to_string(), trained_on.clone()),
         ]);
-        Ok((lesson.weights()?.tensors(), metadata))
+        Ok((trainer.weights()?.tensors(), metadata))
     })
 }
 

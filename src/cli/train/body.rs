@@ -9,7 +9,7 @@ use impasto::train::feed_forward::Settings;
 use impasto::train::{Folder, Schedule};
 use impasto::{Error, Result};
 
-use super::feed_forward::{CLIP, Lessons, NetArgs, learn};
+use super::feed_forward::{CLIP, NetArgs, Trainers, learn};
 use super::{Defaults, LoopArgs, NET};
 
 /// Arguments of `impasto train body`.
@@ -67,6 +67,6 @@ pub fn run(args: &Args) -> Result<()> {
     };
     args.training.check(&defaults, NET)?;
     let weights = args.net.start((Form::Resize, Over::Instance, 0.5), &names, args.training.seed)?;
-    let lessons = Lessons { defaults, settings: settings(), weights, vgg: VGG, styles, style_of: None };
-    learn(&args.net.loss, &args.training, lessons)
+    let trainers = Trainers { defaults, settings: settings(), weights, vgg: VGG, styles, style_of: None };
+    learn(&args.net.loss, &args.training, trainers)
 }

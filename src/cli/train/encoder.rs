@@ -7,7 +7,7 @@ use impasto::io::WeightFile;
 use impasto::nets::Tap;
 use impasto::nets::vgg19::Weights;
 use impasto::train::encoder::{Encoder, Painting, Settings};
-use impasto::train::{Folder, Lesson as _, Schedule};
+use impasto::train::{Folder, Schedule, Trainer as _};
 
 use super::{Defaults, LoopArgs, NET, teach};
 use crate::cli::progress::spinner;

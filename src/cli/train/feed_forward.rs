@@ -11,7 +11,7 @@ use impasto::nets::image_transform_net::{Form, Weights};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Kind;
 use impasto::train::feed_forward::{FeedForward, Settings};
-use impasto::train::{Crops, Lesson as _, Schedule};
+use impasto::train::{Crops, Schedule, Trainer as _};
 use impasto::{Error, Result};
 
 use super::{Defaults, LoopArgs, NET, teach};
@@ -110,7 +110,7 @@ enum FormName {
 const PREVIEW_SIZE: usize = 512;
 
 /// Defaults, start and styles of a feed-forward trainer.
-pub struct Lessons<'a> {
+pub struct Trainers<'a> {
     pub defaults: Defaults,
     /// All settings but the crops, which the arguments and `defaults` determine.
     pub settings: Settings,
@@ -145,9 +145,9 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
     };
     args.training.check(&defaults, NET)?;
     let weights = args.net.start((form, norm, 1.0), &[], args.training.seed)?;
-    let lessons =
-        Lessons { defaults, settings, weights, vgg: "compact", styles: vec![args.style.clone()], style_of: None };
-    learn(&args.net.loss, &args.training, lessons)
+    let trainers =
+        Trainers { defaults, settings, weights, vgg: "compact", styles: vec![args.style.clone()], style_of: None };
+    learn(&args.net.loss, &args.training, trainers)
 }
 
 impl LossArgs {
@@ -200,33 +200,36 @@ impl NetArgs {
 }
 
 /// Trains a net for one or many styles, and writes it.
-pub fn learn(args: &LossArgs, training: &LoopArgs, lessons: Lessons) -> Result<()> {
-    let Lessons { defaults, weights, style_of, .. } = lessons;
-    let settings = args.settings(training.crops(&defaults), lessons.settings)?;
+pub fn learn(args: &LossArgs, training: &LoopArgs, trainers: Trainers) -> Result<()> {
+    let Trainers { defaults, weights, style_of, .. } = trainers;
+    let settings = args.settings(training.crops(&defaults), trainers.settings)?;
     let folder = training.pictures(&args.photos)?;
-    let styles = lessons.styles.iter().map(|path| Picture::load(path)).collect::<Result<Vec<_>>>()?;
+    let styles = trainers.styles.iter().map(|path| Picture::load(path)).collect::<Result<Vec<_>>>()?;
     let preview = args.preview.as_deref().map(Picture::load).transpose()?;
     let preview = preview.map(|photo| photo.fit(PREVIEW_SIZE.min(photo.width.max(photo.height))));
     let context = training.device.open()?;
-    let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref(), lessons.vgg)?, Kind::Max)?;
+    let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref(), trainers.vgg)?, Kind::Max)?;
     let (pictures, style_size) = (folder.len(), settings.style_size);
     let (width, is_body) = (weights.channels as f32 / 32.0, !weights.styles.is_empty());
     let spinner = spinner();
     spinner.set_message("measuring the unit of the content loss");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let lesson = FeedForward::new(vgg, weights, &styles, folder, settings, preview);
+    let trainer = FeedForward::new(vgg, weights, &styles, folder, settings, preview);
     spinner.finish_and_clear();
-    let lesson = lesson?;
-    tracing::info!(parameters = lesson.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(), "training");
-    let (losses, style) = (lesson.losses(), lessons.styles.iter().map(|path| file_name(path)).collect::<Vec<_>>());
+    let trainer = trainer?;
+    tracing::info!(
+        parameters = trainer.parameters().iter().map(|p| p.value.shape().count()).sum::<usize>(),
+        "training"
+    );
+    let (losses, style) = (trainer.losses(), trainers.styles.iter().map(|path| file_name(path)).collect::<Vec<_>>());
     // In the metadata of a body, the loss and the style are lists.
     let text = |text: serde_json::Result<String>| text.map_err(|error| Error::argument("train", "loss", "JSON", error));
     let (loss, style) = match is_body {
         true => (text(serde_json::to_string(&losses))?, serde_json::json!(style).to_string()),
         false => (text(serde_json::to_string(&losses[0]))?, style[0].clone()),
     };
-    teach(training, &context, &lesson, &defaults, || {
-        let weights = lesson.weights()?;
+    teach(training, &context, &trainer, &defaults, || {
+        let weights = trainer.weights()?;
         let (tensors, entries) = match &style_of {
             Some(body) => {
                 let style = weights.style(body)?;
@@ -241,7 +244,7 @@ pub fn learn(args: &LossArgs, training: &LoopArgs, lessons: Lessons) -> Result<(
             ("style_size".to_string(), style_size.to_string()),
             ("trained_on".to_string(), format!("{pictures} photos")),
             ("loss".to_string(), loss.clone()),
-            ("measured_by".to_string(), vgg_name(args.vgg.as_deref(), lessons.vgg)),
+            ("measured_by".to_string(), vgg_name(args.vgg.as_deref(), trainers.vgg)),
         ]);
         Ok((tensors, metadata))
     })

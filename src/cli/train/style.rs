@@ -7,7 +7,7 @@ use impasto::train::feed_forward::Settings;
 use impasto::weights::BODY;
 use impasto::{Error, Result};
 
-use super::feed_forward::{CLIP, Lessons, LossArgs, learn};
+use super::feed_forward::{CLIP, LossArgs, Trainers, learn};
 use super::{Defaults, LoopArgs, NET, body};
 use crate::cli::models;
 
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (name, weights) = models::start("train", "--body", &args.body)?;
     // Fails now, not after the training, if a style of this net cannot be written.
     weights.style(&name)?;
-    let lessons = Lessons {
+    let trainers = Trainers {
         defaults,
         settings,
         weights,
@@ -64,5 +64,5 @@ pub fn run(args: &Args) -> Result<()> {
         styles: vec![args.style.clone()],
         style_of: (!args.refine).then_some(name),
     };
-    learn(&args.loss, &args.training, lessons)
+    learn(&args.loss, &args.training, trainers)
 }

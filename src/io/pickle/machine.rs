@@ -13,8 +13,8 @@ pub(super) struct Machine<'a> {
     position: usize,
     steps: usize,
     stack: Vec<Value>,
-    /// Stack heights at the open marks.
-    marks: Vec<usize>,
+    /// Stack heights at the open scores.
+    scores: Vec<usize>,
     memo: HashMap<usize, Value>,
     pickle: Pickle<'a>,
 }
@@ -42,7 +42,7 @@ impl<'a> Machine<'a> {
                 }
             }
             0x95 => drop(self.take(8)?), // FRAME
-            b'(' => self.marks.push(self.stack.len()),
+            b'(' => self.scores.push(self.stack.len()),
             b'0' => drop(self.pop()?),
             b'1' => drop(self.pop_to_mark()?),
             b'2' => self.push(self.top()?),
@@ -175,7 +175,7 @@ impl<'a> Machine<'a> {
     }
 
     fn top(&self) -> Outcome<Value> {
-        let floor = self.marks.last().copied().unwrap_or(0);
+        let floor = self.scores.last().copied().unwrap_or(0);
         self.stack[floor..].last().copied().ok_or_else(|| malformed("the stack is empty"))
     }
 
@@ -186,7 +186,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop_to_mark(&mut self) -> Outcome<Vec<Value>> {
-        let mark = self.marks.pop().ok_or_else(|| malformed("a mark is missing"))?;
+        let mark = self.scores.pop().ok_or_else(|| malformed("a mark is missing"))?;
         Ok(self.stack.split_off(mark))
     }
 

@@ -7,8 +7,8 @@ use crate::io::Picture;
 use crate::optim::Parameter;
 
 /// What a trainer supplies to the training loop: its pictures, its loss and its parameters.
-pub trait Lesson {
-    /// The picture streams that a step reads, in the order in which [`Lesson::record`] receives them.
+pub trait Trainer {
+    /// The picture streams that a step reads, in the order in which [`Trainer::record`] receives them.
     fn streams(&self) -> Vec<(Folder, Crops)>;
 
     /// Names of the loss terms. The loss is their sum.

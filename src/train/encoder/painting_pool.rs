@@ -45,7 +45,7 @@ const STAGES: usize = 4;
 const PAINTINGS: usize = 16;
 
 /// The most recent paintings, and the sources of the next ones.
-pub(super) struct Easel {
+pub(super) struct PaintingPool {
     choices: Painting,
     seed: u64,
     /// Loaders of contents and styles, positioned at the next painting's number.
@@ -54,12 +54,12 @@ pub(super) struct Easel {
     pictures: Vec<DeviceTensor>,
 }
 
-impl Easel {
+impl PaintingPool {
     pub(super) fn new(context: &Context, choices: Painting, settings: &Settings) -> Self {
         let size = settings.crops.size;
         let picture = |number| DeviceTensor::new(context, format!("painted {number}"), [1, 3, size, size]);
         let pictures = (0..STAGES * PAINTINGS).map(picture).collect();
-        Easel { choices, seed: settings.seed, sources: RefCell::default(), pictures }
+        PaintingPool { choices, seed: settings.seed, sources: RefCell::default(), pictures }
     }
 
     /// Tensors that a checkpoint must store.
@@ -99,7 +99,7 @@ impl Easel {
     fn sources(&self, number: u64, contents: &Folder, settings: &Settings) -> Result<[Picture; 2]> {
         let mut sources = self.sources.borrow_mut();
         let size = settings.crops.size;
-        // The loaders are restarted if a run starts at another number, or if several runs use the same lesson.
+        // The loaders are restarted if a run starts at another number, or if several runs use the same trainer.
         let ready = sources.take().filter(|loaders| loaders[0].number() == number);
         let start = |folder: &Folder, purpose: u64| {
             Loader::start(folder.clone(), settings.crops.clone(), self.seed ^ purpose, number, 1)

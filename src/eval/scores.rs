@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::adain::{Judge, Sight};
+use super::adain::{Features, Teacher};
 use super::mesh::Mesh;
 use super::{median, ssim};
 use crate::Result;
@@ -10,10 +10,10 @@ use crate::io::Picture;
 
 /// Figures of a painted picture.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Marks {
-    /// Style distance from the painting, see [`Sight::style_distance`].
+pub struct Scores {
+    /// Style distance from the painting, see [`Features::style_distance`].
     pub style_distance: f64,
-    /// Content distance from the photo with the painting's statistics, see [`Sight::content_distance`].
+    /// Content distance from the photo with the painting's statistics, see [`Features::content_distance`].
     pub content_distance: f64,
     /// Structural similarity to the photo, see [`ssim::ssim`].
     pub ssim: f64,
@@ -22,33 +22,33 @@ pub struct Marks {
 }
 
 /// A picture and the teacher's features of it.
-pub struct Seen {
+pub struct Measured {
     /// The picture.
     pub picture: Picture,
     /// The teacher's features of the picture.
-    pub sight: Sight,
+    pub features: Features,
 }
 
-impl Seen {
+impl Measured {
     /// Measures `picture`.
     ///
     /// # Errors
-    /// Those of [`Judge::see`].
-    pub fn by(judge: &Judge, picture: Picture) -> Result<Self> {
-        Ok(Seen { sight: judge.see(&picture)?, picture })
+    /// Those of [`Teacher::measure`].
+    pub fn by(teacher: &Teacher, picture: Picture) -> Result<Self> {
+        Ok(Measured { features: teacher.measure(&picture)?, picture })
     }
 }
 
-impl Marks {
+impl Scores {
     /// The figures of a picture that was painted from `photo` in the style of `painting`. The painting may have another
     /// size.
     ///
     /// # Errors
     /// A picture and photo of different sizes, or smaller than the window of [`ssim::ssim`].
-    pub fn of(picture: &Seen, photo: &Seen, painting: &Sight) -> Result<Self> {
-        Ok(Marks {
-            style_distance: picture.sight.style_distance(painting),
-            content_distance: picture.sight.content_distance(&photo.sight, painting),
+    pub fn of(picture: &Measured, photo: &Measured, painting: &Features) -> Result<Self> {
+        Ok(Scores {
+            style_distance: picture.features.style_distance(painting),
+            content_distance: picture.features.content_distance(&photo.features, painting),
             ssim: ssim::ssim(&picture.picture, &photo.picture)?,
             mesh: Mesh::of(&picture.picture),
         })
@@ -57,14 +57,14 @@ impl Marks {
     /// The median of each figure.
     ///
     /// # Panics
-    /// If `marks` is empty.
-    pub fn median(marks: &[Marks]) -> Self {
-        let of = |figure: fn(&Marks) -> f64| median(marks.iter().map(figure).collect());
-        Marks {
-            style_distance: of(|marks| marks.style_distance),
-            content_distance: of(|marks| marks.content_distance),
-            ssim: of(|marks| marks.ssim),
-            mesh: Mesh::median(&marks.iter().map(|marks| marks.mesh).collect::<Vec<_>>()),
+    /// If `scores` is empty.
+    pub fn median(scores: &[Scores]) -> Self {
+        let of = |figure: fn(&Scores) -> f64| median(scores.iter().map(figure).collect());
+        Scores {
+            style_distance: of(|scores| scores.style_distance),
+            content_distance: of(|scores| scores.content_distance),
+            ssim: of(|scores| scores.ssim),
+            mesh: Mesh::median(&scores.iter().map(|scores| scores.mesh).collect::<Vec<_>>()),
         }
     }
 }

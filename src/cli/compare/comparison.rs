@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use impasto::Result;
-use impasto::eval::feed_forward::{Learned, judge};
+use impasto::eval::feed_forward::{Learned, evaluate};
 use impasto::gpu::Context;
 use impasto::io::Picture;
 use impasto::methods::gatys::{self, Normalization, PictureLoss, Preset, Settings};
@@ -169,7 +169,7 @@ impl Plan {
     }
 
     /// The net that measures the loss. Without a trained net it is the default of Gatys' method.
-    fn judge(&self, context: &Context) -> Result<Vgg19> {
+    fn loss_net(&self, context: &Context) -> Result<Vgg19> {
         let load = if self.loss_of.is_some() { load_vgg } else { load_gatys_vgg };
         load(context, self.vgg.as_deref(), Kind::Max)
     }
@@ -214,9 +214,9 @@ impl Plan {
 
     /// Paints with every method, then measures all results. Each method has a context of its own, so that none profits
     /// from kernels that another has compiled.
-    pub fn run(self, args: &Args) -> Result<Contest> {
+    pub fn run(self, args: &Args) -> Result<Comparison> {
         let context = args.device.open()?;
-        let vgg = self.judge(&context)?;
+        let vgg = self.loss_net(&context)?;
         self.check(&vgg)?;
         let bar = bar(args.steps as u64);
         let mut painted = Vec::new();
@@ -238,12 +238,12 @@ impl Plan {
             entries.push(Entry { method, model, measures, painted });
         }
         let (device, driver) = (context.name().to_string(), context.driver());
-        Ok(Contest { title: self.title.clone(), plan: self, photo, entries, device, driver })
+        Ok(Comparison { title: self.title.clone(), plan: self, photo, entries, device, driver })
     }
 
     fn optimise(&self, context: &Context, bar: &ProgressBar) -> Result<Painted> {
         let began = Instant::now();
-        let vgg = self.judge(context)?;
+        let vgg = self.loss_net(context)?;
         let loading = began.elapsed().as_secs_f64();
         let run = |settings: &Settings| {
             let began = Instant::now();
@@ -326,7 +326,7 @@ struct Measures {
 
 impl Measures {
     fn of(loss: &mut PictureLoss, picture: &Picture) -> Result<Self> {
-        let (loss, terms) = judge(loss, picture)?;
+        let (loss, terms) = evaluate(loss, picture)?;
         Ok(Measures { loss, terms })
     }
 
@@ -358,7 +358,7 @@ struct Entry {
 }
 
 /// All results of a comparison.
-pub struct Contest {
+pub struct Comparison {
     /// `photo.jpg in the style of painting.jpg`.
     pub title: String,
     plan: Plan,
@@ -368,7 +368,7 @@ pub struct Contest {
     driver: String,
 }
 
-impl Contest {
+impl Comparison {
     fn gatys(&self) -> Option<f64> {
         self.entries.iter().find(|entry| entry.method == Method::Gatys).map(|entry| entry.measures.loss)
     }

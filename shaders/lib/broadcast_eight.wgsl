@@ -1,5 +1,5 @@
 // Gives every lane the values of lanes 0 to 7.
-fn spread(value: vec4<f32>) -> array<vec4<f32>, 8> {
+fn broadcast_eight(value: vec4<f32>) -> array<vec4<f32>, 8> {
     return array<vec4<f32>, 8>(
         subgroupBroadcast(value, 0u),
         subgroupBroadcast(value, 1u),
