@@ -127,6 +127,10 @@ fn bombs_are_refused() {
     let zeros = vec![0; 10_000_000];
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 2_500_000), 0, &[2_500_000], &[1]))]);
     let message = read_zip(&zip_file(object, &[&zeros])).unwrap_err();
+    assert!(message.contains("far more than it holds"), "{message}");
+    // A few elements of a large storage.
+    let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 2_500_000), 0, &[5], &[1]))]);
+    let message = read_zip(&zip_file(object, &[&zeros])).unwrap_err();
     assert!(message.contains("unpacks to") && message.contains("too many for weights"), "{message}");
     // One element, viewed a billion times.
     let object = ordered_dict(&[("t", tensor(storage("FloatStorage", "0", 1), 0, &[1_000_000_000], &[0]))]);

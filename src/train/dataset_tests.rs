@@ -100,7 +100,7 @@ fn a_folder_without_a_readable_picture_is_an_error_each_time() {
     let mut loader = Loader::start(scan(&directory), CROPS, 0, 0, 2).unwrap();
     for _ in 0..20 {
         let message = loader.next().unwrap_err().to_string();
-        assert!(message.contains("none of 5") && message.contains("it is text"), "{message}");
+        assert!(message.contains("none of the 5") && message.contains("it is text"), "{message}");
     }
     assert_eq!(loader.broken(), 5);
 }

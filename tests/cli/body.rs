@@ -179,7 +179,7 @@ fn what_names_no_style_is_refused() {
     }
     let train = format!("train style --style style.png {SHORT} --steps 1");
     let others = [
-        ("stylize content.png --style lost.style -o out.png".to_string(), "--model FILE"),
+        ("stylize content.png --style lost.style -o out.png".to_string(), "use it as a model"),
         (format!("{train} -o mine.safetensors"), "ends in .style"),
         (format!("{train} --refine -o mine.style"), "ends in .safetensors"),
         (format!("{train} --body mosaic-batch -o mine.style"), "batch norm"),

@@ -60,7 +60,7 @@ fn pictures_too_small_for_the_net() {
         (stylize(&studio, "ribbon.png", "style.png", "--scales 1"), ["content must", "got 512x3"]),
         (stylize(&studio, "content.png", "style.png", "--style ribbon.png"), ["style 2 must", "got 64x1"]),
         // Only the smallest scale is too small, which is detected before the first one is started.
-        (stylize(&studio, "content.png", "style.png", "--scales 8"), ["content must", "fewer --scales"]),
+        (stylize(&studio, "content.png", "style.png", "--scales 8"), ["content must", "fewer scales"]),
     ];
     for (command, own) in cases {
         studio.refused(command, 1, &[&words[..], &own[..]].concat());
