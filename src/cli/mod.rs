@@ -1,4 +1,4 @@
-//! The `impasto` command: arguments, progress and files. It uses only the public API of the library.
+//! The `impasto` command: arguments, progress and files.
 
 mod bench;
 mod compare;
