@@ -229,7 +229,7 @@ fn what_is_no_choice_of_styles_is_refused() {
     let body = body();
     for weights in [&[1.0, 1.0][..], &[0.0; 3], &[1.0, -0.5, 1.0], &[1.0, f32::NAN, 1.0]] {
         let error = body.blend(weights).err().unwrap().to_string();
-        assert!(error.contains("weights must be 3 numbers from 0 up"), "{error}");
+        assert!(error.contains("weights must be a number from 0 up for each style (3)"), "{error}");
     }
     for names in [&[][..], &["a", "a"], &["a", ""]] {
         let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();

@@ -123,7 +123,7 @@ fn nets_that_differ_in_their_styles_mix_as_these_do() {
     assert!(refused(&[(net(1), 1.0), (other, 1.0)]).contains("other convolutions (net 2)"));
     assert!(refused(&[(net(1), 1.0), (body.clone(), 1.0)]).contains("a whole body (net 2)"));
     assert!(refused(&[]).contains("none"));
-    assert!(refused(&[(net(1), 0.0)]).contains("weights must be 1 from 0 up"));
+    assert!(refused(&[(net(1), 0.0)]).contains("weights must be a number from 0 up for each style (1)"));
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Weights {
             || weights.iter().any(|weight| *weight < 0.0)
             || !(sum > 0.0 && sum.is_finite())
         {
-            let expected = format!("{} numbers from 0 up, not all 0, one for each style", self.styles.len());
+            let expected = format!("a number from 0 up for each style ({}), not all 0", self.styles.len());
             return Err(Error::argument("blend", "weights", expected, format!("{weights:?}")));
         }
         let weights: Vec<_> = weights.iter().map(|weight| weight / sum).collect();
