@@ -68,7 +68,8 @@ fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
 /// Adapters that support compute shaders, best kind first.
 pub(super) async fn found() -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        // Those that the features of the build enable.
+        backends: wgpu::Backends::all(),
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };

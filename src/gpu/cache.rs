@@ -1,6 +1,7 @@
 //! Where a context keeps compiled pipelines between runs.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::Result;
 
@@ -17,4 +18,38 @@ pub trait Cache: Debug + Send + Sync {
     /// # Errors
     /// The store's own, such as a full disk. A context logs them and goes on.
     fn store(&self, name: &str, bytes: &[u8]) -> Result<()>;
+}
+
+/// The driver's compiled pipelines, and where they are kept.
+pub(super) struct PipelineCache {
+    pub pipelines: wgpu::PipelineCache,
+    store: Arc<dyn Cache>,
+    name: String,
+}
+
+impl PipelineCache {
+    /// Filled from `store`, where the backend has such a cache.
+    pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, store: Arc<dyn Cache>) -> Option<Self> {
+        if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            return None;
+        }
+        let name = wgpu::util::pipeline_cache_key(info)?;
+        let data = store.load(&name);
+        let descriptor =
+            wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
+        // SAFETY: the data was stored by `save` from `PipelineCache::get_data`; wgpu checks its header (adapter, driver
+        // version, length) and starts empty where they differ.
+        #[allow(unsafe_code)]
+        let pipelines = unsafe { device.create_pipeline_cache(&descriptor) };
+        Some(PipelineCache { pipelines, store, name })
+    }
+
+    pub fn save(&self) -> Result<()> {
+        let Some(data) = self.pipelines.get_data() else { return Ok(()) };
+        // Some drivers always return the same bytes, and a write waits for the disk.
+        if self.store.load(&self.name).is_some_and(|known| known == data) {
+            return Ok(());
+        }
+        self.store.store(&self.name, &data)
+    }
 }

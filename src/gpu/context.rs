@@ -12,7 +12,9 @@ use half::f16;
 use sha2::{Digest, Sha256};
 
 use super::adapter::{self, Matrices};
+use super::cache::PipelineCache;
 use super::kernel::{Kernel, Pipeline};
+use super::limits::check_limits;
 use super::precision::PRECISIONS;
 use super::signal::Signal;
 use super::tuning::Tuning;
@@ -480,30 +482,6 @@ impl Context {
     }
 }
 
-/// Refuses a device with limits below those that the kernels were written for, the defaults of WebGPU.
-fn check_limits(device: &wgpu::Device) -> Result<()> {
-    let (limits, least) = (device.limits(), wgpu::Limits::default());
-    let needed = wgpu::Limits {
-        max_storage_buffers_per_shader_stage: least.max_storage_buffers_per_shader_stage,
-        max_bindings_per_bind_group: least.max_bindings_per_bind_group,
-        max_compute_workgroup_storage_size: least.max_compute_workgroup_storage_size,
-        max_compute_invocations_per_workgroup: least.max_compute_invocations_per_workgroup,
-        max_compute_workgroup_size_x: least.max_compute_workgroup_size_x,
-        max_compute_workgroup_size_y: least.max_compute_workgroup_size_y,
-        max_compute_workgroup_size_z: least.max_compute_workgroup_size_z,
-        max_compute_workgroups_per_dimension: least.max_compute_workgroups_per_dimension,
-        ..limits.clone()
-    };
-    let mut missing = None;
-    needed.check_limits_with_fail_fn(&limits, true, |name, needed, found| {
-        missing.get_or_insert((name, needed, found));
-    });
-    match missing {
-        None => Ok(()),
-        Some((name, needed, found)) => Err(Error::argument("context", name, format!("at least {needed}"), found)),
-    }
-}
-
 /// What an error scope reports.
 type ScopeError = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 
@@ -517,38 +495,4 @@ fn device_error(error: wgpu::Error) -> Error {
 /// A byte count in MiB, for messages.
 pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", (bytes as f64 / (1 << 20) as f64).ceil())
-}
-
-/// The driver's compiled pipelines, and where they are kept.
-struct PipelineCache {
-    pipelines: wgpu::PipelineCache,
-    store: Arc<dyn Cache>,
-    name: String,
-}
-
-impl PipelineCache {
-    /// Filled from `store`, where the backend has such a cache.
-    fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, store: Arc<dyn Cache>) -> Option<Self> {
-        if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
-            return None;
-        }
-        let name = wgpu::util::pipeline_cache_key(info)?;
-        let data = store.load(&name);
-        let descriptor =
-            wgpu::PipelineCacheDescriptor { label: Some("impasto"), data: data.as_deref(), fallback: true };
-        // SAFETY: the data was stored by `save` from `PipelineCache::get_data`; wgpu checks its header (adapter, driver
-        // version, length) and starts empty where they differ.
-        #[allow(unsafe_code)]
-        let pipelines = unsafe { device.create_pipeline_cache(&descriptor) };
-        Some(PipelineCache { pipelines, store, name })
-    }
-
-    fn save(&self) -> Result<()> {
-        let Some(data) = self.pipelines.get_data() else { return Ok(()) };
-        // Some drivers always return the same bytes, and a write waits for the disk.
-        if self.store.load(&self.name).is_some_and(|known| known == data) {
-            return Ok(());
-        }
-        self.store.store(&self.name, &data)
-    }
 }

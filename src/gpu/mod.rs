@@ -4,6 +4,7 @@ mod adapter;
 mod cache;
 mod context;
 pub(crate) mod kernel;
+mod limits;
 mod memory;
 mod precision;
 mod profile;
