@@ -3,7 +3,7 @@
 
 use impasto::gpu::{Context, ContextOptions, DeviceTensor, Recorder};
 use impasto::nets::{ImageTransformNet, image_transform_net::Weights};
-use impasto::{ops::vector, weights, wgpu};
+use impasto::{weights, wgpu};
 
 async fn host() -> Result<(), Box<dyn std::error::Error>> {
     // What an engine has already.
@@ -14,11 +14,11 @@ async fn host() -> Result<(), Box<dyn std::error::Error>> {
     let context = Context::from_host(device.clone(), queue.clone(), &ContextOptions::default())?;
     let (_, file) = weights::models().find(|(name, _)| *name == "wave").expect("feature weights-wave");
     let net = ImageTransformNet::new(&context, Weights::of(&file?)?)?;
-    let [frame, painted] = ["frame", "painted"].map(|name| DeviceTensor::new(&context, name, [1, 3, 64, 96]));
+    let frame = DeviceTensor::new(&context, "frame", [1, 3, 64, 96]);
     let mut rec = Recorder::new(&context);
-    let (x, into) = (rec.pin(&frame), rec.pin(&painted));
+    let x = rec.pin(&frame);
     let picture = net.forward(&mut rec, x)?.picture;
-    vector::copy(&mut rec, picture, into)?;
+    let painted = rec.output(picture)?;
     let program = rec.finish()?;
 
     // Every frame: fill `frame.buffer()`, encode, submit; `painted.buffer()` is the result.
@@ -26,6 +26,7 @@ async fn host() -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = device.create_command_encoder(&Default::default());
     program.encode(&mut encoder);
     queue.submit([encoder.finish()]);
+    let _result: &wgpu::Buffer = painted.buffer()?;
     println!("{} dispatches, {} MiB", program.dispatches(), program.memory().peak_bytes() >> 20);
     Ok(())
 }

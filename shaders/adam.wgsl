@@ -18,12 +18,12 @@ struct Params {
     weight_decay: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> clip: array<f32>;
+var<uniform> params: Params;
+var<storage, read_write> x: array<vec4<f32>>;
+var<storage, read> g: array<vec4<f32>>;
+var<storage, read_write> m: array<vec4<f32>>;
+var<storage, read_write> v: array<vec4<f32>>;
+var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(64)
 fn step(

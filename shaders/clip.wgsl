@@ -8,9 +8,9 @@ struct Params {
     limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> squares: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+var<uniform> params: Params;
+var<storage, read> squares: array<f32>;
+var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn finish(@builtin(local_invocation_index) lane: u32) {

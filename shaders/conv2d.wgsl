@@ -30,10 +30,10 @@ const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // must be a multiple of TILE_N
 const ROW_M: u32 = TILE_M + 4u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 4u;
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read> weights: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+var<storage, read> x: array<f32>;
+var<storage, read> weights: array<f32>;
+var<storage, read> bias: array<f32>;
+var<storage, read_write> y: array<f32>;
 
 var<workgroup> tile_w: array<f32, TILE_K * ROW_M>;
 var<workgroup> tile_x: array<f32, TILE_K * ROW_N>;
@@ -196,9 +196,9 @@ struct PackParams {
     images: u32,
 }
 
-@group(0) @binding(6) var<uniform> pack_params: PackParams;
-@group(0) @binding(7) var<storage, read> source: array<f32>;
-@group(0) @binding(8) var<storage, read_write> packed: array<f32>;
+var<uniform> pack_params: PackParams;
+var<storage, read> source: array<f32>;
+var<storage, read_write> packed: array<f32>;
 
 @compute @workgroup_size(64)
 fn pack(

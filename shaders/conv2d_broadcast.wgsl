@@ -23,11 +23,11 @@ const LOADS: u32 = PITCH * TILE / 32u; // loads per row of taps
 const FOURS: u32 = TILE / 4u;
 const SLIDING: bool = STRIDE == 1u && ROWS > 1u; // row h of this iteration is row h + 1 of the previous one
 
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y_rows: array<vec4<f32>>; // y, if W is a multiple of 4 and s = 1
+var<storage, read> x: array<vec4<f32>>;
+var<storage, read> weights: array<vec4<f32>>;
+var<storage, read> bias: array<f32>;
+var<storage, read_write> y: array<f32>;
+var<storage, read_write> y_rows: array<vec4<f32>>; // y, if W is a multiple of 4 and s = 1
 
 alias Sums = array<array<array<vec4<f32>, 4>, FOURS>, HEIGHT>;
 alias Weights = array<array<array<vec4<f32>, 8>, LOADS>, DEPTH>;

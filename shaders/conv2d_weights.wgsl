@@ -13,12 +13,11 @@ const TILE: u32 = 64u; // output channels, and weights per channel, of a workgro
 const DEPTH: u32 = 16u; // pixels staged at a time
 const ROW: u32 = TILE + 2u; // padded against bank conflicts
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read> parts: array<f32>; // partial, as read by finish
-@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(6) var<storage, read> dy_rows: array<vec4<f32>>; // dy, if H·W is a multiple of 4
+var<storage, read> x: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read_write> gradient: array<f32>;
+var<storage, read> dy_rows: array<vec4<f32>>; // dy, if H·W is a multiple of 4
 
 var<workgroup> tile_dy: array<f32, DEPTH * ROW>;
 var<workgroup> tile_x: array<f32, DEPTH * ROW>;
@@ -130,7 +129,7 @@ fn bias_rows(
     }
 }
 
-// gradient += Σ parts      dispatch: ⌈elements/64⌉ workgroups, folded into rows
+// gradient += Σ partial      dispatch: ⌈elements/64⌉ workgroups, folded into rows
 @compute @workgroup_size(64)
 fn finish(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -142,8 +141,8 @@ fn finish(
         return;
     }
     var sum = 0.0;
-    for (var part = at; part < arrayLength(&parts); part += arrayLength(&gradient)) {
-        sum += parts[part];
+    for (var part = at; part < arrayLength(&partial); part += arrayLength(&gradient)) {
+        sum += partial[part];
     }
     gradient[at] += sum;
 }

@@ -11,10 +11,10 @@ const GROUPS_C: u32 = 1u;
 const TAPS: u32 = GROUPS_C * COLUMNS; // weights per output channel and lane
 const ALIGNED: u32 = (3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that four pixels read
 
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read> dy_rows: array<vec4<f32>>; // dy, used if FOURS
+var<storage, read> x: array<vec4<f32>>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read> dy_rows: array<vec4<f32>>; // dy, used if FOURS
 
 // Four pixels of the row of dy that starts at element `row`, from column `j` on; 0 past its end.
 fn four(row: u32, j: u32) -> vec4<f32> {

@@ -18,13 +18,12 @@ struct Params {
     scale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> features: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(3) var<storage, read> parts: array<f32>; // partial, as read by finish
-@group(0) @binding(4) var<storage, read_write> gram: array<f32>;
-@group(0) @binding(5) var<storage, read> dgram: array<f32>;
-@group(0) @binding(6) var<storage, read_write> symmetrized: array<f32>;
+var<uniform> params: Params;
+var<storage, read> features: array<f32>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read_write> gram: array<f32>;
+var<storage, read> dgram: array<f32>;
+var<storage, read_write> symmetrized: array<f32>;
 
 var<workgroup> tile_i: array<f32, DEPTH * ROW>;
 var<workgroup> tile_j: array<f32, DEPTH * ROW>;
@@ -89,7 +88,7 @@ fn finish(@builtin(global_invocation_id) id: vec3<u32>) {
     let plane = params.padded_channels * params.padded_channels;
     var sum = 0.0;
     for (var split = 0u; split < params.splits; split++) {
-        sum += parts[(split * params.images + id.z) * plane + i * params.padded_channels + j];
+        sum += partial[(split * params.images + id.z) * plane + i * params.padded_channels + j];
     }
     gram[(id.z * params.channels + id.y) * params.channels + id.x] = sum * params.scale;
 }

@@ -15,10 +15,10 @@ struct Params {
     scale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> features: array<f32>;
-@group(0) @binding(2) var<storage, read> feature_rows: array<vec4<f32>>; // features, used if FOURS
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+var<uniform> params: Params;
+var<storage, read> features: array<f32>;
+var<storage, read> feature_rows: array<vec4<f32>>; // features, used if FOURS
+var<storage, read_write> partial: array<f32>;
 
 // Four pixels of a channel, 0 out of range.
 fn four(n: u32, channel: u32, pixel: u32) -> vec4<f32> {

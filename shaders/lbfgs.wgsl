@@ -18,17 +18,15 @@ struct StoreParams {
     b: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> history: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read> partials: array<f32>; // partial, as read by finish
-@group(0) @binding(5) var<storage, read_write> products: array<f32>;
-@group(0) @binding(6) var<storage, read> coefficients: array<f32>;
-@group(0) @binding(7) var<storage, read_write> direction: array<f32>;
-@group(0) @binding(8) var<uniform> store_params: StoreParams;
-@group(0) @binding(9) var<storage, read> y: array<f32>;
-@group(0) @binding(10) var<storage, read_write> rows: array<f32>; // history, as written by store
+var<uniform> params: Params;
+var<storage, read_write> history: array<f32>;
+var<storage, read> x: array<f32>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read_write> products: array<f32>;
+var<storage, read> coefficients: array<f32>;
+var<storage, read_write> direction: array<f32>;
+var<uniform> store_params: StoreParams;
+var<storage, read> y: array<f32>;
 
 // dispatch [parts, rows, 1]
 @compute @workgroup_size(REDUCE_SIZE)
@@ -55,7 +53,7 @@ fn finish(
 ) {
     var sum = 0.0;
     for (var part = lane; part < params.parts; part += REDUCE_SIZE) {
-        sum += partials[workgroup.x * params.parts + part];
+        sum += partial[workgroup.x * params.parts + part];
     }
     sum = workgroup_sum(lane, sum);
     if (lane == 0u) {
@@ -94,6 +92,6 @@ fn store(
 ) {
     let at = element(workgroup, workgroups, lane);
     if (at < arrayLength(&x)) {
-        rows[store_params.row * arrayLength(&x) + at] = store_params.a * x[at] + store_params.b * y[at];
+        history[store_params.row * arrayLength(&x) + at] = store_params.a * x[at] + store_params.b * y[at];
     }
 }

@@ -21,21 +21,16 @@ struct TrackParams {
     correction: f32, // M/(M−1)
 }
 
-@group(0) @binding(3) var<storage, read> parts: array<vec2<f32>>; // partial, as read by parameter_gradients
-@group(0) @binding(4) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(5) var<storage, read_write> variance: array<f32>;
-@group(0) @binding(12) var<storage, read_write> means: array<vec2<f32>>; // Σ dz/M and Σ dz·x̂/M
-@group(0) @binding(14) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(15) var<storage, read_write> dbeta: array<f32>;
-@group(0) @binding(17) var<uniform> track_params: TrackParams;
-@group(0) @binding(18) var<storage, read_write> running_mean: array<f32>;
-@group(0) @binding(19) var<storage, read_write> running_variance: array<f32>;
-@group(0) @binding(21) var<storage, read> moments_made: array<vec4<f32>>; // moments, as read by statistics
-@group(0) @binding(23) var<storage, read_write> planes: array<vec4<f32>>;
+var<storage, read_write> dgamma: array<f32>;
+var<storage, read_write> dbeta: array<f32>;
+var<uniform> track_params: TrackParams;
+var<storage, read_write> running_mean: array<f32>;
+var<storage, read_write> running_variance: array<f32>;
+var<storage, read_write> planes: array<vec4<f32>>;
 
 // Part `i` of a domain, of whose planes each has `each` parts.
 fn part_of(domain: u32, each: u32, i: u32) -> vec4<f32> {
-    return moments_made[(i / each * arrayLength(&mean) + domain) * each + i % each];
+    return moments[(i / each * arrayLength(&mean) + domain) * each + i % each];
 }
 
 // Merges the parts of a domain into mean and variance (Chan, Golub and LeVeque, 1979).      dispatch [C, 1, domains/C]
@@ -46,8 +41,8 @@ fn statistics(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let domain = workgroup.z * workgroups.x + workgroup.x;
-    let each = arrayLength(&moments_made) / params.planes;
-    let all = arrayLength(&moments_made) / arrayLength(&mean);
+    let each = arrayLength(&moments) / params.planes;
+    let all = arrayLength(&moments) / arrayLength(&mean);
     let origin = part_of(domain, each, 0u).y;
     var sum = 0.0;
     for (var i = lane; i < all; i += REDUCE_SIZE) {
@@ -98,8 +93,8 @@ fn parameter_gradients(
     var total = vec2<f32>(0.0);
     for (var domain = channel; domain < domains; domain += channels) {
         var sum = vec2<f32>(0.0);
-        for (var part = domain; part < arrayLength(&parts); part += domains) {
-            sum += parts[part];
+        for (var part = domain; part < arrayLength(&partial); part += domains) {
+            sum += partial[part];
         }
         means[domain] = sum / f32(params.count);
         total += sum;
@@ -119,7 +114,7 @@ fn track(
     if (channel >= arrayLength(&running_mean)) {
         return;
     }
-    let unbiased = track_params.correction * variance_of_x[channel];
-    running_mean[channel] += track_params.momentum * (mean_of_x[channel] - running_mean[channel]);
+    let unbiased = track_params.correction * variance[channel];
+    running_mean[channel] += track_params.momentum * (mean[channel] - running_mean[channel]);
     running_variance[channel] += track_params.momentum * (unbiased - running_variance[channel]);
 }

@@ -15,12 +15,12 @@ struct Params {
     before: i32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y_rows: array<vec4<f32>>; // y, as written by forward_rows
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read_write> y: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> dx: array<f32>;
+var<storage, read_write> y_rows: array<vec4<f32>>; // y, as written by forward_rows
 
 // Element of y at column `j`, from row `i` of plane `n` of x; 0 if `i` is negative.
 fn value_at(n: u32, i: i32, j: u32, norm: vec4<f32>) -> f32 {

@@ -12,15 +12,15 @@ struct Params {
     pooled_width: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(5) var<storage, read> x_rows: array<vec4<f32>>; // the same tensors, for two windows at a time
-@group(0) @binding(6) var<storage, read_write> y_rows: array<vec2<f32>>;
-@group(0) @binding(7) var<storage, read> dy_rows: array<vec2<f32>>;
-@group(0) @binding(8) var<storage, read_write> dx_rows: array<vec4<f32>>;
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read_write> y: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> dx: array<f32>;
+var<storage, read> x_rows: array<vec4<f32>>; // the same tensors, for two windows at a time
+var<storage, read_write> y_rows: array<vec2<f32>>;
+var<storage, read> dy_rows: array<vec2<f32>>;
+var<storage, read_write> dx_rows: array<vec4<f32>>;
 
 // Which elements of window (i, j), in row order, lie in the picture.
 fn inside(i: u32, j: u32) -> vec4<bool> {

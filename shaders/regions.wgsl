@@ -4,9 +4,9 @@
 // dispatch: ⌈elements/64⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> mask: array<f32>;
-@group(0) @binding(2) var<storage, read_write> z: array<f32>;
+var<storage, read> x: array<f32>;
+var<storage, read> mask: array<f32>;
+var<storage, read_write> z: array<f32>;
 
 @compute @workgroup_size(64)
 fn add(

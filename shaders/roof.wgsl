@@ -6,8 +6,8 @@ alias number = f32;
 #import lib/index.wgsl
 #import lib/multiply_add.wgsl
 
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>;
+var<storage, read> x: array<vec4<f32>>;
+var<storage, read_write> z: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
 fn copy(

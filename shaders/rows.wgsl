@@ -10,14 +10,14 @@ struct Params {
     length: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> table: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dtable: array<f32>;
-@group(0) @binding(6) var<storage, read> x: array<f32>;
-@group(0) @binding(7) var<storage, read> factors: array<f32>;
+var<uniform> params: Params;
+var<storage, read> weights: array<f32>;
+var<storage, read> table: array<f32>;
+var<storage, read_write> y: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> dtable: array<f32>;
+var<storage, read> x: array<f32>;
+var<storage, read> factors: array<f32>;
 
 @compute @workgroup_size(64)
 fn mix_rows(

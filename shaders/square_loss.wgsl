@@ -8,13 +8,13 @@ struct Params {
     weight: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> target_values: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> x_elements: array<f32>; // x and target without the padding of vec4s
-@group(0) @binding(6) var<storage, read> target_elements: array<f32>;
+var<uniform> params: Params;
+var<storage, read> x: array<vec4<f32>>;
+var<storage, read> target_values: array<vec4<f32>>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read_write> dx: array<vec4<f32>>;
+var<storage, read> x_elements: array<f32>; // x and target without the padding of vec4s
+var<storage, read> target_elements: array<f32>;
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn forward(

@@ -4,11 +4,10 @@
 // dispatch: ⌈elements/256⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // y, as read by backward
-@group(0) @binding(3) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
+var<storage, read> x: array<vec4<f32>>;
+var<storage, read_write> y: array<vec4<f32>>;
+var<storage, read> dy: array<vec4<f32>>;
+var<storage, read_write> dx: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -32,7 +31,7 @@ fn backward(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     if (at < arrayLength(&dx)) {
-        let value = output[at];
+        let value = y[at];
         dx[at] = dy[at] * 2.0 * value * (1.0 - value);
     }
 }

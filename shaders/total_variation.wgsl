@@ -11,10 +11,10 @@ struct Params {
     weight: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn forward(

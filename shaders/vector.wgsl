@@ -15,15 +15,14 @@ struct Params {
     slot: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(5) var<storage, read> parts: array<f32>; // partial, as read by sum and maximum
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
-@group(0) @binding(7) var<storage, read> x_elements: array<f32>; // x and y without the padding of vec4s
-@group(0) @binding(8) var<storage, read> y_elements: array<f32>;
+var<uniform> params: Params;
+var<storage, read> x: array<vec4<f32>>;
+var<storage, read> y: array<vec4<f32>>;
+var<storage, read_write> z: array<vec4<f32>>;
+var<storage, read_write> partial: array<f32>;
+var<storage, read_write> out: array<f32>;
+var<storage, read> x_elements: array<f32>; // x and y without the padding of vec4s
+var<storage, read> y_elements: array<f32>;
 
 @compute @workgroup_size(64)
 fn affine(
@@ -155,8 +154,8 @@ fn absolute_max_parts(
 @compute @workgroup_size(REDUCE_SIZE)
 fn sum(@builtin(local_invocation_index) lane: u32) {
     var total = 0.0;
-    for (var at = lane; at < arrayLength(&parts); at += REDUCE_SIZE) {
-        total += parts[at];
+    for (var at = lane; at < arrayLength(&partial); at += REDUCE_SIZE) {
+        total += partial[at];
     }
     total = workgroup_sum(lane, total);
     if (lane == 0u) {
@@ -167,8 +166,8 @@ fn sum(@builtin(local_invocation_index) lane: u32) {
 @compute @workgroup_size(1)
 fn maximum() {
     var most = 0.0;
-    for (var at = 0u; at < arrayLength(&parts); at++) {
-        most = larger(parts[at], most);
+    for (var at = 0u; at < arrayLength(&partial); at++) {
+        most = larger(partial[at], most);
     }
     out[params.slot] = most;
 }

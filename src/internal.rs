@@ -4,9 +4,8 @@
 pub use crate::gpu::kernel::{
     Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of,
 };
-pub use crate::gpu::recorder::{Dispatch, linear_groups, map_groups};
+pub use crate::gpu::recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use crate::gpu::shaders::{names as shader_names, source as shader_source};
-pub use crate::ops::catalog::{Layout, kernels, layouts};
 pub use crate::random::Random;
 
 use crate::gpu::{Context, Program};
@@ -14,6 +13,11 @@ use crate::gpu::{Context, Program};
 /// Atomic writes of files.
 pub mod atomic {
     pub use crate::io::atomic::{check_writable, write};
+}
+
+/// Every kernel in every variant that an operation can use.
+pub fn kernels() -> Vec<Kernel> {
+    crate::ops::kernels()
 }
 
 /// Fills all transient buffers of a program with NaN, to expose kernels that read values which were never written.

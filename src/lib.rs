@@ -77,7 +77,6 @@
 //! use impasto::gpu::{Context, ContextOptions, DeviceTensor, Program, Recorder};
 //! use impasto::nets::ImageTransformNet;
 //! use impasto::nets::image_transform_net::Weights;
-//! use impasto::ops::vector;
 //! use impasto::wgpu;
 //!
 //! /// A net for frames of one size.
@@ -98,11 +97,10 @@
 //!         let context = Context::from_host(device, queue, &ContextOptions::default())?;
 //!         let net = ImageTransformNet::new(&context, weights)?;
 //!         let frame = DeviceTensor::new(&context, "frame", [1, 3, height, width]);
-//!         let painted = DeviceTensor::new(&context, "painted", [1, 3, height, width]);
 //!         let mut rec = Recorder::new(&context);
-//!         let (x, into) = (rec.pin(&frame), rec.pin(&painted));
+//!         let x = rec.pin(&frame);
 //!         let picture = net.forward(&mut rec, x)?.picture;
-//!         vector::copy(&mut rec, picture, into)?;
+//!         let painted = rec.output(picture)?;
 //!         Ok(Filter { frame, painted, program: rec.finish()? })
 //!     }
 //!

@@ -10,7 +10,6 @@ use crate::nets::vgg19::Weights;
 use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
 use crate::ops::norm::Over;
 use crate::ops::pool::Kind;
-use crate::ops::vector;
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -82,9 +81,7 @@ impl Works {
         let work = |tolerance: f64, record: &dyn Fn(&mut Recorder) -> Result<Tensor>| {
             let mut rec = Recorder::new(context);
             let symbol = record(&mut rec)?;
-            let result = DeviceTensor::new(context, "result", symbol.shape);
-            let into = rec.pin(&result);
-            vector::copy(&mut rec, symbol, into)?;
+            let result = rec.output(symbol)?;
             Ok(Work { program: rec.finish()?, result, tolerance })
         };
         Ok(vec![

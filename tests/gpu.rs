@@ -3,7 +3,7 @@
 //! advice.
 
 use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Precision, Recorder, Tensor};
-use impasto::internal::{Dispatch, Kernel, linear_groups};
+use impasto::internal::{Block, Dispatch, Fields, Kernel, linear_groups};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
 use impasto::ops::{relu, vector};
@@ -112,11 +112,20 @@ fn a_tensor_that_is_too_large_is_refused_before_anything_is_allocated() {
     assert_eq!(context.allocated_bytes(), before);
 }
 
+/// Parameters of `fill` in vector.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct FillParams([f32; 3]);
+
+impl Block for FillParams {
+    const FIELDS: Fields = &[("a", 0), ("b", 4), ("slot", 8)];
+}
+
 #[test]
 fn parameters_change_between_runs() {
     let context = open(None);
     let mut rec = Recorder::new(&context);
-    let value = rec.uniform(&[1.5f32, 0.0, 0.0]);
+    let value = rec.uniform(&FillParams([1.5, 0.0, 0.0]));
     let (z, symbol) = pinned(&mut rec, "z", [100]);
     let fill = Dispatch::new(Kernel::new("vector.wgsl", "fill"), "fill").bind("z", symbol).uniform(value);
     rec.dispatch(fill.groups(linear_groups(100, 64))).unwrap();
@@ -126,7 +135,7 @@ fn parameters_change_between_runs() {
         z.read().unwrap()
     };
     assert_eq!(after_a_run(), [1.5; 100]);
-    program.set(value, &[-2.25, 0.0, 0.0]);
+    program.set(value, &FillParams([-2.25, 0.0, 0.0]));
     assert_eq!(after_a_run(), [-2.25; 100]);
     assert_eq!(after_a_run(), [-2.25; 100]);
 }

@@ -25,4 +25,4 @@ struct Params {
     run: u32, // pixels or rows
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+var<uniform> params: Params;

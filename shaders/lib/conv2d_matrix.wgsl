@@ -19,10 +19,10 @@ const TILE_K: u32 = 32u;
 const ROW_M: u32 = TILE_M + 8u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 8u;
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+var<storage, read> x: array<f32>;
+var<storage, read> weights: array<f32>;
+var<storage, read> bias: array<f32>;
+var<storage, read_write> y: array<f32>;
 
 var<workgroup> tile_w: array<f16, TILE_K * ROW_M>;
 var<workgroup> tile_x: array<f16, TILE_K * ROW_N>;

@@ -5,9 +5,9 @@
 const MASKED: bool = false;
 const NORMALISED: bool = false;
 
-@group(0) @binding(30) var<storage, read> mask: array<f32>;
-@group(0) @binding(31) var<storage, read> mask_rows: array<vec4<f32>>; // mask, if its width is a multiple of 4
-@group(0) @binding(32) var<storage, read> planes: array<vec4<f32>>;
+var<storage, read> mask: array<f32>;
+var<storage, read> mask_rows: array<vec4<f32>>; // mask, if its width is a multiple of 4
+var<storage, read> planes: array<vec4<f32>>;
 
 // What `loaded` needs for all elements of a plane.
 fn norm_of(plane: u32) -> vec4<f32> {

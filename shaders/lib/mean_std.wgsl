@@ -4,15 +4,13 @@ struct Params {
     epsilon: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<element>;
-@group(0) @binding(2) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(3) var<storage, read_write> deviation: array<f32>;
-@group(0) @binding(4) var<storage, read> mean_of_x: array<f32>; // mean and deviation, as read by backward
-@group(0) @binding(5) var<storage, read> std_of_x: array<f32>;
-@group(0) @binding(6) var<storage, read> dmean: array<f32>;
-@group(0) @binding(7) var<storage, read> dstd: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dx: array<element>;
+var<uniform> params: Params;
+var<storage, read> x: array<element>;
+var<storage, read_write> mean: array<f32>;
+var<storage, read_write> deviation: array<f32>;
+var<storage, read> dmean: array<f32>;
+var<storage, read> dstd: array<f32>;
+var<storage, read_write> dx: array<element>;
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn forward(
@@ -48,9 +46,9 @@ fn backward(
 ) {
     let plane = workgroup.y * workgroups.x + workgroup.x;
     let constant = dmean[plane] / f32(params.pixels);
-    let slope = dstd[plane] / (std_of_x[plane] * f32(params.pixels));
+    let slope = dstd[plane] / (deviation[plane] * f32(params.pixels));
     let begin = plane * params.pixels / WIDTH;
     for (var at = begin + lane; at < begin + params.pixels / WIDTH; at += REDUCE_SIZE) {
-        dx[at] = constant + slope * (x[at] - mean_of_x[plane]);
+        dx[at] = constant + slope * (x[at] - mean[plane]);
     }
 }

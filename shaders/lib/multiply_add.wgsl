@@ -12,8 +12,8 @@ struct Params {
     rounds: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+var<uniform> params: Params;
+var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(256)
 fn multiply_add(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -7,8 +7,8 @@ struct Params {
     rounds: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+var<uniform> params: Params;
+var<storage, read_write> out: array<f32>;
 
 var<workgroup> left: array<f16, SIDE * SIDE>;
 var<workgroup> right: array<f16, SIDE * SIDE>;

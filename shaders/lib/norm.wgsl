@@ -10,19 +10,19 @@ struct Params {
     epsilon: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<element>;
-@group(0) @binding(2) var<storage, read_write> partial: array<vec2<f32>>;
-@group(0) @binding(6) var<storage, read> mean_of_x: array<f32>; // mean and variance, as read by all other passes
-@group(0) @binding(7) var<storage, read> variance_of_x: array<f32>;
-@group(0) @binding(8) var<storage, read> gamma: array<f32>;
-@group(0) @binding(9) var<storage, read> beta: array<f32>;
-@group(0) @binding(10) var<storage, read_write> y: array<element>;
-@group(0) @binding(11) var<storage, read> dy: array<element>;
-@group(0) @binding(13) var<storage, read> means_of_domain: array<vec2<f32>>; // means, as read by input_gradient
-@group(0) @binding(16) var<storage, read_write> dx: array<element>;
-@group(0) @binding(20) var<storage, read_write> moments: array<vec4<f32>>;
-@group(0) @binding(22) var<storage, read> addend: array<element>;
+var<uniform> params: Params;
+var<storage, read> x: array<element>;
+var<storage, read_write> partial: array<vec2<f32>>;
+var<storage, read_write> mean: array<f32>;
+var<storage, read_write> variance: array<f32>;
+var<storage, read> gamma: array<f32>;
+var<storage, read> beta: array<f32>;
+var<storage, read_write> y: array<element>;
+var<storage, read> dy: array<element>;
+var<storage, read_write> means: array<vec2<f32>>; // Σ dz/M and Σ dz·x̂/M
+var<storage, read_write> dx: array<element>;
+var<storage, read_write> moments: array<vec4<f32>>;
+var<storage, read> addend: array<element>;
 
 // The run of pixels that a workgroup processes.      dispatch [C, runs of a plane, N]
 struct Run {
@@ -49,10 +49,10 @@ struct Plane {
 }
 
 fn plane_of(plane: u32) -> Plane {
-    let domain = plane % arrayLength(&mean_of_x);
+    let domain = plane % arrayLength(&mean);
     let channel = plane % arrayLength(&gamma);
-    let scale = 1.0 / sqrt(variance_of_x[domain] + params.epsilon);
-    return Plane(mean_of_x[domain], scale, gamma[channel], beta[channel]);
+    let scale = 1.0 / sqrt(variance[domain] + params.epsilon);
+    return Plane(mean[domain], scale, gamma[channel], beta[channel]);
 }
 
 fn normalised(plane: Plane, value: element) -> element {
@@ -151,7 +151,7 @@ fn input_gradient(
 ) {
     let run = run_of(workgroup, workgroups);
     let plane = plane_of(run.plane);
-    let means_here = means_of_domain[run.plane % arrayLength(&means_of_domain)];
+    let means_here = means[run.plane % arrayLength(&means)];
     for (var at = run.begin + lane; at < run.end; at += 64u) {
         let gradient = gradient_at(plane, at);
         dx[at] = plane.gamma * plane.scale * (gradient.dz - means_here.x - gradient.normalised * means_here.y);

@@ -35,15 +35,15 @@ struct Params {
     slice: u32, // channels of the slice
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> x_rows: array<vec4<f32>>; // x, if its width is a multiple of 4
-@group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> p: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read> bias: array<f32>;
-@group(0) @binding(8) var<storage, read_write> y: array<f32>;
-@group(0) @binding(9) var<storage, read_write> y_rows: array<vec4<f32>>; // y, if its width is a multiple of 4
-@group(0) @binding(13) var<storage, read_write> moments: array<vec4<f32>>;
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read> x_rows: array<vec4<f32>>; // x, if its width is a multiple of 4
+var<storage, read_write> v: array<vec4<f32>>;
+var<storage, read> p: array<vec4<f32>>;
+var<storage, read> bias: array<f32>;
+var<storage, read_write> y: array<f32>;
+var<storage, read_write> y_rows: array<vec4<f32>>; // y, if its width is a multiple of 4
+var<storage, read_write> moments: array<vec4<f32>>;
 
 struct Place {
     image: u32,
@@ -255,9 +255,9 @@ struct WeightsParams {
     pairs: u32, // pairs of an input channel and four output channels
 }
 
-@group(0) @binding(10) var<uniform> weights_params: WeightsParams;
-@group(0) @binding(11) var<storage, read> packed: array<vec4<f32>>;
-@group(0) @binding(12) var<storage, read_write> u: array<vec4<f32>>;
+var<uniform> weights_params: WeightsParams;
+var<storage, read> packed: array<vec4<f32>>;
+var<storage, read_write> u: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn weights(

@@ -13,7 +13,7 @@ use crate::ops::norm::{Affine, Norm, Over};
 use crate::ops::pad::Border;
 use crate::ops::pool::{Kind, Pool};
 use crate::ops::square_loss::{self, Weight};
-use crate::ops::{gram, mean_std, vector};
+use crate::ops::{gram, mean_std};
 use crate::optim::{Lbfgs, LbfgsOptions, Objective};
 use crate::random::Random;
 use crate::train::encoder::{self, Encoder};
@@ -185,13 +185,13 @@ fn lbfgs(size: usize) -> Plan {
         let dims = [1, 3, size, size];
         let x = random_tensor(context, "x", &dims)?;
         let target = random_tensor(context, "target", &[1, 1, 3 * size, size])?;
-        let (g, value) = (DeviceTensor::new(context, "g", dims), DeviceTensor::new(context, "value", [1]));
+        let value = DeviceTensor::new(context, "value", [1]);
         let mut rec = Recorder::new(context);
         let weight = Weight::new(&mut rec, 0.5);
-        let (point, goal, into, slot) = (rec.pin(&x), rec.pin(&target), rec.pin(&g), rec.pin(&value));
+        let (point, goal, slot) = (rec.pin(&x), rec.pin(&target), rec.pin(&value));
         square_loss::forward(&mut rec, point, goal, weight, slot, 0)?;
         let gradient = square_loss::backward(&mut rec, point, goal, weight)?;
-        vector::copy(&mut rec, gradient, into)?;
+        let g = rec.output(gradient)?;
         let mut objective = Distance { program: rec.finish()?, value };
         // Negative tolerances keep the optimiser from stopping.
         let options = LbfgsOptions { tolerance_gradient: -1.0, tolerance_change: -1.0, ..LbfgsOptions::default() };

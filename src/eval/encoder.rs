@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::gpu::{DeviceTensor, Program, Recorder, Tensor};
+use crate::gpu::{DeviceTensor, Program, Recorder};
 use crate::io::Picture;
 use crate::methods::gatys::{self, PictureLoss, Settings};
 use crate::nets::{Tap, Vgg19};
-use crate::ops::vector;
 use crate::train::closed_form::regression;
 use crate::{Error, Result};
 
@@ -181,15 +180,9 @@ impl Pass {
         let mut rec = Recorder::new(context);
         let x = rec.pin(&input);
         let both = [nets[0].forward(&mut rec, x, deepest)?, nets[1].forward(&mut rec, x, deepest)?];
-        let keep = |rec: &mut Recorder, symbol: Tensor| {
-            let tensor = DeviceTensor::new(context, "features", symbol.shape);
-            let into = rec.pin(&tensor);
-            vector::copy(rec, symbol, into)?;
-            Result::Ok(tensor)
-        };
         let mut features = Vec::new();
         for &tap in taps {
-            features.push([keep(&mut rec, both[0].at(tap)?)?, keep(&mut rec, both[1].at(tap)?)?]);
+            features.push([rec.output(both[0].at(tap)?)?, rec.output(both[1].at(tap)?)?]);
         }
         Ok(Pass { picture: input, program: rec.finish()?, features })
     }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "blocking")]
 use core::time::Duration;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -232,6 +233,11 @@ impl Context {
         Ok(Context { inner: Arc::new(inner), tuning: Tuning::rules(class) })
     }
 
+    /// Whether both are handles of the same context.
+    pub(super) fn is(&self, other: &Context) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// The family of kernels in use.
     pub fn class(&self) -> KernelClass {
         self.inner.class
@@ -341,13 +347,24 @@ impl Context {
     }
 
     /// Runs wgpu calls in error scopes and gives the first error. Where the device reports errors later (WebGPU in a
-    /// browser), [`Context::settle`] gives it.
+    /// browser), [`Context::settle`] gives it. Scopes belong to a thread. Within `work`, further calls on this thread open
+    /// none; the outer call gives their errors.
     pub(crate) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        thread_local! {
+            /// The context whose scopes are open on this thread.
+            static OPEN: Cell<*const Inner> = const { Cell::new(std::ptr::null()) };
+        }
+        let own = Arc::as_ptr(&self.inner);
+        if OPEN.get() == own {
+            return Ok(work());
+        }
         let device = &self.inner.device;
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let outer = OPEN.replace(own);
         let value = work();
+        OPEN.set(outer);
         let scopes: [ScopeError; 3] = [Box::pin(memory.pop()), Box::pin(validation.pop()), Box::pin(internal.pop())];
         let mut first = None;
         for mut scope in scopes {

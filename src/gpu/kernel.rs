@@ -9,7 +9,7 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use rayon::prelude::*;
 use web_time::Instant;
 
-use super::{Context, precision, shaders};
+use super::{Context, precision, shaders, specialise};
 use crate::{Error, Result};
 
 /// A value for a top-level `const`.
@@ -95,40 +95,40 @@ impl fmt::Display for Kernel {
     }
 }
 
-/// How an entry point uses a binding.
+/// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// A parameter block.
     Uniform,
-    /// `var<storage, read>`
+    /// A storage variable that is only loaded.
     Read,
-    /// `var<storage, read_write>` that is only stored to
+    /// A storage variable that is only stored to.
     Write,
-    /// `var<storage, read_write>` that is loaded and stored
+    /// A storage variable that is loaded and stored to.
     ReadWrite,
 }
 
-/// A binding of an entry point.
+/// A binding of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// Name of the WGSL variable.
     pub name: String,
     /// `@binding` number.
     pub index: u32,
-    /// How the entry point uses it.
+    /// How the kernel uses it.
     pub access: Access,
     /// Size in bytes: of a parameter block, or of one array element of storage.
     pub size: u32,
     /// Names and byte offsets of a parameter block's members; empty for storage.
     pub members: Vec<(String, u32)>,
-    /// Whether the entry point reads its `arrayLength`.
+    /// Whether the kernel reads its `arrayLength`.
     pub measured: bool,
 }
 
-/// Interface of an entry point, by naga's reflection.
+/// Interface of a kernel, by naga's reflection.
 #[derive(Clone, Debug)]
 pub struct Interface {
-    /// The bindings that the entry point uses.
+    /// Its bindings, in the order of declaration.
     pub bindings: Vec<Binding>,
     /// Workgroup size, in threads.
     pub workgroup_size: [u32; 3],
@@ -178,23 +178,29 @@ pub fn expand(kernel: &Kernel) -> Result<String> {
     }
 }
 
-/// A parsed shader file with its constants set, and the interface of each entry point.
-struct Source {
-    module: naga::Module,
-    interfaces: Vec<Interface>,
-}
-
-/// The parsed module, with constants set and f16 storage applied. It is not validated yet.
+/// The parsed file with its constants set. Its variables have no bindings yet. It is cached for the lifetime of the
+/// process, for all contexts.
 ///
 /// # Errors
-/// An unknown file, import or constant; WGSL that does not parse; a variable that cannot be f16.
-pub fn module_of(kernel: &Kernel) -> Result<naga::Module> {
-    let text = expand(kernel)?;
-    let mut module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
-    if !kernel.halves.is_empty() {
-        precision::store_as_half(&mut module, &kernel.halves).map_err(|reason| kernel.error(reason))?;
+/// An unknown file, import or constant; WGSL that does not parse.
+fn parsed(kernel: &Kernel) -> Result<&'static naga::Module> {
+    type Key = (&'static str, Vec<(&'static str, Value)>);
+    static KNOWN: LazyLock<Mutex<HashMap<Key, &'static naga::Module>>> = LazyLock::new(Mutex::default);
+    let lock = || KNOWN.lock().unwrap_or_else(|e| e.into_inner());
+    let key = (kernel.shader, kernel.constants.clone());
+    if let Some(&known) = lock().get(&key) {
+        return Ok(known);
     }
-    Ok(module)
+    let text = expand(kernel)?;
+    let module = naga::front::wgsl::parse_str(&text).map_err(|e| kernel.error(e.emit_to_string(&text)))?;
+    // Leaked on purpose: the number of variants is bounded, and each is used until the process ends.
+    Ok(*lock().entry(key).or_insert_with(|| Box::leak(Box::new(module))))
+}
+
+/// A kernel's validated module, with the kernel as its only entry point, and its interface.
+struct Source {
+    module: naga::Module,
+    interface: Interface,
 }
 
 /// Capabilities of naga that kernels may use.
@@ -203,30 +209,38 @@ pub const CAPABILITIES: Capabilities = Capabilities::SUBGROUP
     .union(Capabilities::SHADER_FLOAT16)
     .union(Capabilities::COOPERATIVE_MATRIX);
 
-/// The parsed and validated source of a kernel. It is cached for the lifetime of the process, for all contexts.
+/// The source of a kernel. It is cached as [`parsed`] is.
 fn source_of(kernel: &Kernel) -> Result<&'static Source> {
-    type Key = (&'static str, Vec<(&'static str, Value)>, Vec<&'static str>);
-    static KNOWN: LazyLock<Mutex<HashMap<Key, &'static Source>>> = LazyLock::new(Mutex::default);
+    static KNOWN: LazyLock<Mutex<HashMap<Kernel, &'static Source>>> = LazyLock::new(Mutex::default);
     let lock = || KNOWN.lock().unwrap_or_else(|e| e.into_inner());
-    let key = (kernel.shader, kernel.constants.clone(), kernel.halves.clone());
-    if let Some(&known) = lock().get(&key) {
+    if let Some(&known) = lock().get(kernel) {
         return Ok(known);
     }
-    let text = expand(kernel)?;
-    let module = module_of(kernel)?;
+    let module = specialise::specialise(parsed(kernel)?, kernel.entry);
+    let mut module = module.ok_or_else(|| kernel.error("has no such entry point"))?;
+    precision::store_as_half(&mut module, &kernel.halves).map_err(|reason| kernel.error(reason))?;
     let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
         .validate(&module)
-        .map_err(|e| kernel.error(e.emit_to_string(&text)))?;
-    let interfaces = (0..module.entry_points.len()).map(|entry| reflect(&module, &info, entry)).collect();
-    // Leaked on purpose: the number of variants is bounded, and each is used until the process ends.
-    Ok(*lock().entry(key).or_insert_with(|| Box::leak(Box::new(Source { module, interfaces }))))
+        .map_err(|e| kernel.error(e.emit_to_string(&expand(kernel).unwrap_or_default())))?;
+    specialise::narrow(&mut module, &info);
+    let interface = reflect(&module, &info);
+    Ok(*lock().entry(kernel.clone()).or_insert_with(|| Box::leak(Box::new(Source { module, interface }))))
 }
 
-fn reflect(module: &naga::Module, info: &ModuleInfo, entry: usize) -> Interface {
-    let uses = info.get_entry_point(entry);
+/// The module from which a kernel's pipeline is made.
+///
+/// # Errors
+/// An unknown file, import, constant or entry point; WGSL that does not parse or validate; a variable that cannot be
+/// f16.
+pub fn module_of(kernel: &Kernel) -> Result<&'static naga::Module> {
+    Ok(&source_of(kernel)?.module)
+}
+
+fn reflect(module: &naga::Module, info: &ModuleInfo) -> Interface {
+    let uses = info.get_entry_point(0);
     let bindings = module.global_variables.iter().filter_map(|(handle, variable)| {
         let usage = uses[handle];
-        let binding = variable.binding.as_ref().filter(|_| !usage.is_empty())?;
+        let binding = variable.binding.as_ref()?;
         let access = match variable.space {
             naga::AddressSpace::Uniform => Access::Uniform,
             _ if !usage.contains(GlobalUse::WRITE) => Access::Read,
@@ -245,22 +259,20 @@ fn reflect(module: &naga::Module, info: &ModuleInfo, entry: usize) -> Interface 
         let measured = usage.contains(GlobalUse::QUERY);
         Some(Binding { name, index: binding.binding, access, size, members, measured })
     });
-    Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[entry].workgroup_size }
+    Interface { bindings: bindings.collect(), workgroup_size: module.entry_points[0].workgroup_size }
 }
 
-/// The interface of the kernel's entry point.
+/// The interface of a kernel.
 ///
 /// # Errors
-/// As [`module_of`]; a module that does not validate; an unknown entry point.
+/// Those of [`module_of`].
 pub fn interface_of(kernel: &Kernel) -> Result<&'static Interface> {
-    let source = source_of(kernel)?;
-    let position = source.module.entry_points.iter().position(|e| e.name == kernel.entry);
-    Ok(&source.interfaces[position.ok_or_else(|| kernel.error("has no such entry point"))?])
+    Ok(&source_of(kernel)?.interface)
 }
 
 fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
-    let interface = interface_of(kernel)?;
-    let source = wgpu::ShaderSource::Naga(Cow::Borrowed(&source_of(kernel)?.module));
+    let Source { module, interface } = source_of(kernel)?;
+    let source = wgpu::ShaderSource::Naga(Cow::Borrowed(module));
     let label = kernel.to_string();
     let began = Instant::now();
     let compiled = context.make(|device| {

@@ -12,6 +12,7 @@ mod program;
 pub(crate) mod recorder;
 pub(crate) mod shaders;
 mod signal;
+mod specialise;
 mod tensor;
 mod tuning;
 
@@ -25,7 +26,7 @@ pub use memory::Memory;
 pub use precision::{PRECISIONS, Precision};
 pub use profile::{Kind, Profile, Timing};
 pub use program::Program;
-pub(crate) use recorder::{Dispatch, linear_groups, map_groups};
+pub(crate) use recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use recorder::{Later, Recorder, Uniform};
 pub use tensor::{DeviceTensor, Shape, Tensor};
 pub use tuning::Tuning;

@@ -39,6 +39,11 @@ pub struct Program {
 
 impl Program {
     pub(super) fn build(recorder: Recorder) -> Result<Self> {
+        let context = recorder.context.clone();
+        context.scoped(|| Program::build_unscoped(recorder))?
+    }
+
+    fn build_unscoped(recorder: Recorder) -> Result<Self> {
         let began = Instant::now();
         let context = recorder.context.clone();
         let plan = recorder.plan()?;

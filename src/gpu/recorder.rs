@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytemuck::{NoUninit, Pod};
+use bytemuck::Pod;
 
 use super::kernel::{Access, Kernel, interface_of};
 use super::memory::{self, Apart, Life, Memory, Plan};
@@ -33,6 +33,9 @@ impl<T> Copy for Uniform<T> {}
 pub struct Dispatch {
     pub(super) kernel: Kernel,
     pub(super) label: String,
+    /// What was bound, and to which names; resolved to `tensors` when the dispatch is recorded.
+    bound: Vec<(Names, Tensor)>,
+    /// The tensor of each storage variable of the kernel.
     pub(super) tensors: Vec<(&'static str, Tensor)>,
     /// Ids of the tensors that it writes.
     written: Vec<u32>,
@@ -42,6 +45,32 @@ pub struct Dispatch {
     pub(super) performed: Option<u64>,
     pub(super) bytes: u64,
     block: Vec<u8>,
+    fields: Fields,
+}
+
+/// The names of the variables that a tensor can be bound to.
+#[derive(Clone, Copy, Debug)]
+enum Names {
+    One(&'static str),
+    Any(&'static [&'static str]),
+}
+
+impl Names {
+    fn all(&self) -> &[&'static str] {
+        match self {
+            Names::One(name) => std::slice::from_ref(name),
+            Names::Any(names) => names,
+        }
+    }
+}
+
+/// Name and byte offset of each field of a parameter block.
+pub type Fields = &'static [(&'static str, usize)];
+
+/// A parameter block: a `#[repr(C)]` struct with the layout of a WGSL struct (`ops::params!` declares one).
+pub trait Block: Pod {
+    /// Its fields. They must be those of the kernel's uniform variable.
+    const FIELDS: Fields;
 }
 
 /// Workgroups `[x, y, 1]` for `count` threads in workgroups of `size`, folded into rows where x would exceed its limit.
@@ -63,6 +92,7 @@ impl Dispatch {
         Dispatch {
             kernel,
             label: label.into(),
+            bound: Vec::new(),
             tensors: Vec::new(),
             written: Vec::new(),
             params: None,
@@ -71,24 +101,42 @@ impl Dispatch {
             performed: None,
             bytes: 0,
             block: Vec::new(),
+            fields: &[],
         }
     }
 
-    /// Binds a tensor to the WGSL variable `name`.
+    /// Binds a tensor to the WGSL variable `name`. The kernel must use it.
     pub fn bind(mut self, name: &'static str, tensor: Tensor) -> Self {
-        self.tensors.push((name, tensor));
+        self.bound.push((Names::One(name), tensor));
+        self
+    }
+
+    /// [`bind`](Dispatch::bind), if there is a tensor. Without one, the kernel must not use the variable.
+    pub fn bind_optional(self, name: &'static str, tensor: Option<Tensor>) -> Self {
+        match tensor {
+            Some(tensor) => self.bind(name, tensor),
+            None => self,
+        }
+    }
+
+    /// Binds a tensor to those of `names` that the kernel uses, at least one: variables of different element types for
+    /// one tensor, such as `x: array<f32>` and `x_rows: array<vec4<f32>>`.
+    pub fn bind_any(mut self, names: &'static [&'static str], tensor: Tensor) -> Self {
+        self.bound.push((Names::Any(names), tensor));
         self
     }
 
     /// Sets the kernel's parameter block to constant values.
-    pub fn params<T: NoUninit>(mut self, params: &T) -> Self {
+    pub fn params<T: Block>(mut self, params: &T) -> Self {
         self.block = bytemuck::bytes_of(params).to_vec();
+        self.fields = T::FIELDS;
         self
     }
 
     /// Sets the kernel's parameter block to one that can be rewritten between runs.
-    pub fn uniform<T>(mut self, uniform: Uniform<T>) -> Self {
+    pub fn uniform<T: Block>(mut self, uniform: Uniform<T>) -> Self {
         self.params = Some(uniform.index);
+        self.fields = T::FIELDS;
         self
     }
 
@@ -160,7 +208,7 @@ impl Recorder {
     }
 
     fn add(&mut self, precision: Precision, shape: Shape, place: Place, written: bool) -> Tensor {
-        let tensor = Tensor { id: self.places.len() as u32, shape, precision };
+        let tensor = Tensor { owner: self.number, id: self.places.len() as u32, shape, precision };
         self.places.push(place);
         self.tensors.push(tensor);
         self.written.push(written);
@@ -187,8 +235,29 @@ impl Recorder {
         self.add(precision, shape.into(), Place::Transient { name: name.into() }, false)
     }
 
+    /// The device tensor of a symbol, to be read after a run. A transient becomes a pinned tensor of the same name and
+    /// precision.
+    ///
+    /// # Errors
+    /// A tensor of another recorder.
+    pub fn output(&mut self, tensor: Tensor) -> Result<DeviceTensor> {
+        if tensor.owner != self.number {
+            return Err(Error::argument("output", "tensor", "a tensor of this recorder", "a tensor of another"));
+        }
+        let place = &mut self.places[tensor.id as usize];
+        if let Place::Transient { name } = place {
+            let output = DeviceTensor::stored(&self.context, tensor.precision, name.as_str(), tensor.shape);
+            self.pins.insert(output.id(), tensor);
+            *place = Place::Pinned(output);
+        }
+        match place {
+            Place::Pinned(output) => Ok(output.clone()),
+            Place::Transient { .. } => unreachable!("it has just been pinned"),
+        }
+    }
+
     /// A parameter block that [`Program::set`] can rewrite between runs.
-    pub fn uniform<T: Pod>(&mut self, initial: &T) -> Uniform<T> {
+    pub fn uniform<T: Block>(&mut self, initial: &T) -> Uniform<T> {
         self.blocks.push(bytemuck::bytes_of(initial).to_vec());
         Uniform { index: self.blocks.len() - 1, owner: self.number, kind: PhantomData }
     }
@@ -196,30 +265,53 @@ impl Recorder {
     /// Records a dispatch.
     ///
     /// # Errors
-    /// An unknown kernel; a missing binding; parameters of the wrong size; a tensor that is read before it is written,
-    /// or bound twice while it is written; an odd f16 tensor whose `arrayLength` is read; too many workgroups.
+    /// An unknown kernel; a binding that is missing or that the kernel does not use; parameters of the wrong layout; a
+    /// tensor of another recorder or context; a tensor that is read before it is written, or bound twice while it is
+    /// written; an odd f16 tensor whose `arrayLength` is read; too many workgroups.
     pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
-        let interface = interface_of(&dispatch.kernel)?;
-        let is_bound = |name: &str| interface.bindings.iter().any(|binding| binding.name == name);
-        dispatch.tensors.retain(|(name, _)| is_bound(name));
+        let bindings = &interface_of(&dispatch.kernel)?.bindings;
+        let refuse = |argument: &str, expected: &str, got: String| {
+            Err(Error::argument(dispatch.label.clone(), argument, expected, got))
+        };
+        let is_used = |name: &&str| bindings.iter().any(|b| b.access != Access::Uniform && b.name == **name);
+        let mut tensors = Vec::new();
+        for (names, tensor) in &dispatch.bound {
+            let used = names.all().iter().copied().filter(is_used).map(|name| (name, *tensor));
+            let before = tensors.len();
+            tensors.extend(used);
+            if tensors.len() == before {
+                let expected = format!("variables that {} uses", dispatch.kernel);
+                return refuse("bindings", &expected, names.all().join(" or "));
+            }
+        }
         let half = |(name, tensor): &(&'static str, Tensor)| (tensor.precision == Precision::F16).then_some(*name);
-        dispatch.kernel.halves = dispatch.tensors.iter().filter_map(half).collect();
-        let interface = interface_of(&dispatch.kernel)?;
+        dispatch.kernel.halves = tensors.iter().filter_map(half).collect();
+        dispatch.tensors = tensors;
         let refuse = |argument: &str, expected: &str, got: String| {
             Err(Error::argument(dispatch.label.clone(), argument, expected, got))
         };
         let mut accesses = Vec::new();
-        for binding in &interface.bindings {
+        for binding in &interface_of(&dispatch.kernel)?.bindings {
             if binding.access == Access::Uniform {
                 let size = dispatch.params.map_or(dispatch.block.len(), |index| self.blocks[index].len());
-                if size != binding.size as usize {
-                    return refuse("params", &format!("{} bytes", binding.size), format!("{size}"));
+                let expected = binding.members.iter().map(|(name, offset)| (name.as_str(), *offset as usize));
+                if size != binding.size as usize || !dispatch.fields.iter().copied().eq(expected) {
+                    let expected = format!("{} bytes, {:?}", binding.size, binding.members);
+                    return refuse("params", &expected, format!("{size} bytes, {:?}", dispatch.fields));
                 }
                 continue;
             }
             let Some(&(_, tensor)) = dispatch.tensors.iter().find(|(name, _)| *name == binding.name) else {
                 return refuse(&binding.name, "bound to a tensor", "nothing".into());
             };
+            if tensor.owner != self.number {
+                return refuse(&binding.name, "a tensor of this recorder", "a tensor of another".into());
+            }
+            if let Place::Pinned(pinned) = &self.places[tensor.id as usize]
+                && !pinned.context().is(&self.context)
+            {
+                return refuse(&binding.name, "a tensor of the recorder's context", self.name(tensor));
+            }
             if binding.measured && binding.size == 2 && !tensor.shape.count().is_multiple_of(2) {
                 return refuse(&binding.name, "an even number of elements as f16", tensor.shape.to_string());
             }

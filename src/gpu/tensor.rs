@@ -81,6 +81,8 @@ impl fmt::Debug for Shape {
 /// A symbolic tensor of a [`Recorder`](super::Recorder): a shape and an id, without memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor {
+    /// Number of its recorder.
+    pub(super) owner: u64,
     pub(super) id: u32,
     /// Its shape.
     pub shape: Shape,

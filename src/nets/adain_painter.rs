@@ -50,13 +50,8 @@ impl Style {
         let x = rec.pin(&input);
         let features = encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
         let (mean, deviation) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
-        let results = [mean, deviation].map(|symbol| (symbol, DeviceTensor::new(context, "statistics", symbol.shape)));
-        for (symbol, tensor) in &results {
-            let into = rec.pin(tensor);
-            vector::copy(&mut rec, *symbol, into)?;
-        }
+        let (mean, deviation) = (rec.output(mean)?, rec.output(deviation)?);
         rec.finish()?.submit()?;
-        let [(_, mean), (_, deviation)] = results;
         let (mean, deviation) = (mean.read_async().await?, deviation.read_async().await?);
         let style = Style { encoder: encoder.fingerprint().into(), mean, deviation };
         if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
@@ -221,7 +216,7 @@ fn record(
     count: usize,
 ) -> Result<(Recorder, [DeviceTensor; 2], Inputs)> {
     let context = encoder.context();
-    let [photo, painted] = ["photo", "painted"].map(|name| DeviceTensor::new(context, name, shape));
+    let photo = DeviceTensor::new(context, "photo", shape);
     let mut rec = Recorder::new(context);
     let x = rec.pin(&photo);
     let content = encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
@@ -242,8 +237,7 @@ fn record(
         inputs.regions.push(tensors);
     }
     let y = decoder.forward(&mut rec, target, [shape[2], shape[3]])?.picture;
-    let into = rec.pin(&painted);
-    vector::copy(&mut rec, y, into)?;
+    let painted = rec.output(y)?;
     Ok((rec, [photo, painted], inputs))
 }
 

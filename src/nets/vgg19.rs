@@ -247,10 +247,7 @@ impl Vgg19 {
         let activations = self.forward(&mut rec, x, deepest)?;
         for &tap in taps {
             let value = of(&mut rec, activations.at(tap)?)?;
-            let kept = DeviceTensor::new(&self.context, tap.to_string(), value.shape);
-            let into = rec.pin(&kept);
-            vector::copy(&mut rec, value, into)?;
-            results.push(kept);
+            results.push(rec.output(value)?);
         }
         Ok((rec, results))
     }

@@ -7,14 +7,14 @@ const SHADER: &str = "adam.wgsl";
 
 super::params! {
     /// Rates, bias corrections, the range that x is clamped to, and weight decay.
-    Params for "adam.wgsl": "step", "params" {
+    Params {
         learning_rate: f32, beta1: f32, beta2: f32, epsilon: f32,
         correction1: f32, correction2: f32, low: f32, high: f32, weight_decay: f32,
     }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     [false, true].map(kernel).to_vec()
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn step(
             .bind("g", g)
             .bind("m", m)
             .bind("v", v)
-            .bind("clip", clip.unwrap_or(g))
+            .bind_optional("clip", clip)
             .uniform(params)
             .groups(map_groups(x.shape.count()))
             .flops(14 * x.shape.count() as u64),

@@ -9,11 +9,11 @@ const SHADER: &str = "clip.wgsl";
 
 super::params! {
     /// The largest norm that is not scaled down.
-    Params for "clip.wgsl": "finish", "params" { limit: f32 }
+    Params { limit: f32 }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     reducing_all(Kernel::new(SHADER, "finish")).to_vec()
 }
 

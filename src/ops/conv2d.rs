@@ -5,9 +5,7 @@ mod transposed;
 mod weights;
 mod winograd;
 
-pub(crate) use problem::Params;
 pub use transposed::ConvTranspose2d;
-pub(crate) use winograd::{Params as WinogradParams, WeightsParams as WinogradWeights};
 
 use self::problem::{Axis, Problem, pack_width, pitch};
 use super::load::Input;
@@ -18,7 +16,7 @@ use crate::{Error, Result};
 
 super::params! {
     /// Layout of packed weights.
-    PackParams for "conv2d.wgsl": "pack", "pack_params" {
+    PackParams {
         channels_in: u32, channels_out: u32, kernel: u32, rows: u32, columns: u32, pitch: u32,
         source_row: i32, source_column: i32, source_step: i32, first: u32, count: u32, stride: u32, images: u32,
     }
@@ -57,7 +55,7 @@ pub struct Conv2d {
 const STEPS: [[u32; 2]; 3] = [[1, 1], [2, 1], [1, 2]];
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let packs =
         [4, 8, 16, 32, 64].into_iter().flat_map(|pack| [false, true].map(|gradient| pack_kernel(pack, gradient)));
     problem::kernels().into_iter().chain(packs).chain(weights::kernels()).chain(winograd::kernels()).collect()

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 super::params! {
     /// Sizes of a Gram matrix, and the split of its sum.
-    Params for "gram.wgsl": "forward", "params" {
+    Params {
         channels: u32, padded_channels: u32, pixels: u32, run: u32, splits: u32, images: u32, scale: f32,
     }
 }
@@ -15,7 +15,7 @@ super::params! {
 const TILE: usize = 32;
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let tiled = ["forward", "finish", "symmetrize"].map(|entry| Kernel::new("gram.wgsl", entry));
     let broadcast = [false, true].map(broadcast_kernel);
     [tiled.to_vec(), broadcast.to_vec()].concat()
@@ -65,8 +65,7 @@ pub fn forward(rec: &mut Recorder, features: Tensor, scale: f32) -> Result<Tenso
     };
     rec.dispatch(
         Dispatch::new(kernel, "gram")
-            .bind("features", features)
-            .bind("feature_rows", features)
+            .bind_any(&["features", "feature_rows"], features)
             .bind("partial", partial)
             .params(&params)
             .groups([tiles * tiles, params.splits, n as u32])
@@ -74,7 +73,7 @@ pub fn forward(rec: &mut Recorder, features: Tensor, scale: f32) -> Result<Tenso
     )?;
     rec.dispatch(
         Dispatch::new(Kernel::new("gram.wgsl", "finish"), "gram finish")
-            .bind("parts", partial)
+            .bind("partial", partial)
             .bind("gram", gram)
             .params(&params)
             .groups([c.div_ceil(32) as u32, c as u32, n as u32]),

@@ -9,16 +9,16 @@ const SHADER: &str = "lbfgs.wgsl";
 
 super::params! {
     /// Sizes of the history.
-    Params for "lbfgs.wgsl": "inner", "params" { rows: u32, elements: u32, parts: u32 }
+    Params { rows: u32, elements: u32, parts: u32 }
 }
 
 super::params! {
     /// The row to store, and the two factors.
-    StoreParams for "lbfgs.wgsl": "store", "store_params" { row: u32, a: f32, b: f32 }
+    StoreParams { row: u32, a: f32, b: f32 }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let sums = ["inner", "finish"].map(|entry| reducing_all(Kernel::new(SHADER, entry))).concat();
     sums.into_iter().chain(["combine", "store"].map(|entry| Kernel::new(SHADER, entry))).collect()
 }
@@ -51,7 +51,7 @@ pub fn inner(rec: &mut Recorder, history: Tensor, x: Tensor, products: Tensor) -
     )?;
     rec.dispatch(
         Dispatch::new(reducing(Kernel::new(SHADER, "finish"), rec.class()), "lbfgs inner finish")
-            .bind("partials", partial)
+            .bind("partial", partial)
             .bind("products", products)
             .params(&params)
             .groups([params.rows, 1, 1]),
@@ -92,7 +92,7 @@ pub(crate) fn store(
         Dispatch::new(Kernel::new(SHADER, "store"), "lbfgs store")
             .bind("x", x)
             .bind("y", y)
-            .bind("rows", history)
+            .bind("history", history)
             .uniform(params)
             .groups(linear_groups(x.shape.count(), 64)),
     )

@@ -65,11 +65,13 @@ impl Input {
         Ok(())
     }
 
-    /// Binds the tensor to `names`, and the mask and the parameters.
-    pub(crate) fn bind(&self, dispatch: Dispatch, names: &[&'static str]) -> Dispatch {
-        let by = |load| if self.load == load { self.by } else { self.tensor };
-        let dispatch = names.iter().fold(dispatch, |dispatch, name| dispatch.bind(name, self.tensor));
-        let dispatch = dispatch.bind("mask", by(Load::Masked)).bind("mask_rows", by(Load::Masked));
-        dispatch.bind("planes", by(Load::Normalised))
+    /// Binds the tensor to those of `names` that the kernel uses, and the mask or the parameters.
+    pub(crate) fn bind(&self, dispatch: Dispatch, names: &'static [&'static str]) -> Dispatch {
+        let dispatch = dispatch.bind_any(names, self.tensor);
+        match self.load {
+            Load::AsItIs => dispatch,
+            Load::Masked => dispatch.bind_any(&["mask", "mask_rows"], self.by),
+            Load::Normalised => dispatch.bind("planes", self.by),
+        }
     }
 }

@@ -11,11 +11,11 @@ fn pass(entry: &'static str, pixels: usize) -> Kernel {
 
 super::params! {
     /// Pixels of a plane, and ε.
-    Params for "mean_std.wgsl": "forward", "params" { pixels: u32, epsilon: f32 }
+    Params { pixels: u32, epsilon: f32 }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let passes = ["forward", "backward"].into_iter().flat_map(|entry| [1, 4].map(|pixels| pass(entry, pixels)));
     passes.flat_map(reducing_all).collect()
 }
@@ -56,8 +56,8 @@ pub fn backward(
     rec.dispatch(
         Dispatch::new(reducing(pass("backward", height * width), rec.class()), "mean and std gradient")
             .bind("x", x)
-            .bind("mean_of_x", statistics.0)
-            .bind("std_of_x", statistics.1)
+            .bind("mean", statistics.0)
+            .bind("deviation", statistics.1)
             .bind("dmean", dmean)
             .bind("dstd", dstd)
             .bind("dx", dx)

@@ -5,7 +5,6 @@
 //! accumulated; [`vector::add`] sums them where an activation has several readers.
 
 pub mod adam;
-pub(crate) mod catalog;
 pub mod clip;
 pub mod conv2d;
 pub mod gram;
@@ -26,6 +25,30 @@ pub mod vector;
 
 use crate::gpu::{Kernel, KernelClass};
 
+/// Every kernel in every variant that an operation can use. The tests validate and translate them all.
+pub(crate) fn kernels() -> Vec<Kernel> {
+    let lists = [
+        adam::kernels(),
+        clip::kernels(),
+        conv2d::kernels(),
+        gram::kernels(),
+        lbfgs::kernels(),
+        mean_std::kernels(),
+        norm::kernels(),
+        pad::kernels(),
+        pool::kernels(),
+        regions::kernels(),
+        relu::kernels(),
+        roof::kernels(),
+        rows::kernels(),
+        square_loss::kernels(),
+        tanh::kernels(),
+        total_variation::kernels(),
+        vector::kernels(),
+    ];
+    lists.concat()
+}
+
 /// Sets the workgroup size of shaders/lib/reduce.wgsl. A software adapter switches between the subgroups of a workgroup
 /// at every barrier, which costs more than the sums; a workgroup of a single subgroup avoids that.
 pub(crate) fn reducing(kernel: Kernel, class: KernelClass) -> Kernel {
@@ -43,12 +66,10 @@ pub(crate) fn reducing_all(kernel: Kernel) -> [Kernel; 2] {
     [KernelClass::Tiled, KernelClass::Broadcast].map(|class| reducing(kernel.clone(), class))
 }
 
-/// Declares a parameter block: the `#[repr(C)]` struct that is uploaded, and its layout, which a test compares with the
-/// WGSL struct.
+/// Declares a parameter block: the `#[repr(C)]` struct that is uploaded. Recording a dispatch compares its layout with
+/// that of the WGSL struct.
 macro_rules! params {
-    ($(#[$doc:meta])* $name:ident for $shader:literal : $entry:literal, $variable:literal {
-        $($field:ident: $kind:ty),* $(,)?
-    }) => {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
@@ -56,19 +77,8 @@ macro_rules! params {
             $(pub $field: $kind),*
         }
 
-        impl $name {
-            pub(crate) fn layout() -> crate::ops::catalog::Layout {
-                Self::layout_of(crate::gpu::Kernel::new($shader, $entry))
-            }
-
-            pub(crate) fn layout_of(kernel: crate::gpu::Kernel) -> crate::ops::catalog::Layout {
-                crate::ops::catalog::Layout {
-                    kernel,
-                    variable: $variable,
-                    size: size_of::<$name>(),
-                    fields: vec![$((stringify!($field), std::mem::offset_of!($name, $field))),*],
-                }
-            }
+        impl crate::gpu::Block for $name {
+            const FIELDS: crate::gpu::Fields = &[$((stringify!($field), std::mem::offset_of!($name, $field))),*];
         }
     };
 }

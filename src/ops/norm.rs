@@ -15,12 +15,12 @@ const LEAST_RUN: usize = 1024;
 
 super::params! {
     /// Pixels of a plane, planes, pixels per run, elements that share a mean, and ε.
-    Params for "norm.wgsl": "measure", "params" { pixels: u32, planes: u32, run: u32, count: u32, epsilon: f32 }
+    Params { pixels: u32, planes: u32, run: u32, count: u32, epsilon: f32 }
 }
 
 super::params! {
     /// Momentum of the running statistics, and the factor that makes a variance unbiased.
-    TrackParams for "norm.wgsl": "track", "track_params" { momentum: f32, correction: f32 }
+    TrackParams { momentum: f32, correction: f32 }
 }
 
 /// The elements that share a mean and a variance.
@@ -76,7 +76,7 @@ fn normalise(four: bool, relu: bool, added: bool) -> Kernel {
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let mut all = ["parameter_gradients", "defer", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
     all.extend(reducing_all(pass("statistics", false)));
     for four in [false, true] {
@@ -179,7 +179,7 @@ impl Norm {
         let [mean, variance] = ["mean", "variance"].map(|name| rec.transient(name, statistics));
         rec.dispatch(
             Dispatch::new(reducing(pass("statistics", false), rec.class()), "norm statistics")
-                .bind("moments_made", moments)
+                .bind("moments", moments)
                 .bind("mean", mean)
                 .bind("variance", variance)
                 .params(&params)
@@ -204,11 +204,11 @@ impl Norm {
         rec.dispatch(
             Dispatch::new(normalise(four, self.relu, addend.is_some()), "norm")
                 .bind("x", x)
-                .bind("mean_of_x", statistics.mean)
-                .bind("variance_of_x", statistics.variance)
+                .bind("mean", statistics.mean)
+                .bind("variance", statistics.variance)
                 .bind("gamma", affine.gamma)
                 .bind("beta", affine.beta)
-                .bind("addend", addend.unwrap_or(x))
+                .bind_optional("addend", addend)
                 .bind("y", y)
                 .params(&params)
                 .groups(groups)
@@ -231,8 +231,8 @@ impl Norm {
         let planes = rec.transient("norms of planes", [n, c, 4]);
         rec.dispatch(
             Dispatch::new(Kernel::new(SHADER, "defer"), "norms of planes")
-                .bind("mean_of_x", statistics.mean)
-                .bind("variance_of_x", statistics.variance)
+                .bind("mean", statistics.mean)
+                .bind("variance", statistics.variance)
                 .bind("gamma", affine.gamma)
                 .bind("beta", affine.beta)
                 .bind("planes", planes)
@@ -264,8 +264,8 @@ impl Norm {
             Dispatch::new(kernel, label)
                 .bind("x", x)
                 .bind("dy", dy)
-                .bind("mean_of_x", statistics.mean)
-                .bind("variance_of_x", statistics.variance)
+                .bind("mean", statistics.mean)
+                .bind("variance", statistics.variance)
                 .bind("gamma", affine.gamma)
                 .bind("beta", affine.beta)
                 .params(&params)
@@ -279,7 +279,7 @@ impl Norm {
         let means = rec.transient("mean gradients", [statistics.mean.shape.count(), 2]);
         rec.dispatch(
             Dispatch::new(Kernel::new(SHADER, "parameter_gradients"), "norm parameter gradients")
-                .bind("parts", partial)
+                .bind("partial", partial)
                 .bind("means", means)
                 .bind("dgamma", gradients.gamma)
                 .bind("dbeta", gradients.beta)
@@ -289,7 +289,7 @@ impl Norm {
         )?;
         let dx = rec.transient_stored(dy.precision, "norm gradient", x.shape);
         let dispatch = over_planes(kernel("input_gradient"), "norm gradient");
-        rec.dispatch(dispatch.bind("means_of_domain", means).bind("dx", dx))?;
+        rec.dispatch(dispatch.bind("means", means).bind("dx", dx))?;
         Ok(dx)
     }
 
@@ -325,8 +325,8 @@ pub fn track(
     check_pair(OP, [("running mean", running.mean), ("running variance", running.variance)], shape)?;
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "track"), "norm tracking")
-            .bind("mean_of_x", statistics.mean)
-            .bind("variance_of_x", statistics.variance)
+            .bind("mean", statistics.mean)
+            .bind("variance", statistics.variance)
             .bind("running_mean", running.mean)
             .bind("running_variance", running.variance)
             .params(&TrackParams { momentum, correction: (count as f64 / (count - 1) as f64) as f32 })

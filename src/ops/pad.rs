@@ -8,7 +8,7 @@ const SHADER: &str = "pad.wgsl";
 
 super::params! {
     /// Sizes of a picture without and with padding.
-    Params for "pad.wgsl": "forward", "params" {
+    Params {
         height: u32, width: u32, padded_height: u32, padded_width: u32, before: i32,
     }
 }
@@ -39,7 +39,7 @@ fn kernel(entry: &'static str, border: Border, scale: u32) -> Kernel {
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let all = |entry| [1, 2].into_iter().flat_map(move |scale| Border::ALL.map(|border| kernel(entry, border, scale)));
     let mut kernels: Vec<_> = all("backward").collect();
     for entry in ["forward", "forward_rows"] {
@@ -78,8 +78,7 @@ fn lay(rec: &mut Recorder, x: Input, border: Border, at: Placement, before: i32)
     };
     rec.dispatch(
         x.bind(Dispatch::new(x.load.apply(kernel(entry, border, at.scale)), "pad"), &["x"])
-            .bind("y", y)
-            .bind("y_rows", y)
+            .bind_any(&["y", "y_rows"], y)
             .params(&Params {
                 height: height as u32,
                 width: width as u32,

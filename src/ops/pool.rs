@@ -7,7 +7,7 @@ const SHADER: &str = "pool.wgsl";
 
 super::params! {
     /// Sizes of input and output.
-    Params for "pool.wgsl": "max_forward", "params" {
+    Params {
         height: u32, width: u32, pooled_height: u32, pooled_width: u32,
     }
 }
@@ -44,7 +44,7 @@ impl Kind {
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let entries = [Kind::Max, Kind::Average].map(|kind| kind.entries().concat()).concat();
     entries.into_iter().map(|entry| Kernel::new(SHADER, entry)).collect()
 }
@@ -89,10 +89,8 @@ impl Pool {
         let (kernel, groups) = kernel(self.kind.entries()[0], width, pooled, n * c);
         rec.dispatch(
             Dispatch::new(kernel, "pool")
-                .bind("x", x)
-                .bind("x_rows", x)
-                .bind("y", y)
-                .bind("y_rows", y)
+                .bind_any(&["x", "x_rows"], x)
+                .bind_any(&["y", "y_rows"], y)
                 .params(&self.params([height, width])?)
                 .groups(groups)
                 .flops(x.shape.count() as u64),
@@ -111,14 +109,15 @@ impl Pool {
         let dx = rec.transient_stored(dy.precision, "pool gradient", x.shape);
         let windows = [height.div_ceil(2), width.div_ceil(2)];
         let (kernel, groups) = kernel(self.kind.entries()[1], width, windows, n * c);
+        let dispatch = Dispatch::new(kernel, "pool gradient");
+        let dispatch = match self.kind {
+            Kind::Max => dispatch.bind_any(&["x", "x_rows"], x),
+            Kind::Average => dispatch,
+        };
         rec.dispatch(
-            Dispatch::new(kernel, "pool gradient")
-                .bind("x", x)
-                .bind("x_rows", x)
-                .bind("dy", dy)
-                .bind("dy_rows", dy)
-                .bind("dx", dx)
-                .bind("dx_rows", dx)
+            dispatch
+                .bind_any(&["dy", "dy_rows"], dy)
+                .bind_any(&["dx", "dx_rows"], dx)
                 .params(&self.params([height, width])?)
                 .groups(groups)
                 .flops(x.shape.count() as u64),

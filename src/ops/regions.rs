@@ -6,7 +6,7 @@ use crate::{Error, Result};
 const SHADER: &str = "regions.wgsl";
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     vec![Kernel::new(SHADER, "add")]
 }
 

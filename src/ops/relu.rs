@@ -6,7 +6,7 @@ use crate::{Error, Result};
 const SHADER: &str = "relu.wgsl";
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 
@@ -26,7 +26,7 @@ pub fn backward(rec: &mut Recorder, y: Tensor, dy: Tensor) -> Result<Tensor> {
     let dx = rec.transient_stored(dy.precision, "relu gradient", y.shape);
     rec.dispatch(
         Dispatch::new(Kernel::new(SHADER, "backward"), "relu gradient")
-            .bind("output", y)
+            .bind("y", y)
             .bind("dy", dy)
             .bind("dx", dx)
             .groups(map_groups(y.shape.count())),

@@ -28,12 +28,12 @@ pub enum Precision {
 
 super::params! {
     /// Factor and summand, and the number of rounds.
-    Params for "roof.wgsl": "multiply_add", "params" { scale: f32, offset: f32, rounds: u32 }
+    Params { scale: f32, offset: f32, rounds: u32 }
 }
 
 super::params! {
     /// The number of rounds.
-    MatrixParams for "roof_matrix_8.wgsl": "multiply_add", "params" { rounds: u32 }
+    MatrixParams { rounds: u32 }
 }
 
 fn chained(precision: Precision, chains: u32) -> Kernel {
@@ -45,7 +45,7 @@ fn chained(precision: Precision, chains: u32) -> Kernel {
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let mut all = ["copy", "nothing"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
     for precision in [Precision::Single, Precision::Half] {
         all.extend(CHAINS.map(|chains| chained(precision, chains)));

@@ -10,11 +10,11 @@ const PART: usize = 1024;
 
 super::params! {
     /// Images, rows of the table, and elements of a row.
-    Params for "rows.wgsl": "mix_rows", "params" { images: u32, rows: u32, length: u32 }
+    Params { images: u32, rows: u32, length: u32 }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     ["mix_rows", "mix_gradient", "scale"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 

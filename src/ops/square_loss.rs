@@ -9,7 +9,7 @@ const SHADER: &str = "square_loss.wgsl";
 
 super::params! {
     /// The loss's weight.
-    Params for "square_loss.wgsl": "forward", "params" { weight: f32 }
+    Params { weight: f32 }
 }
 
 /// The weight of a loss, which can change between runs.
@@ -29,7 +29,7 @@ impl Weight {
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let sums = reducing_all(Kernel::new(SHADER, "forward"));
     sums.into_iter().chain([Kernel::new(SHADER, "backward")]).collect()
 }

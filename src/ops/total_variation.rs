@@ -8,11 +8,11 @@ const SHADER: &str = "total_variation.wgsl";
 
 super::params! {
     /// Size of a plane, and the weight of the loss.
-    Params for "total_variation.wgsl": "forward", "params" { height: u32, width: u32, weight: f32 }
+    Params { height: u32, width: u32, weight: f32 }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     ["forward", "backward"].map(|entry| Kernel::new(SHADER, entry)).to_vec()
 }
 

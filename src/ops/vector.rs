@@ -11,11 +11,11 @@ pub(crate) const PART: usize = 4096;
 
 super::params! {
     /// Two factors, and the slot that a reduction writes.
-    Params for "vector.wgsl": "affine", "params" { a: f32, b: f32, slot: u32 }
+    Params { a: f32, b: f32, slot: u32 }
 }
 
 /// Every variant of this operation's kernels.
-pub fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     let entries = ["affine", "axpy", "clamp_range", "clamp_gradient", "fill", "absolute_max_parts", "maximum"];
     let sums = ["dot_parts", "absolute_sum_parts", "sum"];
     let sums = sums.into_iter().flat_map(|entry| reducing_all(Kernel::new(SHADER, entry)));
@@ -120,7 +120,7 @@ fn finish(rec: &mut Recorder, entry: &'static str, partial: Tensor, out: Tensor,
         return Err(Error::argument(entry, "slot", format!("below {}", out.shape.count()), slot));
     }
     rec.dispatch(
-        Dispatch::new(reduction(entry, rec.class()), entry).bind("parts", partial).bind("out", out).params(&Params {
+        Dispatch::new(reduction(entry, rec.class()), entry).bind("partial", partial).bind("out", out).params(&Params {
             a: 0.0,
             b: 0.0,
             slot: slot as u32,

@@ -13,7 +13,7 @@ use crate::nets::{ConvLayer, Tap, packed};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
 use crate::ops::pool::Kind;
-use crate::ops::{relu, vector};
+use crate::ops::relu;
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -99,9 +99,7 @@ impl Maps {
         let x = rec.pin(&input);
         let y = record(&mut rec, x)?;
         let [_, channels, height, width] = y.shape.nchw("closed form", "maps")?;
-        let output = DeviceTensor::new(context, "result", y.shape);
-        let into = rec.pin(&output);
-        vector::copy(&mut rec, y, into)?;
+        let output = rec.output(y)?;
         let program = rec.finish()?;
         let each = |values: &Vec<f32>| {
             input.write(values)?;

@@ -418,10 +418,7 @@ impl Trainer for Encoder {
         let narrow = self.student.forward(&mut rec, pictures, self.settings.deepest()?)?;
         for (tap, _) in &self.settings.taps {
             for symbol in [exact.at(*tap)?, self.lifts.forward(&mut rec, &narrow, *tap)?] {
-                let tensor = DeviceTensor::new(&self.context, "features", symbol.shape);
-                let into = rec.pin(&tensor);
-                vector::copy(&mut rec, symbol, into)?;
-                kept.push(tensor);
+                kept.push(rec.output(symbol)?);
             }
         }
         rec.finish()?.run()?;

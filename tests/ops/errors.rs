@@ -1,7 +1,7 @@
 //! Invalid recordings give errors that name the operation and the argument.
 
-use impasto::gpu::{Recorder, Tensor};
-use impasto::internal::{Dispatch, Kernel};
+use impasto::gpu::{Context, ContextOptions, DeviceTensor, Recorder, Tensor};
+use impasto::internal::{Block, Dispatch, Fields, Kernel};
 use impasto::ops::clip;
 use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::load::Input;
@@ -353,6 +353,32 @@ fn masks() {
     refused("regions", "z", |rec| add(rec, [4, 5], [2, 3, 5, 4]));
 }
 
+/// Parameter blocks for the kernel `fill`, right and wrong ones.
+macro_rules! blocks {
+    ($($name:ident[$length:literal]: $fields:expr),*) => {$(
+        #[repr(C)]
+        #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        struct $name([f32; $length]);
+
+        impl Block for $name {
+            const FIELDS: Fields = $fields;
+        }
+    )*};
+}
+
+blocks! {
+    Right[3]: &[("a", 0), ("b", 4), ("slot", 8)],
+    Short[2]: &[("a", 0), ("b", 4), ("slot", 8)],
+    Misnamed[3]: &[("a", 0), ("c", 4), ("slot", 8)],
+    Misplaced[3]: &[("a", 0), ("b", 8), ("slot", 8)],
+    Partial[3]: &[("a", 0), ("b", 4)]
+}
+
+fn fill_with<T: Block>(rec: &mut Recorder, params: T) -> impasto::Result<()> {
+    let z = filled(rec, [7]);
+    rec.dispatch(Dispatch::new(Kernel::new("vector.wgsl", "fill"), "a fill").bind("z", z).params(&params))
+}
+
 #[test]
 fn dispatches() {
     refused("relu", "x", |rec| {
@@ -367,10 +393,39 @@ fn dispatches() {
         let x = filled(rec, [7]);
         rec.dispatch(Dispatch::new(Kernel::new("relu.wgsl", "forward"), "a relu").bind("x", x))
     });
+    refused("a relu", "bindings", |rec| {
+        let x = filled(rec, [7]);
+        let y = rec.transient("y", [7]);
+        let dispatch = Dispatch::new(Kernel::new("relu.wgsl", "forward"), "a relu").bind("x", x).bind("y", y);
+        rec.dispatch(dispatch.bind("dy", x)) // a variable of the file, but not of this kernel
+    });
+    refused("a relu", "bindings", |rec| {
+        let x = filled(rec, [7]);
+        let y = rec.transient("y", [7]);
+        let dispatch = Dispatch::new(Kernel::new("relu.wgsl", "forward"), "a relu").bind("x", x).bind("y", y);
+        rec.dispatch(dispatch.bind_any(&["z", "z_rows"], x))
+    });
     refused("a fill", "params", |rec| {
         let z = filled(rec, [7]);
-        rec.dispatch(Dispatch::new(Kernel::new("vector.wgsl", "fill"), "a fill").bind("z", z).params(&[1.0f32, 2.0]))
+        rec.dispatch(Dispatch::new(Kernel::new("vector.wgsl", "fill"), "a fill").bind("z", z))
     });
+    refused("a fill", "params", |rec| fill_with(rec, Short([0.0; 2])));
+    refused("a fill", "params", |rec| fill_with(rec, Misnamed([0.0; 3])));
+    refused("a fill", "params", |rec| fill_with(rec, Misplaced([0.0; 3])));
+    refused("a fill", "params", |rec| fill_with(rec, Partial([0.0; 3])));
+    for context in contexts() {
+        let mut rec = Recorder::new(context);
+        fill_with(&mut rec, Right([0.0; 3])).unwrap();
+        let [stranger, other] = [(); 2].map(|()| filled(&mut Recorder::new(context), [7]));
+        let error = relu::forward(&mut rec, stranger).unwrap_err().to_string();
+        assert!(error.contains("relu: x must be a tensor of this recorder"), "{error}");
+        assert!(rec.output(other).unwrap_err().to_string().contains("a tensor of this recorder"));
+    }
+    let [one, two] = [(); 2].map(|()| Context::new(&ContextOptions::default()).unwrap());
+    let mut rec = Recorder::new(&one);
+    let x = rec.pin(&DeviceTensor::new(&two, "a stranger", [7]));
+    let error = relu::forward(&mut rec, x).unwrap_err().to_string();
+    assert!(error.contains("context") && error.contains("a stranger"), "{error}");
     for context in contexts() {
         let kernel = Kernel::new("relu.wgsl", "forward").set("TILE", 3u32);
         let error = Recorder::new(context).dispatch(Dispatch::new(kernel, "a relu")).unwrap_err();

@@ -17,14 +17,23 @@ pub const SUM: f64 = 1e-5;
 /// Tolerance of one rounding to f16, which has 11 significant bits.
 pub const HALF: f64 = 4.9e-4 + SUM;
 
+struct Configuration {
+    how: String,
+    context: Context,
+    /// Held during two runs that must give the same bits. Mesa's software driver specialises a pipeline for parameter
+    /// values at run time, and stops doing so if it does not help some run; an unrolled loop sums in another order.
+    undisturbed: Mutex<()>,
+}
+
 /// A context of each kernel class and one with cooperative matrices, with unchecked and then with checked shaders.
 /// Configurations that the adapter does not support are left out.
-static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
+static CONTEXTS: LazyLock<Result<Vec<Configuration>>> = LazyLock::new(|| {
     let mut contexts = Vec::new();
+    let mut add = |how: String, context| contexts.push(Configuration { how, context, undisturbed: Mutex::new(()) });
     for checked in [false, true] {
         for class in [KernelClass::Tiled, KernelClass::Broadcast] {
             match Context::new(&ContextOptions { class: Some(class), checked: Some(checked), ..Default::default() }) {
-                Ok(context) => contexts.push((format!("{class:?}, checked: {checked}"), context)),
+                Ok(context) => add(format!("{class:?}, checked: {checked}"), context),
                 Err(Error::Argument { .. }) if class == KernelClass::Broadcast => {}
                 Err(error) => return Err(error),
             }
@@ -32,7 +41,7 @@ static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
         let matrices =
             ContextOptions { precision: Precision::F16, matrices: true, checked: Some(checked), ..Default::default() };
         match Context::new(&matrices) {
-            Ok(context) => contexts.push((format!("{:?}, checked: {checked}", context.matrices().unwrap()), context)),
+            Ok(context) => add(format!("{:?}, checked: {checked}", context.matrices().unwrap()), context),
             Err(Error::Argument { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -40,14 +49,14 @@ static CONTEXTS: LazyLock<Result<Vec<(String, Context)>>> = LazyLock::new(|| {
     Ok(contexts)
 });
 
-fn every_context() -> &'static [(String, Context)] {
+fn every_context() -> &'static [Configuration] {
     CONTEXTS.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A context of each class, with unchecked shaders.
 pub fn contexts() -> impl Iterator<Item = &'static Context> {
     let every = every_context();
-    every[..every.len() / 2].iter().map(|(_, context)| context)
+    every[..every.len() / 2].iter().map(|configuration| &configuration.context)
 }
 
 /// Whether the adapter supports storage in f16; if not, prints that the test is skipped.
@@ -75,9 +84,9 @@ pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64
     for expected in expected {
         assert_tamper_proof(label, expected, tolerance);
     }
-    for (how, context) in every_context() {
-        let label = format!("{label}, {how}");
-        let results = run(context, inputs, &operation).unwrap_or_else(|error| panic!("{label}: {error}"));
+    for configuration in every_context() {
+        let label = format!("{label}, {}", configuration.how);
+        let results = run(configuration, inputs, &operation).unwrap_or_else(|error| panic!("{label}: {error}"));
         assert_eq!(results.len(), expected.len(), "{label}");
         for (Output { shape, values: [first, second] }, expected) in results.iter().zip(expected) {
             assert_eq!(shape.dims(), expected.shape, "{label}");
@@ -110,12 +119,9 @@ struct Output {
     values: [Vec<f32>; 2],
 }
 
-/// Held during two runs that must give the same bits. Mesa's software driver specialises shaders for parameter values
-/// at run time, and stops doing so if it does not help some program; an unrolled loop sums in another order.
-static UNDISTURBED: Mutex<()> = Mutex::new(());
-
 /// Results of `operation`. Before each run, results and transients are filled with NaN.
-fn run(context: &Context, inputs: &[&Array], operation: &impl Operation) -> Result<Vec<Output>> {
+fn run(configuration: &Configuration, inputs: &[&Array], operation: &impl Operation) -> Result<Vec<Output>> {
+    let Configuration { context, undisturbed, .. } = configuration;
     let mut rec = Recorder::new(context);
     let tensor = |input: &&Array| DeviceTensor::new(context, "input", Shape::new(&input.shape));
     let pinned: Vec<_> = inputs.iter().map(tensor).collect();
@@ -139,7 +145,7 @@ fn run(context: &Context, inputs: &[&Array], operation: &impl Operation) -> Resu
         program.run()?;
         results.iter().map(DeviceTensor::read).collect()
     };
-    let undisturbed = UNDISTURBED.lock().unwrap_or_else(PoisonError::into_inner);
+    let undisturbed = undisturbed.lock().unwrap_or_else(PoisonError::into_inner);
     let both = run_once()?.into_iter().zip(run_once()?);
     drop(undisturbed);
     let outputs = results.iter().zip(both);

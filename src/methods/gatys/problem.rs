@@ -147,16 +147,15 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
     let context = vgg.context();
     let mut rec = Recorder::new(context);
     let wanted = wanted(settings);
-    let [picture, gradient] =
-        ["picture", "picture gradient"].map(|name| DeviceTensor::new(context, name, [1, 3, height, width]));
+    let picture = DeviceTensor::new(context, "picture", [1, 3, height, width]);
     let slots = DeviceTensor::new(context, "loss terms", [wanted.len() + 1]);
-    let (x, into, losses) = (rec.pin(&picture), rec.pin(&gradient), rec.pin(&slots));
+    let (x, losses) = (rec.pin(&picture), rec.pin(&slots));
 
     let roughness = settings.tv_weight / picture.shape().count() as f32;
     total_variation::forward(&mut rec, x, roughness, losses, wanted.len())?;
     let Some(deepest) = wanted.iter().map(|(_, tap, _)| *tap).max() else {
         let smoothing = total_variation::backward(&mut rec, x, roughness)?;
-        vector::copy(&mut rec, smoothing, into)?;
+        let gradient = rec.output(smoothing)?;
         return Ok(Recorded { recorder: rec, picture, gradient, slots, terms: Vec::new() });
     };
     let activations = vgg.forward(&mut rec, x, deepest)?;
@@ -176,7 +175,8 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
     }
     let dx = vgg.backward(&mut rec, &activations, gradients)?;
     let smoothing = total_variation::backward(&mut rec, x, roughness)?;
-    vector::affine(&mut rec, 1.0, dx, 1.0, smoothing, into)?;
+    let sum = vector::add(&mut rec, dx, smoothing)?;
+    let gradient = rec.output(sum)?;
     Ok(Recorded { recorder: rec, picture, gradient, slots, terms })
 }
 

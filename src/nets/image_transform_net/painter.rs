@@ -5,7 +5,6 @@ use crate::Result;
 use crate::gpu::{DeviceTensor, Memory, Recorder};
 use crate::io::Picture;
 use crate::nets::programs::{Painting, Programs};
-use crate::ops::vector;
 
 /// Repaints pictures. The programs of the most recently used sizes are kept.
 pub struct Painter {
@@ -14,12 +13,11 @@ pub struct Painter {
 }
 
 fn record(net: &ImageTransformNet, shape: [usize; 4]) -> Result<(Recorder, DeviceTensor, DeviceTensor)> {
-    let [photo, painted] = ["photo", "painted"].map(|name| DeviceTensor::new(net.context(), name, shape));
+    let photo = DeviceTensor::new(net.context(), "photo", shape);
     let mut rec = Recorder::new(net.context());
     let x = rec.pin(&photo);
     let y = net.forward(&mut rec, x)?.picture;
-    let into = rec.pin(&painted);
-    vector::copy(&mut rec, y, into)?;
+    let painted = rec.output(y)?;
     Ok((rec, photo, painted))
 }
 

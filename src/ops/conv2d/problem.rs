@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 crate::ops::params! {
     /// Sizes shared by all convolution kernels (shaders/lib/conv2d.wgsl).
-    Params for "conv2d.wgsl": "forward", "params" {
+    Params {
         channels_in: u32, channels_out: u32, height: u32, width: u32,
         input_height: u32, input_width: u32, before_row: i32, before_column: i32,
         output_height: u32, output_width: u32, first_row: u32, first_column: u32, step: u32,
@@ -401,9 +401,8 @@ impl Problem {
             rec.dispatch(
                 x.bind(Dispatch::new(kernel, format!("{label} {c}->{m} {size}")), &["x"])
                     .bind("weights", packed)
-                    .bind("bias", bias.unwrap_or(packed))
-                    .bind("y", y)
-                    .bind("y_rows", y)
+                    .bind_optional("bias", bias)
+                    .bind_any(&["y", "y_rows"], y)
                     .params(&params)
                     .groups([across as u32, down as u32, n as u32])
                     .flops(self.flops.unwrap_or(performed))

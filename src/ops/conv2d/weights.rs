@@ -110,8 +110,7 @@ impl Conv2d {
         rec.dispatch(
             Dispatch::new(kernel, format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}"))
                 .bind("x", x)
-                .bind("dy", dy)
-                .bind("dy_rows", dy)
+                .bind_any(&["dy", "dy_rows"], dy)
                 .bind("partial", partial)
                 .params(&Params { images: n as u32, run: run as u32, ..sizes })
                 .groups(groups.map(|side| side as u32))
@@ -134,8 +133,7 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
     let partial = rec.transient("bias gradients of runs", [n * runs, m]);
     rec.dispatch(
         Dispatch::new(reducing(Kernel::new(TILED, entry), rec.class()), "conv2d bias gradient")
-            .bind("dy", dy)
-            .bind("dy_rows", dy)
+            .bind_any(&["dy", "dy_rows"], dy)
             .bind("partial", partial)
             .params(&Params { run: run as u32, ..Params::new([m, m], [height, width], [0, 0], dy)? })
             .groups([m as u32, runs as u32, n as u32])
@@ -148,7 +146,7 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
 fn finish(rec: &mut Recorder, partial: Tensor, gradient: Tensor) -> Result<()> {
     rec.dispatch(
         Dispatch::new(Kernel::new(TILED, "finish"), "conv2d gradient finish")
-            .bind("parts", partial)
+            .bind("partial", partial)
             .bind("gradient", gradient)
             .groups(linear_groups(gradient.shape.count(), 64))
             .flops(partial.shape.count() as u64),

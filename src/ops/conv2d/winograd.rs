@@ -9,7 +9,7 @@ use crate::ops::pad::Border;
 
 crate::ops::params! {
     /// Sizes of the tensors, and the band and slice of a dispatch.
-    Params for "winograd_4.wgsl": "output", "params" {
+    Params {
         channels_in: u32, channels_out: u32, height: u32, width: u32, input_height: u32, input_width: u32, before: i32,
         tiles_down: u32, quads_across: u32, quads: u32, first: u32, band: u32, first_channel: u32, slice: u32,
     }
@@ -17,7 +17,7 @@ crate::ops::params! {
 
 crate::ops::params! {
     /// Layout of packed weights.
-    WeightsParams for "winograd_4.wgsl": "weights", "weights_params" {
+    WeightsParams {
         first: u32, pitch: u32, pairs: u32,
     }
 }
@@ -251,10 +251,9 @@ impl Winograd<'_> {
                         format!("{name}, outputs"),
                     )
                     .bind("p", p)
-                    .bind("bias", bias.unwrap_or(packed))
-                    .bind("y", y)
-                    .bind("y_rows", y)
-                    .bind("moments", moments.map_or(y, |moments| moments.0))
+                    .bind_optional("bias", bias)
+                    .bind_any(&["y", "y_rows"], y)
+                    .bind_optional("moments", moments.map(|moments| moments.0))
                     .params(&params)
                     .groups(groups(slice))
                     .performed((self.tile.transform[1] * 4 * band * slice) as u64),

@@ -8,14 +8,14 @@
 //! `closed_form`) of the teacher's pre-activations at the selected channels on the output of the student's previous
 //! layers. Later layers thus compensate for errors of earlier ones.
 
-use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::gpu::{Context, DeviceTensor, Recorder};
 use crate::nets::adain_decoder::Weights;
 use crate::nets::adain_painter::adapt;
 use crate::nets::{ConvLayer, Tap, Vgg19, packed, vgg19};
 use crate::ops::conv2d::Conv2d;
+use crate::ops::mean_std;
 use crate::ops::pad::{self, Border, Placement};
 use crate::ops::pool::Kind;
-use crate::ops::{mean_std, vector};
 use crate::random::Random;
 use crate::train::adain::Settings;
 use crate::train::closed_form::{Maps, most_telling, positions, regression, tensor};
@@ -126,13 +126,7 @@ fn features(context: &Context, encoder: &vgg19::Weights, samples: &Samples) -> R
     let (content, style) = (content?, style?);
     let (mean, deviation) = mean_std::forward(&mut rec, style, loss::EPSILON)?;
     let adapted = adapt(&mut rec, content, [mean, deviation])?;
-    let mut kept = |name: &str, x: Tensor| -> Result<DeviceTensor> {
-        let kept = DeviceTensor::new(context, name, x.shape);
-        let into = rec.pin(&kept);
-        vector::copy(&mut rec, x, into)?;
-        Ok(kept)
-    };
-    let [own, adapted] = [kept("own", content)?, kept("adapted", adapted)?];
+    let (own, adapted) = (rec.output(content)?, rec.output(adapted)?);
     let program = rec.finish()?;
     let [_, channels, height, width] = content.shape.nchw("closed form", "features")?;
     let mut maps = Maps { channels, size: [height, width], values: Vec::new() };
