@@ -178,7 +178,7 @@ pub mod weights;
 
 #[cfg(feature = "cache")]
 pub use cache::UserCache;
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 /// The wgpu version of the library. A host's device must come from the same version.
 pub use wgpu;
 

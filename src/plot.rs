@@ -1,6 +1,6 @@
 //! Common parts of plots and contact sheets: background, axes, colours, fonts and rendered text.
 
-use std::{error, ops::Range, path::Path, sync::Once};
+use std::{ops::Range, path::Path, sync::Once};
 
 use plotters::{
     coord::{
@@ -11,7 +11,7 @@ use plotters::{
     style::{FontStyle, register_font},
 };
 
-use crate::{Error, Result, io::Picture};
+use crate::{Cause, Error, Result, io::Picture};
 
 /// Factor of oversampling: plots are drawn this much larger and reduced, which smooths edges.
 const OVERSAMPLED: usize = 2;
@@ -37,7 +37,7 @@ pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 pub type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Axis, Axis>>;
 
 /// Result of drawing.
-pub type Drawn<T = ()> = std::result::Result<T, Box<dyn error::Error>>;
+pub type Drawn<T = ()> = std::result::Result<T, Cause>;
 
 /// Draws a picture of `size` and saves it with [`Picture::save`].
 pub fn picture(path: &Path, size: (usize, usize), draw: impl FnOnce(&Area) -> Drawn) -> Result<()> {

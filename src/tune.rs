@@ -197,7 +197,8 @@ pub fn tuned(context: Context) -> Context {
 /// [`Error::File`] if the home directory is unknown or the file cannot be written or removed.
 pub fn keep(context: &Context, tuning: Option<Tuning>) -> Result<PathBuf> {
     let path = file(context).ok_or_else(|| {
-        Error::file("find", Path::new("the user's data directory"), "the home directory is not known; set HOME")
+        let folder = Path::new("the user's data directory");
+        Error::file("find", folder, "the home directory is not known").with_help("set HOME")
     })?;
     store(&path, tuning)?;
     Ok(path)
@@ -210,7 +211,7 @@ fn load(path: &Path) -> Option<Tuning> {
         Ok(tuning) if tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0 => Some(tuning),
         Ok(_) => None,
         Err(error) => {
-            tracing::warn!("{} is ignored: {error}; `impasto tune` replaces it", path.display());
+            tracing::warn!("{} is ignored: {error}; tuning again replaces it", path.display());
             None
         }
     }

@@ -86,8 +86,8 @@ pub fn body() -> Result<WeightFile> {
 fn find(name: &str, option: &str) -> Result<WeightFile> {
     let found = FILES.iter().find(|(known, _)| *known == name);
     let (name, bytes) = found.ok_or_else(|| {
-        let reason = format!("not included in this build; build with the feature embedded-weights, or use {option}");
-        crate::Error::weights(std::path::Path::new(name), reason)
+        let help = format!("build with the feature embedded-weights, or use {option}");
+        crate::Error::weights(std::path::Path::new(name), "not included in this build").with_help(help)
     })?;
     WeightFile::from_bytes(name, bytes)
 }

@@ -11,7 +11,7 @@ use impasto::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{PainterArgs, print_line, profile};
+use super::{PainterArgs, in_options_of, print_line, profile};
 
 /// Arguments of `impasto bench`.
 #[derive(clap::Args)]
@@ -208,6 +208,7 @@ pub fn run(args: &Args) -> Result<()> {
         // A workload that is too large for the device is reported and skipped.
         let (json, line) = match measured {
             Err(error @ Error::TooLarge { .. }) => {
+                let error = in_options_of::<Args>(error);
                 (json!({ "name": name, "skipped": error.to_string() }), format!("{name:<NAME$} skipped: {error}"))
             }
             measured => {

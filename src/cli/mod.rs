@@ -122,34 +122,36 @@ impl PainterArgs {
 pub fn run() -> Result<()> {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start(cli).map_err(|error| in_options(error, &options_of(&matches)))
+    start(cli).map_err(|error| in_options(error, &command_of(&matches)))
 }
 
-/// The long options of the command that was given.
-fn options_of(mut matches: &ArgMatches) -> Vec<String> {
+/// The command that was given.
+fn command_of(mut matches: &ArgMatches) -> clap::Command {
     let mut command = Cli::command();
     while let Some((name, of_subcommand)) = matches.subcommand() {
         let Some(found) = command.find_subcommand(name).cloned() else { break };
         (command, matches) = (found, of_subcommand);
     }
-    command.get_arguments().filter_map(|argument| argument.get_long()).map(String::from).collect()
+    command
+}
+
+/// As [`in_options`], for an error that a command reports on its own; `A` is the type of the command's arguments.
+fn in_options_of<A: clap::Args>(error: Error) -> Error {
+    in_options(error, &A::augment_args(clap::Command::default()))
 }
 
 /// A library's error in the words of the command: arguments are its options, and advice names them.
-fn in_options(error: Error, options: &[String]) -> Error {
-    let has = |name: &str| options.iter().any(|option| option == name);
+fn in_options(error: Error, command: &clap::Command) -> Error {
+    let has = |name: &str| command.get_arguments().any(|argument| argument.get_long() == Some(name));
     match error {
         Error::Argument { op, argument, expected, got } => {
             let words = argument.split(' ').map(|word| if has(word) { format!("--{word}") } else { word.into() });
             Error::Argument { op, argument: words.collect::<Vec<_>>().join(" "), expected, got }
         }
-        Error::TooLarge { what, needed, allowed, largest, .. } if has("size") => {
-            let help = match largest {
-                Some(largest) => format!("choose a --size of at most {largest}"),
-                None => "choose a smaller --size".into(),
-            };
-            Error::TooLarge { what, needed, allowed, largest, help }
-        }
+        Error::TooLarge { largest, .. } if has("size") => error.with_help(match largest {
+            Some(largest) => format!("choose a --size of at most {largest}"),
+            None => "choose a smaller --size".into(),
+        }),
         error => error,
     }
 }
@@ -206,7 +208,8 @@ fn file_name(path: &Path) -> String {
 fn data_directory() -> Result<PathBuf> {
     let directories = directories::ProjectDirs::from("", "", "impasto");
     directories.map(|found| found.data_dir().to_path_buf()).ok_or_else(|| {
-        let reason = "the home directory is unknown; set HOME, or name the weights with --vgg FILE";
-        Error::file("find", Path::new("the user's data directory"), reason)
+        let folder = Path::new("the user's data directory");
+        let help = "set HOME, or name the weights with --vgg FILE";
+        Error::file("find", folder, "the home directory is unknown").with_help(help)
     })
 }

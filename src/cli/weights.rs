@@ -119,8 +119,15 @@ fn stored() -> Result<PathBuf> {
     Ok(data_directory()?.join("vgg19.safetensors"))
 }
 
+/// The library's error about a file that is not the expected net, which also says how to see what is in the file.
+pub fn inspected(error: Error) -> Error {
+    let Error::Weights { help: Some(help), .. } = &error else { return error };
+    let help = format!("{help} (`impasto weights inspect` lists what is in the file)");
+    error.with_help(help)
+}
+
 fn import(file: &WeightFile, precision: Precision) -> Result<()> {
-    let weights = Weights::of(file)?;
+    let weights = Weights::of(file).map_err(inspected)?;
     let mut metadata: BTreeMap<_, _> = file.metadata.clone();
     metadata.insert("convention".into(), weights.convention.to_string());
     metadata.insert("imported_from".into(), file.path.file_name().unwrap_or_default().to_string_lossy().into());
@@ -174,7 +181,7 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
         },
     };
     tracing::info!("VGG-19 weights: {}", file.path.display());
-    Weights::of(&file)
+    Weights::of(&file).map_err(inspected)
 }
 
 /// The name of the net that [`find_vgg`] finds: for a file the file's name, for an imported net `imported`.
@@ -205,7 +212,7 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
             return Err(Error::argument("AdaIN", "decoder", expected, decoder));
         }
     };
-    let weights = adain_decoder::Weights::of(&file)?;
+    let weights = adain_decoder::Weights::of(&file).map_err(inspected)?;
     let trained_with = file.metadata.get("encoder");
     let encoder = match (encoder, pair) {
         (Some(name), _) => find_vgg(Some(name), name)?,
@@ -221,9 +228,9 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
     };
     let (reads, gives) = (weights.channels(), encoder.channels(Tap::RELU4_1)?);
     if reads != gives {
-        let way_out = "use an encoder and a decoder that were trained together";
-        let reason = format!("this decoder reads {reads} channels, but the encoder gives {gives}; {way_out}");
-        return Err(Error::weights(path, reason));
+        let reason = format!("this decoder reads {reads} channels, but the encoder gives {gives}");
+        let help = "use an encoder and a decoder that were trained together";
+        return Err(Error::weights(path, reason).with_help(help));
     }
     if trained_with.is_some_and(|fingerprint| *fingerprint != encoder.fingerprint()) {
         tracing::warn!(

@@ -57,7 +57,7 @@ impl Teacher {
         }
         if !statistics.iter().flatten().flatten().all(|value| value.is_finite()) {
             let place = self.program.find_non_finite()?.unwrap_or_else(|| "the picture".into());
-            let help = "check the teacher's file (`impasto weights inspect`)".into();
+            let help = "check the teacher's file".into();
             return Err(Error::NonFinite { what: "the teacher's features".into(), place, help });
         }
         Ok(Features { statistics, deepest })

@@ -111,7 +111,7 @@ pub(super) fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Res
     if found.is_empty() {
         let help = "install a Vulkan driver (on Debian or Ubuntu `apt-get install mesa-vulkan-drivers libvulkan1`, for \
                     AMD, Intel and in software, or `make setup` in the source folder)";
-        return Err(Error::NoAdapter { wanted: "was found".into(), help: help.into() });
+        return Err(Error::NoAdapter { wanted: "was found".into(), help: help.into(), source: None });
     }
     let Some(wanted) = wanted else { return Ok(found.swap_remove(0)) };
     let position = match wanted.parse::<usize>() {
@@ -125,8 +125,8 @@ pub(super) fn choose(mut found: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Res
         Some(index) => Ok(found.swap_remove(index)),
         None => {
             let names: Vec<_> = found.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
-            let help = format!("choose one of {} (see `impasto devices`)", names.join(", "));
-            Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help })
+            let help = format!("choose one of {}", names.join(", "));
+            Err(Error::NoAdapter { wanted: format!("matches `{wanted}`"), help, source: None })
         }
     }
 }

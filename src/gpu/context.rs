@@ -146,8 +146,9 @@ impl Context {
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::NoAdapter {
-            wanted: format!("could be opened: {} failed", adapter.get_info().name),
-            help: error.to_string(),
+            wanted: format!("could be opened: {} failed ({error})", adapter.get_info().name),
+            help: "update its driver, or choose another adapter".into(),
+            source: Some(error.into()),
         })?;
         let lost = Arc::new(Mutex::new(None));
         let seen = lost.clone();
@@ -411,7 +412,7 @@ impl Context {
 
     pub(super) fn check_lost(&self) -> Result<()> {
         match self.inner.lost.lock().unwrap_or_else(|e| e.into_inner()).as_ref() {
-            Some(message) => Err(Error::DeviceLost(message.clone())),
+            Some(message) => Err(Error::DeviceLost(message.clone().into())),
             None => Ok(()),
         }
     }
@@ -422,7 +423,7 @@ impl Context {
         let timeout = Some(Duration::from_secs(600));
         let waited = self.inner.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         self.check_lost()?;
-        waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
+        waited.map(|_| ()).map_err(|error| Error::DeviceLost(error.into()))
     }
 
     /// Waits until all submissions have finished.
@@ -485,9 +486,9 @@ impl Context {
             self.inner.queue.submit([encoder.finish()]);
             staging.slice(..).map_async(wgpu::MapMode::Read, done);
         })?;
-        mapped.await.map_err(|error| Error::DeviceLost(error.to_string()))?;
+        mapped.await.map_err(|error| Error::DeviceLost(error.into()))?;
         self.settle().await?;
-        let view = staging.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost(error.into()))?;
         let bytes = &view[..shape.bytes(precision) as usize];
         let values = match precision {
             Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
@@ -504,8 +505,8 @@ type ScopeError = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 
 fn device_error(error: wgpu::Error) -> Error {
     match error {
-        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source.to_string()),
-        error => Error::Device(error.to_string()),
+        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source),
+        error => Error::Device(error.into()),
     }
 }
 

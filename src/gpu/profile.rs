@@ -153,8 +153,8 @@ impl Program {
         }
         let mut ticks: Vec<u64> = Vec::with_capacity(2 * self.steps.len());
         for (mapped, buffer) in stamped {
-            mapped.await.map_err(|error| Error::DeviceLost(error.to_string()))?;
-            let view = buffer.slice(..).get_mapped_range().map_err(|e| Error::DeviceLost(e.to_string()))?;
+            mapped.await.map_err(|error| Error::DeviceLost(error.into()))?;
+            let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost(error.into()))?;
             ticks.extend(view.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>));
         }
         let (first, period) = (ticks.first().copied(), f64::from(self.context.queue().get_timestamp_period()) * 1e-9);

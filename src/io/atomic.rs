@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::{Error, Result};
+use crate::{Cause, Error, Result};
 
 /// Writes a file atomically: to a temporary file in the same directory, which is then renamed.
 ///
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 pub fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
     let target = resolve(path);
     let temporary = create_beside(&target)?;
-    let failed = |error| failure(&target, &error);
+    let failed = |error| failure(&target, error);
     let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file());
     fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
     drop(writer);
@@ -54,14 +54,20 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 fn create_beside(path: &Path) -> Result<NamedTempFile> {
-    let refused = |reason: &str| Err(Error::file("write", path, reason));
+    let refused = |kind, reason, help| Err(refusal(path, kind, reason, help));
     if path.file_name().is_none() {
-        return refused("the path names no file; add a file name");
+        return refused(ErrorKind::InvalidInput, "the path names no file", "add a file name");
     }
     match fs::metadata(path) {
-        Ok(old) if old.is_dir() => return refused("it is a directory; name a file in it"),
-        Ok(old) if !old.is_file() => return refused("it is not an ordinary file; choose another name"),
-        Ok(old) if old.permissions().readonly() => return refused("it is read-only; choose another name"),
+        Ok(old) if old.is_dir() => {
+            return refused(ErrorKind::IsADirectory, "it is a directory", "name a file in it");
+        }
+        Ok(old) if !old.is_file() => {
+            return refused(ErrorKind::InvalidInput, "it is not an ordinary file", "choose another name");
+        }
+        Ok(old) if old.permissions().readonly() => {
+            return refused(ErrorKind::PermissionDenied, "it is read-only", "choose another name");
+        }
         _ => {}
     }
     let mut builder = tempfile::Builder::new();
@@ -73,26 +79,31 @@ fn create_beside(path: &Path) -> Result<NamedTempFile> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(directory_of(path)).map_err(|error| failure(path, &error))
+    builder.tempfile_in(directory_of(path)).map_err(|error| failure(path, error))
 }
 
-fn failure(path: &Path, error: &io::Error) -> Error {
+fn refusal(path: &Path, kind: ErrorKind, reason: impl Into<Cause>, help: &str) -> Error {
+    Error::file("write", path, io::Error::new(kind, reason)).with_help(help)
+}
+
+/// The error of a kind that is known is put into other words, because it may name the temporary file.
+fn failure(path: &Path, error: io::Error) -> Error {
     let parent = directory_of(path);
     let directory = parent.display();
-    let reason = match error.kind() {
+    let (reason, help) = match error.kind() {
         ErrorKind::NotFound if parent.exists() => {
-            format!("no file can be created in {directory}; choose another directory")
+            (format!("no file can be created in {directory}"), "choose another directory")
         }
-        ErrorKind::NotFound => format!("the directory {directory} does not exist; create it first"),
-        ErrorKind::NotADirectory => format!("{directory} is not a directory; choose another path"),
-        ErrorKind::PermissionDenied => format!("no permission to write in {directory}; choose another directory"),
-        ErrorKind::ReadOnlyFilesystem => format!("{directory} is on a read-only disk; choose another directory"),
+        ErrorKind::NotFound => (format!("the directory {directory} does not exist"), "create it first"),
+        ErrorKind::NotADirectory => (format!("{directory} is not a directory"), "choose another path"),
+        ErrorKind::PermissionDenied => (format!("no permission to write in {directory}"), "choose another directory"),
+        ErrorKind::ReadOnlyFilesystem => (format!("{directory} is on a read-only disk"), "choose another directory"),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            format!("no space is left in {directory}; free some or choose another disk")
+            (format!("no space is left in {directory}"), "free some or choose another disk")
         }
-        _ => error.to_string(),
+        _ => return Error::file("write", path, error),
     };
-    Error::file("write", path, reason)
+    refusal(path, error.kind(), reason, help)
 }
 
 #[cfg(test)]

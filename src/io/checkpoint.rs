@@ -10,8 +10,8 @@ use std::{
 use zip::{ZipArchive, result::ZipError};
 
 use super::{
-    file::quoted,
-    pickle::{self, Outcome, Pickle, Storage, Value, View},
+    file::{AGAIN, Refusal, quoted, refusal},
+    pickle::{self, Outcome, Pickle, STATE_DICT, Storage, Value, View},
     tensor::{DType, HostTensor, NamedTensors},
 };
 
@@ -30,7 +30,9 @@ const MOST_ELEMENTS_PER_BYTE: usize = 16;
 const LEGACY_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const LEGACY_PROTOCOL: i128 = 1001;
 
-const BIG_ENDIAN: &str = "it was written on a big-endian machine; load it in PyTorch and save it as safetensors";
+/// Remedies.
+const OTHER: &str = "use another file";
+const OF_PYTORCH: &str = "use a .pth or a safetensors file";
 
 /// Whether a file begins with a pickle: with a protocol header, or with the name of an object as in protocol 0.
 pub(super) fn begins_with_pickle(bytes: &[u8]) -> bool {
@@ -44,10 +46,18 @@ pub(super) fn begins_with_pickle(bytes: &[u8]) -> bool {
     }
 }
 
+fn big_endian() -> Refusal {
+    refusal("it was written on a big-endian machine", "load it in PyTorch and save it as safetensors")
+}
+
+fn missing(key: &str) -> Refusal {
+    refusal(format!("storage {} is missing", quoted(key)), AGAIN)
+}
+
 /// Reads the current format of `torch.save`: a zip archive with `data.pkl` and one entry for each storage.
 pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
     let damaged =
-        |error: ZipError| format!("its zip archive is damaged ({error}): it may be truncated; fetch it again");
+        |error: ZipError| refusal(format!("its zip archive is damaged ({error}): it may be truncated"), AGAIN);
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let most = MOST_INFLATION * bytes.len() as u64;
     let folder = archive
@@ -55,32 +65,29 @@ pub(super) fn read_zip(bytes: &[u8]) -> Outcome<NamedTensors> {
         .flatten()
         .filter_map(|name| name.strip_suffix("data.pkl").map(str::to_owned))
         .find(|folder| folder.is_empty() || folder.ends_with('/'))
-        .ok_or("it is a zip archive without data.pkl, so not a PyTorch file; use a .pth or a safetensors file")?;
+        .ok_or_else(|| refusal("it is a zip archive without data.pkl, so not a PyTorch file", OF_PYTORCH))?;
     let mut file = |name: &str| -> Outcome<Option<Vec<u8>>> {
         let mut entry = match archive.by_name(&format!("{folder}{name}")) {
             Err(ZipError::FileNotFound) => return Ok(None),
             entry => entry.map_err(damaged)?,
         };
         if entry.size() > most {
-            return Err(format!(
-                "its {} unpacks to {} bytes, too many for weights; use another file",
-                quoted(name),
-                entry.size()
-            ));
+            let size = entry.size();
+            return Err(refusal(format!("its {} unpacks to {size} bytes, too many for weights", quoted(name)), OTHER));
         }
         let mut content = Vec::new();
         entry.by_ref().take(most).read_to_end(&mut content).map_err(|error| damaged(error.into()))?;
         Ok(Some(content))
     };
     if file("byteorder")?.is_some_and(|order| order != b"little") {
-        return Err(BIG_ENDIAN.into());
+        return Err(big_endian());
     }
     let content = file("data.pkl")?.unwrap_or_default();
     let (pickle, _) = pickle::read(&content)?;
     assemble(&pickle, bytes.len(), |storage| {
         let key = pickle.key(storage);
         let content = file(&format!("data/{key}"))?;
-        content.map(Cow::Owned).ok_or_else(|| format!("storage {} is missing; fetch it again", quoted(key)))
+        content.map(Cow::Owned).ok_or_else(|| missing(key))
     })
 }
 
@@ -91,23 +98,23 @@ pub(super) fn read_legacy(bytes: &[u8]) -> Outcome<NamedTensors> {
     let mut next = || {
         let (pickle, length) = pickle::read(&bytes[position..])?;
         position += length;
-        Ok::<_, String>((pickle, position))
+        Ok::<_, Refusal>((pickle, position))
     };
     if next()?.0.root != Value::Int(LEGACY_MAGIC) || next()?.0.root != Value::Int(LEGACY_PROTOCOL) {
-        return Err("it is a pickle, but not one of PyTorch's; use a .pth or a safetensors file".into());
+        return Err(refusal("it is a pickle, but not one of PyTorch's", OF_PYTORCH));
     }
     let (machine, _) = next()?;
     let is_little =
         |&(key, value): &(Value, Value)| (machine.text(key), value) == (Some("little_endian"), Value::Bool(true));
     if !machine.entries(machine.root).unwrap_or_default().iter().any(is_little) {
-        return Err(BIG_ENDIAN.into());
+        return Err(big_endian());
     }
     let (object, _) = next()?;
     let (keys, start) = next()?;
     let storages = legacy_storages(bytes, start, &keys, &object)?;
     assemble(&object, bytes.len(), |storage| {
         let key = object.key(storage);
-        let range = storages.get(key).ok_or_else(|| format!("storage {} is missing; fetch it again", quoted(key)))?;
+        let range = storages.get(key).ok_or_else(|| missing(key))?;
         Ok(Cow::Borrowed(&bytes[range.clone()]))
     })
 }
@@ -122,16 +129,16 @@ fn legacy_storages(
     let types: HashMap<&str, DType> =
         object.views().iter().map(|view| (object.key(view.storage), view.storage.dtype)).collect();
     let mut storages = HashMap::new();
-    for &key in keys.sequence(keys.root).ok_or("its list of storages is missing; fetch it again")? {
-        let key = keys.text(key).ok_or("its list of storages is malformed; fetch it again")?;
-        let dtype = types.get(key).ok_or_else(|| format!("no tensor uses storage {}; fetch it again", quoted(key)))?;
+    for &key in keys.sequence(keys.root).ok_or_else(|| refusal("its list of storages is missing", AGAIN))? {
+        let key = keys.text(key).ok_or_else(|| refusal("its list of storages is malformed", AGAIN))?;
+        let dtype = types.get(key).ok_or_else(|| refusal(format!("no tensor uses storage {}", quoted(key)), AGAIN))?;
         let range = bytes.get(position..).and_then(|rest| rest.first_chunk()).and_then(|count| {
             let length = usize::try_from(i64::from_le_bytes(*count)).ok()?.checked_mul(dtype.size())?;
             let start = position + count.len();
             Some(start..start.checked_add(length).filter(|&end| end <= bytes.len())?)
         });
         let range = range
-            .ok_or_else(|| format!("it ends inside of storage {}: it is truncated; fetch it again", quoted(key)))?;
+            .ok_or_else(|| refusal(format!("it ends inside of storage {}: it is truncated", quoted(key)), AGAIN))?;
         position = range.end;
         storages.insert(key.to_owned(), range);
     }
@@ -147,11 +154,11 @@ fn assemble<'b>(
     let named = state_dict(pickle)?;
     let total = named.iter().fold(0usize, |sum, (_, view)| sum.saturating_add(view.elements));
     if total > file_length.saturating_mul(MOST_ELEMENTS_PER_BYTE) {
-        return Err(format!("its tensors claim {total} elements, far more than it holds; use another file"));
+        return Err(refusal(format!("its tensors claim {total} elements, far more than it holds"), OTHER));
     }
     let mut names = HashSet::new();
     if let Some((twice, _)) = named.iter().find(|(name, _)| !names.insert(name)) {
-        return Err(format!("the name {} comes twice; fetch it again", quoted(twice)));
+        return Err(refusal(format!("the name {} comes twice", quoted(twice)), AGAIN));
     }
     let mut by_storage: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, (_, view)) in named.iter().enumerate() {
@@ -164,13 +171,14 @@ fn assemble<'b>(
         for index in indices {
             let (name, view) = &named[index];
             if Some(bytes.len()) != view.storage.elements.checked_mul(view.storage.dtype.size()) {
-                return Err(format!(
-                    "the storage of tensor {} has {} bytes where {} elements of {:?} are expected; fetch it again",
+                let reason = format!(
+                    "the storage of tensor {} has {} bytes where {} elements of {:?} are expected",
                     quoted(name),
                     bytes.len(),
                     view.storage.elements,
                     view.storage.dtype
-                ));
+                );
+                return Err(refusal(reason, AGAIN));
             }
             tensors[index].1.data = view.storage.dtype.widen(&gather(&bytes, view));
         }
@@ -216,8 +224,7 @@ fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     if !tensors.is_empty() {
         return Ok(tensors);
     }
-    let entries =
-        pickle.entries(pickle.root).ok_or("it holds no state dict; use a file saved from `model.state_dict()`")?;
+    let entries = pickle.entries(pickle.root).ok_or_else(|| refusal("it holds no state dict", STATE_DICT))?;
     let mut nested: Vec<(Cow<str>, NamedViews)> = entries
         .iter()
         .filter_map(|&(key, value)| Some((name(pickle, key)?, tensors_of(value))))
@@ -227,10 +234,11 @@ fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     match (known, nested.len()) {
         (Some(index), _) => Ok(nested.swap_remove(index).1),
         (None, 1) => Ok(nested.swap_remove(0).1),
-        (None, 0) => Err("it holds no tensors; use a file saved from `model.state_dict()`".into()),
+        (None, 0) => Err(refusal("it holds no tensors", STATE_DICT)),
         _ => {
             let keys: Vec<String> = nested.iter().take(10).map(|(key, _)| quoted(key)).collect();
-            Err(format!("it holds several sets of tensors ({}); save one of them alone in PyTorch", keys.join(", ")))
+            let reason = format!("it holds several sets of tensors ({})", keys.join(", "));
+            Err(refusal(reason, "save one of them alone in PyTorch"))
         }
     }
 }

@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use rayon::prelude::*;
 
 use super::{
-    file::{quoted, read},
+    file::{Refusal, quoted, read, refusal},
     picture::Picture,
     profile::Converter,
 };
@@ -17,6 +17,10 @@ use crate::{Error, Result};
 
 const LONGEST_SIDE: u32 = 30_000;
 const MOST_PIXELS: u64 = 400_000_000;
+
+/// Remedies.
+const AGAIN: &str = "fetch or export it again";
+const INTEGERS: &str = "save it with 8 or 16 bits a channel";
 
 impl Picture {
     /// Reads a PNG, JPEG, WebP or TIFF file. The content, not the name, determines the format. Of an animation, the
@@ -37,10 +41,10 @@ impl Picture {
 
 /// Decodes the bytes of a file; `path` is used only in messages.
 fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
-    decode_or_reason(path, bytes).map_err(|reason| Error::picture(path, reason))
+    decode_or_refuse(path, bytes).map_err(|(reason, help)| Error::picture(path, reason).with_help(help))
 }
 
-fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
+fn decode_or_refuse(path: &Path, bytes: &[u8]) -> Result<Picture, Refusal> {
     let format = sniff(bytes)?;
     let name = format!("{format:?}").to_uppercase();
     // Decoders may fill missing data with grey without reporting an error.
@@ -50,15 +54,14 @@ fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
         _ => true,
     };
     if !whole {
-        return Err(format!("the {name} ends early: the file is truncated; fetch or export it again"));
+        return Err(truncated(&name));
     }
     let explain = |error| explain(&name, error);
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(explain)?;
     let (width, height) = decoder.dimensions();
     if width.max(height) > LONGEST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
-        return Err(format!(
-            "it has {width}x{height} pixels, more than 30000 a side or 400 million in all; scale it down first"
-        ));
+        let reason = format!("it has {width}x{height} pixels, more than 30000 a side or 400 million in all");
+        return Err(refusal(reason, "scale it down first"));
     }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(2 * decoder.total_bytes() + (64 << 20));
@@ -91,23 +94,28 @@ fn decode_or_reason(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
         DynamicImage::ImageRgba16(image) => planes(image.as_raw(), channels, size, converter),
         DynamicImage::ImageRgb32F(image) => planes(image.as_raw(), channels, size, converter),
         DynamicImage::ImageRgba32F(image) => planes(image.as_raw(), channels, size, converter),
-        _ => Err(format!("its pixels are {:?}; save it with 8 or 16 bits a channel", image.color())),
+        _ => Err(refusal(format!("its pixels are {:?}", image.color()), INTEGERS)),
     }
 }
 
-/// Detects the format from the first bytes, or returns why the file cannot be read.
-fn sniff(bytes: &[u8]) -> Result<ImageFormat, String> {
-    const READ: &str = "convert it to PNG, JPEG, WebP or TIFF";
+/// Detects the format from the first bytes.
+fn sniff(bytes: &[u8]) -> Result<ImageFormat, Refusal> {
+    const CONVERT: &str = "convert it to PNG, JPEG, WebP or TIFF";
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff)) => Ok(format),
-        Ok(other) => Err(format!("{} files are not supported; {READ}", format!("{other:?}").to_uppercase())),
-        Err(_) if bytes.is_empty() => Err("the file is empty; fetch or export it again".into()),
+        Ok(other) => {
+            let name = format!("{other:?}").to_uppercase();
+            Err(refusal(format!("{name} files are not supported"), CONVERT))
+        }
+        Err(_) if bytes.is_empty() => Err(refusal("the file is empty", AGAIN)),
         Err(_) if bytes.get(4..8) == Some(b"ftyp") => {
-            Err(format!("HEIC and other MP4-like files are not supported; {READ}"))
+            Err(refusal("HEIC and other MP4-like files are not supported", CONVERT))
         }
         Err(_) => Err(match text_start(bytes) {
-            Some(start) => format!("it is text, not a picture: it begins with {}", quoted(start)),
-            None => format!("it is not a picture of a known format; {READ}"),
+            Some(start) => {
+                refusal(format!("it is text, not a picture: it begins with {}", quoted(start)), "name a picture")
+            }
+            None => refusal("it is not a picture of a known format", CONVERT),
         }),
     }
 }
@@ -154,17 +162,19 @@ fn webp_is_whole(bytes: &[u8]) -> bool {
     length.is_some_and(|length| bytes.len() as u64 + 1 >= u64::from(length) + 8)
 }
 
-fn explain(format: &str, error: ImageError) -> String {
-    match error {
-        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            format!("the {format} ends early: the file is truncated; fetch or export it again")
-        }
-        ImageError::Unsupported(error) => {
-            format!("this kind of {format} is not supported ({error}); export it as PNG")
-        }
-        ImageError::Limits(error) => format!("the {format} needs too much memory ({error}); scale it down first"),
-        error => format!("the {format} is damaged ({error}); fetch or export it again"),
-    }
+fn truncated(format: &str) -> Refusal {
+    refusal(format!("the {format} ends early: the file is truncated"), AGAIN)
+}
+
+/// The reason is the decoder's error, except where that says only that a read failed.
+fn explain(format: &str, error: ImageError) -> Refusal {
+    let help = match &error {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => return truncated(format),
+        ImageError::Unsupported(_) => "export it as PNG",
+        ImageError::Limits(_) => "scale it down first",
+        _ => AGAIN,
+    };
+    refusal(error, help)
 }
 
 /// The type of a stored sample.
@@ -197,7 +207,7 @@ fn planes<T: Sample>(
     channels: usize,
     (width, height): (usize, usize),
     converter: Option<Converter>,
-) -> Result<Picture, String> {
+) -> Result<Picture, Refusal> {
     let has_alpha = channels.is_multiple_of(2);
     let colours = channels - usize::from(has_alpha);
     let mut picture = Picture::new(width, height);
@@ -213,10 +223,10 @@ fn planes<T: Sample>(
                 _ => pixels.flat_map(|pixel| pixel[..colours].iter().map(|sample| sample.unit())).collect(),
             };
             if row.iter().any(|value| value.is_nan()) {
-                return Err("it holds values that are not numbers; save it with 8 or 16 bits a channel".to_owned());
+                return Err(refusal("it holds values that are not numbers", INTEGERS));
             }
             if let Some(converter) = &converter {
-                row = converter.convert(&row)?;
+                row = converter.convert(&row).map_err(|reason| refusal(reason, "convert it to sRGB"))?;
             }
             let step = row.len() / width;
             for (x, pixel) in row.chunks_exact(step).enumerate() {
@@ -228,7 +238,7 @@ fn planes<T: Sample>(
     if has_alpha {
         let alpha: Vec<f32> = samples.iter().skip(colours).step_by(channels).map(|sample| sample.unit()).collect();
         if alpha.iter().any(|value| value.is_nan()) {
-            return Err("its alpha holds values that are not numbers; save it with 8 or 16 bits a channel".into());
+            return Err(refusal("its alpha holds values that are not numbers", INTEGERS));
         }
         picture.alpha = Some(alpha).filter(|alpha| alpha.iter().any(|&value| value < 1.0));
     }

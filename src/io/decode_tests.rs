@@ -153,6 +153,16 @@ fn damaged_files_never_panic() {
 }
 
 #[test]
+fn the_source_of_an_error_is_the_decoders_error() {
+    let mut bytes = png(&noise(8 * 8 * 3), 8, 8, ExtendedColorType::Rgb8);
+    bytes[20] ^= 1; // in the header, whose checksum is then wrong
+    let error = decode(Path::new("bent.png"), &bytes).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.is::<ImageError>(), "{error}");
+    assert!(error.to_string().ends_with(&format!("{source}; {AGAIN}")), "{error}");
+}
+
+#[test]
 fn bytes_behind_a_jpeg_and_thumbnails_inside_do_not_matter() {
     let whole = jpeg(&noise(16 * 16 * 3), 16, 16);
     assert!(load(&[&whole[..], b"trailing", &whole].concat()).is_ok());

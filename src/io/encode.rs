@@ -116,7 +116,7 @@ fn check(picture: &Picture, path: &Path, output: Output) -> Result<()> {
         let longest = output.longest_side();
         let reason =
             format!("{width}x{height} pixels are too many for this format, which has at most {longest} a side");
-        return Err(Error::picture(path, format!("{reason}; save as .png")));
+        return Err(Error::picture(path, reason).with_help("save it as .png"));
     }
     let planes = rgb.chunks_exact(pixels).chain(alpha.as_deref()).zip(["red", "green", "blue", "alpha"]);
     let first = planes

@@ -1,4 +1,4 @@
-//! Reading of whole files, and quoting of names from files in messages.
+//! Reading of whole files, and messages about what is in them.
 
 use std::{
     fs::File,
@@ -6,39 +6,53 @@ use std::{
     path::Path,
 };
 
-use crate::{Error, Result};
+use crate::{Cause, Error, Result};
 
 /// Maximum file size in bytes: limits the memory that a sparse or endless file can occupy.
 const LARGEST_FILE: u64 = 8 << 30;
 
 /// Reads a whole file of at most [`LARGEST_FILE`] bytes.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    let refused = |reason: &str| Err(Error::file("read", path, reason));
-    let failed = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound => Error::file("read", path, "there is no such file; check the path"),
-        ErrorKind::PermissionDenied => {
-            Error::file("read", path, "permission denied; make it readable (`chmod +r`) or copy it elsewhere")
-        }
-        _ => Error::file("read", path, error),
+    let refused =
+        |kind, reason: &str, help: &str| Err(Error::file("read", path, io::Error::new(kind, reason)).with_help(help));
+    let failed = |error: io::Error| {
+        let help = match error.kind() {
+            ErrorKind::NotFound => "check the path",
+            ErrorKind::PermissionDenied => "make it readable (`chmod +r`) or copy it elsewhere",
+            _ => return Error::file("read", path, error),
+        };
+        Error::file("read", path, error).with_help(help)
     };
+    let too_large = || refused(ErrorKind::FileTooLarge, "it is larger than 8 GiB", "use a smaller file");
     if path.is_dir() {
-        return refused("it is a directory; name a file in it");
+        return refused(ErrorKind::IsADirectory, "it is a directory", "name a file in it");
     }
     let file = File::open(path).map_err(failed)?;
     let claimed = file.metadata().map_err(failed)?.len();
     let mut bytes = Vec::new();
     if claimed > LARGEST_FILE {
-        return refused("it is larger than 8 GiB; use a smaller file");
+        return too_large();
     }
     if bytes.try_reserve_exact(claimed as usize).is_err() {
-        return refused("not enough memory to hold it; close other programs or use a smaller file");
+        let help = "close other programs or use a smaller file";
+        return refused(ErrorKind::OutOfMemory, "not enough memory to hold it", help);
     }
     // Pipes and devices report no length, so the limit also applies to reading.
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return refused("it is larger than 8 GiB; use a smaller file");
+        return too_large();
     }
     Ok(bytes)
+}
+
+/// Why the content of a file is refused, and the remedy.
+pub(super) type Refusal = (Cause, &'static str);
+
+/// The remedy for a damaged weight file.
+pub(super) const AGAIN: &str = "fetch it again";
+
+pub(super) fn refusal(reason: impl Into<Cause>, help: &'static str) -> Refusal {
+    (reason.into(), help)
 }
 
 /// Quotes a name from a file for an error message, with control characters escaped and long names truncated.
@@ -50,16 +64,21 @@ pub(super) fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     #[test]
     fn missing_files_and_directories_are_named() {
+        let kind = |error: &Error| error.source()?.downcast_ref().map(io::Error::kind);
         let directory = tempfile::tempdir().unwrap();
-        let missing = directory.path().join("missing.png");
-        let message = read(&missing).unwrap_err().to_string();
-        assert!(message.contains("missing.png") && message.contains("no such file"), "{message}");
-        let message = read(directory.path()).unwrap_err().to_string();
-        assert!(message.contains("directory"), "{message}");
+        let error = read(&directory.path().join("missing.png")).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("missing.png: ") && message.ends_with("; check the path"), "{message}");
+        assert_eq!(kind(&error), Some(ErrorKind::NotFound));
+        let error = read(directory.path()).unwrap_err();
+        assert!(error.to_string().ends_with("it is a directory; name a file in it"), "{error}");
+        assert_eq!(kind(&error), Some(ErrorKind::IsADirectory));
     }
 
     #[test]

@@ -9,12 +9,14 @@ use std::borrow::Cow;
 
 use machine::Machine;
 
-use super::{file::quoted, tensor::DType};
+use super::{
+    file::{AGAIN, Refusal, quoted, refusal},
+    tensor::DType,
+};
 
 mod machine;
 
-/// A result whose error is the reason for rejecting the file, with advice.
-pub(super) type Outcome<T> = Result<T, String>;
+pub(super) type Outcome<T> = Result<T, Refusal>;
 
 /// Maximum number of dimensions of a tensor.
 const MOST_SIDES: usize = 16;
@@ -132,11 +134,12 @@ impl Pickle<'_> {
             (Some(elements), Some(end)) if shape.len() == strides.len() && end <= storage.length => {
                 Ok(View { storage, offset: storage.start + offset, shape, strides, elements })
             }
-            _ => Err(format!(
-                "a tensor of shape {shape:?} reaches beyond the {} elements of its storage {}; fetch it again",
-                storage.length,
-                quoted(self.key(storage))
-            )),
+            _ => {
+                let (length, key) = (storage.length, quoted(self.key(storage)));
+                let reason =
+                    format!("a tensor of shape {shape:?} reaches beyond the {length} elements of its storage {key}");
+                Err(refusal(reason, AGAIN))
+            }
         }
     }
 
@@ -149,10 +152,8 @@ impl Pickle<'_> {
             &[_, Value::Global(Global::Storage(dtype)), Value::Text(key), _, elements, ref part @ ..],
         ) = (kind, parts)
         else {
-            return Err(format!(
-                "it refers to {}, not to the elements of a tensor; {STATE_DICT}",
-                quoted(kind.unwrap_or("?"))
-            ));
+            let kind = quoted(kind.unwrap_or("?"));
+            return Err(refusal(format!("it refers to {kind}, not to the elements of a tensor"), STATE_DICT));
         };
         let elements = size(elements)?;
         let (start, length) = match part.first().and_then(|&part| self.sequence(part)) {
@@ -173,10 +174,13 @@ pub(super) fn read(bytes: &[u8]) -> Outcome<(Pickle<'_>, usize)> {
 }
 
 const CONVERT: &str = "convert it to safetensors in PyTorch";
-const STATE_DICT: &str = "use a file saved from `model.state_dict()`";
+pub(super) const STATE_DICT: &str = "use a file saved from `model.state_dict()`";
 
-fn malformed(what: &str) -> String {
-    format!("its pickle is malformed ({what}); fetch it again, or {STATE_DICT}")
+fn malformed(what: &str) -> Refusal {
+    refusal(
+        format!("its pickle is malformed ({what})"),
+        "fetch it again, or use a file saved from `model.state_dict()`",
+    )
 }
 
 fn size(value: Value) -> Outcome<usize> {
@@ -205,7 +209,8 @@ fn global(module: &str, name: &str) -> Outcome<Global> {
         ("torch" | "torch.cuda", "BoolStorage") => Global::Storage(DType::Bool),
         _ => {
             let refused = quoted(&format!("{module}.{name}"));
-            return Err(format!("refuses to load {refused}: a weight file must hold tensors only; {STATE_DICT}"));
+            let reason = format!("refuses to load {refused}: a weight file must hold tensors only");
+            return Err(refusal(reason, STATE_DICT));
         }
     })
 }

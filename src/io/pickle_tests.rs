@@ -6,7 +6,8 @@ use super::{
 };
 
 fn refusal(bytes: &[u8]) -> String {
-    read(bytes).map(|_| ()).expect_err("is refused")
+    let (reason, help) = read(bytes).map(|_| ()).expect_err("is refused");
+    format!("{reason}; {help}")
 }
 
 #[test]

@@ -11,7 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::{
     atomic, checkpoint,
-    file::{self, quoted},
+    file::{self, AGAIN, Refusal, quoted, refusal},
     tensor::{DType, HostTensor, NamedTensors, elements},
 };
 use crate::{Error, Result};
@@ -51,7 +51,7 @@ impl WeightFile {
     /// [`Error::File`] if the file cannot be read; [`Error::Weights`], with the tensor and advice, if it is truncated,
     /// malformed or unsafe, or contains non-finite values.
     pub fn load(path: &Path) -> Result<Self> {
-        Self::parse(path, &file::read(path)?).map_err(|reason| Error::weights(path, reason))
+        Self::parse(path, &file::read(path)?).map_err(|refusal| refused(path, refusal))
     }
 
     /// Reads a weight file from memory; `name` is used as its path.
@@ -61,7 +61,7 @@ impl WeightFile {
     /// Those of [`WeightFile::load`] of kind [`Error::Weights`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
         let path = Path::new(name);
-        Self::parse(path, bytes).map_err(|reason| Error::weights(path, reason))
+        Self::parse(path, bytes).map_err(|refusal| refused(path, refusal))
     }
 
     /// The tensor with this name.
@@ -89,7 +89,7 @@ impl WeightFile {
             DType::F32 => |value| value,
             other => return Err(Error::argument("WeightFile::save", "dtype", "F16 or F32", format!("{other:?}"))),
         };
-        let header = header(dtype, tensors, metadata, narrow).map_err(|reason| Error::weights(path, reason))?;
+        let header = header(dtype, tensors, metadata, narrow).map_err(|refusal| refused(path, refusal))?;
         atomic::write(path, |file| {
             file.write_all(&(header.len() as u64).to_le_bytes())?;
             file.write_all(&header)?;
@@ -103,7 +103,7 @@ impl WeightFile {
         })
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, String> {
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Refusal> {
         let (format, tensors, metadata) = if bytes.starts_with(b"PK\x03\x04") {
             (Format::PthZip, checkpoint::read_zip(bytes)?, BTreeMap::new())
         } else if bytes.get(8) == Some(&b'{') {
@@ -112,22 +112,24 @@ impl WeightFile {
         } else if checkpoint::begins_with_pickle(bytes) {
             (Format::PthLegacy, checkpoint::read_legacy(bytes)?, BTreeMap::new())
         } else if bytes.is_empty() {
-            return Err("the file is empty; fetch it again".into());
+            return Err(refusal("the file is empty", AGAIN));
         } else {
-            return Err("it is neither a safetensors file nor a PyTorch .pth; convert it to safetensors".into());
+            let reason = "it is neither a safetensors file nor a PyTorch .pth";
+            return Err(refusal(reason, "convert it to safetensors"));
         };
         for (name, tensor) in &tensors {
             if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
-                let value = tensor.data[index];
-                return Err(format!(
-                    "tensor {} is {value} at element {index}; the training that made it failed: use other weights",
-                    quoted(name)
-                ));
+                let reason = format!("tensor {} is {} at element {index}", quoted(name), tensor.data[index]);
+                return Err(refusal(reason, "the training that made it failed: use other weights"));
             }
         }
         tracing::debug!("{}: {} tensors, {format:?}", path.display(), tensors.len());
         Ok(WeightFile { path: path.into(), format, tensors, metadata })
     }
+}
+
+fn refused(path: &Path, (reason, help): Refusal) -> Error {
+    Error::weights(path, reason).with_help(help)
 }
 
 /// Converts a safetensors type; `None` if it is not supported.
@@ -151,16 +153,19 @@ fn from_safetensors(dtype: safetensors::Dtype) -> Option<DType> {
     })
 }
 
-fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, String>), String> {
+fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, String>), Refusal> {
     let truncated =
-        || format!("it is truncated: its {} bytes are not what its header describes; fetch it again", bytes.len());
+        || refusal(format!("it is truncated: its {} bytes are not what its header describes", bytes.len()), AGAIN);
     let (length, rest) = bytes.split_first_chunk().ok_or_else(truncated)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok();
     let (text, data) = length.and_then(|length| rest.split_at_checked(length)).ok_or_else(truncated)?;
     // `SafeTensors::deserialize` is not used because its check of the file's length can overflow.
-    let header: Metadata = serde_json::from_slice(text).map_err(|error| match disagreeing(text) {
-        Some(name) => format!("the shape, type and length of tensor {} disagree; fetch it again", quoted(&name)),
-        None => format!("its header is not valid ({error}); fetch it again"),
+    let header: Metadata = serde_json::from_slice(text).map_err(|error| {
+        let reason = match disagreeing(text) {
+            Some(name) => format!("the shape, type and length of tensor {} disagree", quoted(&name)),
+            None => format!("its header is not valid ({error})"),
+        };
+        refusal(reason, AGAIN)
     })?;
     if header.data_len() != data.len() {
         return Err(truncated());
@@ -168,8 +173,9 @@ fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, Stri
     let mut tensors = Vec::new();
     for name in header.offset_keys() {
         let Some(info) = header.info(&name) else { continue };
-        let dtype = from_safetensors(info.dtype)
-            .ok_or_else(|| format!("tensor {} has type {:?}; convert it to F16 or F32", quoted(&name), info.dtype))?;
+        let dtype = from_safetensors(info.dtype).ok_or_else(|| {
+            refusal(format!("tensor {} has type {:?}", quoted(&name), info.dtype), "convert it to F16 or F32")
+        })?;
         let data = dtype.widen(&data[info.data_offsets.0..info.data_offsets.1]);
         tensors.push((name, HostTensor { shape: info.shape.clone(), dtype, data }));
     }
@@ -194,7 +200,7 @@ fn header(
     tensors: &[(String, HostTensor)],
     metadata: &BTreeMap<String, String>,
     narrow: fn(f32) -> f32,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, Refusal> {
     let mut header = serde_json::Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".into(), serde_json::json!(metadata));
@@ -203,20 +209,22 @@ fn header(
     for (name, HostTensor { shape, data, .. }) in tensors {
         let quoted = quoted(name);
         if elements(shape) != Some(data.len()) {
-            return Err(format!("tensor {quoted} of shape {shape:?} has {} values", data.len()));
+            let reason = format!("tensor {quoted} of shape {shape:?} has {} values", data.len());
+            return Err(refusal(reason, "give it one for each element"));
         }
         if let Some(index) = data.iter().position(|&value| !narrow(value).is_finite()) {
             let value = data[index];
-            return Err(format!("tensor {quoted} is {value} at element {index}, which {dtype:?} cannot hold; use F32"));
+            let reason = format!("tensor {quoted} is {value} at element {index}, which {dtype:?} cannot hold");
+            return Err(refusal(reason, "use F32"));
         }
         let end = start + data.len() * dtype.size();
         let info = serde_json::json!({ "dtype": format!("{dtype:?}"), "shape": shape, "data_offsets": [start, end] });
         if header.insert(name.clone(), info).is_some() {
-            return Err(format!("the name {quoted} comes twice; give every tensor its own"));
+            return Err(refusal(format!("the name {quoted} comes twice"), "give every tensor its own"));
         }
         start = end;
     }
-    let mut bytes = serde_json::to_vec(&header).map_err(|error| error.to_string())?;
+    let mut bytes = serde_json::to_vec(&header).map_err(|error| refusal(error, "use other names"))?;
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
     Ok(bytes)
 }

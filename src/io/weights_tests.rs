@@ -5,7 +5,7 @@ use half::bf16;
 use super::{super::test_pickles, *};
 
 fn parse(bytes: &[u8]) -> Result<WeightFile, String> {
-    WeightFile::parse(Path::new("net"), bytes)
+    WeightFile::parse(Path::new("net"), bytes).map_err(|(reason, _)| reason.to_string())
 }
 
 /// A safetensors file with the given header.

@@ -55,7 +55,7 @@ impl Style {
         let (mean, deviation) = (mean.read_async().await?, deviation.read_async().await?);
         let style = Style { encoder: encoder.fingerprint().into(), mean, deviation };
         if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
-            let help = "check the picture and the encoder's file (`impasto weights inspect`)".into();
+            let help = "check the picture and the encoder's file".into();
             return Err(Error::NonFinite { what: "the style".into(), place: "its statistics".into(), help });
         }
         Ok(style)
@@ -102,12 +102,11 @@ impl Style {
     /// A file that is not an AdaIN style, such as a style of a feed-forward net.
     pub fn of(file: &WeightFile) -> Result<Self> {
         if let Some(other) = file.metadata.get(FILE[3]).filter(|architecture| *architecture != ARCHITECTURE) {
-            let reason = format!("not a style for AdaIN but `{other}`; use it as a model");
-            return Err(Error::weights(&file.path, reason));
+            let reason = format!("not a style for AdaIN but `{other}`");
+            return Err(Error::weights(&file.path, reason).with_help("use it as a model"));
         }
-        let wrong = |reason: String| {
-            Error::weights(&file.path, format!("{reason}; `impasto style save PICTURE -o FILE` writes a style"))
-        };
+        let wrong =
+            |reason: String| Error::weights(&file.path, reason).with_help("use a style that was saved for AdaIN");
         let values = |name: &str| match file.get(name) {
             Some(tensor) if tensor.shape.len() == 1 && !tensor.data.is_empty() => Ok(tensor.data.clone()),
             _ => Err(wrong(format!("lacks the tensor {name} of one dimension"))),

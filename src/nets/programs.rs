@@ -26,7 +26,7 @@ impl<I> Painting<I> {
         let mut rgb = self.painted.read_async().await?;
         if !rgb.iter().all(|value| value.is_finite()) {
             let place = self.program.find_non_finite_async().await?.unwrap_or_else(|| "the picture".into());
-            let help = "check the weight file (`impasto weights inspect`)".into();
+            let help = "check the weight file".into();
             return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
         }
         rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));

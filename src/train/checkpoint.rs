@@ -94,7 +94,8 @@ impl Checkpoint {
                 1 => "start a new training".to_owned(),
                 count => format!("continue from {}", name(steps[count - 2])),
             };
-            Error::weights(&path, format!("the checkpoint is damaged ({reason}); delete this folder to {before}"))
+            Error::weights(&path, format!("the checkpoint is damaged ({reason})"))
+                .with_help(format!("delete this folder to {before}"))
         })?;
         Ok(Some((step, checkpoint)))
     }

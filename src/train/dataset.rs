@@ -21,7 +21,7 @@ use image::{ImageBuffer, Rgb, imageops};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use crate::{Error, Result, io::Picture, random::Random};
+use crate::{Cause, Error, Result, io::Picture, random::Random};
 
 /// Crops that each worker keeps ready.
 const AHEAD: usize = 4;
@@ -55,8 +55,8 @@ impl Folder {
         for root in roots {
             let mut found = pictures_under(root)?;
             if found.is_empty() {
-                let reason = format!("it holds no picture ({}); name a folder that does", ENDINGS.join(", "));
-                return Err(Error::file("read", root, reason));
+                let reason = format!("it holds no picture ({})", ENDINGS.join(", "));
+                return Err(Error::file("read", root, reason).with_help("name a folder that does"));
             }
             found.sort();
             files.extend(found.into_iter().filter(|path| seen.insert(path.clone())));
@@ -114,8 +114,9 @@ fn pictures_under(root: &Path) -> Result<Vec<PathBuf>> {
             }
             Err(error) => {
                 let path = error.path().unwrap_or(root).to_owned();
-                let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                return Err(Error::file("read", &path, format!("{reason}; check the path and its permissions")));
+                let whole = error.to_string();
+                let source = error.into_io_error().map_or_else(|| whole.into(), Cause::from);
+                return Err(Error::file("read", &path, source).with_help("check the path and its permissions"));
             }
         }
     }

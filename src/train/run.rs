@@ -103,12 +103,12 @@ fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     match (Checkpoint::latest(&run.folder)?, run.resume) {
         (Some(found), true) => Ok(Some(found)),
         (None, true) => {
-            let reason = "has no checkpoint to continue from; start a new training instead of resuming one";
-            Err(Error::weights(&run.folder, reason))
+            let help = "start a new training instead of resuming one";
+            Err(Error::weights(&run.folder, "has no checkpoint to continue from").with_help(help))
         }
         (Some((step, _)), false) => {
-            let reason = format!("has a checkpoint of step {step}; resume that training, or remove the folder");
-            Err(Error::weights(&run.folder, reason))
+            let help = "resume that training, or remove the folder";
+            Err(Error::weights(&run.folder, format!("has a checkpoint of step {step}")).with_help(help))
         }
         (None, false) => Ok(None),
     }

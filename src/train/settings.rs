@@ -108,11 +108,9 @@ fn check_same(folder: &Path, then: &Value, now: &Value, path: &str) -> Result<()
         _ if then == now => Ok(()),
         _ => {
             let [then, now] = [then, now].map(shown);
-            let reason = format!(
-                "was trained with {path} {then}, but {now} is given now; resuming needs the same settings \
-                 (remove the folder to start a new training)"
-            );
-            Err(Error::weights(folder, reason))
+            let reason = format!("was trained with {path} {then}, but {now} is given now");
+            let help = "resuming needs the same settings (remove the folder to start a new training)";
+            Err(Error::weights(folder, reason).with_help(help))
         }
     }
 }

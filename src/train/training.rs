@@ -170,7 +170,7 @@ impl Training {
         for (name, tensor) in &self.kept {
             let Some(found) = checkpoint.get(name).filter(|found| found.shape == tensor.shape().dims()) else {
                 let shape = tensor.shape();
-                let reason = format!("has no tensor {name} of shape {shape}; it belongs to a different training");
+                let reason = format!("has no tensor {name} of shape {shape}: it belongs to a different training");
                 return Err(Error::weights(folder, reason));
             };
             tensor.write(&found.data)?;

@@ -168,7 +168,7 @@ fn what_cannot_be_evaluated_is_refused() {
         studio.command(&text.replace(old, new))
     };
     let cases: Vec<(Command, &[&str])> = vec![
-        (with("other.", "none."), &["cannot read none.safetensors", "no such file"]),
+        (with("other.", "none."), &["cannot read none.safetensors", "check the path"]),
         (with("other.", "cut."), &["cut.safetensors", "truncated"]),
         (with("teacher.", "cut."), &["cut.safetensors", "truncated"]),
         (with("--photos photos", "--photos nowhere"), &["cannot read nowhere", "check the path"]),
@@ -327,7 +327,7 @@ fn what_cannot_be_painted_is_refused() {
         studio.command(&text.replace(old, new))
     };
     let cases: Vec<(Command, &[&str])> = vec![
-        (with("decoder.s", "none.s"), &["cannot read none.safetensors", "no such file"]),
+        (with("decoder.s", "none.s"), &["cannot read none.safetensors", "check the path"]),
         (with("decoder.s", "cut.s"), &["cut.safetensors", "truncated"]),
         (with("decoder.s", "other.s"), &["other.safetensors", "d4_1.weight", "an AdaIN decoder"]),
         (with("--decoder decoder.safetensors", ""), &["512 channels", "the encoder gives 51"]),

@@ -34,7 +34,7 @@ fn files_that_are_no_pictures() {
     }
     std::fs::create_dir(studio.path("folder")).unwrap();
     let cases = [
-        ("none.png", ["cannot read none.png", "no such file", "check the path"]),
+        ("none.png", ["cannot read none.png: ", "none.png", "check the path"]),
         ("folder", ["cannot read folder", "directory", "name a file in it"]),
         ("text.png", ["text.png", "text, not a picture", "Dear diary"]),
         ("page.png", ["page.png", "text, not a picture", "DOCTYPE"]),
@@ -195,7 +195,7 @@ fn an_adapter_that_is_not_there() {
     let name = devices[0]["name"].as_str().unwrap();
     for device in ["no-such-card", "1000"] {
         let command = stylize(&studio, "content.png", "style.png", &format!("--device {device}"));
-        studio.refused(command, 1, &[&format!("matches `{device}`"), &format!("0: {name}"), "impasto devices"]);
+        studio.refused(command, 1, &[&format!("matches `{device}`"), &format!("choose one of 0: {name}")]);
         let mut command = stylize(&studio, "content.png", "style.png", "");
         command.env("IMPASTO_DEVICE", device);
         studio.refused(command, 1, &[&format!("matches `{device}`"), &format!("0: {name}")]);
@@ -224,7 +224,7 @@ fn weights_that_cannot_be_used() {
     for (choice, words) in [
         ("random:7", ["--vgg random:WIDTH", "0.05 to 1", "got 7"]),
         ("random:x", ["--vgg random:WIDTH", "0.05 to 1", "got x"]),
-        ("none.pth", ["cannot read none.pth", "no such file", "check the path"]),
+        ("none.pth", ["cannot read none.pth: ", "none.pth", "check the path"]),
         ("style.png", ["style.png", "neither a safetensors file nor a PyTorch .pth", "convert it"]),
     ] {
         let command = studio.command(&format!("stylize content.png --style style.png --vgg {choice} -o out.png"));

@@ -219,7 +219,7 @@ fn a_refused_import_leaves_nothing() {
         ("bad.safetensors", ["conv2_1.weight", "got [4, 6, 3, 3]"]),
         ("large.safetensors", ["conv1_1.bias", "use F32"]),
         ("large.safetensors --convention torch", ["torchvision, caffe or normalised", "got torch"]),
-        ("none.safetensors", ["cannot read none.safetensors", "no such file"]),
+        ("none.safetensors", ["cannot read none.safetensors", "check the path"]),
     ];
     for (arguments, words) in cases {
         studio.refused(studio.command(&format!("weights import {arguments}")), 1, &words);
@@ -250,7 +250,7 @@ fn weights_that_overflow_are_blamed() {
     let command = "stylize content.png --style style.png --vgg hot.safetensors --scales 1 --log log.jsonl -o out.png";
     for optimizer in ["lbfgs", "adam"] {
         let command = studio.command(&format!("{command} --optimizer {optimizer}"));
-        studio.refused(command, 1, &["the loss is not finite", "conv2d", "weights inspect"]);
+        studio.refused(command, 1, &["the loss is not finite", "conv2d", "check the weight file"]);
     }
 }
 

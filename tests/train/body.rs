@@ -252,7 +252,7 @@ fn what_is_no_choice_of_styles_is_refused() {
         (r#"["a","b"]"#, "tensor in1.weight must have shape [2, 4], got [3, 4]"),
     ] {
         let error = Weights::of(&file(styles)).err().unwrap().to_string();
-        assert!(error.contains(words) && error.contains("weights inspect"), "{error}");
+        assert!(error.contains(words) && error.contains("use a net of Johnson's"), "{error}");
     }
     let mut plain = file("[]");
     plain.metadata.remove("styles");

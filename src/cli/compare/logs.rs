@@ -39,8 +39,8 @@ fn read(path: &Path) -> Result<Vec<(f64, f64)>> {
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let points: Vec<_> = lines.filter_map(|line| Some((line["step"].as_f64()?, line["loss"].as_f64()?))).collect();
     if points.is_empty() {
-        let reason = "no line has a `step` and a `loss`; name the log.jsonl in the folder of a training run";
-        return Err(Error::file("use", path, reason));
+        let help = "name the log.jsonl in the folder of a training run";
+        return Err(Error::file("use", path, "no line has a `step` and a `loss`").with_help(help));
     }
     Ok(points)
 }

@@ -109,8 +109,9 @@ pub fn warn_of_other_style(model: &str, learned: &Learned, style: &Path) {
 
 /// The loss by which the net was trained, from the file's metadata.
 fn learned(file: &WeightFile) -> Result<Learned> {
-    let nothing = "its metadata has no `loss` of the training; use a net that `impasto train` wrote";
-    Learned::of(file)?.ok_or_else(|| Error::weights(&file.path, nothing))
+    let help = "use a net that `impasto train` wrote";
+    let reason = "its metadata has no `loss` of the training";
+    Learned::of(file)?.ok_or_else(|| Error::weights(&file.path, reason).with_help(help))
 }
 
 /// A row of the first table: the figures of a photo, or the medians.

@@ -9,7 +9,7 @@ use impasto::nets::adain_painter;
 use impasto::nets::image_transform_net::{Style, Weights};
 use impasto::{Error, Result};
 
-use crate::cli::data_directory;
+use crate::cli::{data_directory, weights::inspected};
 
 /// A file with a name: a net of one style, a body, or a style of a body.
 pub struct Model {
@@ -48,10 +48,10 @@ impl Model {
 /// The net in a file. A file with a style for AdaIN is refused.
 pub fn weights(file: &WeightFile) -> Result<Weights> {
     if adain_painter::Style::of(file).is_ok() {
-        let reason = "this is a style for AdaIN, not a net; use it with `impasto stylize PHOTO --style FILE`";
-        return Err(Error::weights(&file.path, reason));
+        let help = "use it with `impasto stylize PHOTO --style FILE`";
+        return Err(Error::weights(&file.path, "this is a style for AdaIN, not a net").with_help(help));
     }
-    Weights::of(file)
+    Weights::of(file).map_err(inspected)
 }
 
 /// The net that paints in the style of `file`. Its body is found by its fingerprint.
@@ -61,8 +61,8 @@ pub fn in_its_body(file: &WeightFile) -> Result<WeightFile> {
     let Some(body) = nets.into_iter().find(|net| net.fingerprint() == style.body) else {
         let folder = folder().map_or("the folder `models`".into(), |folder| folder.display().to_string());
         let body = &style.body_name;
-        let reason = format!("this style needs the body `{body}`, which is not installed; copy its file to {folder}");
-        return Err(Error::weights(&file.path, reason));
+        let reason = format!("this style needs the body `{body}`, which is not installed");
+        return Err(Error::weights(&file.path, reason).with_help(format!("copy its file to {folder}")));
     };
     Ok(body.in_style(&style)?.into_file(&file.path, file.metadata.clone()))
 }

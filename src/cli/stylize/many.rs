@@ -13,7 +13,7 @@ use impasto::{Error, Result};
 
 use super::{Args, suffixed};
 use crate::cli::progress::bar;
-use crate::cli::{interrupt, print_line};
+use crate::cli::{in_options_of, interrupt, print_line};
 
 /// Capacity of the queue of decoded photos, and of the queue of results to be written.
 const AHEAD: usize = 2;
@@ -174,9 +174,9 @@ pub fn run(
     if count == 1 {
         return Err(failed.swap_remove(0));
     }
-    for error in &failed {
-        tracing::error!("{error}");
-    }
     let what = format!("{} of {count} that failed, as reported above; the others are painted", failed.len());
+    for error in failed {
+        tracing::error!("{}", in_options_of::<Args>(error));
+    }
     Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
 }

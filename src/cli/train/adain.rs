@@ -13,7 +13,7 @@ use impasto::{Error, Result};
 
 use super::{Defaults, LoopArgs, NET, teach};
 use crate::cli::progress::spinner;
-use crate::cli::weights::find_vgg;
+use crate::cli::weights::{find_vgg, inspected};
 
 /// Arguments of `impasto train adain`.
 #[derive(clap::Args)]
@@ -129,10 +129,11 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let encoder = find_vgg(Some(&args.encoder), "compact")?;
     let loss_net = args.loss_net.as_ref().map(|name| find_vgg(Some(name), "compact")).transpose()?;
-    let teacher = args.teacher_decoder.as_ref().map(|path| Weights::of(&WeightFile::load(path)?)).transpose()?;
+    let decoder = |path: &PathBuf| Weights::of(&WeightFile::load(path)?).map_err(inspected);
+    let teacher = args.teacher_decoder.as_ref().map(decoder).transpose()?;
     let resumed = args.training.checkpoint()?.is_some();
     let weights = match (&args.init, &teacher) {
-        (Some(path), _) => Weights::of(&WeightFile::load(path)?)?,
+        (Some(path), _) => decoder(path)?,
         (None, teacher) => {
             let spinner = spinner();
             let on_layer = |layer: &str| {

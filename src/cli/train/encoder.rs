@@ -12,6 +12,7 @@ use impasto::train::{Folder, Schedule, Trainer as _};
 use super::{Defaults, LoopArgs, NET, teach};
 use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
+use crate::cli::weights::inspected;
 
 /// Arguments of `impasto train encoder`.
 #[derive(clap::Args)]
@@ -90,7 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
         let styles = args.training.pictures(&args.paint)?;
         Some(Painting { styles, every: args.paint_every, steps: args.paint_steps })
     };
-    let teacher = Weights::of(&WeightFile::load(&args.teacher)?)?;
+    let teacher = Weights::of(&WeightFile::load(&args.teacher)?).map_err(inspected)?;
     let context = args.training.device.open()?;
     let settings = Settings {
         width: args.width,
@@ -103,7 +104,8 @@ pub fn run(args: &Args) -> Result<()> {
         painting,
         taps: if args.tap.is_empty() { Settings::default().taps } else { taps(&args.tap)? },
     };
-    let init = args.init.as_deref().map(|path| Weights::of(&WeightFile::load(path)?)).transpose()?;
+    let init = |path| Weights::of(&WeightFile::load(path)?).map_err(inspected);
+    let init = args.init.as_deref().map(init).transpose()?;
     let pictures = folder.len();
     let spinner = spinner();
     let encoder = match args.training.checkpoint()? {

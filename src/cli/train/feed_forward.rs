@@ -18,7 +18,7 @@ use super::{Defaults, LoopArgs, NET, teach};
 use crate::cli::file_name;
 use crate::cli::progress::spinner;
 use crate::cli::stylize::taps;
-use crate::cli::weights::{find_vgg, vgg_name};
+use crate::cli::weights::{find_vgg, inspected, vgg_name};
 
 /// Arguments of `impasto train johnson` and `impasto train ulyanov`.
 #[derive(clap::Args)]
@@ -179,7 +179,7 @@ impl NetArgs {
         }
         let mut weights = Weights::random(form, norm, width, seed);
         if let Some(path) = &self.init {
-            let init = Weights::of(&WeightFile::load(path)?)?;
+            let init = Weights::of(&WeightFile::load(path)?).map_err(inspected)?;
             if (init.form, init.norm) != (form, norm) || init.channels > weights.channels {
                 let most = weights.channels;
                 let expected = format!("a net with form {form:?}, norm {norm:?} and at most {most} channels");

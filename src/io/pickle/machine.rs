@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use super::{CONVERT, Global, Outcome, Pickle, Value, global, malformed};
+use super::{AGAIN, CONVERT, Global, Outcome, Pickle, Value, global, malformed, refusal};
 
 /// Maximum number of opcodes and copied entries in a pickle; the state dict of a large net needs about 100,000.
 const MOST_STEPS: usize = 1 << 21;
@@ -38,7 +38,8 @@ impl<'a> Machine<'a> {
             0x80 => {
                 let version = self.number(1)?;
                 if version > 5 {
-                    return Err(format!("its pickle has version {version}, which is not known; {CONVERT}"));
+                    let reason = format!("its pickle has version {version}, which is not known");
+                    return Err(refusal(reason, CONVERT));
                 }
             }
             0x95 => drop(self.take(8)?), // FRAME
@@ -131,17 +132,13 @@ impl<'a> Machine<'a> {
 
     fn charge(&mut self, steps: usize) -> Outcome<()> {
         self.steps = self.steps.saturating_add(steps);
-        if self.steps > MOST_STEPS {
-            Err(format!("its pickle is too long for a state dict; {CONVERT}"))
-        } else {
-            Ok(())
-        }
+        if self.steps > MOST_STEPS { Err(refusal("its pickle is too long for a state dict", CONVERT)) } else { Ok(()) }
     }
 
     fn take(&mut self, length: usize) -> Outcome<&'a [u8]> {
         let taken = self.bytes.get(self.position..).and_then(|rest| rest.get(..length));
         self.position += length.min(self.bytes.len());
-        taken.ok_or_else(|| "it ends inside of a pickle: it is truncated; fetch it again".into())
+        taken.ok_or_else(|| refusal("it ends inside of a pickle: it is truncated", AGAIN))
     }
 
     /// Reads a little-endian unsigned number of up to 8 bytes.

@@ -291,7 +291,7 @@ impl PictureLoss {
             Err(error) => return error,
             Ok(place) => place.unwrap_or_else(|| "the sum of the loss terms".into()),
         };
-        let help = "check the weight file (`impasto weights inspect`), or lower the weight of the style".into();
+        let help = "check the weight file, or lower the weight of the style".into();
         Error::NonFinite { what: "the loss".into(), place, help }
     }
 }

@@ -37,10 +37,7 @@ impl Weights {
     /// # Errors
     /// A file that is not such a decoder, naming the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong = |reason: String| {
-            let way_out = "use an AdaIN decoder (`impasto weights inspect` lists what is in this one)";
-            Error::weights(&file.path, format!("{reason}; {way_out}"))
-        };
+        let wrong = |reason: String| Error::weights(&file.path, reason).with_help("use an AdaIN decoder");
         let mut stems: Vec<String> = LAYERS.iter().map(|(name, _)| name.to_string()).collect();
         if file.get("d4_1.weight").is_none() {
             let number = |name: &str| name.strip_suffix(".weight")?.parse::<usize>().ok();

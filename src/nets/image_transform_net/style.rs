@@ -33,10 +33,8 @@ impl Style {
     /// # Errors
     /// A file that is not a style of a body, such as an AdaIN style; a file that does not name its body.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong = |reason: &str| {
-            let way_out = "`impasto train style` writes a style of a body";
-            Error::weights(&file.path, format!("{reason}; {way_out}"))
-        };
+        let wrong =
+            |reason: &str| Error::weights(&file.path, reason).with_help("use a style that a body was trained for");
         if !Self::is_in(file) {
             return Err(wrong("this is not a style of a body"));
         }

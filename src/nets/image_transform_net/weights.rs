@@ -112,11 +112,8 @@ impl Weights {
     /// # Errors
     /// A file that is not such a net; the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong = |reason: String| {
-            let way_out =
-                "use a net of Johnson's or Ulyanov's form (`impasto weights inspect` lists what is in this one)";
-            Error::weights(&file.path, format!("{reason}; {way_out}"))
-        };
+        let wrong =
+            |reason: String| Error::weights(&file.path, reason).with_help("use a net of Johnson's or Ulyanov's form");
         let find = |name: &str| file.get(name).ok_or_else(|| wrong(format!("lacks the tensor {name}")));
         let side = |name: &str, side: usize| Ok(find(name)?.shape.get(side).copied().unwrap_or(0));
         let channels = side("conv1.conv2d.weight", 0)?;

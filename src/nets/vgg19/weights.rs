@@ -94,10 +94,7 @@ impl Weights {
     /// # Errors
     /// A file that is not VGG-19; the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong = |reason: String| {
-            let way_out = "use another file (`impasto weights inspect` lists what is in this one)";
-            Error::weights(&file.path, format!("{reason}; {way_out}"))
-        };
+        let wrong = |reason: String| Error::weights(&file.path, reason).with_help("use another file");
         let refuse = |reason| Err(wrong(reason));
         let pair = |stem: &str| -> Result<[HostTensor; 2]> {
             let find = |kind: &str| {
@@ -139,9 +136,9 @@ impl Weights {
             let has = if named_input.is_some() { "begins" } else { "does not begin" };
             let reason = format!(
                 "the net {has} with a 1x1 convolution, which only the normalised convention has, but its convention is \
-                 said to be {convention}; import it with the other convention"
+                 said to be {convention}"
             );
-            return Err(Error::weights(&file.path, reason));
+            return Err(Error::weights(&file.path, reason).with_help("import it with the other convention"));
         }
         let mut channels = 3;
         let mut convolutions = Vec::new();
