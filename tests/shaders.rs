@@ -28,6 +28,9 @@ impl Text {
     }
 }
 
+/// Every kernel, listed once for all tests.
+static KERNELS: LazyLock<Vec<Kernel>> = LazyLock::new(internal::kernels);
+
 /// Whether both kernels are entry points of the same text.
 fn share_a_text(a: &Kernel, b: &Kernel) -> bool {
     (a.shader, &a.constants, &a.halves) == (b.shader, &b.constants, &b.halves)
@@ -36,9 +39,9 @@ fn share_a_text(a: &Kernel, b: &Kernel) -> bool {
 /// All texts, each also with all f32 arrays stored as f16, parsed and validated once for all tests.
 static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     let mut distinct: Vec<Kernel> = Vec::new();
-    for kernel in internal::kernels() {
-        if !distinct.iter().any(|known| share_a_text(known, &kernel)) {
-            distinct.push(kernel);
+    for kernel in KERNELS.iter() {
+        if !distinct.iter().any(|known| share_a_text(known, kernel)) {
+            distinct.push(kernel.clone());
         }
     }
     let full: Vec<_> = distinct.into_par_iter().map(Text::parse).collect();
@@ -128,10 +131,9 @@ fn every_file_is_embedded() {
 
 #[test]
 fn every_entry_point_of_every_file_is_a_kernel() {
-    let kernels = internal::kernels();
     assert!(shader_names().count() > 10);
     for shader in shader_names() {
-        let known = |entry: &str| kernels.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry);
+        let known = |entry: &str| KERNELS.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry);
         let text = TEXTS.iter().find(|text| text.kernel.shader == shader).expect(shader);
         for entry in &text.module.entry_points {
             assert_eq!(entry.stage, ShaderStage::Compute);
@@ -143,11 +145,11 @@ fn every_entry_point_of_every_file_is_a_kernel() {
 /// Every kernel stays within WebGPU's default limits, because a host engine's device may have no more.
 #[test]
 fn every_kernel_fits_the_least_device() {
-    for kernel in internal::kernels() {
-        let Interface { bindings, workgroup_size } = interface_of(&kernel).unwrap();
+    for kernel in KERNELS.iter() {
+        let Interface { bindings, workgroup_size } = interface_of(kernel).unwrap();
         let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
         assert!(storage <= 8, "{kernel}: {storage} storage buffers");
-        let Text { module, info, .. } = TEXTS.iter().find(|text| share_a_text(&text.kernel, &kernel)).unwrap();
+        let Text { module, info, .. } = TEXTS.iter().find(|text| share_a_text(&text.kernel, kernel)).unwrap();
         // Kernels with cooperative matrices are exempt: the context requests higher limits from such adapters.
         let [threads, memory] = if side_of_matrices(module) > 0 { [1024, 32 << 10] } else { [256, 16 << 10] };
         assert!(workgroup_size.iter().product::<u32>() <= threads, "{kernel}: {workgroup_size:?} threads");
@@ -200,8 +202,8 @@ fn parameter_blocks_are_laid_out_alike() {
 #[test]
 fn every_parameter_block_has_a_layout() {
     let layouts = internal::layouts();
-    for kernel in internal::kernels() {
-        for binding in &interface_of(&kernel).unwrap().bindings {
+    for kernel in KERNELS.iter() {
+        for binding in &interface_of(kernel).unwrap().bindings {
             let same = |layout: &&Layout| layout.kernel.shader == kernel.shader && layout.variable == binding.name;
             if binding.access == Access::Uniform {
                 compare(layouts.iter().find(same).unwrap_or_else(|| panic!("{kernel}")), binding).unwrap();
