@@ -15,10 +15,10 @@
 #import lib/border.wgsl
 #import lib/conv2d.wgsl
 #import lib/conv2d_input.wgsl
+#import lib/conv2d_output.wgsl
+#import lib/epilogue.wgsl
 #import lib/index.wgsl
 #import lib/load.wgsl
-const BIAS: bool = true;
-const RELU: bool = true;
 const PACK: u32 = 64u; // output channels that are interleaved in the packed weights
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 128u;
@@ -103,21 +103,6 @@ fn forward(
         for (var a = 0u; a < THREAD_M; a++) {
             write(n, first_m + thread_m + a, pixel, sum[a * THREAD_N + b]);
         }
-    }
-}
-
-fn write(n: u32, m: u32, pixel: u32, sum: f32) {
-    if (m < params.channels_out && pixel < params.height * params.width) {
-        let row = params.first_row + params.step * (pixel / params.width);
-        let column = params.first_column + params.step * (pixel % params.width);
-        var value = sum;
-        if (BIAS) {
-            value += bias[m];
-        }
-        if (RELU) {
-            value = select(value, 0.0, value < 0.0); // `max` may turn a NaN into 0
-        }
-        y[((n * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
     }
 }
 

@@ -11,12 +11,11 @@
 // dispatch [⌈quads/8⌉, ⌈M/TILE⌉, N], quads = ⌈H/HEIGHT⌉·⌈W/4⌉; needs subgroups of 8 lanes or more
 #import lib/conv2d.wgsl
 #import lib/broadcast_eight.wgsl
+#import lib/epilogue.wgsl
 const TILE: u32 = 32u; // 4, 8, 16 or 32
 const HEIGHT: u32 = 1u;
 const DEPTH: u32 = 1u; // must divide C
 const OFFSET: u32 = 0u; // −t', a compile-time constant
-const BIAS: bool = true;
-const RELU: bool = true;
 const ALIGNED: u32 = (OFFSET + 3u * STRIDE + COLUMNS + 3u) / 4u; // vec4s of a row of x that a lane's pixels read
 const PITCH: u32 = (COLUMNS * TILE + 31u) / 32u * 32u / TILE; // taps of a packed row, padded to whole loads
 const LOADS: u32 = PITCH * TILE / 32u; // loads per row of taps
@@ -137,9 +136,7 @@ fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
     if (RELU) {
         for (var h = 0u; h < HEIGHT; h++) {
             for (var m = 0u; m < TILE; m++) {
-                // `max` may turn a NaN into 0; `select` keeps it.
-                let value = sum[h][m / 4u][m % 4u];
-                sum[h][m / 4u][m % 4u] = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0));
+                sum[h][m / 4u][m % 4u] = rectified_four(sum[h][m / 4u][m % 4u]);
             }
         }
     }

@@ -4,6 +4,7 @@
 //        0 −1  1  0            1/2 −1/2  1/2
 //        0  1  0 −1             0    0    1
 #import lib/border.wgsl
+#import lib/epilogue.wgsl
 #import lib/index.wgsl
 #import lib/load.wgsl
 #import lib/winograd.wgsl

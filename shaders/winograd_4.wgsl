@@ -7,6 +7,7 @@
 //        0  1/√2 −1/2  −√2   1  0            1/6 −√2/6   1/3
 //        0   1    0   −5/2   0  1             0     0     1
 #import lib/border.wgsl
+#import lib/epilogue.wgsl
 #import lib/index.wgsl
 #import lib/load.wgsl
 #import lib/winograd.wgsl

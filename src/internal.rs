@@ -25,6 +25,11 @@ pub fn poison(program: &Program) {
     program.poison();
 }
 
+/// The kernels that a context has compiled so far.
+pub fn compiled(context: &Context) -> Vec<Kernel> {
+    context.kernels()
+}
+
 /// Number of buffers, bind groups and pipelines that the device has created so far. Replaying a program creates none.
 pub fn objects_made(context: &Context) -> u64 {
     context.objects_made()

@@ -27,9 +27,12 @@ impl Text {
     }
 }
 
+/// Every kernel, listed once for all tests.
+static KERNELS: LazyLock<Vec<Kernel>> = LazyLock::new(internal::kernels);
+
 /// All kernels, each also with all f32 arrays stored as f16.
 static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
-    let full: Vec<_> = internal::kernels().into_par_iter().map(Text::of).collect();
+    let full: Vec<_> = KERNELS.par_iter().cloned().map(Text::of).collect();
     let half = |text: &Text| Kernel { halves: arrays_of_f32(text.module), ..text.kernel.clone() };
     let halves: Vec<_> = full.iter().map(half).filter(|kernel| !kernel.halves.is_empty()).collect();
     full.into_par_iter().chain(halves.into_par_iter().map(Text::of)).collect()
@@ -116,13 +119,12 @@ fn every_file_is_embedded() {
 
 #[test]
 fn every_entry_point_of_every_file_is_a_kernel() {
-    let kernels = internal::kernels();
     assert!(shader_names().count() > 10);
     for shader in shader_names() {
-        let text = expand(kernels.iter().find(|kernel| kernel.shader == shader).expect(shader)).unwrap();
+        let text = expand(KERNELS.iter().find(|kernel| kernel.shader == shader).expect(shader)).unwrap();
         for entry in naga::front::wgsl::parse_str(&text).unwrap().entry_points {
             assert_eq!(entry.stage, ShaderStage::Compute);
-            let known = kernels.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry.name);
+            let known = KERNELS.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry.name);
             assert!(known, "no kernel runs {shader}:{}", entry.name);
         }
     }

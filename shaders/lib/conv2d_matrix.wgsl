@@ -5,8 +5,6 @@
 // registers.
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl:pack   bias: f32[M]   y: f32[N,M,YH,YW], H × W of them computed
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
-const BIAS: bool = true;
-const RELU: bool = true;
 const PACK: u32 = 64u; // output channels that are interleaved in the packed weights
 const LANES: u32 = 32u; // most lanes of a subgroup; with fewer, surplus subgroups repeat the last one's work
 const DOWN: u32 = 4u; // subgroups along the channels; there are 2 along the pixels
@@ -105,42 +103,31 @@ fn forward(
     let mine = subgroup * AREA;
     let first = vec3(n, first_m, first_pixel);
     coopStoreT(s00, &made[mine], SIDE);
-    write(first, thread, 0u, 0u);
+    write_matrix(first, thread, 0u, 0u);
     coopStoreT(s01, &made[mine], SIDE);
-    write(first, thread, 0u, 1u);
+    write_matrix(first, thread, 0u, 1u);
     coopStoreT(s02, &made[mine], SIDE);
-    write(first, thread, 0u, 2u);
+    write_matrix(first, thread, 0u, 2u);
     coopStoreT(s03, &made[mine], SIDE);
-    write(first, thread, 0u, 3u);
+    write_matrix(first, thread, 0u, 3u);
     coopStoreT(s10, &made[mine], SIDE);
-    write(first, thread, 1u, 0u);
+    write_matrix(first, thread, 1u, 0u);
     coopStoreT(s11, &made[mine], SIDE);
-    write(first, thread, 1u, 1u);
+    write_matrix(first, thread, 1u, 1u);
     coopStoreT(s12, &made[mine], SIDE);
-    write(first, thread, 1u, 2u);
+    write_matrix(first, thread, 1u, 2u);
     coopStoreT(s13, &made[mine], SIDE);
-    write(first, thread, 1u, 3u);
+    write_matrix(first, thread, 1u, 3u);
 }
 
-// Writes matrix (down, across) of every subgroup to y, with bias and activation. Barriers guard `made` on both sides.
-fn write(first: vec3<u32>, thread: u32, down: u32, across: u32) {
+// Writes matrix (down, across) of every subgroup to y. Barriers guard `made` on both sides.
+fn write_matrix(first: vec3<u32>, thread: u32, down: u32, across: u32) {
     workgroupBarrier();
     for (var e = thread; e < SUBGROUPS * AREA; e += THREADS) {
         let subgroup = e / AREA;
         let m = first.y + (subgroup / 2u * 2u + down) * SIDE + e % AREA / SIDE;
         let pixel = first.z + (subgroup % 2u * 4u + across) * SIDE + e % SIDE;
-        if (m < params.channels_out && pixel < params.height * params.width) {
-            var value = made[e];
-            if (BIAS) {
-                value += bias[m];
-            }
-            if (RELU) {
-                value = select(value, 0.0, value < 0.0); // `max` may turn a NaN into 0
-            }
-            let row = params.first_row + params.step * (pixel / params.width);
-            let column = params.first_column + params.step * (pixel % params.width);
-            y[((first.x * params.channels_out + m) * params.output_height + row) * params.output_width + column] = value;
-        }
+        write(first.x, m, pixel, made[e]);
     }
     workgroupBarrier();
 }

@@ -15,8 +15,6 @@ alias Side = array<vec4<f32>, TILE>;
 
 const LANES: u32 = 8u;
 const PACK: u32 = 32u; // output channels that are interleaved in the packed weights
-const BIAS: bool = true;
-const RELU: bool = true;
 
 struct Params {
     channels_in: u32,
@@ -117,14 +115,7 @@ fn finish_output(m: u32, quad: u32) -> array<Side, TILE> {
     for (var k = 0u; k < TILE; k++) {
         let column = transform_output(side_column_of(&rows, k));
         for (var r = 0u; r < TILE; r++) {
-            var value = column[r];
-            if (BIAS) {
-                value += vec4<f32>(bias[params.first_channel + m]);
-            }
-            if (RELU) {
-                value = select(value, vec4<f32>(0.0), value < vec4<f32>(0.0)); // `max` may turn a NaN into 0
-            }
-            result[r][k] = value;
+            result[r][k] = finished_four(column[r], params.first_channel + m);
         }
     }
     return result;

@@ -30,6 +30,14 @@ pub struct Matrices {
 }
 
 impl Matrices {
+    /// Those that kernels are written for. Subgroups of 8 lanes have too few threads for matrices of 16 × 16.
+    pub(crate) const ALL: [Matrices; 4] = [
+        Matrices { side: 8, lanes: 8 },
+        Matrices { side: 8, lanes: 32 },
+        Matrices { side: 16, lanes: 32 },
+        Matrices { side: 16, lanes: 64 },
+    ];
+
     /// The largest matrices that have kernels and that the adapter supports.
     pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
         let needed =
@@ -39,19 +47,17 @@ impl Matrices {
         // Workgroups of these kernels exceed the limits that WebGPU guarantees.
         let fits = limits.max_compute_workgroup_storage_size >= 32 << 10
             && limits.max_compute_invocations_per_workgroup >= 16 * lanes;
-        if !adapter.features().contains(needed) || !matches!(lanes, 8 | 32 | 64) || !fits {
+        if !adapter.features().contains(needed) || !fits {
             return None;
         }
         let of_kind = |kind: &wgpu::CooperativeMatrixProperties| {
             let types = [kind.ab_type, kind.cr_type];
             let is_square = kind.m_size == kind.n_size && kind.n_size == kind.k_size;
             let is_known = types == [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
-            // Subgroups of 8 lanes have too few threads for matrices of 16 × 16.
-            let is_wide = lanes > 8 || kind.n_size == 8;
-            (is_square && is_known && is_wide).then_some(kind.n_size)
+            let matrices = Matrices { side: kind.n_size, lanes };
+            (is_square && is_known && Matrices::ALL.contains(&matrices)).then_some(matrices)
         };
-        let side = adapter.cooperative_matrix_properties().iter().filter_map(of_kind).max()?;
-        Some(Matrices { side, lanes })
+        adapter.cooperative_matrix_properties().iter().filter_map(of_kind).max_by_key(|matrices| matrices.side)
     }
 }
 

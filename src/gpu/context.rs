@@ -320,6 +320,11 @@ impl Context {
         self.inner.made.load(Ordering::Relaxed)
     }
 
+    /// The kernels compiled so far.
+    pub(crate) fn kernels(&self) -> Vec<Kernel> {
+        self.inner.pipelines.lock().unwrap_or_else(|e| e.into_inner()).keys().cloned().collect()
+    }
+
     pub(crate) fn device(&self) -> &wgpu::Device {
         &self.inner.device
     }

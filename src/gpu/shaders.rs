@@ -22,6 +22,8 @@ shaders![
     "lib/conv2d.wgsl",
     "lib/conv2d_input.wgsl",
     "lib/conv2d_matrix.wgsl",
+    "lib/conv2d_output.wgsl",
+    "lib/epilogue.wgsl",
     "lib/four.wgsl",
     "lib/index.wgsl",
     "lib/load.wgsl",

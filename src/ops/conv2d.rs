@@ -1,26 +1,26 @@
 //! Convolution, its input gradient (maths: shaders/conv2d.wgsl) and its parameter gradients.
 
+mod broadcast;
+mod choice;
+mod direct;
+mod matrix;
+mod packing;
 mod problem;
+mod tiled;
 mod transposed;
+mod variants;
 mod weights;
 mod winograd;
 
 pub use transposed::ConvTranspose2d;
+pub(crate) use variants::kernels;
 
-use self::problem::{Axis, Problem, pack_width, pitch};
+use self::problem::{Axis, Problem};
 use super::load::Input;
 use super::norm::Moments;
 use super::pad::{self, Border, Placement};
-use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
+use crate::gpu::{Recorder, Tensor};
 use crate::{Error, Result};
-
-super::params! {
-    /// Layout of packed weights.
-    PackParams {
-        channels_in: u32, channels_out: u32, kernel: u32, rows: u32, columns: u32, pitch: u32,
-        source_row: i32, source_column: i32, source_step: i32, first: u32, count: u32, stride: u32, images: u32,
-    }
-}
 
 /// Padding of a convolution's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,25 +51,11 @@ pub struct Conv2d {
     pub relu: bool,
 }
 
-/// Supported pairs of stride and enlargement.
-const STEPS: [[u32; 2]; 3] = [[1, 1], [2, 1], [1, 2]];
-
-/// Every variant of this operation's kernels.
-pub(crate) fn kernels() -> Vec<Kernel> {
-    let packs =
-        [4, 8, 16, 32, 64].into_iter().flat_map(|pack| [false, true].map(|gradient| pack_kernel(pack, gradient)));
-    problem::kernels().into_iter().chain(packs).chain(weights::kernels()).chain(winograd::kernels()).collect()
-}
-
-fn pack_kernel(pack: u32, gradient: bool) -> Kernel {
-    Kernel::new("conv2d.wgsl", "pack").set("PACK", pack).set("GRADIENT", gradient)
-}
-
 impl Conv2d {
     fn border(&self) -> Border {
         match self.padding {
-            Padding::None => Border::Zero,
-            Padding::Same(border) => border,
+            Padding::Same(border) if self.kernel > 1 => border,
+            _ => Border::Zero,
         }
     }
 
@@ -97,8 +83,7 @@ impl Conv2d {
             step: 1,
             phases: vec![output.map(axis)],
             relu: self.relu,
-            measured: false,
-            flops: None,
+            ..Problem::default()
         }
     }
 
@@ -113,15 +98,23 @@ impl Conv2d {
         Problem {
             channels: [self.channels_out, self.channels_in],
             stride: 1,
-            border: Border::Zero,
             scale: 1,
             output: size,
             step: self.stride,
             phases: self.phases().map(|[p, q]| [axis(p, size[0]), axis(q, size[1])]).collect(),
-            relu: false,
-            measured: false,
-            flops: None,
+            ..Problem::default()
         }
+    }
+
+    /// The gradient for an input of `size`. If that of the enlarged and padded input is larger, `pad::backward` folds it
+    /// back from the given placement.
+    fn input_gradient(&self, size: [usize; 2]) -> (Problem, Placement) {
+        // Zero padding is cropped within the sum. Other padding and enlargement need the gradient of the whole padded
+        // input.
+        let before = if self.border() == Border::Zero { 0 } else { self.before() };
+        let grown = size.map(|side| side * self.scale() + 2 * before);
+        let at = Placement { before, size: grown, scale: self.scale() as u32 };
+        (self.gradient(grown, self.before() - before), at)
     }
 
     /// Phases `[p, q]` of the input gradient; phases without taps are left out.
@@ -161,69 +154,6 @@ impl Conv2d {
     pub fn flops(&self, images: usize, output: [usize; 2]) -> u64 {
         let taps = self.channels_in * self.channels_out * self.kernel * self.kernel;
         2 * (taps * images * output[0] * output[1]) as u64
-    }
-
-    /// Elements of the packed weights, `[for forward, for the input gradient]`.
-    pub fn packed_count(&self, class: KernelClass) -> [usize; 2] {
-        let count = |out: usize, other: usize, taps: usize| out.next_multiple_of(pack_width(class, out)) * other * taps;
-        let [m, c] = [self.channels_out, self.channels_in];
-        let phase = |[p, q]: [usize; 2]| self.taps(p) * pitch(class, c, self.taps(q));
-        [count(m, c, self.kernel * pitch(class, m, self.kernel)), count(c, m, self.phases().map(phase).sum())]
-    }
-
-    /// Packs `weights` into `packed`, which has `packed_count` elements. Weights are `[M, C, K, K]`; if each of N
-    /// images has its own, `[N·M, C, K, K]` and N times as many packed elements. `gradient` packs for
-    /// [`Conv2d::backward`].
-    pub fn pack(&self, rec: &mut Recorder, weights: Tensor, gradient: bool, packed: Tensor) -> Result<()> {
-        let count = self.packed_count(rec.class())[usize::from(gradient)];
-        let an_image = self.channels_in * self.channels_out * self.kernel * self.kernel;
-        let images = weights.shape.count() / an_image;
-        if images == 0 || !weights.shape.count().is_multiple_of(an_image) || packed.shape.count() != count * images {
-            let expected = format!("[{}, {}, {k}, {k}]", self.channels_out, self.channels_in, k = self.kernel);
-            return Err(Error::argument("conv2d pack", "weights", expected, weights.shape));
-        }
-        let (out, into) = match gradient {
-            false => (self.channels_out, self.channels_in),
-            true => (self.channels_in, self.channels_out),
-        };
-        let kernel = self.kernel;
-        // Per phase: taps, the source position of the first tap, and the source step from one tap to the next.
-        let phases: Vec<_> = match gradient {
-            false => vec![([kernel; 2], [0; 2], 1)],
-            true => {
-                let source = |phase: usize| self.stride * (self.taps(phase) - 1) + phase;
-                let step = -(self.stride as i32);
-                self.phases().map(|phase| (phase.map(|p| self.taps(p)), phase.map(source), step)).collect()
-            }
-        };
-        let mut first = 0;
-        for ([rows, columns], [source_row, source_column], source_step) in phases {
-            let pitch = pitch(rec.class(), out, columns);
-            let of_phase = out.next_multiple_of(pack_width(rec.class(), out)) * into * rows * pitch;
-            rec.dispatch(
-                Dispatch::new(pack_kernel(pack_width(rec.class(), out) as u32, gradient), "pack weights")
-                    .bind("source", weights)
-                    .bind("packed", packed)
-                    .params(&PackParams {
-                        channels_in: into as u32,
-                        channels_out: out as u32,
-                        kernel: kernel as u32,
-                        rows: rows as u32,
-                        columns: columns as u32,
-                        pitch: pitch as u32,
-                        source_row: source_row as i32,
-                        source_column: source_column as i32,
-                        source_step,
-                        first: first as u32,
-                        count: of_phase as u32,
-                        stride: count as u32,
-                        images: images as u32,
-                    })
-                    .groups(linear_groups(of_phase * images, 64)),
-            )?;
-            first += of_phase;
-        }
-        Ok(())
     }
 
     /// `y` (`[N, M, H', W']`) of `x` (`[N, C, H, W]`), with packed weights and `bias` (`[M]`).
@@ -283,16 +213,11 @@ impl Conv2d {
             return Err(Error::argument("conv2d gradient", "dy", expected, dy.shape));
         }
         check_mask("conv2d gradient", self.relu, dy, y)?;
-        // Zero padding is cropped within the sum. Other padding and enlargement need the gradient of the whole padded
-        // input, which `pad::backward` then folds back.
-        let folded = if self.border() == Border::Zero { 0 } else { self.before() };
-        let grown = size.map(|side| side * self.scale() + 2 * folded);
-        let gradient = self.gradient(grown, self.before() - folded);
+        let (gradient, at) = self.input_gradient(size);
         let dx = gradient.record(rec, "conv2d gradient", under_relu(dy, y), packed, None)?.0;
-        if grown == size {
+        if at.size == size {
             return Ok(dx);
         }
-        let at = Placement { before: folded, size: grown, scale: self.scale() as u32 };
         pad::backward(rec, dx, self.border(), at, size)
     }
 }

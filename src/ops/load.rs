@@ -4,8 +4,9 @@ use crate::gpu::{Dispatch, Kernel, Shape, Tensor};
 use crate::{Error, Result};
 
 /// The operation applied to a loaded element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Load {
+    #[default]
     AsItIs,
     /// The gradient of a ReLU: masked by its output.
     Masked,
@@ -14,6 +15,8 @@ pub(crate) enum Load {
 }
 
 impl Load {
+    pub const ALL: [Load; 3] = [Load::AsItIs, Load::Masked, Load::Normalised];
+
     /// Sets the constants of shaders/lib/load.wgsl.
     pub fn apply(self, kernel: Kernel) -> Kernel {
         kernel.set("MASKED", self == Load::Masked).set("NORMALISED", self == Load::Normalised)

@@ -41,14 +41,8 @@ fn kernel(entry: &'static str, border: Border, scale: u32) -> Kernel {
 /// Every variant of this operation's kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
     let all = |entry| [1, 2].into_iter().flat_map(move |scale| Border::ALL.map(|border| kernel(entry, border, scale)));
-    let mut kernels: Vec<_> = all("backward").collect();
-    for entry in ["forward", "forward_rows"] {
-        kernels.extend(
-            all(entry).flat_map(|kernel| [Load::AsItIs, Load::Normalised].map(|load| load.apply(kernel.clone()))),
-        );
-        kernels.push(Load::Masked.apply(kernel(entry, Border::Zero, 1)));
-    }
-    kernels
+    let loads = |kernel: Kernel| Load::ALL.map(|load| load.apply(kernel.clone()));
+    ["forward", "forward_rows"].into_iter().flat_map(all).flat_map(loads).chain(all("backward")).collect()
 }
 
 /// Position of a picture inside its padding.

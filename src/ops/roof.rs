@@ -50,8 +50,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
     for precision in [Precision::Single, Precision::Half] {
         all.extend(CHAINS.map(|chains| chained(precision, chains)));
     }
-    let of = |side| [8, 32, 64].map(|lanes| matrix_kernel(Matrices { side, lanes }));
-    all.extend([8, 16].into_iter().flat_map(of));
+    all.extend(Matrices::ALL.map(matrix_kernel));
     all
 }
 

@@ -1,8 +1,10 @@
 //! Runs an operation in all configurations and compares its results with the oracle's.
 
+use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Precision, Recorder, Shape, Tensor};
+use impasto::internal::{self, Kernel};
 use impasto::{Error, Result, ops};
 
 use crate::reference::{Array, compare, vector};
@@ -87,6 +89,7 @@ pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64
     for configuration in every_context() {
         let label = format!("{label}, {}", configuration.how);
         let results = run(configuration, inputs, &operation).unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert_listed(&configuration.context);
         assert_eq!(results.len(), expected.len(), "{label}");
         for (Output { shape, values: [first, second] }, expected) in results.iter().zip(expected) {
             assert_eq!(shape.dims(), expected.shape, "{label}");
@@ -95,6 +98,17 @@ pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64
             let different = pairs.find(|(first, second)| first.to_bits() != second.to_bits());
             assert_eq!(different, None, "{label}: two runs give different bits");
         }
+    }
+}
+
+/// The kernels that tests/shaders.rs validates.
+static LISTED: LazyLock<HashSet<Kernel>> = LazyLock::new(|| internal::kernels().into_iter().collect());
+
+/// Asserts that the list of all kernels has those that the context has compiled.
+fn assert_listed(context: &Context) {
+    for kernel in internal::compiled(context) {
+        let kernel = Kernel { halves: Vec::new(), ..kernel };
+        assert!(LISTED.contains(&kernel), "ops::kernels does not list {kernel}");
     }
 }
 
@@ -141,7 +155,7 @@ fn run(configuration: &Configuration, inputs: &[&Array], operation: &impl Operat
         for result in &results {
             result.write(&vec![f32::NAN; result.shape().count()])?;
         }
-        impasto::internal::poison(&program);
+        internal::poison(&program);
         program.run()?;
         results.iter().map(DeviceTensor::read).collect()
     };

@@ -23,7 +23,7 @@ pub struct ConvTranspose2d {
 
 impl ConvTranspose2d {
     /// The convolution whose input gradient this is; it maps the output to the input.
-    fn convolution(&self) -> Conv2d {
+    pub(super) fn convolution(&self) -> Conv2d {
         Conv2d {
             channels_in: self.channels_out,
             channels_out: self.channels_in,
@@ -33,6 +33,11 @@ impl ConvTranspose2d {
             upsample: false,
             relu: false,
         }
+    }
+
+    /// The forward sum.
+    pub(super) fn problem(&self, output: [usize; 2]) -> Problem {
+        Problem { relu: self.relu, ..self.convolution().gradient(output, 1) }
     }
 
     /// Height and width of the output for an input of `[height, width]`.
@@ -78,8 +83,7 @@ impl ConvTranspose2d {
         const OP: &str = "transposed conv2d";
         let x = x.into();
         let [_, height, width] = self.check_input(OP, x.tensor)?;
-        let problem = self.convolution().gradient(self.output_size([height, width])?, 1);
-        Ok(Problem { relu: self.relu, ..problem }.record(rec, OP, x, packed, bias)?.0)
+        Ok(self.problem(self.output_size([height, width])?).record(rec, OP, x, packed, bias)?.0)
     }
 
     /// Input gradient: `dx` (`[N, C, H, W]`, with H × W = `size`) from `dy`, with weights packed for the gradient. `y`

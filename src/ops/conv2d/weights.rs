@@ -1,7 +1,8 @@
 //! Gradients of a convolution's weights and bias. Maths: shaders/conv2d_weights.wgsl.
 
+use super::broadcast::padded;
 use super::problem::{Params, shaped};
-use super::{Border, Conv2d, STEPS, check_mask};
+use super::{Conv2d, check_mask};
 use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Tensor, linear_groups};
 use crate::ops::{reducing, reducing_all, relu};
 use crate::{Error, Result};
@@ -25,31 +26,10 @@ fn groups(kernel: usize) -> [usize; 2] {
     }
 }
 
-/// Every variant of these kernels.
-pub(super) fn kernels() -> Vec<Kernel> {
-    let mut all = ["bias", "bias_rows"].map(|entry| reducing_all(Kernel::new(TILED, entry))).concat();
-    all.push(Kernel::new(TILED, "finish"));
-    for kernel in [1, 3, 9] {
-        all.extend(
-            [1, 2].into_iter().flat_map(|stride| [false, true].map(|fours| broadcast_kernel(kernel, stride, fours))),
-        );
-        for steps in STEPS {
-            all.extend(Border::ALL.map(|border| tiled_kernel(kernel, steps, border)));
-        }
-    }
-    all
-}
-
-fn tiled_kernel(kernel: usize, [stride, scale]: [u32; 2], border: Border) -> Kernel {
-    border.apply(shaped(Kernel::new(TILED, "products"), [kernel as u32; 2], stride), scale)
-}
-
-fn broadcast_kernel(kernel: usize, stride: u32, fours: bool) -> Kernel {
-    let [groups_m, groups_c] = groups(kernel);
-    shaped(Kernel::new(BROADCAST, "products"), [kernel as u32; 2], stride)
-        .set("GROUPS_M", groups_m as u32)
-        .set("GROUPS_C", groups_c as u32)
-        .set("FOURS", fours)
+/// The kernels of gradients of biases, and of the last step.
+pub(super) fn common_kernels() -> Vec<Kernel> {
+    let sums = ["bias", "bias_rows"].map(|entry| reducing_all(Kernel::new(TILED, entry))).concat();
+    [sums, vec![Kernel::new(TILED, "finish")]].concat()
 }
 
 /// Splits `count` items into `[runs, length of a run]`: about [`WORKGROUPS`] workgroups at `tiles` per run, but at most
@@ -61,6 +41,19 @@ fn split(count: usize, tiles: usize, least: usize) -> [usize; 2] {
 }
 
 impl Conv2d {
+    /// The kernel for outputs of that width.
+    pub(super) fn products_kernel(&self, class: KernelClass, width: usize) -> Kernel {
+        let shape = |shader| shaped(Kernel::new(shader, "products"), [self.kernel; 2], self.stride);
+        let [groups_m, groups_c] = groups(self.kernel).map(|count| count as u32);
+        match class {
+            KernelClass::Tiled => self.border().apply(shape(TILED), self.scale() as u32),
+            KernelClass::Broadcast => shape(BROADCAST)
+                .set("GROUPS_M", groups_m)
+                .set("GROUPS_C", groups_c)
+                .set("FOURS", width.is_multiple_of(4)),
+        }
+    }
+
     /// Accumulates the gradients of the parameters into `dweights` (`[M, C, K, K]`) and `dbias` (`[M]`), from the input
     /// `x` (`[N, C, H, W]`) and `dy` (`[N, M, H', W']`). `y` is the output of the fused ReLU, `None` without one.
     pub fn backward_parameters(
@@ -88,21 +81,23 @@ impl Conv2d {
         }
         let dy = y.map_or(Ok(dy), |y| relu::backward(rec, y, dy))?;
         dbias.map_or(Ok(()), |dbias| bias_gradient(rec, OP, dy, dbias))?;
-        let (input, laid) = self.problem([height, width]).input(rec, x.into())?;
-        let x = input.tensor;
-        let before = (self.before() - laid) as i32;
-        let [stride, scale] = [self.stride, self.scale()].map(|step| step as u32);
-        let (kernel, groups, [runs, run]) = match rec.class() {
+        let (x, laid) = match rec.class() {
+            KernelClass::Tiled => (x, 0),
+            KernelClass::Broadcast => padded(&self.problem([height, width]), rec, x.into())?,
+        };
+        let before = self.before() as i32 - laid as i32;
+        let kernel = self.products_kernel(rec.class(), width);
+        let (groups, [runs, run]) = match rec.class() {
             KernelClass::Tiled => {
                 let tiles = [c * k * k, m].map(|side| side.div_ceil(TILE));
                 let [runs, run] = split(n * height * width, tiles[0] * tiles[1], 256);
-                (tiled_kernel(k, [stride, scale], self.border()), [tiles[0], tiles[1], runs], [runs, run])
+                ([tiles[0], tiles[1], runs], [runs, run])
             }
             KernelClass::Broadcast => {
                 let [groups_m, groups_c] = groups(k);
                 let tiles = m.div_ceil(8 * groups_m) * c.div_ceil(8 * groups_c) * k;
                 let [runs, run] = split(n * height, tiles, 1);
-                (broadcast_kernel(k, stride, width.is_multiple_of(4)), [tiles, runs, 1], [runs, run])
+                ([tiles, runs, 1], [runs, run])
             }
         };
         let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);

@@ -1,0 +1,55 @@
+//! Sums on cooperative matrices: f16 factors, f32 sums. Maths: shaders/lib/conv2d_matrix.wgsl.
+
+use super::problem::{Device, Phase, Problem, SumKernels};
+use crate::gpu::{Kernel, Matrices, Precision};
+use crate::ops::load::Load;
+
+/// Output channels of a workgroup: multiples of the pack width of more than 32 channels.
+const TILES: [usize; 2] = [128, 64];
+
+/// Pixels of a workgroup, divided by the matrix side.
+const ACROSS: usize = 8;
+
+/// Cooperative matrices. They are part of the tiled class, whose packed weights they read.
+pub(super) struct Matrix {
+    matrices: Matrices,
+    /// Fewest workgroups for which the larger tile is taken.
+    least: usize,
+}
+
+impl Matrix {
+    /// The matrices of the device, if it has any, for f16 sums of many channels whose input is not masked.
+    pub fn choose(problem: &Problem, device: &Device) -> Option<Self> {
+        let [c, m] = problem.channels;
+        let matrices = device.matrices?;
+        let is_half = problem.precision == Precision::F16 && problem.load != Load::Masked;
+        let fits = is_half && c >= matrices.side as usize && m > 32;
+        fits.then_some(Matrix { matrices, least: device.tuning.workgroups })
+    }
+
+    /// Workgroups along the pixels.
+    fn across(&self, [rows, columns]: &Phase) -> usize {
+        (rows.size * columns.size).div_ceil(ACROSS * self.matrices.side as usize)
+    }
+
+    /// Output channels of a workgroup.
+    fn tile(&self, problem: &Problem, phase: &Phase) -> usize {
+        let ([large, small], m) = (TILES, problem.channels[1]);
+        let groups = m.div_ceil(large) * self.across(phase) * problem.images;
+        if m > small && groups >= self.least { large } else { small }
+    }
+}
+
+impl SumKernels for Matrix {
+    fn kernel(&self, problem: &Problem, phase: &Phase) -> Kernel {
+        let Matrices { side, lanes } = self.matrices;
+        let shader = if side == 8 { "conv2d_matrix_8.wgsl" } else { "conv2d_matrix_16.wgsl" };
+        let kernel = problem.shape(Kernel::new(shader, "forward"), phase);
+        let down = self.tile(problem, phase) as u32 / (2 * side);
+        problem.ending(problem.loading(kernel.set("DOWN", down).set("LANES", lanes)))
+    }
+
+    fn groups(&self, problem: &Problem, phase: &Phase) -> [usize; 2] {
+        [self.across(phase), problem.channels[1].div_ceil(self.tile(problem, phase))]
+    }
+}
