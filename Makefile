@@ -36,9 +36,14 @@ demo: setup
 	  --style out/woodcut.png --grid --size 512 --cell 384 -o out
 	@echo "out/grid.png shows them side by side"
 
+# Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
+# operations compile thousands of kernels and run each on small tensors, so the driver skips its optimiser for them.
+test: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
 test:
 	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"
-	cargo test
+	GALLIVM_PERF=nopt cargo test --test ops
+	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
+	cargo test --doc
 
 bench: setup
 	./target/release/impasto bench

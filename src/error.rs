@@ -96,12 +96,12 @@ pub enum Error {
     #[error("the GPU driver refused a command (please report this): {0}")]
     Device(#[source] Cause),
     /// A shader does not parse, or has no constant, entry point or binding of that name.
-    #[error("shader {shader}: {reason}")]
+    #[error("shader {shader}: {source}")]
     Shader {
-        /// File name under `shaders/`.
+        /// File name under `shaders/` and entry point.
         shader: String,
         /// What is wrong.
-        reason: String,
+        source: Cause,
     },
     /// A computation produced NaN or infinity.
     #[error("{what} is not finite: first at {place}; {help}")]

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use web_time::Instant;
 
 use super::{Context, precision, shaders, specialise};
-use crate::{Error, Result};
+use crate::{Cause, Error, Result};
 
 /// A value for a top-level `const`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,8 +77,8 @@ impl Kernel {
         self
     }
 
-    fn error(&self, reason: impl fmt::Display) -> Error {
-        Error::Shader { shader: format!("{}:{}", self.shader, self.entry), reason: reason.to_string() }
+    fn error(&self, source: impl Into<Cause>) -> Error {
+        Error::Shader { shader: format!("{}:{}", self.shader, self.entry), source: source.into() }
     }
 }
 

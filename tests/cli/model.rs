@@ -98,6 +98,7 @@ fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
     // What is wrong with each photo is said in the options of the command.
     let done = studio.run("stylize album lone.png --model net.safetensors --size 0 -o none");
     assert_eq!(done.stderr.matches("stylize: --size must be at least 1, got 0").count(), 4, "{}", done.stderr);
+    assert!(done.stderr.contains("lone.png: stylize: --size"), "{}", done.stderr);
     // Processed one by one, the pictures are the same.
     studio.succeed("stylize lone.png --model net.safetensors -o alone.png");
     assert_eq!(studio.picture("alone.png"), studio.picture("painted/lone.png"));

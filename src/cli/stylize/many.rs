@@ -120,7 +120,7 @@ pub fn run(
                 bar.set_message(how.output.display().to_string());
                 match picture.and_then(|picture| write(&how.output, &picture)) {
                     Ok(()) => done.push(how),
-                    Err(error) => failed.push(error),
+                    Err(error) => failed.push((how.photo, error)),
                 }
                 bar.inc(1);
             }
@@ -172,11 +172,14 @@ pub fn run(
         return Ok(());
     }
     if count == 1 {
-        return Err(failed.swap_remove(0));
+        return Err(failed.swap_remove(0).1);
     }
     let what = format!("{} of {count} that failed, as reported above; the others are painted", failed.len());
-    for error in failed {
-        tracing::error!("{}", in_options_of::<Args>(error));
+    for (photo, error) in failed {
+        match in_options_of::<Args>(error) {
+            error @ (Error::File { .. } | Error::Picture { .. }) => tracing::error!("{error}"),
+            error => tracing::error!("{}: {error}", photo.display()),
+        }
     }
     Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
 }
