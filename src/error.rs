@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-/// What caused an error: another error, or only a text.
+/// The cause of an error: another error, or a text.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Every error of Impasto.
 ///
-/// Whatever a user, a file or a driver can cause is one of these. A panic is a bug.
+/// Every failure that a user, a file or a driver can cause is one of these. A panic is a bug.
 ///
 /// `Display` gives one complete message for a person: the object, the reason and the remedy. The reason contains the
 /// message of [`source`](std::error::Error::source), so a report that prints the error does not print its sources too.
-/// A program looks at the source: `source()` of an [`Error::File`] can be downcast to [`std::io::Error`] wherever the
-/// system has refused the file.
+/// A program can inspect the source: `source()` of an [`Error::File`] can be downcast to [`std::io::Error`] if the
+/// system refused the file.
 ///
-/// No message names a command or an option. [`Error::with_help`] puts a remedy into the words of a program.
+/// No message names a command or an option. With [`Error::with_help`], a program replaces the remedy with its own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,7 +25,7 @@ pub enum Error {
         wanted: String,
         /// How to get an adapter.
         help: String,
-        /// Why the adapter that was chosen cannot be opened.
+        /// Why the chosen adapter cannot be opened.
         source: Option<Cause>,
     },
     /// An argument of an operation has the wrong shape, type or value.

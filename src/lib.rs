@@ -136,7 +136,7 @@
 //! By default, all of these are enabled except `gles` and `webgpu`. Without default features the library keeps no files
 //! between runs and waits for nothing.
 //!
-//! - `blocking`: for each `async` function a twin that waits, such as [`gpu::Context::new`] for [`gpu::Context::open`].
+//! - `blocking`: a blocking variant of each `async` function, such as [`gpu::Context::new`] for [`gpu::Context::open`].
 //! - `cli`: the `impasto` command; includes `cache` and `train`.
 //! - `train`: training, evaluation and benchmarks; includes `blocking` and `plot`.
 //! - `plot`: plots and contact sheets.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::Result;
 
-/// A store of byte strings by name, for [`ContextOptions::cache`](super::ContextOptions::cache). What it loses costs time only:
-/// pipelines are compiled again.
+/// A store of byte strings by name, for [`ContextOptions::cache`](super::ContextOptions::cache). An entry that it loses
+/// only costs the time to compile pipelines again.
 ///
 /// `impasto::UserCache` (feature `cache`) keeps files in the user's cache directory.
 pub trait Cache: Debug + Send + Sync {

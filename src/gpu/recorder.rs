@@ -33,7 +33,7 @@ impl<T> Copy for Uniform<T> {}
 pub struct Dispatch {
     pub(super) kernel: Kernel,
     pub(super) label: String,
-    /// What was bound, and to which names; resolved to `tensors` when the dispatch is recorded.
+    /// The bound tensors with their names; resolved to `tensors` when the dispatch is recorded.
     bound: Vec<(Names, Tensor)>,
     /// The tensor of each storage variable of the kernel.
     pub(super) tensors: Vec<(&'static str, Tensor)>,
@@ -119,8 +119,8 @@ impl Dispatch {
         }
     }
 
-    /// Binds a tensor to those of `names` that the kernel uses, at least one: variables of different element types for
-    /// one tensor, such as `x: array<f32>` and `x_rows: array<vec4<f32>>`.
+    /// Binds a tensor to those of `names` that the kernel uses. It must use at least one. The names are variables of
+    /// different element types for one tensor, such as `x: array<f32>` and `x_rows: array<vec4<f32>>`.
     pub fn bind_any(mut self, names: &'static [&'static str], tensor: Tensor) -> Self {
         self.bound.push((Names::Any(names), tensor));
         self
@@ -178,7 +178,7 @@ pub struct Recorder {
     pins: HashMap<u64, Tensor>,
 }
 
-/// Records a tensor when it is needed, so that its lifetime starts no earlier.
+/// Deferred recording of a tensor: called when the tensor is needed, so that its lifetime starts no earlier.
 pub type Later<'a> = Box<dyn FnOnce(&mut Recorder) -> Result<Tensor> + 'a>;
 
 impl Recorder {
@@ -235,8 +235,8 @@ impl Recorder {
         self.add(precision, shape.into(), Place::Transient { name: name.into() }, false)
     }
 
-    /// The device tensor of a symbol, to be read after a run. A transient becomes a pinned tensor of the same name and
-    /// precision.
+    /// The device tensor of a symbol, to be read after a run. A transient tensor becomes a pinned tensor of the same
+    /// name and precision.
     ///
     /// # Errors
     /// A tensor of another recorder.
@@ -411,7 +411,7 @@ impl Recorder {
     /// Plans memory, compiles new kernels, and creates buffers and bind groups.
     ///
     /// # Errors
-    /// A tensor that is too large or no part of a dispatch; a kernel that does not compile; lack of memory.
+    /// A tensor that is too large or that no dispatch uses; a kernel that does not compile; lack of memory.
     pub fn finish(self) -> Result<Program> {
         Program::build(self)
     }

@@ -1,8 +1,8 @@
 //! Reduces a shader module to one entry point with fixed constants, and assigns its bindings.
 //!
 //! A file declares its variables without `@group` and `@binding`. One file has several entry points, and a constant may
-//! switch off a part of one (`if (BIAS) { ... }`). The variables that an entry point binds are those that are left
-//! when other entry points and branches with a false condition are removed.
+//! switch off a part of one (`if (BIAS) { ... }`). An entry point binds the variables that are still used after all
+//! other entry points and all branches that are never taken have been removed.
 
 use std::collections::HashSet;
 
@@ -13,8 +13,8 @@ use naga::{
     StorageAccess,
 };
 
-/// The module with `entry` as its only entry point, without branches that the constants rule out and without what is
-/// then unused. Its bindings are numbered in the order of declaration. `None` if there is no such entry point.
+/// The module with `entry` as its only entry point, without branches that the constants rule out and without anything
+/// that is then unused. Its bindings are numbered in the order of declaration. `None` if there is no such entry point.
 pub(super) fn specialise(module: &Module, entry: &str) -> Option<Module> {
     let mut module = module.clone();
     module.entry_points.retain(|known| known.name == entry);
@@ -34,7 +34,7 @@ pub(super) fn specialise(module: &Module, entry: &str) -> Option<Module> {
     Some(module)
 }
 
-/// Narrows the access of storage variables that the only entry point never writes to reading.
+/// Makes read-only each storage variable that the only entry point never writes.
 pub(super) fn narrow(module: &mut Module, info: &ModuleInfo) {
     let uses = info.get_entry_point(0);
     for (handle, variable) in module.global_variables.iter_mut() {
@@ -56,7 +56,7 @@ fn prune(module: &Module, function: &mut Function) {
     function.body = without_dead_branches(module, function, body);
     let mut evaluated = HashSet::new();
     collect_evaluated(&function.body, &mut evaluated);
-    // A name alone would keep an expression of a removed branch.
+    // `compact` keeps every named expression, including those of removed branches.
     function.named_expressions.retain(|expression, _| evaluated.contains(expression));
 }
 
@@ -80,7 +80,7 @@ fn without_dead_branches(module: &Module, function: &Function, block: Block) -> 
     left
 }
 
-/// The value of a condition that is a `const`.
+/// The value of a condition that is a `const` or a literal; `None` for any other.
 fn constant(module: &Module, function: &Function, condition: Handle<Expression>) -> Option<bool> {
     let value = match function.expressions[condition] {
         Expression::Constant(constant) => &module.global_expressions[module.constants[constant].init],

@@ -1,5 +1,5 @@
-//! Thresholds that choose the kernels of a convolution: rules for each kernel class, or a tuning that `tune` measured on an
-//! adapter.
+//! Thresholds that choose the kernels of a convolution: rules for each kernel class, or a tuning that `tune` has
+//! measured on an adapter.
 
 use serde::{Deserialize, Serialize};
 

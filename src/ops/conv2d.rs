@@ -87,7 +87,7 @@ impl Conv2d {
         }
     }
 
-    /// The gradient of the padded input, less `cut` elements of padding on each side; the rest has `size`.
+    /// The gradient of the padded input without `cut` elements of padding on each side. The result has `size`.
     fn gradient(&self, size: [usize; 2], cut: usize) -> Problem {
         let axis = |phase: usize, side: usize| {
             let taps = self.taps(phase);
@@ -106,8 +106,8 @@ impl Conv2d {
         }
     }
 
-    /// The gradient for an input of `size`. If that of the enlarged and padded input is larger, `pad::backward` folds it
-    /// back from the given placement.
+    /// The gradient for an input of `size`. If it is that of the enlarged and padded input, `pad::backward` must map it
+    /// back with the given placement.
     fn input_gradient(&self, size: [usize; 2]) -> (Problem, Placement) {
         // Zero padding is cropped within the sum. Other padding and enlargement need the gradient of the whole padded
         // input.
@@ -131,7 +131,7 @@ impl Conv2d {
     /// Height and width of the output for an input of `[height, width]`.
     ///
     /// # Errors
-    /// An unsupported kernel or stride; an input smaller than the kernel or than its reflection.
+    /// An unsupported kernel or stride; an input that is smaller than the kernel or too small to be reflected.
     pub fn output_size(&self, size: [usize; 2]) -> Result<[usize; 2]> {
         let border = 2 * self.before();
         if !matches!(self.kernel, 1 | 3 | 9) || !matches!(self.stride, 1 | 2) {

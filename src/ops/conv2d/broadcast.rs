@@ -9,10 +9,10 @@ use crate::ops::pad::{self, Placement};
 /// Input channels per iteration of a 1×1 kernel, if it divides their number.
 const DEPTH: usize = 4;
 
-/// The broadcast class.
+/// The kernels of the broadcast class.
 pub(super) struct Broadcast;
 
-/// Output channels of a lane.
+/// Output channels per lane.
 fn tile(channels_out: usize) -> usize {
     match channels_out {
         0..=4 => 4,
@@ -22,8 +22,8 @@ fn tile(channels_out: usize) -> usize {
     }
 }
 
-/// Rows of pixels per lane, for a tile of that many channels. More than 4 rows, or several under one row of taps, gain
-/// little and compile slowly.
+/// Rows of pixels per lane, for a tile of that many channels and a convolution kernel of that many rows. More than 4
+/// rows of pixels gain little and compile slowly; so do several if the convolution kernel has a single row.
 fn height(tile: usize, rows: usize) -> usize {
     if rows == 1 { 1 } else { (32 / tile).min(4) }
 }
@@ -34,7 +34,8 @@ pub(super) fn packing(channels_out: usize, columns: usize) -> Packing {
     Packing { width, pitch: columns.next_multiple_of(32 / width) }
 }
 
-/// `x` padded for all phases, with rows that cover the four pixels of the last lane, and the width of that padding.
+/// `x` padded for all phases, and the width of the padding. The rows are long enough for the four pixels of the last
+/// lane.
 pub(super) fn padded(problem: &Problem, rec: &mut Recorder, x: Input) -> Result<(Tensor, usize)> {
     let [_, _, height, width] = x.tensor.shape.nchw("conv2d", "x")?;
     let before = problem.before();

@@ -7,7 +7,8 @@ use crate::gpu::{Kernel, Recorder, Tensor};
 use crate::ops::load::Input;
 use crate::ops::norm::Moments;
 
-/// Winograd tiles where they are faster, but not than cooperative matrices; else direct sums.
+/// Direct sums on cooperative matrices if they are possible; otherwise Winograd tiles where they are faster; otherwise
+/// direct sums.
 fn choose<'p>(problem: &'p Problem, device: &'p Device) -> Box<dyn Strategy + 'p> {
     match (Matrix::choose(problem, device), Winograd::choose(problem, device)) {
         (None, Some(winograd)) => Box::new(winograd),
@@ -21,8 +22,8 @@ impl Problem {
         choose(self, device).kernels()
     }
 
-    /// Records the output from `x`, packed weights and `bias`, and with it the moments if they are wanted and the
-    /// kernels can measure them as they write.
+    /// Records the output from `x`, packed weights and `bias`. Also gives the moments of the output if they are wanted
+    /// and the kernels can compute them as they write it.
     pub fn record(
         self,
         rec: &mut Recorder,

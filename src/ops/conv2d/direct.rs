@@ -1,4 +1,4 @@
-//! Sums computed as they are, one dispatch per phase.
+//! Direct sums, computed without a transform: one dispatch per phase.
 
 use super::broadcast::Broadcast;
 use super::matrix::Matrix;
@@ -41,7 +41,7 @@ impl<K: SumKernels> Strategy for Direct<'_, K> {
         let y = rec.transient_stored(self.problem.precision, label, [n, m, output_height, output_width]);
         let made: usize = self.problem.phases.iter().map(|[rows, columns]| rows.size * columns.size).sum();
         if made < output_height * output_width {
-            vector::fill(rec, y, 0.0)?; // the stride skips elements that no tap reaches
+            vector::fill(rec, y, 0.0)?; // elements that no tap reaches, because of the stride, are 0
         }
         let (x, laid) = self.by.input(self.problem, rec, x)?;
         let weights_stride = if self.problem.own_weights { packed.shape.count() / n } else { 0 };

@@ -4,13 +4,13 @@ use super::problem::{Device, Phase, Problem, SumKernels};
 use crate::gpu::{Kernel, Matrices, Precision};
 use crate::ops::load::Load;
 
-/// Output channels of a workgroup: multiples of the pack width of more than 32 channels.
+/// Output channels of a workgroup: multiples of 64, the pack width for more than 32 channels.
 const TILES: [usize; 2] = [128, 64];
 
 /// Pixels of a workgroup, divided by the matrix side.
 const ACROSS: usize = 8;
 
-/// Cooperative matrices. They are part of the tiled class, whose packed weights they read.
+/// The kernels on cooperative matrices. They belong to the tiled class and read its packed weights.
 pub(super) struct Matrix {
     matrices: Matrices,
     /// Fewest workgroups for which the larger tile is taken.

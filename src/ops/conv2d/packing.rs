@@ -22,7 +22,7 @@ pub(super) fn packing(class: KernelClass, channels_out: usize, columns: usize) -
 }
 
 impl Problem {
-    /// The problem with what `operands` decide; checks their shapes.
+    /// Sets the fields of the problem that the operands determine. Checks the shapes of the operands.
     pub fn of(self, class: KernelClass, label: &str, Operands { x, packed, bias }: Operands) -> Result<Problem> {
         x.check(label)?;
         let [images, _, height, width] = x.tensor.shape.nchw(label, "x")?;

@@ -1,4 +1,5 @@
-//! The sum that every convolution kernel computes. A convolution is one, its input gradient several.
+//! The sum that every convolution kernel computes. A convolution is one such sum; its input gradient is one for each
+//! phase.
 
 use bytemuck::Zeroable;
 
@@ -36,7 +37,7 @@ impl Params {
     }
 }
 
-/// All sums for one output tensor (maths: shaders/conv2d.wgsl). Together with a [`Device`] it decides every kernel.
+/// All sums for one output tensor (maths: shaders/conv2d.wgsl). Together with a [`Device`], it determines every kernel.
 #[derive(Clone, Default)]
 pub(super) struct Problem {
     /// Channels of input and output.
@@ -46,7 +47,7 @@ pub(super) struct Problem {
     pub scale: usize,
     /// Rows and columns of the output.
     pub output: [usize; 2],
-    /// Distance of neighbouring output elements of a phase.
+    /// Distance between neighbouring output elements of a phase.
     pub step: usize,
     /// In the order of the packed weights.
     pub phases: Vec<Phase>,
@@ -55,7 +56,7 @@ pub(super) struct Problem {
     pub measured: bool,
     /// Floating-point operations to report, if the sum replaces one that needs more.
     pub flops: Option<u64>,
-    // What the tensors decide, see `Problem::of`.
+    // `Problem::of` sets the following fields from the tensors.
     pub images: usize,
     /// Rows and columns of the input.
     pub input: [usize; 2],
@@ -117,7 +118,7 @@ pub(super) fn shaped(kernel: Kernel, [rows, columns]: [usize; 2], stride: usize)
     kernel.set("ROWS", rows as u32).set("COLUMNS", columns as u32).set("STRIDE", stride as u32)
 }
 
-/// What decides the kernels of a problem besides itself.
+/// What determines the kernels of a problem besides the problem itself.
 #[derive(Clone, Copy)]
 pub(super) struct Device {
     pub class: KernelClass,
@@ -146,11 +147,11 @@ pub(super) trait Strategy {
     /// The kernels that [`record`](Strategy::record) dispatches.
     fn kernels(&self) -> Vec<Kernel>;
 
-    /// Records the output, and with it the moments if they are wanted and the kernels can measure them as they write.
+    /// Records the output. Also gives its moments if they are wanted and the kernels can compute them as they write it.
     fn record(&self, rec: &mut Recorder, label: &str, operands: Operands) -> Result<(Tensor, Option<Moments>)>;
 }
 
-/// Kernels that compute the sums of a phase as they are.
+/// Kernels that compute the sums of a phase directly, without a transform.
 pub(super) trait SumKernels {
     fn kernel(&self, problem: &Problem, phase: &Phase) -> Kernel;
 

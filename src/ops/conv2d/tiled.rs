@@ -3,13 +3,13 @@
 use super::problem::{Packing, Phase, Problem, SumKernels};
 use crate::gpu::Kernel;
 
-/// The tiled class.
+/// The kernels of the tiled class.
 pub(super) struct Tiled {
     /// Fewest workgroups for which a larger tile is taken.
     pub least: usize,
 }
 
-/// A tile: [M, N, K] of a workgroup and [M, N] of a thread. K = 0 selects the direct kernel.
+/// A tile: [M, N, K] of a workgroup and [M, N] of a thread. K = 0 selects `conv2d.wgsl:direct`, which does not stage.
 struct Tile([u32; 3], [u32; 2]);
 
 const TILES: [Tile; 7] = [
@@ -22,7 +22,7 @@ const TILES: [Tile; 7] = [
     Tile([4, 256, 0], [4, 4]),
 ];
 
-/// Input channels from which the direct kernel is not used, because its threads load overlapping inputs repeatedly.
+/// Input channels from which `conv2d.wgsl:direct` is not used, because its threads load overlapping inputs repeatedly.
 const STAGED_FROM: usize = 5;
 
 impl Tile {

@@ -1,4 +1,4 @@
-//! Transposed convolution: the input gradient of a stride-2 convolution, used as an enlarging layer.
+//! Transposed convolution: the input gradient of a stride-2 convolution, used as an upsampling layer.
 
 use super::problem::Problem;
 use super::weights::bias_gradient;

@@ -9,15 +9,15 @@ use crate::Result;
 use crate::gpu::{Kernel, KernelClass, Matrices, Precision, Tuning};
 use crate::ops::load::Load;
 
-/// Input channels: few, many in whole groups of four, and many others.
+/// Input channels: few; many, a multiple of four; and many, not a multiple of four.
 const CHANNELS_IN: [usize; 3] = [3, 16, 18];
 
-/// Rows and columns of inputs. They give large and small Winograd tiles, also enlarged, and rows of whole vec4s and
-/// others.
+/// Rows and columns of inputs. They give large and small Winograd tiles, with and without enlargement, and widths that
+/// are and are not multiples of four.
 const SIZES: [[usize; 2]; 8] = [[8, 8], [8, 9], [16, 16], [16, 17], [16, 18], [64, 16], [64, 17], [64, 18]];
 
-/// Kernel classes and cooperative matrices, with thresholds that take smaller and larger tiles. For each the most
-/// output channels of every pack width and tile.
+/// Kernel classes and cooperative matrices, with thresholds that select smaller and larger tiles. Each comes with the
+/// largest numbers of output channels for every pack width and tile.
 fn devices() -> Vec<(Device, &'static [usize])> {
     let device = |class, matrices, workgroups| Device {
         class,

@@ -26,7 +26,7 @@ fn groups(kernel: usize) -> [usize; 2] {
     }
 }
 
-/// The kernels of gradients of biases, and of the last step.
+/// The kernels of bias gradients, and the last step of all parameter gradients.
 pub(super) fn common_kernels() -> Vec<Kernel> {
     let sums = ["bias", "bias_rows"].map(|entry| reducing_all(Kernel::new(TILED, entry))).concat();
     [sums, vec![Kernel::new(TILED, "finish")]].concat()

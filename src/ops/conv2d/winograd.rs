@@ -36,7 +36,7 @@ const TILES: [Tile; 2] = [
     Tile { side: 2, shader: "winograd_2.wgsl", transform: [8 * 4, 6 * 4] },
 ];
 
-/// Products per output above which the nine of a direct sum are faster, as transforms cost time, too.
+/// Products per output above which the nine of a direct sum are faster, because transforms take time, too.
 const WORTH: f64 = 5.5;
 
 /// KiB that a single band may take for transformed inputs and outputs, and for transformed weights. Larger values would
@@ -71,9 +71,9 @@ pub(super) struct Winograd<'p> {
 impl<'p> Winograd<'p> {
     /// The tiles for `problem`, if they are faster than direct sums.
     ///
-    /// A transform costs as much per channel as the products with some 20 other channels, and quads are wasted beyond
-    /// the edge of the picture. So both channel counts must be large and the picture not too small. Smaller tiles waste
-    /// less on smaller pictures.
+    /// A transform costs as much per channel as the products with some 20 other channels, and the part of a quad (four
+    /// tiles side by side) beyond the edge of the picture is wasted. So both channel counts must be large and the
+    /// picture not too small. Smaller tiles waste less on smaller pictures.
     pub fn choose(problem: &'p Problem, device: &'p Device) -> Option<Self> {
         let [[rows, columns]] = &problem.phases[..] else { return None };
         if [rows.taps, columns.taps, problem.stride] != [3, 3, 1] || rows.before != columns.before {
@@ -102,7 +102,7 @@ impl<'p> Winograd<'p> {
         packing(self.device.class, self.problem.channels[1], 3).width
     }
 
-    /// Quads of a band and output channels of a slice.
+    /// Quads per band, and output channels per slice (shaders/lib/winograd.wgsl).
     ///
     /// A small picture is a single band whose transformed inputs serve every slice, so slices are thin to save memory.
     /// Otherwise every slice transforms the inputs again, so slices are thick.
