@@ -213,7 +213,7 @@ fn every_dispatch_is_timed() {
         }
         let (seconds, span) = (profile.seconds(), profile.span());
         assert!(profile.dispatches[0].start == 0.0 && span > 0.0 && span < 60.0, "{span}");
-        let kinds = profile.kinds();
+        let kinds = profile.kernel_totals();
         assert!(kinds.is_sorted_by(|a, b| a.seconds >= b.seconds), "{kinds:?}");
         assert_eq!(kinds.iter().map(|kind| kind.count).sum::<usize>(), program.dispatches());
         assert!((kinds.iter().map(|kind| kind.seconds).sum::<f64>() / seconds - 1.0).abs() < 1e-9, "{kinds:?}");

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use impasto::io::{DType, WeightFile};
-use impasto::nets::adain_decoder::Weights;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::vgg19::Vgg19Weights;
 use serde_json::Value;
 
 use crate::studio::{Done, Studio, cell, sheet_size};
@@ -195,7 +196,7 @@ fn what_cannot_be_evaluated_is_refused() {
 
 /// A random decoder for random encoders of this width.
 pub fn save_decoder(studio: &Studio, name: &str, width: f32, seed: u64) {
-    let tensors = Weights::random(&impasto::nets::vgg19::Weights::random(width, 1), seed).unwrap().tensors();
+    let tensors = AdainDecoderWeights::random(&Vgg19Weights::random(width, 1), seed).unwrap().tensors();
     WeightFile::save(&studio.path(name), DType::F32, &tensors, &Default::default()).unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! `train ulyanov` and `train johnson`, and `stylize --model` and `models` with their nets.
 
 use impasto::io::{DType, WeightFile};
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ const SHORT: &str = "--photos photos --style style.png --vgg random:0.05 --width
                      --sample-every 2";
 
 pub fn save_net(studio: &Studio, name: &str, seed: u64) {
-    let weights = Weights::random(Form::Resize, Over::Instance, 0.0625, seed);
+    let weights = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.0625, seed);
     let metadata = weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     WeightFile::save(&studio.path(name), DType::F32, &weights.tensors, &metadata).unwrap();
 }
@@ -144,7 +144,7 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
     let mut built_in = 0;
     for (name, file) in impasto::weights::models() {
         let norm = if name.ends_with("-batch") { Over::Batch } else { Over::Instance };
-        let weights = Weights::of(&file.unwrap()).unwrap();
+        let weights = ImageTransformNetWeights::of(&file.unwrap()).unwrap();
         assert_eq!(weights.norm, norm, "{name}");
         built_in += weights.styles.len().max(1);
     }

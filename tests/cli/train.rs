@@ -5,7 +5,7 @@ use std::process::Command;
 use image::{Rgb, RgbImage};
 use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, WeightFile};
-use impasto::nets::vgg19::{Convention, Weights};
+use impasto::nets::vgg19::{Convention, Vgg19Weights};
 use serde_json::Value;
 
 use crate::studio::{Done, Studio, cell, sheet_size};
@@ -15,7 +15,7 @@ pub const SHORT: &str = "--width 0.05 --crop 32 --calibration 8 --batch 2 --micr
 
 /// Saves a random net of a tenth of VGG-19's width. Its filters have mean 0, so that every channel is sometimes active.
 pub fn save_net(studio: &Studio, name: &str, seed: u64) {
-    let mut weights = Weights::random(0.1, seed);
+    let mut weights = Vgg19Weights::random(0.1, seed);
     for [weight, _] in &mut weights.convolutions {
         let count = weight.data.len() / weight.shape[0];
         for filter in weight.data.chunks_mut(count) {
@@ -139,7 +139,7 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
     studio.picture("net.safetensors.training/loss.png");
 
     let file = WeightFile::load(&studio.path("net.safetensors")).unwrap();
-    let weights = Weights::of(&file).unwrap();
+    let weights = Vgg19Weights::of(&file).unwrap();
     let channels: Vec<_> = weights.convolutions.iter().map(|[_, bias]| bias.data.len()).collect();
     assert_eq!((weights.convention, channels), (Convention::Normalised, vec![3, 3, 6, 6, 13, 13, 13, 13, 26]));
     assert!(file.tensors.iter().all(|(_, tensor)| tensor.dtype == DType::F16));

@@ -3,15 +3,15 @@
 use impasto::gpu::Recorder;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::Vgg19;
-use impasto::nets::vgg19::{Convention, Tap, Weights};
-use impasto::ops::pool::Kind;
+use impasto::nets::vgg19::{Convention, Tap, Vgg19Weights};
+use impasto::ops::pool::Pooling;
 
 use crate::reference::compare;
 use crate::{array, context, contexts, data, device, fixture, kept};
 
 fn agrees(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: Convention) {
     for context in contexts() {
-        let vgg = Vgg19::load(context, file, Kind::Max).unwrap();
+        let vgg = Vgg19::load(context, file, Pooling::Max).unwrap();
         assert_eq!(vgg.convention(), convention);
         let mut rec = Recorder::new(context);
         let x = rec.pin(&device(context, &array(file, picture)));
@@ -56,7 +56,7 @@ fn both_kinds_of_pth_hold_what_the_safetensors_file_holds() {
     let plain = fixture("torchvision.safetensors");
     for name in ["torchvision.pth", "torchvision_legacy.pth"] {
         let file = fixture(name);
-        let weights = Weights::of(&file).unwrap();
+        let weights = Vgg19Weights::of(&file).unwrap();
         assert_eq!(weights.convention, Convention::Torchvision, "{name}");
         assert_eq!(weights.convolutions.len(), 16, "{name}");
         for (tensor, values) in file.tensors.iter().filter(|(name, _)| name.starts_with("features.")) {
@@ -68,7 +68,7 @@ fn both_kinds_of_pth_hold_what_the_safetensors_file_holds() {
 #[test]
 fn average_pooling_agrees_with_pytorch() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Average).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Average).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.pin(&device(context(), &array(&file, "content")));
     let tap = "relu4_1".parse().unwrap();
@@ -99,7 +99,7 @@ fn conventions_are_told_apart_by_name_and_shape() {
     let conv0 = [("0.weight".to_string(), tensor(&[3, 3, 1, 1])), ("0.bias".to_string(), tensor(&[3]))];
     let named = |pairs: &[(String, HostTensor)], metadata: Option<&str>| {
         let pairs: Vec<_> = pairs.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-        Weights::of(&saved(&pairs, metadata)).map(|weights| weights.convention)
+        Vgg19Weights::of(&saved(&pairs, metadata)).map(|weights| weights.convention)
     };
     assert_eq!(named(&first("conv1_1"), None).unwrap(), Convention::Caffe);
     assert_eq!(named(&first("features.0"), None).unwrap(), Convention::Torchvision);
@@ -115,13 +115,13 @@ fn a_wrong_shape_is_named() {
     let good = [("conv1_1.weight", tensor(&[4, 3, 3, 3])), ("conv1_1.bias", tensor(&[4]))];
     let bad = [("conv1_2.weight", tensor(&[4, 5, 3, 3])), ("conv1_2.bias", tensor(&[4]))];
     let file = saved(&[good.to_vec(), bad.to_vec()].concat(), None);
-    let message = Weights::of(&file).err().unwrap().to_string();
+    let message = Vgg19Weights::of(&file).err().unwrap().to_string();
     assert!(message.contains("conv1_2.weight") && message.contains("[4, 5, 3, 3]"), "{message}");
 }
 
 #[test]
 fn a_tap_beyond_the_file_is_refused_with_the_last_it_has() {
-    let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Pooling::Max).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.transient("x", [1, 3, 64, 64]);
     let message = vgg.forward(&mut rec, x, "relu5_1".parse().unwrap()).err().unwrap().to_string();
@@ -139,24 +139,24 @@ fn real_weights_and_real_checkpoints_load() {
     ];
     for (name, convention, count) in conventions {
         let file = load(name);
-        let weights = Weights::of(&file).unwrap();
+        let weights = Vgg19Weights::of(&file).unwrap();
         assert_eq!((weights.convention, weights.convolutions.len()), (convention, count), "{name}");
     }
     for name in ["reference/mosaic.pth", "reference/mosaic_nc8_legacy.pth"] {
         let file = load(name);
         assert!(file.get("conv1.conv2d.weight").is_some(), "{name}: {:?}", file.tensors.first().map(|(n, _)| n));
-        assert!(Weights::of(&file).is_err(), "{name} is no VGG-19");
+        assert!(Vgg19Weights::of(&file).is_err(), "{name} is no VGG-19");
     }
 }
 
 #[cfg(feature = "embedded-weights")]
 #[test]
 fn the_embedded_encoder_loads() {
-    let weights = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
+    let weights = Vgg19Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     let channels: Vec<_> = weights.convolutions.iter().map(|[_, bias]| bias.data.len()).collect();
     assert_eq!((weights.convention, channels), (Convention::Normalised, vec![16, 16, 32, 32, 64, 64, 64, 64, 128]));
     assert_eq!(weights.deepest().map(|tap| tap.to_string()).as_deref(), Some("relu4_1"));
-    let vgg = Vgg19::new(context(), &weights, Kind::Max).unwrap();
+    let vgg = Vgg19::new(context(), &weights, Pooling::Max).unwrap();
     let picture = array(&fixture("normalised.safetensors"), "picture");
     let mut rec = Recorder::new(context());
     let x = rec.pin(&device(context(), &picture));

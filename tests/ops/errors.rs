@@ -7,7 +7,7 @@ use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::load::Input;
 use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::ops::{gram, lbfgs, mean_std, regions, relu, rows, tanh, total_variation, vector};
 use impasto::{Error, Result};
@@ -183,7 +183,7 @@ fn borders_and_pools() {
         let x = filled(rec, [1, 2, 5, 6]);
         pad::cut(rec, x, 2, [3, 5])
     });
-    let pool = Pool { kind: Kind::Max, ceil: false };
+    let pool = Pool { kind: Pooling::Max, ceil: false };
     refused("pool", "x", |rec| {
         let x = filled(rec, [1, 2, 1, 4]);
         pool.forward(rec, x)

@@ -3,7 +3,7 @@
 use impasto::gpu::Precision::{F16, F32};
 use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::ops::{gram, mean_std, regions, relu, tanh, vector};
 
@@ -24,8 +24,8 @@ fn activations_are_rounded_once() {
     }
     for shape in SHAPES {
         let x = random(&shape, 301);
-        let pools = [Kind::Max, Kind::Average].map(|kind| Pool { kind, ceil: true });
-        let twins = [reference::pool::Kind::Max, reference::pool::Kind::Average]
+        let pools = [Pooling::Max, Pooling::Average].map(|kind| Pool { kind, ceil: true });
+        let twins = [reference::pool::Pooling::Max, reference::pool::Pooling::Average]
             .map(|kind| reference::pool::forward(reference::pool::Pool { kind, ceil: true }, &x));
         let [gamma, beta] = [302, 303].map(|seed| Array::random(&shape[1..2], seed));
         let twin = reference::norm::Norm { batch: false, relu: true, eps: EPSILON.into() };
@@ -89,8 +89,8 @@ fn sums_are_not_rounded() {
         let (mean, deviation) = reference::mean_std::forward(spec, &x);
         let loss = Array::vector(vec![reference::loss::forward(&x, &target, 0.5)]);
         let dloss = reference::loss::d_a(&x, &target, 0.5);
-        let pool = Pool { kind: Kind::Max, ceil: true };
-        let twin = reference::pool::Pool { kind: reference::pool::Kind::Max, ceil: true };
+        let pool = Pool { kind: Pooling::Max, ceil: true };
+        let twin = reference::pool::Pool { kind: reference::pool::Pooling::Max, ceil: true };
         let dy = Array::random(&reference::pool::forward(twin, &x).shape, 308);
         let dx = reference::pool::d_input(twin, &x, &dy);
         let inputs = [&x, &target, &dgram, &dy];

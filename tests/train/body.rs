@@ -7,12 +7,12 @@ use std::path::Path;
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::internal::Random;
 use impasto::io::{DType, Picture, WeightFile};
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::nets::{ImageTransformNet, Vgg19};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::ops::vector;
-use impasto::train::feed_forward::{FeedForward, Settings};
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use impasto::train::{End, Folder, Run, Trainer as _, train};
 
 use crate::{SIZE, TEACHER, choices, context, latest, photos, picture, run, settings, teacher};
@@ -24,8 +24,9 @@ pub fn names() -> Vec<String> {
 }
 
 /// A narrow body with different styles.
-pub fn body() -> Weights {
-    let mut body = Weights::random(Form::Resize, Over::Instance, 0.125, 1).with_styles(&names()).unwrap();
+pub fn body() -> ImageTransformNetWeights {
+    let mut body =
+        ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 1).with_styles(&names()).unwrap();
     let mut random = Random::new(2);
     for (_, tensor) in body.tensors.iter_mut().filter(|(_, tensor)| tensor.shape.len() == 2) {
         tensor.data.iter_mut().for_each(|value| *value += 0.3 * random.normal());
@@ -47,9 +48,14 @@ pub fn styles() -> Vec<Picture> {
     [(0, 1.0), (1, 0.3), (2, 0.6)].map(faint).into()
 }
 
-pub fn trainer(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForward {
-    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
-    let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
+pub fn trainer(weights: ImageTransformNetWeights, styles: &[Picture], folder: &Folder) -> FeedForward {
+    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
+    let settings = FeedForwardTrainerSettings {
+        crops: choices().crops,
+        style_size: SIZE,
+        calibration: 3,
+        ..FeedForwardTrainerSettings::default()
+    };
     FeedForward::new(vgg, weights, styles, folder.clone(), settings, None).unwrap()
 }
 
@@ -126,7 +132,7 @@ fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
     let body = body();
     let photo = picture(SIZE, 7);
     let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo.rgb).unwrap();
-    let paint = |weights: &Weights, styles: Option<Vec<f32>>| {
+    let paint = |weights: &ImageTransformNetWeights, styles: Option<Vec<f32>>| {
         let net = ImageTransformNet::trainable(context(), weights.clone()).unwrap();
         let kept = DeviceTensor::new(context(), "painted", input.shape());
         let mut rec = Recorder::new(context());
@@ -205,7 +211,7 @@ fn a_file_keeps_the_styles_and_other_styles_start_from_their_mean() {
     let path = folder.path().join("body.safetensors");
     let metadata = body.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     WeightFile::save(&path, DType::F32, &body.tensors, &metadata).unwrap();
-    let read = Weights::of(&WeightFile::load(&path).unwrap()).unwrap();
+    let read = ImageTransformNetWeights::of(&WeightFile::load(&path).unwrap()).unwrap();
     assert_eq!((&read.styles, &read.tensors), (&body.styles, &body.tensors));
 
     let more = body.with_styles(&["lines", "new"].map(String::from)).unwrap();
@@ -218,7 +224,9 @@ fn a_file_keeps_the_styles_and_other_styles_start_from_their_mean() {
     // After widening, the first channels are unchanged.
     let wide = body.widened(0.25, 3).unwrap();
     assert_eq!((&wide.styles, wide.channels), (&body.styles, 8));
-    let table = |weights: &Weights| weights.tensors.iter().find(|(name, _)| name == "in1.weight").unwrap().1.clone();
+    let table = |weights: &ImageTransformNetWeights| {
+        weights.tensors.iter().find(|(name, _)| name == "in1.weight").unwrap().1.clone()
+    };
     for (wide, narrow) in table(&wide).data.chunks(8).zip(table(&body).data.chunks(4)) {
         assert_eq!(wide, [narrow, &[1.0; 4]].concat());
     }
@@ -235,7 +243,7 @@ fn what_is_no_choice_of_styles_is_refused() {
         let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
         assert!(body.with_styles(&names).err().unwrap().to_string().contains("names"));
     }
-    let batch = Weights::random(Form::Resize, Over::Batch, 0.125, 1);
+    let batch = ImageTransformNetWeights::random(Form::Resize, Over::Batch, 0.125, 1);
     assert!(batch.with_styles(&names()).err().unwrap().to_string().contains("one with instance norm"));
 
     // Files with inconsistent styles.
@@ -251,11 +259,11 @@ fn what_is_no_choice_of_styles_is_refused() {
         (r#"["a","b","a"]"#, "must name each style once, got `a`"),
         (r#"["a","b"]"#, "tensor in1.weight must have shape [2, 4], got [3, 4]"),
     ] {
-        let error = Weights::of(&file(styles)).err().unwrap().to_string();
+        let error = ImageTransformNetWeights::of(&file(styles)).err().unwrap().to_string();
         assert!(error.contains(words) && error.contains("use a net of Johnson's"), "{error}");
     }
     let mut plain = file("[]");
     plain.metadata.remove("styles");
-    let error = Weights::of(&plain).err().unwrap().to_string();
+    let error = ImageTransformNetWeights::of(&plain).err().unwrap().to_string();
     assert!(error.contains("tensor in1.weight must have shape [4], got [3, 4]"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The gradients of the encoder's loss against finite differences.
 
 use impasto::gpu::{DeviceTensor, Recorder};
-use impasto::train::encoder::Settings;
+use impasto::train::encoder::EncoderTrainerSettings;
 use impasto::train::{Loader, Trainer as _};
 
 use crate::{SIZE, choices, context, full_taps, photos, student};
@@ -17,7 +17,7 @@ fn gradients_say_how_the_loss_changes() {
     let (_photos, folder) = photos(4, 40);
     for full in [vec![], full_taps()] {
         let lifts = 4 - full.len();
-        let encoder = student(&folder, Settings { full, ..choices() });
+        let encoder = student(&folder, EncoderTrainerSettings { full, ..choices() });
         let mut loader = Loader::start(folder.clone(), choices().crops, 1, 0, 1).unwrap();
         let pictures = [loader.next().unwrap(), loader.next().unwrap()].concat();
         let input = DeviceTensor::from_values(context(), "pictures", [BATCH, 3, SIZE, SIZE], &pictures).unwrap();

@@ -1,7 +1,7 @@
 //! Training pictures that the student paints.
 
 use impasto::io::Picture;
-use impasto::train::encoder::{Encoder, Painting, Settings};
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings, Painting};
 use impasto::train::{Folder, Trainer as _};
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ fn plain(rgb: [f32; 3]) -> (TempDir, Folder) {
 /// A student that is trained on `photos` and paints after every twelfth picture.
 fn painter(photos: &Folder, styles: Folder) -> Encoder {
     let painting = Painting { every: 12, steps: 40, ..Painting::of(styles) };
-    student(photos, Settings { painting: Some(painting), ..choices() })
+    student(photos, EncoderTrainerSettings { painting: Some(painting), ..choices() })
 }
 
 fn mean(values: &[f32]) -> f32 {

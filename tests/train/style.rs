@@ -4,35 +4,40 @@ use std::ops::ControlFlow;
 
 use impasto::io::{DType, Picture, WeightFile};
 use impasto::nets::Vgg19;
-use impasto::nets::image_transform_net::{Form, Style, Weights};
+use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
-use impasto::train::feed_forward::{FeedForward, Settings};
+use impasto::ops::pool::Pooling;
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use impasto::train::{End, Folder, Run, Trainer as _, train};
 
 use crate::body::{STYLES, assert_near, bits, body, learned, one_hot, styles};
 use crate::{SIZE, TEACHER, choices, context, photos, picture, run, settings, teacher};
 
-fn trainer(weights: Weights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
-    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
-    let settings =
-        Settings { crops: choices().crops, style_size: SIZE, calibration: 3, norms_alone, ..Settings::default() };
+fn trainer(weights: ImageTransformNetWeights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
+    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
+    let settings = FeedForwardTrainerSettings {
+        crops: choices().crops,
+        style_size: SIZE,
+        calibration: 3,
+        norms_alone,
+        ..FeedForwardTrainerSettings::default()
+    };
     FeedForward::new(vgg, weights, std::slice::from_ref(style), folder.clone(), settings, None).unwrap()
 }
 
 /// The start of a new style.
-fn mean() -> Weights {
+fn mean() -> ImageTransformNetWeights {
     body().blend(&[1.0; STYLES]).unwrap()
 }
 
 /// Saves the style to a file and loads it again.
-fn through_a_file(style: &Style) -> Style {
+fn through_a_file(style: &BodyStyle) -> BodyStyle {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.style");
     let metadata = style.metadata().map(|(key, value)| (key.to_string(), value)).into();
     WeightFile::save(&path, DType::F16, &style.tensors, &metadata).unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < 10_000);
-    Style::of(&WeightFile::load(&path).unwrap()).unwrap()
+    BodyStyle::of(&WeightFile::load(&path).unwrap()).unwrap()
 }
 
 #[test]
@@ -61,7 +66,7 @@ fn norms_alone_learn_what_they_learn_beside_convolutions() {
 fn a_style_learns_and_its_body_stays() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let teach = |weights: Weights, run: &Run, stop: Option<u64>| {
+    let teach = |weights: ImageTransformNetWeights, run: &Run, stop: Option<u64>| {
         let trainer = trainer(weights, &styles()[1], &folder, true);
         let outcome = train(context(), &trainer, &settings(), run, |progress| {
             let stop = stop == Some(progress.steps[0]);
@@ -114,12 +119,13 @@ fn a_file_is_the_style_of_its_body() {
 fn nets_that_differ_in_their_styles_mix_as_these_do() {
     let body = body();
     let net = |style| body.blend(&one_hot(style)).unwrap();
-    let mixed = Weights::mix(&[(net(2), 0.6), (net(0), 0.2)]).unwrap();
+    let mixed = ImageTransformNetWeights::mix(&[(net(2), 0.6), (net(0), 0.2)]).unwrap();
     assert_eq!(mixed.tensors, body.blend(&[0.2, 0.0, 0.6]).unwrap().tensors);
-    assert_eq!(Weights::mix(&[(net(1), 7.0)]).unwrap().tensors, net(1).tensors);
+    assert_eq!(ImageTransformNetWeights::mix(&[(net(1), 7.0)]).unwrap().tensors, net(1).tensors);
 
-    let refused = |nets: &[(Weights, f32)]| Weights::mix(nets).err().unwrap().to_string();
-    let other = Weights::random(Form::Resize, Over::Instance, 0.125, 9);
+    let refused =
+        |nets: &[(ImageTransformNetWeights, f32)]| ImageTransformNetWeights::mix(nets).err().unwrap().to_string();
+    let other = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 9);
     assert!(refused(&[(net(1), 1.0), (other, 1.0)]).contains("other convolutions (net 2)"));
     assert!(refused(&[(net(1), 1.0), (body.clone(), 1.0)]).contains("a whole body (net 2)"));
     assert!(refused(&[]).contains("none"));
@@ -131,8 +137,8 @@ fn what_is_no_style_of_a_body_is_refused() {
     let body = body();
     let net = body.blend(&one_hot(0)).unwrap();
     let style = net.style("mine").unwrap();
-    let error = |result: impasto::Result<Weights>| result.err().unwrap().to_string();
-    let other = Weights::random(Form::Resize, Over::Instance, 0.125, 9);
+    let error = |result: impasto::Result<ImageTransformNetWeights>| result.err().unwrap().to_string();
+    let other = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 9);
     assert!(error(other.in_style(&style)).contains("must be one of this body, got one of mine"));
     let mut lacking = style.clone();
     lacking.tensors.remove(0);
@@ -141,17 +147,20 @@ fn what_is_no_style_of_a_body_is_refused() {
     wrong.tensors[1].1.shape = vec![1, 4];
     assert!(error(body.in_style(&wrong)).contains("a tensor in1.bias of shape [4], got [1, 4]"));
 
-    let refused = |weights: &Weights| weights.style("mine").err().unwrap().to_string();
+    let refused = |weights: &ImageTransformNetWeights| weights.style("mine").err().unwrap().to_string();
     assert!(refused(&body).contains("got a whole body"));
-    assert!(refused(&Weights::random(Form::Resize, Over::Batch, 0.125, 1)).contains("got one with batch norm"));
+    assert!(
+        refused(&ImageTransformNetWeights::random(Form::Resize, Over::Batch, 0.125, 1))
+            .contains("got one with batch norm")
+    );
     let file = |metadata: &[(&'static str, String)]| WeightFile {
         path: "mine.style".into(),
         format: impasto::io::Format::Safetensors,
         tensors: style.tensors.clone(),
         metadata: metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
     };
-    let unread = |metadata: &[(&'static str, String)]| Style::of(&file(metadata)).err().unwrap().to_string();
-    assert!(Style::of(&file(&style.metadata())).unwrap() == style);
+    let unread = |metadata: &[(&'static str, String)]| BodyStyle::of(&file(metadata)).err().unwrap().to_string();
+    assert!(BodyStyle::of(&file(&style.metadata())).unwrap() == style);
     assert!(unread(&style.metadata()[..2]).contains("does not name the body of this style"));
     assert!(unread(&style.metadata()[1..]).contains("not a style of a body"));
 }
