@@ -57,7 +57,7 @@ fn a_decoder_learns_and_paints() {
 }
 
 #[test]
-fn controls_do_what_they_say() {
+fn options_of_adain_change_the_picture() {
     let studio = studio();
     let paint = |options: &str, output: &str| studio.succeed(&format!("stylize content.png {options} -o {output}"));
     paint("--style style.png", "a.png");
@@ -114,7 +114,7 @@ fn controls_do_what_they_say() {
 }
 
 #[test]
-fn a_saved_style_is_its_picture() {
+fn a_saved_style_paints_like_its_picture() {
     let studio = studio();
     studio.succeed("stylize content.png --style style.png -o plain.png");
     studio.succeed("style save style.png -o file.style");
@@ -131,7 +131,7 @@ fn a_saved_style_is_its_picture() {
 }
 
 #[test]
-fn a_grid_is_every_photo_in_every_style() {
+fn grid_shows_every_photo_in_every_style() {
     let studio = studio();
     std::fs::create_dir(studio.path("album")).unwrap();
     for (name, width) in [("a", 64), ("b", 51)] {
@@ -173,7 +173,7 @@ fn a_grid_is_every_photo_in_every_style() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_adain_options_are_refused() {
     let studio = studio();
     studio.succeed("style save style.png -o a.style");
     save(&studio, "wide.safetensors", &AdainDecoderWeights::random(&Vgg19Weights::random(1.0, 1), 1).unwrap());

@@ -58,7 +58,7 @@ fn painted(studio: &Studio, models: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_learns_styles_and_then_one_more() {
+fn a_body_is_trained_and_extended_by_one_style() {
     let studio = Studio::new();
     save_photos(&studio, 6);
     std::fs::create_dir(studio.path("styles")).unwrap();
@@ -112,7 +112,7 @@ fn a_body_learns_styles_and_then_one_more() {
 }
 
 #[test]
-fn styles_go_by_name_and_mix_by_weight() {
+fn styles_are_selected_by_name_and_mixed_by_weight() {
     let studio = Studio::new();
     let body = body(1);
     save(studio.path("body.safetensors"), &body, &[]);
@@ -147,7 +147,7 @@ fn styles_go_by_name_and_mix_by_weight() {
 }
 
 #[test]
-fn what_names_no_style_is_refused() {
+fn unknown_styles_are_refused() {
     let studio = Studio::new();
     save_photos(&studio, 2);
     let folder = installed(&studio);

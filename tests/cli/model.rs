@@ -19,7 +19,7 @@ pub fn save_net(studio: &Studio, name: &str, seed: u64) {
 }
 
 #[test]
-fn a_net_learns_is_listed_and_paints() {
+fn a_trained_net_is_listed_and_paints() {
     let studio = Studio::new();
     save_photos(&studio, 6);
     for (method, form, norm) in [("ulyanov", "resize", "instance"), ("johnson", "paper", "batch")] {
@@ -52,7 +52,7 @@ fn a_net_learns_is_listed_and_paints() {
 }
 
 #[test]
-fn a_net_goes_on_from_another() {
+fn init_continues_from_another_net() {
     let studio = Studio::new();
     save_photos(&studio, 6);
     studio.succeed(&format!("train ulyanov {SHORT} --crop 32 --steps 6 --learning-rate 0.002 -o a.safetensors"));
@@ -79,7 +79,7 @@ fn a_net_goes_on_from_another() {
 }
 
 #[test]
-fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
+fn a_broken_photo_does_not_stop_the_others() {
     let studio = Studio::new();
     save_net(&studio, "net.safetensors", 1);
     std::fs::create_dir_all(studio.path("album/inner")).unwrap();

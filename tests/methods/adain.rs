@@ -141,7 +141,7 @@ fn pictures_agree_with_pytorch() {
 
 /// From the second frame of a size on, no buffer, bind group or pipeline is created, whatever the style.
 #[test]
-fn frames_make_nothing() {
+fn further_frames_create_no_objects() {
     let context = Context::new(&Default::default()).unwrap();
     let scene = Scene::new(&context);
     let mut painter = scene.painter();
@@ -159,7 +159,7 @@ fn frames_make_nothing() {
 }
 
 #[test]
-fn controls_meet_at_their_ends() {
+fn limits_of_alpha_weights_and_masks_agree() {
     let scene = Scene::new(context());
     let mut painter = scene.painter();
     let [first, second] = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
@@ -194,7 +194,7 @@ fn controls_meet_at_their_ends() {
 }
 
 #[test]
-fn kept_colours_are_the_photos() {
+fn keep_color_keeps_the_colours_of_the_photo() {
     let scene = Scene::new(context());
     let mut painter = scene.painter();
     let mut paint = |keep_color| {
@@ -232,7 +232,7 @@ fn a_saved_style_gives_the_same_bits() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn unsuitable_photos_regions_and_nets_are_refused() {
     let scene = Scene::new(context());
     let mut painter = scene.painter();
     let style = painter.style(&scene.paintings[0]).unwrap();
@@ -258,7 +258,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn files_that_are_no_decoder_are_refused_by_name() {
+fn files_that_are_not_a_decoder_are_refused() {
     let refused = |change: &dyn Fn(&mut WeightFile), telling: &str| {
         let mut file = file();
         change(&mut file);
@@ -287,7 +287,7 @@ fn files_that_are_no_decoder_are_refused_by_name() {
 
 /// Every embedded pair was trained together and reconstructs a picture with its own style.
 #[test]
-fn the_pairs_that_come_along_know_pictures() {
+fn embedded_pairs_reconstruct_pictures() {
     for pair in impasto::weights::PAIRS {
         let encoder = Vgg19Weights::of(&impasto::weights::encoder(pair.encoder).unwrap()).unwrap();
         let decoder = pair.decoder().unwrap();

@@ -76,7 +76,7 @@ fn loss_and_pixel_gradient_agree_with_pytorch() {
 
 /// From the second iteration on (direction, evaluations, line search), no buffer, bind group or pipeline is created.
 #[test]
-fn iterations_make_nothing() {
+fn further_iterations_create_no_objects() {
     let context = Context::new(&Default::default()).unwrap();
     let file = fixture("gatys.safetensors");
     let mut loss = fixture_loss(&context, &file, Pooling::Max);
@@ -109,7 +109,7 @@ fn ten_adam_steps_agree_with_pytorch() {
 }
 
 #[test]
-fn lbfgs_goes_as_deep_as_pytorch() {
+fn lbfgs_reaches_the_loss_of_pytorch() {
     let file = fixture("gatys.safetensors");
     let wanted = array(&file, "max.lbfgs.losses").data;
     let mut loss = fixture_loss(context(), &file, Pooling::Max);
@@ -198,7 +198,7 @@ fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
 }
 
 #[test]
-fn the_loss_that_is_told_is_that_of_the_picture_that_is_given() {
+fn the_reported_loss_is_that_of_the_returned_picture() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     // A very strong style drives pixels out of 0..1, so clamping must affect the loss.
@@ -225,7 +225,7 @@ fn the_same_run_gives_the_same_bits() {
 }
 
 #[test]
-fn scales_grow_by_the_root_of_two_and_start_from_the_one_before() {
+fn scales_grow_by_the_root_of_two_and_start_from_the_previous_one() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
@@ -242,7 +242,7 @@ fn scales_grow_by_the_root_of_two_and_start_from_the_one_before() {
 }
 
 #[test]
-fn stopping_early_gives_the_picture_as_it_stands() {
+fn stopping_early_returns_the_current_picture() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
@@ -264,7 +264,7 @@ fn luminance_mode_keeps_the_contents_chrominance() {
 }
 
 #[test]
-fn two_styles_at_one_and_zero_share_are_refused_and_equal_styles_blend_to_themselves() {
+fn a_style_of_weight_zero_is_refused_and_equal_styles_blend_to_themselves() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let content = picture(&file, "content");

@@ -36,7 +36,7 @@ fn weights(file: &WeightFile, case: &str) -> ImageTransformNetWeights {
 }
 
 #[test]
-fn form_and_norm_are_told_by_the_weights() {
+fn form_and_norm_are_detected_from_the_weights() {
     let file = fixture("image_transform_net.safetensors");
     for (case, form, norm) in CASES {
         let weights = weights(&file, case);
@@ -145,7 +145,7 @@ fn check_running(
 }
 
 #[test]
-fn a_frozen_net_paints_as_the_trained_one_does() {
+fn a_frozen_net_paints_like_the_trained_one() {
     let file = fixture("image_transform_net.safetensors");
     for context in contexts() {
         for case in ["resize.in", "paper.in"] {
@@ -190,7 +190,7 @@ fn a_widened_net_paints_as_before() {
 }
 
 #[test]
-fn pictures_of_any_size_come_back_in_their_size() {
+fn pictures_of_any_size_keep_their_size() {
     for (form, least) in [(Form::Resize, 5), (Form::Paper, 41)] {
         let weights = ImageTransformNetWeights::random(form, Over::Instance, 0.0625, 1);
         let mut painter = Painter::new(ImageTransformNet::new(context(), weights).unwrap());
@@ -211,7 +211,7 @@ fn pictures_of_any_size_come_back_in_their_size() {
 }
 
 #[test]
-fn files_that_are_no_such_net_are_refused_by_name() {
+fn files_that_are_not_such_a_net_are_refused() {
     let file = fixture("image_transform_net.safetensors");
     let refused = |change: &dyn Fn(&mut WeightFile), telling: &str| {
         let mut file = part(&file, "resize.in");

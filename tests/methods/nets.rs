@@ -9,7 +9,7 @@ use impasto::ops::pool::Pooling;
 use crate::reference::compare;
 use crate::{array, context, contexts, data, device, fixture, kept};
 
-fn agrees(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: Convention) {
+fn assert_activations_agree(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: Convention) {
     for context in contexts() {
         let vgg = Vgg19::load(context, file, Pooling::Max).unwrap();
         assert_eq!(vgg.convention(), convention);
@@ -36,23 +36,33 @@ fn taps(names: &[&str], prefix: &str) -> Vec<(Tap, String)> {
 fn caffe_activations_agree_with_pytorch_at_every_layer() {
     let names = ["1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4", "4_1"].map(|n| format!("relu{n}"));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    agrees(&fixture("gatys.safetensors"), "content", &taps(&names, "max.content."), Convention::Caffe);
+    assert_activations_agree(
+        &fixture("gatys.safetensors"),
+        "content",
+        &taps(&names, "max.content."),
+        Convention::Caffe,
+    );
 }
 
 #[test]
 fn normalised_activations_agree_with_pytorch() {
     let names = ["relu1_1", "relu2_1", "relu3_1", "relu4_1"];
-    agrees(&fixture("normalised.safetensors"), "picture", &taps(&names, ""), Convention::Normalised);
+    assert_activations_agree(&fixture("normalised.safetensors"), "picture", &taps(&names, ""), Convention::Normalised);
 }
 
 #[test]
 fn torchvision_activations_agree_with_pytorch_to_the_last_layer() {
     let names = ["relu1_1", "relu2_2", "relu3_1", "relu4_2", "relu5_1", "relu5_4"];
-    agrees(&fixture("torchvision.safetensors"), "picture", &taps(&names, ""), Convention::Torchvision);
+    assert_activations_agree(
+        &fixture("torchvision.safetensors"),
+        "picture",
+        &taps(&names, ""),
+        Convention::Torchvision,
+    );
 }
 
 #[test]
-fn both_kinds_of_pth_hold_what_the_safetensors_file_holds() {
+fn both_pth_formats_have_the_weights_of_the_safetensors_file() {
     let plain = fixture("torchvision.safetensors");
     for name in ["torchvision.pth", "torchvision_legacy.pth"] {
         let file = fixture(name);
@@ -93,7 +103,7 @@ fn saved(tensors: &[(&str, HostTensor)], convention: Option<&str>) -> WeightFile
 }
 
 #[test]
-fn conventions_are_told_apart_by_name_and_shape() {
+fn conventions_are_detected_by_name_and_shape() {
     let weight = || tensor(&[4, 3, 3, 3]);
     let first = |stem: &str| [(format!("{stem}.weight"), weight()), (format!("{stem}.bias"), tensor(&[4]))];
     let conv0 = [("0.weight".to_string(), tensor(&[3, 3, 1, 1])), ("0.bias".to_string(), tensor(&[3]))];
@@ -120,7 +130,7 @@ fn a_wrong_shape_is_named() {
 }
 
 #[test]
-fn a_tap_beyond_the_file_is_refused_with_the_last_it_has() {
+fn a_tap_beyond_the_last_layer_is_refused_with_its_name() {
     let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Pooling::Max).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.transient("x", [1, 3, 64, 64]);

@@ -435,7 +435,7 @@ fn dispatches() {
 
 /// The message names the tensor, and a failed dispatch leaves the recording unchanged.
 #[test]
-fn a_refusal_harms_nothing() {
+fn a_failed_dispatch_leaves_the_recording_unchanged() {
     for context in contexts() {
         let mut rec = Recorder::new(context);
         let unwritten = rec.transient("the unwritten one", [7]);

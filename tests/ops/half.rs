@@ -52,7 +52,7 @@ fn activations_are_rounded_once() {
 
 /// Padding and cropping only move elements.
 #[test]
-fn what_is_moved_keeps_its_bits() {
+fn padding_and_cropping_keep_the_bits() {
     if !has_half() {
         return;
     }
@@ -75,7 +75,7 @@ fn what_is_moved_keeps_its_bits() {
 
 /// Statistics, Gram matrices, losses and gradients are f32, and as exact as for f32 inputs.
 #[test]
-fn sums_are_not_rounded() {
+fn reductions_are_not_rounded_to_f16() {
     if !has_half() {
         return;
     }
@@ -118,7 +118,7 @@ fn sums_are_not_rounded() {
 
 /// The existing values of an accumulated f16 tensor are read as f16.
 #[test]
-fn regions_add_up() {
+fn regions_accumulate_in_f16() {
     if !has_half() {
         return;
     }
@@ -138,7 +138,7 @@ fn regions_add_up() {
 
 /// Bindings consist of whole words, so `arrayLength` would be one too large in a kernel that uses it.
 #[test]
-fn odd_lengths_are_refused_where_they_would_be_asked_for() {
+fn odd_lengths_are_refused_where_a_kernel_uses_array_length() {
     if !has_half() {
         return;
     }

@@ -118,7 +118,7 @@ const OPERATIONS: [(&str, Operation); 26] = [
 ];
 
 #[test]
-fn comes_out() {
+fn nan_in_the_input_gives_nan_in_the_output() {
     for context in contexts() {
         for (name, operation) in OPERATIONS {
             let mut rec = Recorder::new(context);

@@ -32,7 +32,7 @@ fn multiply_adds_match_the_oracle() {
 
 /// After many rounds every chain is at 1/2: numbers neither grow nor become subnormal.
 #[test]
-fn chains_stay_where_numbers_are_ordinary() {
+fn long_chains_converge() {
     let expected = Array::vector(vec![6.0; 256]);
     check("many rounds", &[], &[&expected], SUM, |rec, _| {
         let out = rec.transient("out", [256]);
@@ -43,7 +43,7 @@ fn chains_stay_where_numbers_are_ordinary() {
 
 /// Every element of every chain's sum, on adapters with cooperative matrices.
 #[test]
-fn matrices_add_up() {
+fn matrix_sums_are_complete() {
     let mut with_matrices = contexts().filter_map(|context| context.matrices().map(|matrices| (context, matrices)));
     let Some((context, matrices)) = with_matrices.next() else {
         let mut rec = Recorder::new(contexts().next().unwrap());
@@ -64,7 +64,7 @@ fn matrices_add_up() {
 }
 
 #[test]
-fn a_copy_is_whole_and_nothing_sets_one_element() {
+fn copy_copies_all_elements_and_nothing_clears_one() {
     for length in [4, 1020, 1024, 1028, 40_000] {
         let x = Array::random(&[length], 160);
         let mut cleared = x.clone();
@@ -81,7 +81,7 @@ fn a_copy_is_whole_and_nothing_sets_one_element() {
 }
 
 #[test]
-fn what_a_kernel_has_no_threads_for_is_refused() {
+fn unsupported_lengths_and_chains_are_refused() {
     let context = contexts().next().unwrap();
     let mut rec = Recorder::new(context);
     let [odd, even] = [255, 256].map(|length| rec.transient("t", [length]));

@@ -11,7 +11,7 @@ use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use crate::{SIZE, TEACHER, choices, context, photos, picture, teacher};
 
 #[test]
-fn what_is_beyond_white_counts_as_white_and_comes_back() {
+fn values_out_of_range_are_clamped_and_pulled_back_by_the_gradient() {
     let (_photos, folder) = photos(3, 40);
     let photo = picture(SIZE, 7).rgb;
     // The loss of a net that paints a uniform grey, and its gradient with respect to each colour channel.

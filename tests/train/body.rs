@@ -60,7 +60,7 @@ pub fn trainer(weights: ImageTransformNetWeights, styles: &[Picture], folder: &F
 }
 
 /// The loss terms and the gradients of all parameters, for photos in the given styles.
-pub fn learned(
+pub fn losses_and_gradients(
     trainer: &FeedForward,
     photos: &[f32],
     labels: &[f32],
@@ -82,13 +82,13 @@ pub fn learned(
     (losses.read().unwrap(), gradients.collect())
 }
 
-fn largest(values: &[f32]) -> f32 {
+fn max_abs(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |most, v| most.max(v.abs()))
 }
 
 /// Asserts that `got` is `expected` up to rounding.
 pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
-    let largest = largest(expected);
+    let largest = max_abs(expected);
     assert!(got.len() == expected.len() && largest > 0.0, "{what}");
     let error = got.iter().zip(expected).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
     assert!(error <= 1e-4 * largest, "{what}: {error} of {largest}");
@@ -97,22 +97,23 @@ pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
 /// Two photos in two of three styles. Convolutions learn from both photos. Each style's rows learn from its own photo
 /// what a single-style net would learn, and the third style's rows learn nothing.
 #[test]
-fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
+fn each_style_gets_the_gradients_of_a_single_style_net() {
     let (_photos, folder) = photos(3, 40);
     let (body, styles) = (body(), styles());
     let photos = [picture(SIZE, 7).rgb, picture(SIZE, 8).rgb];
     let labels = [one_hot(2), one_hot(0)].concat();
-    let (losses, gradients) = learned(&trainer(body.clone(), &styles, &folder), &photos.concat(), &labels, 1.0);
+    let (losses, gradients) =
+        losses_and_gradients(&trainer(body.clone(), &styles, &folder), &photos.concat(), &labels, 1.0);
     let alone = [(&photos[0], 2), (&photos[1], 0)].map(|(photo, style)| {
         let single = trainer(body.blend(&one_hot(style)).unwrap(), &styles[style..=style], &folder);
-        learned(&single, photo, &single.labels(0), 0.5)
+        losses_and_gradients(&single, photo, &single.labels(0), 0.5)
     });
     let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
     assert_near("losses", &losses, &sum(&alone[0].0, &alone[1].0));
     for (name, gradient) in &gradients {
         // The next norm removes the shift at the end of a residual block, so its gradient is zero up to rounding.
         if name.starts_with("res") && name.ends_with(".in2.bias") {
-            assert!(largest(gradient) < 1e-5, "{name}: {gradient:?}");
+            assert!(max_abs(gradient) < 1e-5, "{name}: {gradient:?}");
             continue;
         }
         let [last, first] = [&alone[0].1[name], &alone[1].1[name]];
@@ -128,7 +129,7 @@ fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
 }
 
 #[test]
-fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
+fn an_extracted_style_paints_the_same_bits_as_the_body() {
     let body = body();
     let photo = picture(SIZE, 7);
     let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo.rgb).unwrap();
@@ -158,7 +159,7 @@ fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
 }
 
 #[test]
-fn every_style_comes_equally_often() {
+fn every_style_is_trained_equally_often() {
     let (_photos, folder) = photos(3, 40);
     let trainer = trainer(body(), &styles(), &folder);
     let rounds: Vec<Vec<_>> = (0..20)
@@ -179,7 +180,7 @@ pub fn bits(folder: &Path) -> Vec<(String, Vec<u32>)> {
 }
 
 #[test]
-fn a_body_that_was_stopped_goes_on_to_the_same_bits() {
+fn a_resumed_body_has_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let teach = |run: &Run, stop: Option<u64>| {
@@ -233,7 +234,7 @@ fn a_file_keeps_the_styles_and_other_styles_start_from_their_mean() {
 }
 
 #[test]
-fn what_is_no_choice_of_styles_is_refused() {
+fn invalid_style_weights_and_names_are_refused() {
     let body = body();
     for weights in [&[1.0, 1.0][..], &[0.0; 3], &[1.0, -0.5, 1.0], &[1.0, f32::NAN, 1.0]] {
         let error = body.blend(weights).err().unwrap().to_string();

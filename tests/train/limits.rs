@@ -11,7 +11,7 @@ use impasto::train::{Crops, End, Run, Schedule, TrainingSettings, train};
 use crate::{SIZE, TEACHER, choices, context, latest, photos, run, settings, student, teacher};
 
 #[test]
-fn a_time_limit_ends_a_run_with_a_checkpoint_and_done_steps_are_not_done_again() {
+fn a_time_limit_writes_a_checkpoint_and_steps_are_not_repeated() {
     let (_photos, folder) = photos(4, 40);
     let kept = tempfile::tempdir().unwrap();
     let encoder = student(&folder, choices());

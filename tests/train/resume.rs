@@ -46,7 +46,7 @@ fn teach_with(
 }
 
 #[test]
-fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
+fn a_resumed_run_has_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let (encoder, end) = teach(&folder, &settings(), &run(5, whole.path()), None);
@@ -77,7 +77,7 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
 }
 
 #[test]
-fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_not_stopped() {
+fn a_resumed_painting_student_with_full_taps_has_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     // Paintings are due in the first, third and fifth step, also in the middle of a batch.
@@ -114,7 +114,7 @@ fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_no
 }
 
 #[test]
-fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
+fn other_settings_and_missing_or_unexpected_checkpoints_are_refused() {
     let (_photos, folder) = photos(4, 40);
     let kept = tempfile::tempdir().unwrap();
     let first = run(1, kept.path());

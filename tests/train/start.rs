@@ -25,7 +25,7 @@ pub fn agreements(narrow: &Vgg19Weights, teacher: &Vgg19Weights) -> Vec<Quality>
 }
 
 #[test]
-fn features_of_pictures_of_several_sizes_are_not_compared() {
+fn features_of_pictures_of_different_sizes_are_refused() {
     let net = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
     let taps: Vec<Tap> = Tap::style().collect();
     let pictures = [[32, 16], [16, 32]].map(|[width, height]| Ok(Picture::new(width, height)));
@@ -44,7 +44,7 @@ fn start(
 }
 
 /// The net with every channel duplicated, once unchanged and once halved; later layers read both.
-fn doubled(mut weights: Vgg19Weights) -> Vgg19Weights {
+fn with_duplicated_channels(mut weights: Vgg19Weights) -> Vgg19Weights {
     let mut inputs = 3;
     for [weight, bias] in &mut weights.convolutions {
         let rows: Vec<f32> = if inputs == 3 {
@@ -70,7 +70,7 @@ fn doubled(mut weights: Vgg19Weights) -> Vgg19Weights {
 }
 
 #[test]
-fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than_chance() {
+fn full_width_start_is_the_teacher_and_half_width_beats_random_weights() {
     let (_photos, folder) = photos(96, SIZE);
     let settings = |width| EncoderTrainerSettings { width, calibration: 96, ..choices() };
     let teacher = teacher(TEACHER, 1);
@@ -88,9 +88,9 @@ fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than
 }
 
 #[test]
-fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
+fn half_width_start_reproduces_a_teacher_with_duplicated_channels() {
     let (_photos, folder) = photos(96, SIZE);
-    let twins = doubled(teacher(TEACHER / 2.0, 1));
+    let twins = with_duplicated_channels(teacher(TEACHER / 2.0, 1));
     let settings = EncoderTrainerSettings { calibration: 96, ..choices() };
     let start = start(&twins, &folder, settings, None);
     assert_eq!(start.convolutions[8][1].data.len() * 2, twins.convolutions[8][1].data.len());
@@ -118,10 +118,10 @@ fn style_distances(net: &Vgg19, [picture, style]: &[Picture; 2]) -> Vec<f64> {
 }
 
 #[test]
-fn with_full_taps_a_student_measures_style_as_its_teacher_does() {
+fn full_taps_reproduce_the_style_distances_of_the_teacher() {
     let (_photos, folder) = photos(96, SIZE);
     let pictures = [1, 2].map(|seed| picture(SIZE, 7000 + seed));
-    let teacher = doubled(teacher(TEACHER / 2.0, 1));
+    let teacher = with_duplicated_channels(teacher(TEACHER / 2.0, 1));
     let of =
         |weights: &Vgg19Weights| style_distances(&Vgg19::new(context(), weights, Pooling::Max).unwrap(), &pictures);
     let [narrow, full] = [vec![], full_taps()].map(|full| {
@@ -142,9 +142,9 @@ fn channels(weights: &Vgg19Weights) -> Vec<usize> {
 }
 
 #[test]
-fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
+fn full_taps_reproduce_the_channels_of_the_teacher() {
     let (_photos, folder) = photos(96, SIZE);
-    let twins = doubled(teacher(TEACHER / 2.0, 1));
+    let twins = with_duplicated_channels(teacher(TEACHER / 2.0, 1));
     let settings = || EncoderTrainerSettings { full: full_taps(), calibration: 96, ..choices() };
     let narrow = start(&twins, &folder, EncoderTrainerSettings { calibration: 96, ..choices() }, None);
     let full = start(&twins, &folder, settings(), None);
@@ -171,7 +171,7 @@ fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
 }
 
 #[test]
-fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
+fn start_refits_layers_whose_channels_or_inputs_differ() {
     let (_photos, folder) = photos(8, 40);
     let of = |seed: u64, full: &[Tap], init: Option<&Vgg19Weights>| {
         start(&teacher(TEACHER, seed), &folder, EncoderTrainerSettings { full: full.to_vec(), ..choices() }, init)
@@ -204,7 +204,7 @@ fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
 }
 
 #[test]
-fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width() {
+fn start_keeps_given_layers_and_refuses_another_width() {
     let (_photos, folder) = photos(8, 40);
     // From another teacher, so that the layers cannot agree by other means.
     let whole = start(&teacher(TEACHER, 2), &folder, choices(), None);
@@ -260,7 +260,7 @@ fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
 }
 
 /// Share of the photos' variance that is lost through encoder and decoder.
-fn lost(encoder: &Vgg19Weights, decoder: AdainDecoderWeights) -> f32 {
+fn reconstruction_error(encoder: &Vgg19Weights, decoder: AdainDecoderWeights) -> f32 {
     let encoder = Vgg19::new(context(), encoder, Pooling::Max).unwrap();
     let decoder = AdainDecoder::new(context(), decoder).unwrap();
     let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
@@ -277,7 +277,7 @@ fn lost(encoder: &Vgg19Weights, decoder: AdainDecoderWeights) -> f32 {
 }
 
 #[test]
-fn a_decoders_start_gives_photos_back() {
+fn decoder_start_reconstructs_photos() {
     let (_photos, folder) = photos(96, 2 * SIZE);
     // A trained encoder, because random filters lose too much of a picture.
     let encoder = Vgg19Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
@@ -290,8 +290,8 @@ fn a_decoders_start_gives_photos_back() {
         layers.push(layer.to_string());
         Ok(())
     });
-    let started = lost(&encoder, start.unwrap());
-    let chance = lost(&encoder, AdainDecoderWeights::random(&encoder, 1).unwrap());
+    let started = reconstruction_error(&encoder, start.unwrap());
+    let chance = reconstruction_error(&encoder, AdainDecoderWeights::random(&encoder, 1).unwrap());
     println!("lost of the variance: {started} with the start, {chance} by chance");
     assert!(started < 0.8 && chance > 1.0, "{started}, by chance {chance}");
     assert_eq!((layers.len(), layers[0].as_str(), layers[8].as_str()), (9, "d4_1", "d1_1"));
@@ -319,7 +319,7 @@ fn pair_settings() -> AdainTrainerSettings {
 }
 
 /// Mean squared difference of the pictures of two decoders, relative to the variance of the first one's.
-fn apart(encoder: &Vgg19Weights, [a, b]: [&AdainDecoderWeights; 2]) -> f32 {
+fn difference_of_pictures(encoder: &Vgg19Weights, [a, b]: [&AdainDecoderWeights; 2]) -> f32 {
     let encoder = Vgg19::new(context(), encoder, Pooling::Max).unwrap();
     let [a, b] = [a, b].map(|decoder| {
         let decoder = AdainDecoder::new(context(), decoder.clone()).unwrap();
@@ -336,7 +336,7 @@ fn apart(encoder: &Vgg19Weights, [a, b]: [&AdainDecoderWeights; 2]) -> f32 {
 }
 
 #[test]
-fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() {
+fn transfer_copies_a_decoder_and_approximates_it_with_fewer_channels() {
     let (_photos, folder) = photos(64, 2 * SIZE);
     let (encoder, decoder) = random_pair();
     let of = |channels: &[usize; 8]| {
@@ -346,10 +346,10 @@ fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() 
     };
     let all = decoder.layer_channels();
     let same = of(&all).unwrap();
-    let exact = apart(&encoder, [&decoder, &same]);
+    let exact = difference_of_pictures(&encoder, [&decoder, &same]);
     let fewer = of(&all.map(|channels| (2 * channels).div_ceil(3))).unwrap();
-    let near = apart(&encoder, [&decoder, &fewer]);
-    let chance = apart(&encoder, [&decoder, &AdainDecoderWeights::random(&encoder, 5).unwrap()]);
+    let near = difference_of_pictures(&encoder, [&decoder, &fewer]);
+    let chance = difference_of_pictures(&encoder, [&decoder, &AdainDecoderWeights::random(&encoder, 5).unwrap()]);
     println!("{exact} with all channels, {near} with two thirds, {chance} by chance");
     assert!(exact < 1e-3 && near < 0.5 && chance > 1.0, "{exact}, {near}, {chance}");
     assert_eq!(fewer.layer_channels(), all.map(|channels| (2 * channels).div_ceil(3)));
@@ -359,7 +359,7 @@ fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() 
 }
 
 #[test]
-fn a_decoder_learns_from_the_pictures_of_another() {
+fn a_decoder_is_distilled_from_another() {
     let (_photos, folder) = photos(8, 2 * SIZE);
     let (encoder, decoder) = random_pair();
     let choices = AdainTrainerSettings {

@@ -10,7 +10,7 @@ use impasto::ops::pool::Pooling;
 use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use impasto::train::{End, Folder, Run, Trainer as _, train};
 
-use crate::body::{STYLES, assert_near, bits, body, learned, one_hot, styles};
+use crate::body::{STYLES, assert_near, bits, body, losses_and_gradients, one_hot, styles};
 use crate::{SIZE, TEACHER, choices, context, photos, picture, run, settings, teacher};
 
 fn trainer(weights: ImageTransformNetWeights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
@@ -41,13 +41,13 @@ fn through_a_file(style: &BodyStyle) -> BodyStyle {
 }
 
 #[test]
-fn norms_alone_learn_what_they_learn_beside_convolutions() {
+fn norms_alone_have_the_gradients_of_full_training() {
     let (_photos, folder) = photos(3, 40);
     let photo = picture(SIZE, 7);
     let [all, alone] = [false, true].map(|norms_alone| {
         let trainer = trainer(mean(), &styles()[1], &folder, norms_alone);
         let labels = trainer.labels(0);
-        learned(&trainer, &photo.rgb, &labels, 1.0)
+        losses_and_gradients(&trainer, &photo.rgb, &labels, 1.0)
     });
     assert_eq!(all.0, alone.0);
     // Fifteen of the sixteen convolutions have a norm with a scale and a shift.
@@ -63,7 +63,7 @@ fn norms_alone_learn_what_they_learn_beside_convolutions() {
 }
 
 #[test]
-fn a_style_learns_and_its_body_stays() {
+fn training_a_style_leaves_the_convolutions_unchanged() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let teach = |weights: ImageTransformNetWeights, run: &Run, stop: Option<u64>| {
@@ -96,7 +96,7 @@ fn a_style_learns_and_its_body_stays() {
 }
 
 #[test]
-fn a_file_is_the_style_of_its_body() {
+fn a_style_file_restores_the_net_in_its_style() {
     let body = body();
     let nets: Vec<_> = (0..STYLES).map(|style| body.blend(&one_hot(style)).unwrap()).collect();
     let style = nets[1].style("waves and more").unwrap();
@@ -116,7 +116,7 @@ fn a_file_is_the_style_of_its_body() {
 }
 
 #[test]
-fn nets_that_differ_in_their_styles_mix_as_these_do() {
+fn mixing_nets_equals_blending_their_styles() {
     let body = body();
     let net = |style| body.blend(&one_hot(style)).unwrap();
     let mixed = ImageTransformNetWeights::mix(&[(net(2), 0.6), (net(0), 0.2)]).unwrap();
@@ -133,7 +133,7 @@ fn nets_that_differ_in_their_styles_mix_as_these_do() {
 }
 
 #[test]
-fn what_is_no_style_of_a_body_is_refused() {
+fn invalid_styles_and_style_files_are_refused() {
     let body = body();
     let net = body.blend(&one_hot(0)).unwrap();
     let style = net.style("mine").unwrap();

@@ -43,7 +43,7 @@ fn factors(random: &mut Random, count: usize) -> Vec<f32> {
 }
 
 #[test]
-fn the_mean_activation_of_every_exported_channel_is_one_over_the_calibration() {
+fn exported_channels_have_a_mean_activation_of_one() {
     let (_photos, folder) = photos(6, SIZE);
     // Without cropping, the calibration has every picture exactly once.
     let (crops, pictures) = whole(&folder);
@@ -62,7 +62,7 @@ fn the_mean_activation_of_every_exported_channel_is_one_over_the_calibration() {
 }
 
 #[test]
-fn a_scale_of_a_layer_changes_that_layer_alone() {
+fn scaling_a_layer_changes_that_layer_alone() {
     let (_photos, folder) = photos(2, SIZE);
     let (_, pictures) = whole(&folder);
     let weights = teacher(TEACHER, 1);
@@ -84,7 +84,7 @@ fn a_scale_of_a_layer_changes_that_layer_alone() {
 }
 
 #[test]
-fn the_scale_of_the_channels_does_not_matter_to_the_agreement() {
+fn agreement_does_not_depend_on_the_scale_of_channels() {
     let (_photos, folder) = photos(8, SIZE);
     let mut weights = student(&folder, choices()).weights().unwrap();
     let teacher = teacher(TEACHER, 1);
