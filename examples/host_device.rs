@@ -2,7 +2,7 @@
 //! `cargo run --example host_device --no-default-features --features vulkan,weights-wave`
 
 use impasto::gpu::{Context, ContextOptions, DeviceTensor, Recorder};
-use impasto::nets::{ImageTransformNet, image_transform_net::Weights};
+use impasto::nets::{ImageTransformNet, image_transform_net::ImageTransformNetWeights};
 use impasto::{weights, wgpu};
 
 async fn host() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@ async fn host() -> Result<(), Box<dyn std::error::Error>> {
 
     let context = Context::from_host(device.clone(), queue.clone(), &ContextOptions::default())?;
     let (_, file) = weights::models().find(|(name, _)| *name == "wave").expect("feature weights-wave");
-    let net = ImageTransformNet::new(&context, Weights::of(&file?)?)?;
+    let net = ImageTransformNet::new(&context, ImageTransformNetWeights::of(&file?)?)?;
     let frame = DeviceTensor::new(&context, "frame", [1, 3, 64, 96]);
     let mut rec = Recorder::new(&context);
     let x = rec.pin(&frame);

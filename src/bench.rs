@@ -14,7 +14,7 @@ use crate::gpu::{Context, Program, Recorder};
 
 /// A workload that is built on demand. All workloads together would not fit the device, and one that is not selected
 /// costs nothing.
-pub struct Plan {
+pub struct PlannedWorkload {
     /// Name of the workload, with its shape.
     pub name: String,
     make: Box<Make>,
@@ -22,9 +22,9 @@ pub struct Plan {
 
 type Make = dyn FnOnce(&Context) -> Result<Workload>;
 
-impl Plan {
+impl PlannedWorkload {
     fn new(name: String, make: impl FnOnce(&Context) -> Result<Workload> + 'static) -> Self {
-        Plan { name, make: Box::new(make) }
+        PlannedWorkload { name, make: Box::new(make) }
     }
 
     /// A workload that consists of one program.

@@ -15,24 +15,24 @@
 //!
 //! use impasto::gpu::{Context, ContextOptions};
 //! use impasto::io::Picture;
-//! use impasto::methods::adain::{self, Area, Settings, Source};
-//! use impasto::nets::adain_decoder::Weights;
+//! use impasto::methods::adain::{self, AdainSettings, Area, Source};
+//! use impasto::nets::adain_decoder::AdainDecoderWeights;
 //! use impasto::nets::adain_painter::Place;
 //! use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
-//! use impasto::ops::pool::Kind;
+//! use impasto::ops::pool::Pooling;
 //! use impasto::weights::{self, PAIRS};
 //!
 //! fn main() -> impasto::Result<()> {
 //!     let context = Context::new(&ContextOptions::default())?;
 //!     let pair = &PAIRS[0];
-//!     let encoder = Vgg19::load(&context, &weights::encoder(pair.encoder)?, Kind::Max)?;
-//!     let decoder = AdainDecoder::new(&context, Weights::of(&pair.decoder()?)?)?;
+//!     let encoder = Vgg19::load(&context, &weights::encoder(pair.encoder)?, Pooling::Max)?;
+//!     let decoder = AdainDecoder::new(&context, AdainDecoderWeights::of(&pair.decoder()?)?)?;
 //!     let mut painter = AdainPainter::new(&encoder, decoder)?;
 //!
 //!     let style = Source::Picture(Picture::load(Path::new("painting.jpg"))?);
 //!     let area = Area { styles: vec![(style, 1.0)], place: Place::Everywhere };
 //!     let photo = Picture::load(Path::new("photo.jpg"))?;
-//!     adain::stylize(&mut painter, &photo, &[area], &Settings::default())?.save(Path::new("out.png"))
+//!     adain::stylize(&mut painter, &photo, &[area], &AdainSettings::default())?.save(Path::new("out.png"))
 //! }
 //! ```
 //!
@@ -47,17 +47,17 @@
 //!
 //! use impasto::gpu::{Context, ContextOptions};
 //! use impasto::io::{Picture, WeightFile};
-//! use impasto::methods::feed_forward::{self, Settings};
+//! use impasto::methods::feed_forward::{self, FeedForwardSettings};
 //! use impasto::nets::ImageTransformNet;
-//! use impasto::nets::image_transform_net::{Painter, Weights};
+//! use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
 //!
 //! fn main() -> impasto::Result<()> {
 //!     let context = Context::new(&ContextOptions::default())?;
 //!     // `impasto::weights::models` has the embedded nets.
 //!     let file = WeightFile::load(Path::new("net.safetensors"))?;
-//!     let mut painter = Painter::new(ImageTransformNet::new(&context, Weights::of(&file)?)?);
+//!     let mut painter = Painter::new(ImageTransformNet::new(&context, ImageTransformNetWeights::of(&file)?)?);
 //!
-//!     let settings = Settings { size: Some(1024), ..Settings::default() };
+//!     let settings = FeedForwardSettings { size: Some(1024), ..FeedForwardSettings::default() };
 //!     for name in ["one.jpg", "two.jpg", "three.jpg"] {
 //!         let photo = Picture::load(&Path::new("photos").join(name))?;
 //!         let painted = feed_forward::stylize(&mut painter, &photo, &settings)?;
@@ -76,7 +76,7 @@
 //! ```rust,no_run
 //! use impasto::gpu::{Context, ContextOptions, DeviceTensor, Program, Recorder};
 //! use impasto::nets::ImageTransformNet;
-//! use impasto::nets::image_transform_net::Weights;
+//! use impasto::nets::image_transform_net::ImageTransformNetWeights;
 //! use impasto::wgpu;
 //!
 //! /// A net for frames of one size.
@@ -91,7 +91,7 @@
 //!     fn new(
 //!         device: wgpu::Device,
 //!         queue: wgpu::Queue,
-//!         weights: Weights,
+//!         weights: ImageTransformNetWeights,
 //!         [height, width]: [usize; 2],
 //!     ) -> impasto::Result<Self> {
 //!         let context = Context::from_host(device, queue, &ContextOptions::default())?;

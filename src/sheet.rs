@@ -25,12 +25,12 @@ const PALE: RGBColor = RGBColor(122, 117, 109);
 /// One cell of the sheet.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    kind: Kind,
+    content: Content,
     caption: String,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum Content {
     /// Shown as it is.
     Picture(Picture),
     /// Reduced to the column's width if necessary; a square.
@@ -45,23 +45,23 @@ impl Cell {
     /// A picture, reduced to fit into a square of `side` pixels.
     pub fn picture(picture: &Picture, side: usize, caption: impl Into<String>) -> Self {
         let long = picture.width.max(picture.height);
-        Cell { kind: Kind::Picture(on_paper(picture.fit(side.min(long)))), caption: caption.into() }
+        Cell { content: Content::Picture(on_paper(picture.fit(side.min(long)))), caption: caption.into() }
     }
 
     /// The picture at the head of a column: the largest central square, reduced to `side` pixels.
     pub fn head(picture: &Picture, side: usize, caption: impl Into<String>) -> Self {
         let square = picture.square();
-        Cell { kind: Kind::Head(on_paper(square.fit(side.min(square.width)))), caption: caption.into() }
+        Cell { content: Content::Head(on_paper(square.fit(side.min(square.width)))), caption: caption.into() }
     }
 
     /// A tile in place of a picture, with text such as a reason.
     pub fn tile(words: impl Into<String>, caption: impl Into<String>) -> Self {
-        Cell { kind: Kind::Tile(words.into()), caption: caption.into() }
+        Cell { content: Content::Tile(words.into()), caption: caption.into() }
     }
 
     /// A title and further lines, for a corner.
     pub fn words<T: Into<String>>(lines: impl IntoIterator<Item = T>) -> Self {
-        Cell { kind: Kind::Words(lines.into_iter().map(Into::into).collect()), caption: String::new() }
+        Cell { content: Content::Words(lines.into_iter().map(Into::into).collect()), caption: String::new() }
     }
 }
 
@@ -98,9 +98,9 @@ struct Layout {
 impl Layout {
     fn of(rows: &[Vec<Cell>]) -> Self {
         let width = |heads: bool| {
-            let widths = rows.iter().flatten().filter_map(|cell| match &cell.kind {
-                Kind::Picture(picture) => Some(picture.width),
-                Kind::Head(picture) if heads => Some(picture.width),
+            let widths = rows.iter().flatten().filter_map(|cell| match &cell.content {
+                Content::Picture(picture) => Some(picture.width),
+                Content::Head(picture) if heads => Some(picture.width),
                 _ => None,
             });
             widths.max()
@@ -116,9 +116,9 @@ impl Layout {
 
     /// Height of the pictures in a row.
     fn row_height(&self, row: &[Cell]) -> usize {
-        let heights = row.iter().filter_map(|cell| match &cell.kind {
-            Kind::Picture(picture) => Some(picture.height),
-            Kind::Head(_) => Some(self.width),
+        let heights = row.iter().filter_map(|cell| match &cell.content {
+            Content::Picture(picture) => Some(picture.height),
+            Content::Head(_) => Some(self.width),
             _ => None,
         });
         heights.max().unwrap_or(self.width)
@@ -159,14 +159,14 @@ impl Layout {
             let [right, down] = indent.map(|(room, side)| room.saturating_sub(side) / 2);
             sheet.paste(picture, [left + right, top + down]);
         };
-        match &cell.kind {
-            Kind::Picture(picture) => middle(picture),
-            Kind::Head(picture) => middle(&picture.fit(self.width.min(picture.width))),
-            Kind::Tile(words) => {
+        match &cell.content {
+            Content::Picture(picture) => middle(picture),
+            Content::Head(picture) => middle(&picture.fit(self.width.min(picture.width))),
+            Content::Tile(words) => {
                 middle(&filled(self.width, height, TILE));
                 middle(&self.line(words, self.letters, PALE, TILE)?);
             }
-            Kind::Words(lines) => {
+            Content::Words(lines) => {
                 let letters = |number: usize| if number == 0 { (self.letters * 2, INK) } else { (self.letters, PALE) };
                 // Bottom-aligned with the pictures in the row.
                 let total: usize = (0..lines.len()).map(|number| plot::line_height(letters(number).0)).sum();

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor, Tuning};
 use crate::io::atomic;
-use crate::nets::image_transform_net::{self, Form};
-use crate::nets::vgg19::Weights;
-use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
+use crate::nets::adain_decoder::AdainDecoderWeights;
+use crate::nets::image_transform_net::{Form, ImageTransformNetWeights};
+use crate::nets::vgg19::Vgg19Weights;
+use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19};
 use crate::ops::norm::Over;
-use crate::ops::pool::Kind;
+use crate::ops::pool::Pooling;
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -62,15 +63,15 @@ fn random(context: &Context, name: &str, shape: [usize; 4]) -> Result<DeviceTens
 
 impl Works {
     fn new(context: &Context, size: usize) -> Result<Self> {
-        let (vgg, compact) = (Weights::random(1.0, 1), Weights::random(0.25, 1));
-        let net = image_transform_net::Weights::random(Form::Resize, Over::Instance, 1.0, 1);
-        let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(&compact, 1)?)?;
+        let (vgg, compact) = (Vgg19Weights::random(1.0, 1), Vgg19Weights::random(0.25, 1));
+        let net = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 1.0, 1);
+        let decoder = AdainDecoder::new(context, AdainDecoderWeights::random(&compact, 1)?)?;
         let side = size / 8;
         Ok(Works {
             features: random(context, "features", [1, decoder.channels(), side, side])?,
             dy: random(context, "gradient", [1, 512, side, side])?,
             picture: random(context, "picture", [1, 3, size, size])?,
-            vgg: Vgg19::new(context, &vgg, Kind::Max)?,
+            vgg: Vgg19::new(context, &vgg, Pooling::Max)?,
             net: ImageTransformNet::new(context, net)?,
             decoder,
         })

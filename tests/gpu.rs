@@ -40,7 +40,7 @@ fn record_convolutions(rec: &mut Recorder, side: usize, layers: usize) -> Result
 }
 
 #[test]
-fn the_plan_is_what_the_driver_allocates() {
+fn the_memory_plan_matches_the_allocations_of_the_driver() {
     for class in [KernelClass::Tiled, KernelClass::Broadcast] {
         let context = open(Some(class));
         // Metal does not report allocations, so there is nothing to compare with the plan.
@@ -163,7 +163,7 @@ fn long_programs_run_in_order() {
 }
 
 #[test]
-fn a_replay_makes_nothing() {
+fn a_replay_creates_no_objects() {
     let context = open(None);
     let mut known = impasto::internal::objects_made(&context);
     let mut made = || {
@@ -213,7 +213,7 @@ fn every_dispatch_is_timed() {
         }
         let (seconds, span) = (profile.seconds(), profile.span());
         assert!(profile.dispatches[0].start == 0.0 && span > 0.0 && span < 60.0, "{span}");
-        let kinds = profile.kinds();
+        let kinds = profile.kernel_totals();
         assert!(kinds.is_sorted_by(|a, b| a.seconds >= b.seconds), "{kinds:?}");
         assert_eq!(kinds.iter().map(|kind| kind.count).sum::<usize>(), program.dispatches());
         assert!((kinds.iter().map(|kind| kind.seconds).sum::<f64>() / seconds - 1.0).abs() < 1e-9, "{kinds:?}");
@@ -252,7 +252,7 @@ fn the_first_dispatch_that_makes_a_nan_is_named() {
 }
 
 #[test]
-fn numbers_beyond_f16_are_named_as_such() {
+fn overflow_of_f16_is_reported() {
     let context = open(None);
     if !context.has_half() {
         let options = ContextOptions { precision: Precision::F16, ..Default::default() };
@@ -276,7 +276,7 @@ fn numbers_beyond_f16_are_named_as_such() {
 
 /// Matrices need f16, tiled kernels and a device that the context opened itself; each error says so.
 #[test]
-fn matrices_are_refused_where_they_cannot_be() {
+fn matrices_require_f16_tiled_kernels_and_an_own_device() {
     let wanted = ContextOptions::default().in_precision("f16-matrix").unwrap();
     assert!(wanted.matrices && wanted.precision == Precision::F16);
     let refused = |options: ContextOptions| Context::new(&options).err().unwrap().to_string();
@@ -295,7 +295,7 @@ fn matrices_are_refused_where_they_cannot_be() {
 
 /// Values stored as f16 are rounded to nearest; an odd number of elements ends in the middle of a word.
 #[test]
-fn halves_keep_what_f16_can_hold() {
+fn f16_tensors_are_rounded_to_nearest() {
     let context = open(None);
     let tensor = DeviceTensor::stored(&context, Precision::F16, "t", [5]);
     tensor.write(&[1.0, -2.5, 1.0 + 1.0 / 2048.0, 1.0 + 1.0 / 1024.0, 6e-8]).unwrap();
@@ -328,7 +328,7 @@ fn open_error() -> String {
 }
 
 #[test]
-fn a_host_lends_its_device_and_its_encoder() {
+fn programs_run_on_the_device_and_encoder_of_a_host() {
     let (device, queue) = host_device();
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let context = Context::from_host(device.clone(), queue.clone(), &Default::default()).unwrap();
@@ -406,7 +406,7 @@ fn a_host_that_loses_its_device_gets_errors() {
 }
 
 #[test]
-fn a_host_whose_device_is_too_small_learns_which_limit() {
+fn a_host_device_below_a_limit_is_refused_with_its_name() {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
     let required_limits = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..Default::default() };
@@ -417,7 +417,7 @@ fn a_host_whose_device_is_too_small_learns_which_limit() {
 }
 
 #[test]
-fn a_host_that_polls_its_device_need_not_wait() {
+fn reads_complete_when_the_host_polls() {
     let (device, queue) = host_device();
     let context = Context::from_host(device.clone(), queue, &Default::default()).unwrap();
     let values = numbers(1000);
@@ -436,7 +436,7 @@ fn a_host_that_polls_its_device_need_not_wait() {
 }
 
 #[test]
-fn a_class_that_the_device_has_not_is_refused() {
+fn an_unsupported_kernel_class_is_refused() {
     let (device, queue) = host_device();
     let options = ContextOptions { class: Some(KernelClass::Broadcast), ..Default::default() };
     let error = Context::from_host(device, queue, &options).err().expect("a device without subgroups");
@@ -444,7 +444,7 @@ fn a_class_that_the_device_has_not_is_refused() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused_with_those_that_are() {
+fn an_unknown_device_is_refused_with_a_list_of_adapters() {
     let context = open(None);
     for wanted in ["no such adapter", "99"] {
         let options = ContextOptions { device: Some(wanted.into()), ..Default::default() };

@@ -132,7 +132,7 @@ fn every_entry_point_of_every_file_is_a_kernel() {
 
 /// Every kernel stays within WebGPU's default limits, because a host engine's device may have no more.
 #[test]
-fn every_kernel_fits_the_least_device() {
+fn every_kernel_stays_within_the_default_limits_of_webgpu() {
     for Text { kernel, module, .. } in TEXTS.iter() {
         let Interface { bindings, workgroup_size } = interface_of(kernel).unwrap();
         let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
@@ -160,7 +160,7 @@ fn no_kernel_has_an_atomic_float() {
 }
 
 #[test]
-fn constants_are_set_in_the_file_and_in_what_it_imports() {
+fn constants_are_set_in_the_file_and_its_imports() {
     let kernel = Kernel::new("conv2d.wgsl", "forward").set("ROWS", 9u32).set("MODE", 2u32).set("BIAS", false);
     let text = expand(&kernel).unwrap();
     for line in ["const ROWS: u32 = 9u;", "const MODE: u32 = 2u;", "const BIAS: bool = false;"] {
@@ -178,7 +178,7 @@ fn constants_are_set_in_the_file_and_in_what_it_imports() {
 
 /// `arrayLength` does not count as an access: a transient that is only written needs no initial value.
 #[test]
-fn accesses_are_what_the_entry_point_does() {
+fn accesses_are_those_of_the_entry_point() {
     let accesses = |entry| {
         let bindings = &interface_of(&Kernel::new("vector.wgsl", entry)).unwrap().bindings;
         bindings.iter().map(|binding| (binding.name.clone(), binding.access)).collect::<Vec<_>>()
@@ -215,7 +215,7 @@ fn a_kernel_binds_what_it_uses() {
 }
 
 #[test]
-fn every_import_is_of_a_library_that_is_there() {
+fn every_import_names_an_existing_library() {
     for shader in shader_names() {
         let text = shader_source(shader).unwrap();
         for name in text.lines().filter_map(|line| line.strip_prefix("#import ")) {
@@ -227,7 +227,7 @@ fn every_import_is_of_a_library_that_is_there() {
 }
 
 #[test]
-fn wrong_names_are_errors_that_name_them() {
+fn errors_contain_unknown_names() {
     let message = |kernel: Kernel| interface_of(&kernel).unwrap_err().to_string();
     let unknown_constant = message(Kernel::new("conv2d.wgsl", "forward").set("ROWZ", 3u32));
     assert!(

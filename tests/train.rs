@@ -32,9 +32,9 @@ use impasto::gpu::{Context, ContextOptions};
 use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, Picture};
 use impasto::nets::Tap;
-use impasto::nets::vgg19::{Convention, Weights};
-use impasto::train::encoder::{self, Encoder};
-use impasto::train::{Checkpoint, Crops, Folder, Run, Schedule, Settings};
+use impasto::nets::vgg19::{Convention, Vgg19Weights};
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings};
+use impasto::train::{Checkpoint, Crops, Folder, Run, Schedule, TrainingSettings};
 use tempfile::TempDir;
 
 /// Side of the training pictures.
@@ -75,11 +75,11 @@ fn photos(count: u64, side: usize) -> (TempDir, Folder) {
 
 /// A narrow VGG-19 with random weights and a student's padding, so that a student can match it. The filters have mean
 /// 0; since all inputs are positive, many channels would otherwise be always or never active.
-fn teacher(width: f32, seed: u64) -> Weights {
+fn teacher(width: f32, seed: u64) -> Vgg19Weights {
     let tensor = |shape: &[usize], data| HostTensor { shape: shape.to_vec(), dtype: DType::F32, data };
     let eye = (0..9).map(|index| if index % 4 == 0 { 4.0 } else { 0.0 }).collect();
     let input = [tensor(&[3, 3, 1, 1], eye), tensor(&[3], vec![-2.0; 3])];
-    let mut weights = Weights::random(width, seed);
+    let mut weights = Vgg19Weights::random(width, seed);
     for [weight, _] in &mut weights.convolutions {
         let count = weight.data.len() / weight.shape[0];
         for filter in weight.data.chunks_mut(count) {
@@ -87,20 +87,20 @@ fn teacher(width: f32, seed: u64) -> Weights {
             filter.iter_mut().for_each(|w| *w -= mean);
         }
     }
-    Weights { convention: Convention::Normalised, input: Some(input), ..weights }
+    Vgg19Weights { convention: Convention::Normalised, input: Some(input), ..weights }
 }
 
 /// Pixels at which closed-form starts are fitted: several for each of the unknowns that these narrow nets have.
 const POSITIONS: usize = 4_000;
 
 /// A student half as wide as the teachers.
-fn choices() -> encoder::Settings {
-    encoder::Settings {
+fn choices() -> EncoderTrainerSettings {
+    EncoderTrainerSettings {
         width: TEACHER / 2.0,
         crops: Crops { size: SIZE, share: [0.5, 1.0], flip: true },
         calibration: 8,
         positions: POSITIONS,
-        ..encoder::Settings::default()
+        ..EncoderTrainerSettings::default()
     }
 }
 
@@ -109,14 +109,14 @@ fn full_taps() -> Vec<Tap> {
     Tap::style().skip(1).collect()
 }
 
-fn student(folder: &Folder, choices: encoder::Settings) -> Encoder {
+fn student(folder: &Folder, choices: EncoderTrainerSettings) -> Encoder {
     Encoder::new(context(), teacher(TEACHER, 1), None, folder.clone(), choices, |_| Ok(())).unwrap()
 }
 
 /// Every setting has an effect: the schedule and the weight decay on later steps, the micro-batch on the order of
 /// summation.
-fn settings() -> Settings {
-    Settings {
+fn settings() -> TrainingSettings {
+    TrainingSettings {
         batch: 4,
         micro_batch: Some(2),
         learning_rate: 2e-3,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Matrices, Program, Recorder};
-use crate::ops::roof::{self, CHAINS, Precision, THREADS};
+use crate::ops::roof::{self, Arithmetic, CHAINS, THREADS};
 
 /// Target duration of a run in seconds. It is long compared with the cost of a submission, but short enough that the
 /// shortest of many runs is hardly disturbed by other processes.
@@ -40,9 +40,9 @@ pub struct Roof {
 impl Roof {
     /// Measures all limits, in about a second.
     pub fn measure(context: &Context) -> Result<Self> {
-        let half = if context.has_half() { Some(fma_flops(context, Precision::Half)?) } else { None };
+        let half = if context.has_half() { Some(fma_flops(context, Arithmetic::Half)?) } else { None };
         Ok(Roof {
-            fma_flops: fma_flops(context, Precision::Single)?,
+            fma_flops: fma_flops(context, Arithmetic::Single)?,
             half_fma_flops: half,
             matrix_fma_flops: context.matrices().map(|matrices| matrix_fma_flops(context, matrices)).transpose()?,
             copy_bytes: copy_bytes(context)?,
@@ -97,7 +97,7 @@ fn seconds_each(context: &Context, record: impl Fn(&mut Recorder, u32) -> Result
 }
 
 /// The best rate over all numbers of independent chains.
-fn fma_flops(context: &Context, precision: Precision) -> Result<f64> {
+fn fma_flops(context: &Context, precision: Arithmetic) -> Result<f64> {
     let out = DeviceTensor::new(context, "sums", [GROUPS * THREADS]);
     let mut best = 0.0f64;
     for chains in CHAINS {

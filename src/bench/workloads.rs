@@ -1,24 +1,25 @@
 //! The workloads: layers, the optimiser, a pass of each net, a step of each kind of training.
 
-use super::{Plan, Work, Workload};
+use super::{PlannedWorkload, Work, Workload};
 use crate::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
 use crate::io::Picture;
-use crate::methods::gatys::{PictureLoss, Settings};
+use crate::methods::gatys::{GatysSettings, PictureLoss};
+use crate::nets::adain_decoder::AdainDecoderWeights;
 use crate::nets::adain_painter::adapt;
-use crate::nets::image_transform_net::{self, Form};
-use crate::nets::vgg19::Weights;
-use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19, adain_decoder};
+use crate::nets::image_transform_net::{Form, ImageTransformNetWeights};
+use crate::nets::vgg19::Vgg19Weights;
+use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::norm::{Affine, Norm, Over};
 use crate::ops::pad::Border;
-use crate::ops::pool::{Kind, Pool};
+use crate::ops::pool::{Pool, Pooling};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{gram, mean_std};
 use crate::optim::{Lbfgs, LbfgsOptions, Objective};
 use crate::random::Random;
-use crate::train::encoder::{self, Encoder};
-use crate::train::feed_forward::{self, FeedForward};
-use crate::train::{self, Crops, Trainer, Training};
+use crate::train::encoder::{Encoder, EncoderTrainerSettings};
+use crate::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
+use crate::train::{self, Crops, Trainer, Training, TrainingSettings};
 use crate::{Error, Result, loss};
 
 fn random_tensor(context: &Context, name: &str, dims: &[usize]) -> Result<DeviceTensor> {
@@ -71,20 +72,20 @@ fn times(batch: usize) -> String {
 }
 
 /// Forward pass and input gradient of every convolution shape of VGG-19, for `batch` pictures of `size`².
-fn convolutions(size: usize, batch: usize) -> Vec<Plan> {
+fn convolutions(size: usize, batch: usize) -> Vec<PlannedWorkload> {
     let mut all = Vec::new();
     for (channels_in, channels_out, side) in shapes(size) {
         let padding = Padding::Same(Border::Zero);
         let conv = Conv2d { channels_in, channels_out, kernel: 3, stride: 1, padding, upsample: false, relu: true };
         let of = format!("{channels_in}->{channels_out} at {}{side}²", times(batch));
-        all.push(Plan::recorded(format!("conv {of}"), move |rec| {
+        all.push(PlannedWorkload::recorded(format!("conv {of}"), move |rec| {
             let [count, _] = conv.packed_count(rec.context().class());
             let x = given_activation(rec, "x", &[batch, channels_in, side, side])?;
             let packed = given_activation(rec, "weights", &[count])?;
             let bias = given(rec, "bias", &[channels_out])?;
             conv.forward(rec, x, packed, Some(bias)).map(|_| ())
         }));
-        all.push(Plan::recorded(format!("conv gradient {of}"), move |rec| {
+        all.push(PlannedWorkload::recorded(format!("conv gradient {of}"), move |rec| {
             let [_, count] = conv.packed_count(rec.context().class());
             let dy = given(rec, "dy", &[batch, channels_out, side, side])?;
             let y = given_activation(rec, "y", &[batch, channels_out, side, side])?;
@@ -96,11 +97,11 @@ fn convolutions(size: usize, batch: usize) -> Vec<Plan> {
 }
 
 /// Gradients of the weights and the bias of a 3×3 convolution with 64 channels, for two pictures of `size`².
-fn parameter_gradients(size: usize) -> Plan {
+fn parameter_gradients(size: usize) -> PlannedWorkload {
     let padding = Padding::Same(Border::Reflect);
     let conv =
         Conv2d { channels_in: 64, channels_out: 64, kernel: 3, stride: 1, padding, upsample: false, relu: false };
-    Plan::recorded(format!("conv parameter gradients 64->64 at 2 x {size}²"), move |rec| {
+    PlannedWorkload::recorded(format!("conv parameter gradients 64->64 at 2 x {size}²"), move |rec| {
         let x = given(rec, "x", &[2, 64, size, size])?;
         let dy = given(rec, "dy", &[2, 64, size, size])?;
         let (dweights, dbias) = (given(rec, "dweights", &[64, 64, 3, 3])?, given(rec, "dbias", &[64])?);
@@ -110,36 +111,36 @@ fn parameter_gradients(size: usize) -> Plan {
 
 /// Layers limited by memory bandwidth: norm, channel means and standard deviations, and pooling, with their gradients,
 /// on 64 channels of `batch` pictures of `size`².
-fn planes(size: usize, batch: usize) -> Vec<Plan> {
+fn planes(size: usize, batch: usize) -> Vec<PlannedWorkload> {
     let dims = [batch, 64, size, size];
     let norm = Norm { over: Over::Instance, relu: true };
-    let pool = Pool { kind: Kind::Max, ceil: false };
+    let pool = Pool { kind: Pooling::Max, ceil: false };
     let x = move |rec: &mut Recorder| given_activation(rec, "x", &dims);
     let affine = |rec: &mut Recorder| {
         Ok::<_, Error>(Affine { gamma: given(rec, "gamma", &[64])?, beta: given(rec, "beta", &[64])? })
     };
     let name = |what: &str| format!("{what} 64 at {}{size}²", times(batch));
     vec![
-        Plan::recorded(name("norm"), move |rec| {
+        PlannedWorkload::recorded(name("norm"), move |rec| {
             let (x, affine) = (x(rec)?, affine(rec)?);
             norm.forward(rec, x, None, affine).map(|_| ())
         }),
-        Plan::recorded(name("norm and its gradient"), move |rec| {
+        PlannedWorkload::recorded(name("norm and its gradient"), move |rec| {
             let (x, parameters, gradients) = (x(rec)?, affine(rec)?, affine(rec)?);
             let (_, statistics) = norm.forward(rec, x, None, parameters)?;
             let dy = given(rec, "dy", &dims)?;
             norm.backward(rec, x, statistics, parameters, dy, gradients).map(|_| ())
         }),
-        Plan::recorded(name("means, deviations and their gradient"), move |rec| {
+        PlannedWorkload::recorded(name("means, deviations and their gradient"), move |rec| {
             let x = x(rec)?;
             let statistics = mean_std::forward(rec, x, loss::EPSILON)?;
             mean_std::backward(rec, x, statistics, statistics.0, statistics.1).map(|_| ())
         }),
-        Plan::recorded(name("pool"), move |rec| {
+        PlannedWorkload::recorded(name("pool"), move |rec| {
             let x = x(rec)?;
             pool.forward(rec, x).map(|_| ())
         }),
-        Plan::recorded(name("pool gradient"), move |rec| {
+        PlannedWorkload::recorded(name("pool gradient"), move |rec| {
             let x = x(rec)?;
             let dy = given(rec, "dy", &[batch, 64, size / 2, size / 2])?;
             pool.backward(rec, x, dy).map(|_| ())
@@ -148,16 +149,16 @@ fn planes(size: usize, batch: usize) -> Vec<Plan> {
 }
 
 /// Gram matrices and their gradients for the features at the four style taps of a picture of `size`².
-fn grams(size: usize) -> Vec<Plan> {
+fn grams(size: usize) -> Vec<PlannedWorkload> {
     let mut all = Vec::new();
     for block in 0..4 {
         let (channels, side) = (64 << block, size >> block);
         let features = move |rec: &mut Recorder| given_activation(rec, "features", &[1, channels, side, side]);
-        all.push(Plan::recorded(format!("gram {channels} at {side}²"), move |rec| {
+        all.push(PlannedWorkload::recorded(format!("gram {channels} at {side}²"), move |rec| {
             let features = features(rec)?;
             gram::forward(rec, features, 1.0).map(|_| ())
         }));
-        all.push(Plan::recorded(format!("gram gradient {channels} at {side}²"), move |rec| {
+        all.push(PlannedWorkload::recorded(format!("gram gradient {channels} at {side}²"), move |rec| {
             let (features, dgram) = (features(rec)?, given(rec, "dgram", &[1, channels, channels])?);
             gram::backward(rec, features, dgram, 1.0).map(|_| ())
         }));
@@ -180,8 +181,8 @@ impl Objective for Distance {
 
 /// An L-BFGS iteration on the pixels of a picture of `size`². It reads every row of the history, even rows not yet
 /// filled, and includes the line search on a cheap objective.
-fn lbfgs(size: usize) -> Plan {
-    Plan::new(format!("L-BFGS iteration at {size}²"), move |context| {
+fn lbfgs(size: usize) -> PlannedWorkload {
+    PlannedWorkload::new(format!("L-BFGS iteration at {size}²"), move |context| {
         let dims = [1, 3, size, size];
         let x = random_tensor(context, "x", &dims)?;
         let target = random_tensor(context, "target", &[1, 1, 3 * size, size])?;
@@ -217,7 +218,7 @@ impl Evaluation {
             Picture::from_rgb(size, size, rgb)
         };
         let (content, style) = (noise()?, noise()?);
-        let loss = PictureLoss::new(&full_vgg(context)?, &content, &[(style, 1.0)], &Settings::default())?;
+        let loss = PictureLoss::new(&full_vgg(context)?, &content, &[(style, 1.0)], &GatysSettings::default())?;
         loss.picture().write(&noise()?.rgb)?;
         Ok(Evaluation(loss))
     }
@@ -238,32 +239,32 @@ impl Work for Evaluation {
 
 /// A full-width VGG-19 with random weights.
 fn full_vgg(context: &Context) -> Result<Vgg19> {
-    Vgg19::new(context, &Weights::random(1.0, 1), Kind::Max)
+    Vgg19::new(context, &Vgg19Weights::random(1.0, 1), Pooling::Max)
 }
 
 /// A full-width VGG-19 with random weights up to relu4_1 on a picture of `size`²: its forward pass, the forward pass
 /// with the gradient with respect to the picture, one evaluation of Gatys' loss, and the host time to encode that
 /// evaluation.
-fn gatys(size: usize) -> Vec<Plan> {
+fn gatys(size: usize) -> Vec<PlannedWorkload> {
     let forward = move |rec: &mut Recorder, vgg: &Vgg19| {
         let x = given(rec, "picture", &[1, 3, size, size])?;
         vgg.forward(rec, x, Tap::RELU4_1)
     };
     vec![
-        Plan::recorded(format!("VGG-19 to relu4_1 at {size}²"), move |rec| {
+        PlannedWorkload::recorded(format!("VGG-19 to relu4_1 at {size}²"), move |rec| {
             let vgg = full_vgg(rec.context())?;
             forward(rec, &vgg).map(|_| ())
         }),
-        Plan::recorded(format!("VGG-19 and its gradient at {size}²"), move |rec| {
+        PlannedWorkload::recorded(format!("VGG-19 and its gradient at {size}²"), move |rec| {
             let vgg = full_vgg(rec.context())?;
             let activations = forward(rec, &vgg)?;
             let dy = given(rec, "dy", activations.at(Tap::RELU4_1)?.shape.dims())?;
             vgg.backward(rec, &activations, vec![(Tap::RELU4_1, Box::new(move |_| Ok(dy)))]).map(|_| ())
         }),
-        Plan::new(format!("Gatys iteration at {size}²"), move |context| {
+        PlannedWorkload::new(format!("Gatys iteration at {size}²"), move |context| {
             Ok(Workload::of(Evaluation::new(context, size)?))
         }),
-        Plan::new(format!("encoding it ({size}²)"), move |context| {
+        PlannedWorkload::new(format!("encoding it ({size}²)"), move |context| {
             let (context, evaluation) = (context.clone(), Evaluation::new(context, size)?);
             let encode = move || {
                 let mut encoder = context.device().create_command_encoder(&Default::default());
@@ -277,10 +278,10 @@ fn gatys(size: usize) -> Vec<Plan> {
 }
 
 /// The full-width feed-forward net, in both forms, on a picture of `size`².
-fn feed_forward(size: usize) -> Vec<Plan> {
+fn feed_forward(size: usize) -> Vec<PlannedWorkload> {
     let plan = |form: Form| {
-        Plan::new(format!("{form:?} form at {size}²").to_lowercase(), move |context| {
-            let weights = image_transform_net::Weights::random(form, Over::Instance, 1.0, 1);
+        PlannedWorkload::new(format!("{form:?} form at {size}²").to_lowercase(), move |context| {
+            let weights = ImageTransformNetWeights::random(form, Over::Instance, 1.0, 1);
             let net = ImageTransformNet::new(context, weights)?;
             let mut rec = Recorder::new(context);
             let x = given(&mut rec, "photo", &[1, 3, size, size])?;
@@ -293,12 +294,12 @@ fn feed_forward(size: usize) -> Vec<Plan> {
 
 /// AdaIN with random weights in the shape of the encoder `compact`, on a photo of `size`²: with known style statistics,
 /// and with a style that is measured on a picture of the same size.
-fn adain(size: usize) -> Vec<Plan> {
+fn adain(size: usize) -> Vec<PlannedWorkload> {
     let plan = |(name, is_new): (&str, bool)| {
-        Plan::new(format!("{name} at {size}²"), move |context| {
-            let weights = Weights::random(0.25, 1);
-            let encoder = Vgg19::new(context, &weights, Kind::Max)?;
-            let decoder = AdainDecoder::new(context, adain_decoder::Weights::random(&weights, 1)?)?;
+        PlannedWorkload::new(format!("{name} at {size}²"), move |context| {
+            let weights = Vgg19Weights::random(0.25, 1);
+            let encoder = Vgg19::new(context, &weights, Pooling::Max)?;
+            let decoder = AdainDecoder::new(context, AdainDecoderWeights::random(&weights, 1)?)?;
             let mut rec = Recorder::new(context);
             let features = |rec: &mut Recorder, name: &str| {
                 let x = given(rec, name, &[1, 3, size, size])?;
@@ -328,7 +329,7 @@ fn step(context: &Context, trainer: &dyn Trainer, batch: usize, size: usize) -> 
     let mut random = Random::new(5);
     let pictures: Vec<Vec<f32>> =
         (0..batch).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
-    let settings = train::Settings { batch, ..train::Settings::default() };
+    let settings = TrainingSettings { batch, ..TrainingSettings::default() };
     let mut training = Training::new(context, trainer, settings, batch)?;
     let work = training.work();
     let (streams, labels) = (trainer.streams().len(), trainer.labels(0));
@@ -345,34 +346,37 @@ fn step(context: &Context, trainer: &dyn Trainer, batch: usize, size: usize) -> 
 /// A training step of the encoder `compact` (random weights, a batch of 8 crops of `size`²) and its parts: the
 /// teacher's forward pass, and the student's forward and backward pass. The passes and a training step of a
 /// quarter-width feed-forward net on one crop.
-pub fn training(size: usize) -> Vec<Plan> {
+pub fn training(size: usize) -> Vec<PlannedWorkload> {
     const BATCH: usize = 8;
     let crops = move || Crops { size, share: [1.0, 1.0], flip: false };
-    let encoder =
-        move |context: &Context| Encoder::random(context, encoder::Settings { crops: crops(), ..Default::default() });
+    let encoder = move |context: &Context| {
+        Encoder::random(context, EncoderTrainerSettings { crops: crops(), ..Default::default() })
+    };
     let net = move |context: &Context| {
-        FeedForward::random(context, 0.25, feed_forward::Settings { crops: crops(), ..Default::default() })
+        FeedForward::random(context, 0.25, FeedForwardTrainerSettings { crops: crops(), ..Default::default() })
     };
     vec![
-        Plan::new(format!("encoder's teacher, {BATCH} x {size}²"), move |context| {
+        PlannedWorkload::new(format!("encoder's teacher, {BATCH} x {size}²"), move |context| {
             Ok(Workload::of(encoder(context)?.teacher_pass(BATCH)?))
         }),
-        Plan::new(format!("encoder's passes, {BATCH} x {size}²"), move |context| {
+        PlannedWorkload::new(format!("encoder's passes, {BATCH} x {size}²"), move |context| {
             Ok(Workload::of(encoder(context)?.student_passes(BATCH)?))
         }),
-        Plan::new(format!("encoder step, {BATCH} x {size}²"), move |context| {
+        PlannedWorkload::new(format!("encoder step, {BATCH} x {size}²"), move |context| {
             step(context, &encoder(context)?, BATCH, size)
         }),
-        Plan::new(format!("narrow net's passes, 1 x {size}²"), move |context| {
+        PlannedWorkload::new(format!("narrow net's passes, 1 x {size}²"), move |context| {
             Ok(Workload::of(train::passes(context, &net(context)?, 1)?))
         }),
-        Plan::new(format!("narrow net step, 1 x {size}²"), move |context| step(context, &net(context)?, 1, size)),
+        PlannedWorkload::new(format!("narrow net step, 1 x {size}²"), move |context| {
+            step(context, &net(context)?, 1, size)
+        }),
     ]
 }
 
 /// All workloads at `size`², with single layers on `batch` pictures. Nets that paint in one pass also run at two and
 /// four times the size. Training is included only for [`Precision::F32`].
-pub fn all(precision: Precision, size: usize, batch: usize) -> Vec<Plan> {
+pub fn all(precision: Precision, size: usize, batch: usize) -> Vec<PlannedWorkload> {
     let mut all = convolutions(size, batch);
     all.extend(planes(size, batch));
     all.push(parameter_gradients(size / 4));

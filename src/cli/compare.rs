@@ -12,7 +12,7 @@ use impasto::{Error, Result};
 
 use super::table::print_table;
 use super::{PainterArgs, print_line};
-use comparison::{Comparison, Method, Plan};
+use comparison::{Comparison, ComparisonPlan, Method};
 use logs::Training;
 use page::Page;
 
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
         true => None,
     };
     let plan = match (&args.content, &args.style) {
-        (Some(content), Some(style)) => Some(Plan::new(args, content, style)?),
+        (Some(content), Some(style)) => Some(ComparisonPlan::new(args, content, style)?),
         _ => None,
     };
     let folder = &args.output;

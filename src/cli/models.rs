@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use impasto::io::{self, Picture, WeightFile};
 use impasto::nets::ImageTransformNet;
-use impasto::nets::image_transform_net::{Form, Painter, Style, Weights};
+use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeights, Painter};
 use impasto::ops::norm::Over;
 use impasto::sheet::{self, Cell};
 use impasto::weights::PAIRS;
@@ -61,7 +61,7 @@ struct Listed {
     form: String,
     metadata: BTreeMap<String, String>,
     /// The net, if it paints in one style. `None` for AdaIN, which needs a style picture.
-    weights: Option<Weights>,
+    weights: Option<ImageTransformNetWeights>,
 }
 
 impl Listed {
@@ -79,7 +79,7 @@ fn entries() -> Vec<Entry> {
         let place = path.map_or("built in".into(), |path| path.display().to_string());
         let mut push = |name, net| entries.push(Entry { name, place: place.clone(), net });
         match file {
-            Ok(file) if Style::is_in(&file) => push(name, find::in_its_body(&file).and_then(Listed::of)),
+            Ok(file) if BodyStyle::is_in(&file) => push(name, find::in_its_body(&file).and_then(Listed::of)),
             Ok(file) => match find::weights(&file) {
                 Ok(body) if !body.styles.is_empty() => {
                     for style in &body.styles {
@@ -105,7 +105,7 @@ fn entries() -> Vec<Entry> {
 }
 
 /// A description of the net, such as `resize, instance norm, 16 channels`.
-fn describe(weights: &Weights) -> String {
+fn describe(weights: &ImageTransformNetWeights) -> String {
     let form = if weights.form == Form::Paper { "paper" } else { "resize" };
     let norm = if weights.norm == Over::Batch { "batch" } else { "instance" };
     format!("{form}, {norm} norm, {} channels", weights.channels)

@@ -38,9 +38,9 @@ pub fn print((name, profile): &Named) -> Result<()> {
     print_table(&table)?;
     print_line("")?;
     let mut table = vec![headings("kernel")];
-    for kind in profile.kinds() {
-        let figures = figures(kind.seconds, kind.gflop, kind.gigabytes).to_vec();
-        table.push([vec![format!("{} x {}", kind.count, kind.name)], figures].concat());
+    for totals in profile.kernel_totals() {
+        let figures = figures(totals.seconds, totals.gflop, totals.gigabytes).to_vec();
+        table.push([vec![format!("{} x {}", totals.count, totals.name)], figures].concat());
     }
     print_table(&table)
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use impasto::io::{Picture, WeightFile};
-use impasto::methods::adain::{Settings, Source};
-use impasto::nets::adain_painter::{self, Style};
-use impasto::ops::pool::Kind;
+use impasto::methods::adain::{AdainSettings, Source};
+use impasto::nets::adain_painter::{self, AdainStyle};
+use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
 
 use super::weights::load_vgg;
@@ -39,7 +39,7 @@ pub struct SaveArgs {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Long side in pixels to which a larger picture is reduced first
-    #[arg(long, value_name = "PX", default_value_t = Settings::default().style_size)]
+    #[arg(long, value_name = "PX", default_value_t = AdainSettings::default().style_size)]
     style_size: usize,
     /// Encoder that measures the style: `half` for the pair `adain`, `fast` for `adain-fast`, or a file of VGG-19
     /// weights
@@ -72,7 +72,7 @@ pub fn find(name: &str) -> Result<Source> {
     let known = installed().into_iter().find(|(known, _)| known == name && !path.exists());
     let path = known.map_or_else(|| path.to_path_buf(), |(_, path)| path);
     if path.extension().is_some_and(|ending| ending == ENDING) {
-        return Ok(Source::Style(Style::of(&WeightFile::load(&path)?)?));
+        return Ok(Source::Style(AdainStyle::of(&WeightFile::load(&path)?)?));
     }
     Ok(Source::Picture(Picture::load(&path)?))
 }
@@ -106,7 +106,7 @@ fn save(args: &SaveArgs) -> Result<()> {
     }
     let source = Source::Picture(Picture::load(&args.picture)?);
     let context = args.device.open()?;
-    let encoder = load_vgg(&context, Some(&args.vgg), Kind::Max)?;
+    let encoder = load_vgg(&context, Some(&args.vgg), Pooling::Max)?;
     let style = source.measured(&encoder, args.style_size)?;
     let picture = args.picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
     style.save(&output, &[("picture", picture), ("style_size", args.style_size.to_string())])?;

@@ -18,7 +18,7 @@ use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::ops::norm::Over;
 use impasto::train::curve::{self, Series};
 use impasto::train::{
-    Checkpoint, Crops, End, Folder, Outcome, Progress, Run, Schedule, Settings, Trainer, check, train,
+    Checkpoint, Crops, End, Folder, Outcome, Progress, Run, Schedule, Trainer, TrainingSettings, check, train,
 };
 use impasto::{Error, Result};
 
@@ -180,8 +180,8 @@ impl LoopArgs {
         })
     }
 
-    fn settings(&self, defaults: &Defaults) -> Settings {
-        Settings {
+    fn settings(&self, defaults: &Defaults) -> TrainingSettings {
+        TrainingSettings {
             batch: self.batch.unwrap_or(defaults.batch),
             micro_batch: self.micro_batch,
             learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),

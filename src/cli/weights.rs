@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use impasto::io::{DType, WeightFile};
-use impasto::nets::vgg19::{Convention, Tap, Weights};
-use impasto::nets::{AdainDecoder, Vgg19, adain_decoder};
-use impasto::ops::pool::Kind;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::vgg19::{Convention, Tap, Vgg19Weights};
+use impasto::nets::{AdainDecoder, Vgg19};
+use impasto::ops::pool::Pooling;
 use impasto::weights::{ENCODERS, PAIRS};
 use impasto::{Error, Result, gpu::Context};
 
@@ -45,7 +46,7 @@ reads a .pth file as data and executes nothing in it.")]
         file: PathBuf,
         /// Precision of the stored values
         #[arg(long, value_enum, default_value = "f16")]
-        precision: Precision,
+        precision: FilePrecision,
         /// Convention of the weights: torchvision, caffe or normalised [default: as the tensors' names suggest]. Some
         /// .pth files have torchvision's names with Caffe's convention; import them with caffe
         #[arg(long)]
@@ -54,7 +55,7 @@ reads a .pth file as data and executes nothing in it.")]
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Precision {
+pub enum FilePrecision {
     /// 16 bits: half the size, relative rounding error 2^-11
     F16,
     /// 32 bits
@@ -76,7 +77,7 @@ pub fn run(command: Command) -> Result<()> {
 
 /// The convention and the deepest layer of a VGG-19; an error for any other file.
 fn described(file: &WeightFile) -> Result<(Convention, Tap)> {
-    let weights = Weights::of(file)?;
+    let weights = Vgg19Weights::of(file)?;
     Ok((weights.convention, weights.deepest().ok_or_else(|| Error::weights(&file.path, "holds no convolution"))?))
 }
 
@@ -126,8 +127,8 @@ pub fn inspected(error: Error) -> Error {
     error.with_help(help)
 }
 
-fn import(file: &WeightFile, precision: Precision) -> Result<()> {
-    let weights = Weights::of(file).map_err(inspected)?;
+fn import(file: &WeightFile, precision: FilePrecision) -> Result<()> {
+    let weights = Vgg19Weights::of(file).map_err(inspected)?;
     let mut metadata: BTreeMap<_, _> = file.metadata.clone();
     metadata.insert("convention".into(), weights.convention.to_string());
     metadata.insert("imported_from".into(), file.path.file_name().unwrap_or_default().to_string_lossy().into());
@@ -136,8 +137,8 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|error| Error::file("create", directory, error))?;
     }
     let dtype = match precision {
-        Precision::F16 => DType::F16,
-        Precision::F32 => DType::F32,
+        FilePrecision::F16 => DType::F16,
+        FilePrecision::F32 => DType::F32,
     };
     WeightFile::save(&path, dtype, &weights.tensors(), &metadata)?;
     let (convention, deepest) = described(&WeightFile::load(&path)?)?;
@@ -145,18 +146,18 @@ fn import(file: &WeightFile, precision: Precision) -> Result<()> {
 }
 
 /// Loads what [`find_vgg`] finds onto a device; `compact` if none was named or imported.
-pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+pub fn load_vgg(context: &Context, choice: Option<&str>, pool: Pooling) -> Result<Vgg19> {
     Vgg19::new(context, &find_vgg(choice, "compact")?, pool)
 }
 
 /// As [`load_vgg`] for Gatys' method, whose default is `half`.
-pub fn load_gatys_vgg(context: &Context, choice: Option<&str>, pool: Kind) -> Result<Vgg19> {
+pub fn load_gatys_vgg(context: &Context, choice: Option<&str>, pool: Pooling) -> Result<Vgg19> {
     Vgg19::new(context, &find_vgg(choice, "half")?, pool)
 }
 
 /// The net that `--vgg` names: a file, an included encoder (`half`, `fast`, `compact`), `random` or `random:WIDTH`.
 /// Without `--vgg` it is the imported net, or the included encoder `usual` if none was imported.
-pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
+pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Vgg19Weights> {
     let random = choice.and_then(|name| name.strip_prefix("random"));
     if let Some(rest) = random.filter(|rest| rest.is_empty() || rest.starts_with(':')) {
         let width = match rest.strip_prefix(':') {
@@ -170,7 +171,7 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
         tracing::warn!(
             "using a VGG with random weights: it captures texture and colour less well than trained weights"
         );
-        return Ok(Weights::random(width, 1));
+        return Ok(Vgg19Weights::random(width, 1));
     }
     let imported = stored().ok().filter(|path| path.exists());
     let file = match (choice, imported) {
@@ -181,7 +182,7 @@ pub fn find_vgg(choice: Option<&str>, usual: &str) -> Result<Weights> {
         },
     };
     tracing::info!("VGG-19 weights: {}", file.path.display());
-    Weights::of(&file).map_err(inspected)
+    Vgg19Weights::of(&file).map_err(inspected)
 }
 
 /// The name of the net that [`find_vgg`] finds: for a file the file's name, for an imported net `imported`.
@@ -212,16 +213,17 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
             return Err(Error::argument("AdaIN", "decoder", expected, decoder));
         }
     };
-    let weights = adain_decoder::Weights::of(&file).map_err(inspected)?;
+    let weights = AdainDecoderWeights::of(&file).map_err(inspected)?;
     let trained_with = file.metadata.get("encoder");
     let encoder = match (encoder, pair) {
         (Some(name), _) => find_vgg(Some(name), name)?,
-        (None, Some(pair)) => Weights::of(&impasto::weights::encoder(pair.encoder)?)?,
+        (None, Some(pair)) => Vgg19Weights::of(&impasto::weights::encoder(pair.encoder)?)?,
         (None, None) => {
-            let known = |name: &&str| Weights::of(&impasto::weights::encoder(name)?);
+            let known = |name: &&str| Vgg19Weights::of(&impasto::weights::encoder(name)?);
             let encoders = ENCODERS.iter().map(known).collect::<Result<Vec<_>>>()?;
             let found = encoders.iter().position(|known| Some(&known.fingerprint()) == trained_with);
-            let fits = |known: &Weights| known.channels(Tap::RELU4_1).is_ok_and(|gives| gives == weights.channels());
+            let fits =
+                |known: &Vgg19Weights| known.channels(Tap::RELU4_1).is_ok_and(|gives| gives == weights.channels());
             let found = found.or_else(|| encoders.iter().position(fits));
             encoders.into_iter().nth(found.unwrap_or(0)).expect("an encoder")
         }
@@ -238,5 +240,5 @@ pub fn load_pair(context: &Context, encoder: Option<&str>, decoder: &str) -> Res
             path.display()
         );
     }
-    Ok((Vgg19::new(context, &encoder, Kind::Max)?, AdainDecoder::new(context, weights)?))
+    Ok((Vgg19::new(context, &encoder, Pooling::Max)?, AdainDecoder::new(context, weights)?))
 }

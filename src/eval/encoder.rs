@@ -7,7 +7,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::gpu::{DeviceTensor, Program, Recorder};
 use crate::io::Picture;
-use crate::methods::gatys::{self, PictureLoss, Settings};
+use crate::methods::gatys::{self, GatysSettings, PictureLoss};
 use crate::nets::{Tap, Vgg19};
 use crate::train::closed_form::regression;
 use crate::{Error, Result};
@@ -266,7 +266,7 @@ pub fn service(
     real: &Vgg19,
     content: &Picture,
     style: &Picture,
-    settings: &Settings,
+    settings: &GatysSettings,
 ) -> Result<Service> {
     let styles = [(style.clone(), 1.0)];
     let paint = |vgg| gatys::stylize(vgg, content, &styles, settings, |_| Ok(ControlFlow::Continue(())));

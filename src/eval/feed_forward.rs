@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use crate::io::{Picture, WeightFile};
-use crate::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
-use crate::nets::image_transform_net::{Painter, Weights};
+use crate::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
+use crate::nets::image_transform_net::{ImageTransformNetWeights, Painter};
 use crate::nets::{ImageTransformNet, Vgg19};
 use crate::train::feed_forward::Loss;
 use crate::{Error, Result};
@@ -40,8 +40,8 @@ impl Learned {
 
     /// Settings of Gatys' method for the same loss, at one scale with a long side of `size` pixels, starting from the
     /// photo.
-    pub fn settings(&self, size: usize, steps: usize) -> Settings {
-        Settings {
+    pub fn settings(&self, size: usize, steps: usize) -> GatysSettings {
+        GatysSettings {
             content_taps: self.loss.content.clone(),
             style_taps: self.loss.style.clone(),
             content_weight: 1.0,
@@ -68,7 +68,7 @@ pub fn evaluate(loss: &mut PictureLoss, picture: &Picture) -> Result<(f64, Vec<(
 
 /// Losses for one photo.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct PhotoLosses {
     /// Loss of the photo itself.
     pub photo: f64,
     /// Loss of an untrained net's result.
@@ -94,9 +94,9 @@ pub struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     /// An evaluator for the net `weights`, which was trained for `style`; `vgg` is the loss net.
-    pub fn new(vgg: &'a Vgg19, weights: Weights, learned: Learned, style: &Picture) -> Result<Self> {
+    pub fn new(vgg: &'a Vgg19, weights: ImageTransformNetWeights, learned: Learned, style: &Picture) -> Result<Self> {
         let width = weights.channels as f32 / 32.0;
-        let untrained = Weights::random(weights.form, weights.norm, width, 0);
+        let untrained = ImageTransformNetWeights::random(weights.form, weights.norm, width, 0);
         let painter = |weights| Result::Ok(Painter::new(ImageTransformNet::new(vgg.context(), weights)?));
         Ok(Evaluator {
             vgg,
@@ -123,8 +123,8 @@ impl<'a> Evaluator<'a> {
         init: Init,
         steps: usize,
         mut on_step: impl FnMut(usize),
-    ) -> Result<Standing> {
-        let settings = Settings { init, ..self.learned.settings(photo.width.max(photo.height), steps) };
+    ) -> Result<PhotoLosses> {
+        let settings = GatysSettings { init, ..self.learned.settings(photo.width.max(photo.height), steps) };
         let styles = [self.style.clone()];
         let painted = self.trained.paint(photo)?;
         let untrained = self.untrained.paint(photo)?;
@@ -142,7 +142,7 @@ impl<'a> Evaluator<'a> {
         })?;
         // The first evaluation is that of the initial picture.
         let caught_up = if gatys.loss[0] <= at_painted { Some(1) } else { caught_up };
-        Ok(Standing {
+        Ok(PhotoLosses {
             photo: at_photo,
             untrained: at_untrained,
             net: at_painted,

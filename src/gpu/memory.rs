@@ -26,7 +26,7 @@ pub(super) struct Spot {
 
 /// Placement of each transient tensor, and size of each buffer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct MemoryPlan {
     pub spots: Vec<Option<Spot>>,
     pub sizes: Vec<u64>,
 }
@@ -38,7 +38,7 @@ pub(super) type Apart = HashSet<(usize, usize)>;
 /// The smaller of two greedy plans (Pisarchyk & Lee 2020, arXiv:2001.03288, with offsets in several buffers): by size,
 /// with the largest tensors first, and by breadth, with the tensors of the dispatches that need most memory first.
 /// Offsets are sums of sizes, so they keep the alignment of the sizes.
-pub(super) fn plan(lives: &[Option<Life>], apart: &Apart) -> Plan {
+pub(super) fn plan(lives: &[Option<Life>], apart: &Apart) -> MemoryPlan {
     let mut by_size: Vec<(usize, Life)> =
         lives.iter().enumerate().filter_map(|(tensor, life)| Some((tensor, (*life)?))).collect();
     by_size.sort_by_key(|(_, life)| (std::cmp::Reverse(life.bytes), life.first));
@@ -70,9 +70,9 @@ fn by_breadth(tensors: &[(usize, Life)]) -> Vec<(usize, Life)> {
 
 /// Places each tensor where a buffer has to grow least, up to the size of the largest tensor. Among places that need no
 /// growth, it takes the tightest gap.
-fn share(count: usize, order: &[(usize, Life)], apart: &Apart) -> Plan {
+fn share(count: usize, order: &[(usize, Life)], apart: &Apart) -> MemoryPlan {
     let largest = order.iter().map(|(_, life)| life.bytes).max().unwrap_or(0);
-    let mut plan = Plan { spots: vec![None; count], sizes: Vec::new() };
+    let mut plan = MemoryPlan { spots: vec![None; count], sizes: Vec::new() };
     let mut tenants: Vec<Vec<(usize, Life, u64)>> = Vec::new();
     for &(tensor, life) in order {
         let mut best = None;
@@ -139,7 +139,7 @@ mod tests {
         pairs.iter().flat_map(|&(a, b)| [(a, b), (b, a)]).collect()
     }
 
-    fn total(plan: &Plan) -> u64 {
+    fn total(plan: &MemoryPlan) -> u64 {
         plan.sizes.iter().sum()
     }
 

@@ -24,7 +24,7 @@ pub use context::{Context, ContextOptions, KernelClass};
 pub(crate) use kernel::Kernel;
 pub use memory::Memory;
 pub use precision::{PRECISIONS, Precision};
-pub use profile::{Kind, Profile, Timing};
+pub use profile::{KernelTotals, Profile, Timing};
 pub use program::Program;
 pub(crate) use recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use recorder::{Later, Recorder, Uniform};

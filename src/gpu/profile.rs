@@ -40,7 +40,7 @@ pub struct Profile {
 
 /// Totals of all dispatches of a kernel, whatever its constants.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kind {
+pub struct KernelTotals {
     /// Shader and entry point.
     pub name: String,
     /// Number of dispatches.
@@ -55,7 +55,7 @@ pub struct Kind {
 
 impl Timing {
     /// Shader and entry point.
-    pub fn kind(&self) -> &str {
+    pub fn entry_point(&self) -> &str {
         self.kernel.split(' ').next().unwrap_or_default()
     }
 }
@@ -72,22 +72,22 @@ impl Profile {
     }
 
     /// Totals per kernel, the slowest first.
-    pub fn kinds(&self) -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = Vec::new();
+    pub fn kernel_totals(&self) -> Vec<KernelTotals> {
+        let mut all: Vec<KernelTotals> = Vec::new();
         for timing in &self.dispatches {
-            let position = kinds.iter().position(|kind| kind.name == timing.kind()).unwrap_or_else(|| {
-                let name = timing.kind().to_string();
-                kinds.push(Kind { name, count: 0, seconds: 0.0, gflop: 0.0, gigabytes: 0.0 });
-                kinds.len() - 1
+            let position = all.iter().position(|totals| totals.name == timing.entry_point()).unwrap_or_else(|| {
+                let name = timing.entry_point().to_string();
+                all.push(KernelTotals { name, count: 0, seconds: 0.0, gflop: 0.0, gigabytes: 0.0 });
+                all.len() - 1
             });
-            let kind = &mut kinds[position];
-            kind.count += 1;
-            kind.seconds += timing.seconds;
-            kind.gflop += timing.gflop;
-            kind.gigabytes += timing.gigabytes;
+            let totals = &mut all[position];
+            totals.count += 1;
+            totals.seconds += timing.seconds;
+            totals.gflop += timing.gflop;
+            totals.gigabytes += timing.gigabytes;
         }
-        kinds.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        kinds
+        all.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        all
     }
 
     /// Named profiles in the format of chrome://tracing and Perfetto: one process per profile, all starting at time 0.
@@ -100,7 +100,7 @@ impl Profile {
             events.extend(known.map(describe));
             events.extend(profile.dispatches.iter().map(|timing| {
                 json!({
-                    "name": timing.label, "cat": timing.kind(), "ph": "X", "pid": process, "tid": 0,
+                    "name": timing.label, "cat": timing.entry_point(), "ph": "X", "pid": process, "tid": 0,
                     "ts": timing.start * 1e6, "dur": timing.seconds * 1e6,
                     "args": {
                         "kernel": timing.kernel, "gflop": timing.gflop, "gigabytes": timing.gigabytes,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytemuck::Pod;
 
 use super::kernel::{Access, Kernel, interface_of};
-use super::memory::{self, Apart, Life, Memory, Plan};
+use super::memory::{self, Apart, Life, Memory, MemoryPlan};
 use super::{Context, DeviceTensor, KernelClass, Precision, Program, Shape, Tensor};
 use crate::{Error, Result};
 
@@ -359,7 +359,7 @@ impl Recorder {
         }
     }
 
-    pub(super) fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<MemoryPlan> {
         let alignment = u64::from(self.context.device().limits().min_storage_buffer_offset_alignment);
         let mut lives: Vec<Option<Life>> = vec![None; self.places.len()];
         let mut apart = Apart::new();
@@ -387,7 +387,7 @@ impl Recorder {
         Ok(self.memory_of(&self.plan()?))
     }
 
-    pub(super) fn memory_of(&self, plan: &Plan) -> Memory {
+    pub(super) fn memory_of(&self, plan: &MemoryPlan) -> Memory {
         let pinned = self.places.iter().filter_map(|place| match place {
             Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().buffer_bytes(tensor.precision()))),
             Place::Transient { .. } => None,

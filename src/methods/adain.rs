@@ -4,13 +4,13 @@ use super::advice;
 use super::color::{self, KeepColor};
 use super::feed_forward;
 use crate::io::Picture;
-use crate::nets::adain_painter::{Place, Region, Style};
+use crate::nets::adain_painter::{AdainStyle, Place, Region};
 use crate::nets::{AdainPainter, Vgg19};
 use crate::{Error, Result};
 
 /// Settings of AdaIN.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct AdainSettings {
     /// Long side of the result in pixels, at least 1; `None`: the photo's own size.
     pub size: Option<usize>,
     /// Whether and how the photo's colours are kept.
@@ -26,9 +26,9 @@ pub struct Settings {
     pub coarse_size: Option<usize>,
 }
 
-impl Default for Settings {
+impl Default for AdainSettings {
     fn default() -> Self {
-        Settings { size: None, keep_color: KeepColor::No, alpha: 1.0, style_size: 512, coarse_size: Some(512) }
+        AdainSettings { size: None, keep_color: KeepColor::No, alpha: 1.0, style_size: 512, coarse_size: Some(512) }
     }
 }
 
@@ -38,24 +38,24 @@ pub enum Source {
     /// A style picture, RGB 0..1.
     Picture(Picture),
     /// Statistics of a style picture, measured earlier.
-    Style(Style),
+    Style(AdainStyle),
 }
 
 impl Source {
     /// The style's statistics. A picture is first reduced to a long side of at most `style_size` pixels.
     ///
     /// # Errors
-    /// Those of [`Style::measure`].
-    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+    /// Those of [`AdainStyle::measure`].
+    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
         match self {
             Source::Style(style) => Ok(style.clone()),
-            Source::Picture(picture) => Style::measure_async(encoder, &reduced(picture, style_size)).await,
+            Source::Picture(picture) => AdainStyle::measure_async(encoder, &reduced(picture, style_size)).await,
         }
     }
 
     /// [`measured_async`](Source::measured_async), waited for.
     #[cfg(feature = "blocking")]
-    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
         encoder.context().block_on(self.measured_async(encoder, style_size))
     }
 
@@ -86,18 +86,18 @@ pub struct Area {
 }
 
 impl Area {
-    async fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<Style> {
+    async fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
         let mut measured = Vec::new();
         for (source, weight) in &self.styles {
             measured.push((source.measured_async(encoder, style_size).await?, *weight));
         }
-        Style::mix(&measured)
+        AdainStyle::mix(&measured)
     }
 
     /// This area with the statistics of its pictures measured, for use with many photos.
     ///
     /// # Errors
-    /// Those of [`Style::measure`] and [`Style::mix`].
+    /// Those of [`AdainStyle::measure`] and [`AdainStyle::mix`].
     pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
         let style = self.mixed(encoder, style_size).await?;
         Ok(Area { styles: vec![(Source::Style(style), 1.0)], place: self.place.clone() })
@@ -120,13 +120,13 @@ impl Area {
 ///
 /// # Errors
 /// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device (with the
-/// largest that fits). Later: those of [`AdainPainter::paint`], [`Style::measure`] and [`Style::mix`];
+/// largest that fits). Later: those of [`AdainPainter::paint`], [`AdainStyle::measure`] and [`AdainStyle::mix`];
 /// [`KeepColor::Match`] with a style whose picture is not available.
 pub async fn stylize_async(
     painter: &mut AdainPainter<'_>,
     photo: &Picture,
     areas: &[Area],
-    settings: &Settings,
+    settings: &AdainSettings,
 ) -> Result<Picture> {
     if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
@@ -172,7 +172,12 @@ pub async fn stylize_async(
 /// # Errors
 /// Those of [`stylize_async`].
 #[cfg(feature = "blocking")]
-pub fn stylize(painter: &mut AdainPainter, photo: &Picture, areas: &[Area], settings: &Settings) -> Result<Picture> {
+pub fn stylize(
+    painter: &mut AdainPainter,
+    photo: &Picture,
+    areas: &[Area],
+    settings: &AdainSettings,
+) -> Result<Picture> {
     let context = painter.encoder().context();
     context.block_on(stylize_async(painter, photo, areas, settings))
 }

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Settings of a feed-forward method.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
+pub struct FeedForwardSettings {
     /// Long side of the result in pixels, at least 1; `None`: the photo's own size.
     pub size: Option<usize>,
     /// Whether the photo's colours are kept. [`KeepColor::Match`] is not possible, because a trained net has no style
@@ -30,7 +30,7 @@ pub(super) fn result_size(size: Option<usize>, photo: &Picture) -> (usize, usize
 /// # Errors
 /// Before anything is allocated: [`KeepColor::Match`]; a size that is 0, too small for the net, or too large for the
 /// device (with the largest that fits). Later: non-finite values; device errors.
-pub async fn stylize_async(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
+pub async fn stylize_async(painter: &mut Painter, photo: &Picture, settings: &FeedForwardSettings) -> Result<Picture> {
     if settings.keep_color == KeepColor::Match {
         return Err(Error::argument("stylize", "keep-color", "no or luminance with a trained net", "match"));
     }
@@ -54,7 +54,7 @@ pub async fn stylize_async(painter: &mut Painter, photo: &Picture, settings: &Se
 /// # Errors
 /// Those of [`stylize_async`].
 #[cfg(feature = "blocking")]
-pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &Settings) -> Result<Picture> {
+pub fn stylize(painter: &mut Painter, photo: &Picture, settings: &FeedForwardSettings) -> Result<Picture> {
     let context = painter.net().context().clone();
     context.block_on(stylize_async(painter, photo, settings))
 }

@@ -5,7 +5,7 @@ mod problem;
 mod settings;
 
 pub use problem::PictureLoss;
-pub use settings::{Init, Normalization, Optimizer, Preset, Settings};
+pub use settings::{GatysSettings, Init, Normalization, Optimizer, Preset};
 
 use std::ops::ControlFlow;
 
@@ -75,7 +75,7 @@ pub struct Outcome {
 
 /// Widths and heights of the scales in ascending order. Each scale is √2 larger than the previous one; the last has a
 /// long side of `settings.size`.
-fn scales(content: &Picture, settings: &Settings) -> Vec<(usize, usize)> {
+fn scales(content: &Picture, settings: &GatysSettings) -> Vec<(usize, usize)> {
     let size = |back: usize| (settings.size as f64 / std::f64::consts::SQRT_2.powi(back as i32)).round() as usize;
     let count = settings.scales.unwrap_or_else(|| 1 + (1..).take_while(|&back| size(back) >= 128).count().min(4));
     let sizes = (0..count.max(1)).rev().map(|back| scaled_size(content.width, content.height, size(back)));
@@ -105,12 +105,12 @@ fn finished(mut picture: Picture, content: &Picture, keep_color: KeepColor) -> P
 }
 
 /// Long side of the style picture for a result of the given size.
-fn style_side((width, height): (usize, usize), settings: &Settings) -> usize {
+fn style_side((width, height): (usize, usize), settings: &GatysSettings) -> usize {
     (settings.style_scale * width.max(height) as f32).round().max(1.0) as usize
 }
 
 /// Peak of device memory over all scales, in bytes. Allocates nothing. Returns an error if a scale cannot be computed.
-fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<u64> {
+fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &GatysSettings) -> Result<u64> {
     let mut peak = 0;
     for (width, height) in scales(content, settings) {
         problem::check_sides(vgg, "content", [width, height], settings)?;
@@ -124,7 +124,7 @@ fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Se
     Ok(peak)
 }
 
-fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
+fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Picture {
     let mut picture = content.clone();
     match settings.init {
         Init::Content => {}
@@ -143,7 +143,7 @@ fn start(content: &Picture, style: &Picture, settings: &Settings) -> Picture {
 /// `observer` is called after every optimiser step and can stop the optimisation; the result is then the current
 /// picture. A narrow net gives nearly the result of the full-width net if it has all channels at the taps ([`full`]).
 ///
-/// [`full`]: crate::train::encoder::Settings::full
+/// [`full`]: crate::train::encoder::EncoderTrainerSettings::full
 ///
 /// # Errors
 /// Before anything is allocated: settings out of range, a tap that the net does not have, a picture too small for the
@@ -153,12 +153,12 @@ pub async fn stylize_async(
     vgg: &Vgg19,
     content: &Picture,
     styles: &[(Picture, f32)],
-    settings: &Settings,
+    settings: &GatysSettings,
     mut observer: impl AsyncFnMut(&Progress<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     settings.check(styles.iter().map(|(_, weight)| *weight))?;
     let sizes = scales(content, settings);
-    let plan_at = |size| plan(vgg, content, styles, &Settings { size, scales: Some(1), ..settings.clone() });
+    let plan_at = |size| plan(vgg, content, styles, &GatysSettings { size, scales: Some(1), ..settings.clone() });
     let peak_bytes = advice::or_largest(plan(vgg, content, styles, settings), settings.size, plan_at)?;
     let &(width, height) = sizes.last().unwrap_or(&(content.width, content.height));
     tracing::info!(width, height, peak_mib = peak_bytes >> 20, "planned");
@@ -247,7 +247,7 @@ pub fn stylize(
     vgg: &Vgg19,
     content: &Picture,
     styles: &[(Picture, f32)],
-    settings: &Settings,
+    settings: &GatysSettings,
     mut observer: impl FnMut(&Progress) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     let observer = async |progress: &Progress<'_>| observer(progress);
@@ -266,7 +266,7 @@ enum PixelOptimizer {
 }
 
 impl PixelOptimizer {
-    fn new(context: &Context, loss: &PictureLoss, settings: &Settings) -> Result<Self> {
+    fn new(context: &Context, loss: &PictureLoss, settings: &GatysSettings) -> Result<Self> {
         let (x, g) = (loss.picture(), loss.gradient());
         Ok(match settings.optimizer {
             Optimizer::Lbfgs => {

@@ -8,7 +8,7 @@
 
 mod weights;
 
-pub use weights::Weights;
+pub use weights::AdainDecoderWeights;
 
 use weights::LAYERS;
 
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 
 /// The decoder on a device.
 pub struct AdainDecoder {
-    weights: Weights,
+    weights: AdainDecoderWeights,
     layers: Vec<ConvLayer>,
 }
 
@@ -43,16 +43,16 @@ impl Activations {
 
 impl AdainDecoder {
     /// A decoder with frozen weights.
-    pub fn new(context: &Context, weights: Weights) -> Result<Self> {
+    pub fn new(context: &Context, weights: AdainDecoderWeights) -> Result<Self> {
         Self::build(context, weights, ConvLayer::frozen)
     }
 
     /// A decoder with trainable weights.
-    pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
+    pub fn trainable(context: &Context, weights: AdainDecoderWeights) -> Result<Self> {
         Self::build(context, weights, ConvLayer::trainable)
     }
 
-    fn build(context: &Context, weights: Weights, layer: super::NewLayer) -> Result<Self> {
+    fn build(context: &Context, weights: AdainDecoderWeights, layer: super::NewLayer) -> Result<Self> {
         let layers = packed(context, |rec| {
             let layers = weights.layers().zip(&weights.convolutions);
             layers.map(|((name, conv), [weight, bias])| layer(rec, name, conv, &weight.data, &bias.data)).collect()
@@ -132,7 +132,7 @@ impl AdainDecoder {
 
     /// Reads the current weights from the device.
     #[cfg(feature = "blocking")]
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn weights(&self) -> Result<AdainDecoderWeights> {
         let mut weights = self.weights.clone();
         let values = self.parameters().into_iter().map(|parameter| parameter.value);
         for (value, tensor) in values.zip(weights.convolutions.iter_mut().flatten()) {

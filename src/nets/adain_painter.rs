@@ -22,7 +22,7 @@ pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Ten
 
 /// A style as AdaIN uses it: mean and standard deviation of each channel at relu4_1.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Style {
+pub struct AdainStyle {
     /// [`Vgg19::fingerprint`] of the encoder that measured it.
     pub encoder: String,
     /// Mean of each channel.
@@ -37,12 +37,12 @@ const FILE: [&str; 4] = ["mean", "deviation", "encoder", "architecture"];
 /// Metadata that identifies a style's file; older files have none.
 const ARCHITECTURE: &str = "adain_style";
 
-impl Style {
+impl AdainStyle {
     /// Measures the style of a picture (RGB 0..1) with `encoder`.
     ///
     /// # Errors
     /// A picture too small for the encoder or too large for the device; values that are not finite.
-    pub async fn measure_async(encoder: &Vgg19, picture: &Picture) -> Result<Style> {
+    pub async fn measure_async(encoder: &Vgg19, picture: &Picture) -> Result<AdainStyle> {
         let context = encoder.context();
         let shape = [1, 3, picture.height, picture.width];
         let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
@@ -53,7 +53,7 @@ impl Style {
         let (mean, deviation) = (rec.output(mean)?, rec.output(deviation)?);
         rec.finish()?.submit()?;
         let (mean, deviation) = (mean.read_async().await?, deviation.read_async().await?);
-        let style = Style { encoder: encoder.fingerprint().into(), mean, deviation };
+        let style = AdainStyle { encoder: encoder.fingerprint().into(), mean, deviation };
         if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
             let help = "check the picture and the encoder's file".into();
             return Err(Error::NonFinite { what: "the style".into(), place: "its statistics".into(), help });
@@ -61,9 +61,9 @@ impl Style {
         Ok(style)
     }
 
-    /// [`measure_async`](Style::measure_async), waited for.
+    /// [`measure_async`](AdainStyle::measure_async), waited for.
     #[cfg(feature = "blocking")]
-    pub fn measure(encoder: &Vgg19, picture: &Picture) -> Result<Style> {
+    pub fn measure(encoder: &Vgg19, picture: &Picture) -> Result<AdainStyle> {
         encoder.context().block_on(Self::measure_async(encoder, picture))
     }
 
@@ -71,7 +71,7 @@ impl Style {
     ///
     /// # Errors
     /// No style; weights that are negative, not finite or all 0; styles measured by different encoders.
-    pub fn mix(styles: &[(Style, f32)]) -> Result<Style> {
+    pub fn mix(styles: &[(AdainStyle, f32)]) -> Result<AdainStyle> {
         let refuse = |argument, expected: &str, got: String| Err(Error::argument("styles", argument, expected, got));
         let Some((first, _)) = styles.first() else { return refuse("styles", "at least one", "none".into()) };
         let total: f64 = styles.iter().map(|(_, weight)| f64::from(*weight)).sum();
@@ -80,7 +80,7 @@ impl Style {
             return refuse("weights", "numbers from 0 up, not all of them 0", weights.join(", "));
         }
         let mut mixed =
-            Style { mean: vec![0.0; first.mean.len()], deviation: vec![0.0; first.mean.len()], ..first.clone() };
+            AdainStyle { mean: vec![0.0; first.mean.len()], deviation: vec![0.0; first.mean.len()], ..first.clone() };
         for (style, weight) in styles {
             if style.encoder != first.encoder {
                 return refuse(
@@ -116,7 +116,7 @@ impl Style {
         if mean.len() != deviation.len() || !mean.iter().chain(&deviation).all(|value| value.is_finite()) {
             return Err(wrong("has means and deviations that do not fit, or are not finite".into()));
         }
-        Ok(Style { encoder, mean, deviation })
+        Ok(AdainStyle { encoder, mean, deviation })
     }
 
     /// Writes the style to a file of a few KB, with `notes` as additional metadata.
@@ -152,15 +152,15 @@ pub enum Place {
 #[derive(Clone, Debug)]
 pub struct Region {
     /// The style.
-    pub style: Style,
+    pub style: AdainStyle,
     /// The region.
     pub place: Place,
     /// Strength of the style, 0..1 (the paper's α). The photo's own features have the remaining weight.
     pub strength: f32,
 }
 
-impl From<Style> for Region {
-    fn from(style: Style) -> Self {
+impl From<AdainStyle> for Region {
+    fn from(style: AdainStyle) -> Self {
         Region { style, place: Place::Everywhere, strength: 1.0 }
     }
 }
@@ -264,10 +264,10 @@ impl<'a> AdainPainter<'a> {
         self.encoder
     }
 
-    /// [`Style::measure`] with the painter's encoder.
+    /// [`AdainStyle::measure`] with the painter's encoder.
     #[cfg(feature = "blocking")]
-    pub fn style(&self, picture: &Picture) -> Result<Style> {
-        Style::measure(self.encoder, picture)
+    pub fn style(&self, picture: &Picture) -> Result<AdainStyle> {
+        AdainStyle::measure(self.encoder, picture)
     }
 
     /// Whether a program for that size and number of regions is already compiled.

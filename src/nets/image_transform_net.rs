@@ -12,8 +12,8 @@ mod styles;
 mod weights;
 
 pub use painter::Painter;
-pub use style::Style;
-pub use weights::{Form, Weights};
+pub use style::BodyStyle;
+pub use weights::{Form, ImageTransformNetWeights};
 
 use weights::BLOCKS;
 
@@ -106,7 +106,7 @@ impl Unit {
 /// The net on a device.
 pub struct ImageTransformNet {
     context: Context,
-    weights: Weights,
+    weights: ImageTransformNetWeights,
     units: Vec<Unit>,
 }
 
@@ -123,8 +123,8 @@ impl ImageTransformNet {
     /// A frozen net. Batch norm uses its running statistics.
     ///
     /// # Errors
-    /// Weights of many styles; use [`Weights::blend`] first.
-    pub fn new(context: &Context, weights: Weights) -> Result<Self> {
+    /// Weights of many styles; use [`ImageTransformNetWeights::blend`] first.
+    pub fn new(context: &Context, weights: ImageTransformNetWeights) -> Result<Self> {
         if !weights.styles.is_empty() {
             let got = format!("one of {}", weights.styles.join(", "));
             return Err(Error::argument("image transform net", "weights", "a net of one style", got));
@@ -146,16 +146,16 @@ impl ImageTransformNet {
     }
 
     /// A trainable net. Batch norm uses the statistics of the batch and updates its running statistics.
-    pub fn trainable(context: &Context, weights: Weights) -> Result<Self> {
+    pub fn trainable(context: &Context, weights: ImageTransformNetWeights) -> Result<Self> {
         Self::trained(context, weights, ConvLayer::trainable)
     }
 
     /// A net with frozen convolutions, whose norms' scales and shifts are trainable.
-    pub fn trainable_norms(context: &Context, weights: Weights) -> Result<Self> {
+    pub fn trainable_norms(context: &Context, weights: ImageTransformNetWeights) -> Result<Self> {
         Self::trained(context, weights, ConvLayer::frozen)
     }
 
-    fn trained(context: &Context, weights: Weights, new: NewLayer<Convolution>) -> Result<Self> {
+    fn trained(context: &Context, weights: ImageTransformNetWeights, new: NewLayer<Convolution>) -> Result<Self> {
         let unit = |rec: &mut Recorder, layer: &weights::Layer| {
             let name = format!("{}.conv2d", layer.name);
             let [weight, bias] = ["weight", "bias"].map(|kind| weights.values(&format!("{name}.{kind}")));
@@ -304,13 +304,13 @@ impl ImageTransformNet {
     }
 
     /// The weights that the net was created with.
-    pub fn shape(&self) -> &Weights {
+    pub fn shape(&self) -> &ImageTransformNetWeights {
         &self.weights
     }
 
     /// Reads the current weights from the device.
     #[cfg(feature = "blocking")]
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn weights(&self) -> Result<ImageTransformNetWeights> {
         let mut weights = self.weights.clone();
         let trained = self.parameters().into_iter().map(|parameter| (parameter.name, parameter.value));
         let device: Vec<_> = trained.chain(self.state()).collect();

@@ -12,8 +12,8 @@ use crate::{Error, Result};
 const MOMENTUM: f32 = 0.1;
 
 /// Affine instance or batch norm with the statistics of the batch. (Batch norm with running statistics is folded into
-/// the convolution before it, see [`super::image_transform_net::Weights`].) In a net of many styles, scales and shifts
-/// are tables `[S, C]`, and each image selects or mixes rows (arXiv:1610.07629).
+/// the convolution before it, see [`super::image_transform_net::ImageTransformNetWeights`].) In a net of many styles,
+/// scales and shifts are tables `[S, C]`, and each image selects or mixes rows (arXiv:1610.07629).
 pub struct NormLayer {
     norm: Norm,
     gamma: DeviceTensor,

@@ -2,7 +2,7 @@
 
 mod weights;
 
-pub use weights::{Convention, Weights, scaled_channels};
+pub use weights::{Convention, Vgg19Weights, scaled_channels};
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::gpu::{Context, DeviceTensor, Later, Recorder, Tensor};
 use crate::io::{HostTensor, WeightFile};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
-use crate::ops::pool::{Kind, Pool};
+use crate::ops::pool::{Pool, Pooling};
 use crate::ops::vector;
 use crate::optim::Parameter;
 use crate::{Error, Result};
@@ -124,21 +124,21 @@ pub struct Activations {
 
 impl Vgg19 {
     /// The net of a weight file with the given kind of pooling.
-    pub fn load(context: &Context, file: &WeightFile, pool: Kind) -> Result<Self> {
-        Self::new(context, &Weights::of(file)?, pool)
+    pub fn load(context: &Context, file: &WeightFile, pool: Pooling) -> Result<Self> {
+        Self::new(context, &Vgg19Weights::of(file)?, pool)
     }
 
     /// A net with frozen weights.
-    pub fn new(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
+    pub fn new(context: &Context, weights: &Vgg19Weights, pool: Pooling) -> Result<Self> {
         Self::build(context, weights, pool, ConvLayer::frozen)
     }
 
     /// A net with trainable convolutions. The 1×1 convolution in front is frozen.
-    pub fn trainable(context: &Context, weights: &Weights, pool: Kind) -> Result<Self> {
+    pub fn trainable(context: &Context, weights: &Vgg19Weights, pool: Pooling) -> Result<Self> {
         Self::build(context, weights, pool, ConvLayer::trainable)
     }
 
-    fn build(context: &Context, weights: &Weights, kind: Kind, layer: NewLayer) -> Result<Self> {
+    fn build(context: &Context, weights: &Vgg19Weights, kind: Pooling, layer: NewLayer) -> Result<Self> {
         let border = Padding::Same(weights.convention.border());
         let conv = |weight: &HostTensor, relu| {
             let [channels_out, channels_in, kernel] = [0, 1, 2].map(|side| weight.shape[side]);
@@ -168,7 +168,7 @@ impl Vgg19 {
         self.convention
     }
 
-    /// [`Weights::fingerprint`] of its weights.
+    /// [`Vgg19Weights::fingerprint`] of its weights.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }

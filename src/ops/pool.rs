@@ -14,7 +14,7 @@ super::params! {
 
 /// The reduction of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum Pooling {
     /// The maximum; the gradient goes to the first one in row order.
     #[default]
     Max,
@@ -26,17 +26,17 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pool {
     /// The reduction of a window.
-    pub kind: Kind,
+    pub kind: Pooling,
     /// Whether an odd last row or column is pooled in windows of its own (ceil mode) instead of being dropped.
     pub ceil: bool,
 }
 
-impl Kind {
+impl Pooling {
     /// Entry points `[forward, backward]`, each for one and for two windows per thread.
     fn entries(self) -> [[&'static str; 2]; 2] {
         match self {
-            Kind::Max => [["max_forward", "max_forward_rows"], ["max_backward", "max_backward_rows"]],
-            Kind::Average => {
+            Pooling::Max => [["max_forward", "max_forward_rows"], ["max_backward", "max_backward_rows"]],
+            Pooling::Average => {
                 [["average_forward", "average_forward_rows"], ["average_backward", "average_backward_rows"]]
             }
         }
@@ -45,7 +45,7 @@ impl Kind {
 
 /// Every variant of this operation's kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
-    let entries = [Kind::Max, Kind::Average].map(|kind| kind.entries().concat()).concat();
+    let entries = [Pooling::Max, Pooling::Average].map(|kind| kind.entries().concat()).concat();
     entries.into_iter().map(|entry| Kernel::new(SHADER, entry)).collect()
 }
 
@@ -111,8 +111,8 @@ impl Pool {
         let (kernel, groups) = kernel(self.kind.entries()[1], width, windows, n * c);
         let dispatch = Dispatch::new(kernel, "pool gradient");
         let dispatch = match self.kind {
-            Kind::Max => dispatch.bind_any(&["x", "x_rows"], x),
-            Kind::Average => dispatch,
+            Pooling::Max => dispatch.bind_any(&["x", "x_rows"], x),
+            Pooling::Average => dispatch,
         };
         rec.dispatch(
             dispatch

@@ -19,7 +19,7 @@ pub const ROUND: usize = 8;
 
 /// The number type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum Arithmetic {
     /// f32
     Single,
     /// f16; requires [`Context::has_half`](crate::gpu::Context::has_half).
@@ -36,10 +36,10 @@ super::params! {
     MatrixParams { rounds: u32 }
 }
 
-fn chained(precision: Precision, chains: u32) -> Kernel {
+fn chained(precision: Arithmetic, chains: u32) -> Kernel {
     let shader = match precision {
-        Precision::Single => SHADER,
-        Precision::Half => "roof_half.wgsl",
+        Arithmetic::Single => SHADER,
+        Arithmetic::Half => "roof_half.wgsl",
     };
     Kernel::new(shader, "multiply_add").set("VECTORS", chains / 4)
 }
@@ -47,7 +47,7 @@ fn chained(precision: Precision, chains: u32) -> Kernel {
 /// Every variant of this operation's kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
     let mut all = ["copy", "nothing"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
-    for precision in [Precision::Single, Precision::Half] {
+    for precision in [Arithmetic::Single, Arithmetic::Half] {
         all.extend(CHAINS.map(|chains| chained(precision, chains)));
     }
     all.extend(Matrices::ALL.map(matrix_kernel));
@@ -57,7 +57,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
 /// Runs `rounds` of multiply-adds `s = -0.75·s + 0.875` in `chains` chains per thread (one of [`CHAINS`]). There is one
 /// thread per element of `out` (a multiple of [`THREADS`] elements), and `out[t]` gets the sum of its chains, which
 /// start at `(chain + t mod 256) / 256`.
-pub fn multiply_add(rec: &mut Recorder, precision: Precision, chains: u32, rounds: u32, out: Tensor) -> Result<()> {
+pub fn multiply_add(rec: &mut Recorder, precision: Arithmetic, chains: u32, rounds: u32, out: Tensor) -> Result<()> {
     let threads = out.shape.count();
     if threads == 0 || !threads.is_multiple_of(THREADS) {
         return Err(Error::argument("multiply_add", "out", format!("a multiple of {THREADS} elements"), out.shape));
@@ -65,7 +65,7 @@ pub fn multiply_add(rec: &mut Recorder, precision: Precision, chains: u32, round
     if !CHAINS.contains(&chains) {
         return Err(Error::argument("multiply_add", "chains", format!("one of {CHAINS:?}"), chains));
     }
-    if precision == Precision::Half && !rec.context().has_half() {
+    if precision == Arithmetic::Half && !rec.context().has_half() {
         return Err(Error::argument("multiply_add", "precision", "single (this device has no f16)", "half"));
     }
     let [scale, offset] = STEP;

@@ -19,9 +19,10 @@ use serde::Serialize;
 
 use crate::gpu::{Context, Recorder, Tensor};
 use crate::io::Picture;
-use crate::nets::adain_decoder::Weights;
+use crate::nets::adain_decoder::AdainDecoderWeights;
 use crate::nets::adain_painter::adapt;
-use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, vgg19};
+use crate::nets::vgg19::Vgg19Weights;
+use crate::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
 use crate::ops::square_loss::{self, Weight};
 use crate::ops::{mean_std, total_variation, vector};
 use crate::optim::Parameter;
@@ -34,9 +35,9 @@ use transfer::Samples;
 
 pub use transfer::Pair;
 
-/// Settings of the training.
+/// Settings of [`Adain`], besides those of the training loop.
 #[derive(Clone, Debug, Serialize)]
-pub struct Settings {
+pub struct AdainTrainerSettings {
     /// How photos are cropped.
     pub crops: Crops,
     /// How paintings are cropped, to the same size; smaller shares give brush strokes of more sizes.
@@ -63,10 +64,10 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for AdainTrainerSettings {
     fn default() -> Self {
         let crops = Crops { size: 256, share: [0.5, 1.0], flip: true };
-        Settings {
+        AdainTrainerSettings {
             style_crops: Crops { share: [0.25, 1.0], ..crops.clone() },
             crops,
             content_weight: 1.0,
@@ -107,7 +108,7 @@ impl From<Vgg19> for Nets {
 
 /// The training of an [`AdainDecoder`]: all nets on the device.
 pub struct Adain {
-    settings: Settings,
+    settings: AdainTrainerSettings,
     photos: Folder,
     paintings: Folder,
     nets: Nets,
@@ -129,11 +130,11 @@ fn crops(folder: &Folder, crops: &Crops, seed: u64, count: usize) -> Result<Vec<
 /// An encoder that does not reach relu4_1, crops too small for it, pictures without variance, errors of `on_layer`.
 pub fn start(
     context: &Context,
-    encoder: &vgg19::Weights,
+    encoder: &Vgg19Weights,
     [photos, paintings]: [&Folder; 2],
-    settings: &Settings,
+    settings: &AdainTrainerSettings,
     on_layer: impl FnMut(&str) -> Result<()>,
-) -> Result<Weights> {
+) -> Result<AdainDecoderWeights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration.div_ceil(2))?;
     start::start(context, encoder, &[photos, paintings].concat(), size, settings, on_layer)
 }
@@ -147,13 +148,13 @@ pub fn start(
 /// errors of `on_layer`.
 pub fn transfer(
     context: &Context,
-    encoder: &vgg19::Weights,
+    encoder: &Vgg19Weights,
     teacher: &Pair,
     channels: &[usize; 8],
     [photos, paintings]: [&Folder; 2],
-    settings: &Settings,
+    settings: &AdainTrainerSettings,
     on_layer: impl FnMut(&str) -> Result<()>,
-) -> Result<Weights> {
+) -> Result<AdainDecoderWeights> {
     let (size, [photos, paintings]) = calibration([photos, paintings], settings, settings.calibration)?;
     let pairs = photos.into_iter().zip(paintings).map(|(photo, painting)| [photo, painting]).collect();
     transfer::transfer(context, encoder, teacher, channels, &Samples { pairs, size }, settings, on_layer)
@@ -162,7 +163,7 @@ pub fn transfer(
 /// `count` crops of photos and as many of paintings, and their side in pixels.
 fn calibration(
     [photos, paintings]: [&Folder; 2],
-    settings: &Settings,
+    settings: &AdainTrainerSettings,
     count: usize,
 ) -> Result<(usize, [Vec<Vec<f32>>; 2])> {
     // At a multiple of 8, the pooling layers do not round, and the decoder's maps have the sizes of the encoder's.
@@ -191,9 +192,9 @@ impl Adain {
     /// crops too small.
     pub fn new(
         nets: impl Into<Nets>,
-        weights: Weights,
+        weights: AdainDecoderWeights,
         [photos, paintings]: [Folder; 2],
-        settings: Settings,
+        settings: AdainTrainerSettings,
     ) -> Result<Self> {
         let nets = nets.into();
         let encoder = &nets.encoder;
@@ -234,21 +235,21 @@ impl Adain {
     }
 
     /// The weights of the current decoder.
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn weights(&self) -> Result<AdainDecoderWeights> {
         self.decoder.weights()
     }
 }
 
 impl Trainer for Adain {
     fn streams(&self) -> Vec<(Folder, Crops)> {
-        let Settings { crops, style_crops, .. } = &self.settings;
+        let AdainTrainerSettings { crops, style_crops, .. } = &self.settings;
         vec![(self.photos.clone(), crops.clone()), (self.paintings.clone(), style_crops.clone())]
     }
 
     fn terms(&self) -> Vec<String> {
         let mut terms = vec!["content".to_string()];
         terms.extend(Tap::style().flat_map(|tap| ["means", "deviations"].map(|kind| format!("{kind} {tap}"))));
-        let Settings { tv_weight, identity_weight, pixel_weight, feature_weight, .. } = self.settings;
+        let AdainTrainerSettings { tv_weight, identity_weight, pixel_weight, feature_weight, .. } = self.settings;
         let optional = [
             ("total variation", tv_weight),
             ("identity", identity_weight),
@@ -320,7 +321,7 @@ impl Trainer for Adain {
             self.decoder.backward_parameters(rec, &same, dsame)?;
         }
         if let Some(teacher) = &self.nets.teacher {
-            let Settings { pixel_weight, feature_weight, .. } = self.settings;
+            let AdainTrainerSettings { pixel_weight, feature_weight, .. } = self.settings;
             let shown = teacher.forward(rec, target, [height, width])?.picture;
             if pixel_weight > 0.0 {
                 let weight = Weight::new(rec, mean(y, pixel_weight));

@@ -8,11 +8,11 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::HostTensor;
-use crate::nets::vgg19::{Convention, Weights};
+use crate::nets::vgg19::{Convention, Vgg19Weights};
 use crate::nets::{ConvLayer, Tap, packed};
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
-use crate::ops::pool::Kind;
+use crate::ops::pool::Pooling;
 use crate::ops::relu;
 use crate::random::Random;
 use crate::{Error, Result};
@@ -121,7 +121,7 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Applies the net's first, 1×1 convolution to square pictures, `[3, size, size]`, RGB 0..1. The result is the
     /// input of conv1_1.
-    pub fn new(context: &'a Context, weights: &Weights, pictures: &[Vec<f32>], size: usize) -> Result<Self> {
+    pub fn new(context: &'a Context, weights: &Vgg19Weights, pictures: &[Vec<f32>], size: usize) -> Result<Self> {
         let maps = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
         let mut walk = Walk { context, convention: weights.convention, maps };
         let [weight, bias] = weights.input();
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
 
     /// `linear`, max-pooled if `next` begins a block. (ReLU and max pooling commute.)
     pub fn read(&self, linear: &Maps, next: Option<Tap>) -> Result<Maps> {
-        let pool = self.convention.pool(Kind::Max);
+        let pool = self.convention.pool(Pooling::Max);
         let pooled = next.is_some_and(|tap| tap.begins_block());
         linear.apply(self.context, |rec, x| if pooled { pool.forward(rec, x) } else { Ok(x) })
     }

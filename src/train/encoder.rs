@@ -23,9 +23,9 @@ use start::Start;
 use crate::gpu::{Context, DeviceTensor, Later, Program, Recorder, Tensor};
 use crate::io::{HostTensor, Picture};
 use crate::loss;
-use crate::nets::vgg19::{Activations, Weights, scaled_channels};
+use crate::nets::vgg19::{Activations, Vgg19Weights, scaled_channels};
 use crate::nets::{Tap, Vgg19};
-use crate::ops::pool::Kind;
+use crate::ops::pool::Pooling;
 use crate::ops::square_loss::Weight;
 use crate::ops::{mean_std, vector};
 use crate::optim::Parameter;
@@ -34,9 +34,9 @@ use crate::train::closed_form::{POSITIONS, Walk};
 use crate::train::{Checkpoint, Crops, Folder, Loader, Trainer};
 use crate::{Error, Result};
 
-/// Settings of the training.
+/// Settings of [`Encoder`], besides those of the training loop.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Settings {
+pub struct EncoderTrainerSettings {
     /// Channels relative to VGG-19, above 0 and at most 1.
     pub width: f32,
     /// Layers with all of the teacher's channels, in the teacher's units. Taps among them need no lift.
@@ -68,9 +68,9 @@ fn names<S: serde::Serializer>(taps: &[Tap], serializer: S) -> Result<S::Ok, S::
     serializer.collect_seq(taps.iter().map(Tap::to_string))
 }
 
-impl Default for Settings {
+impl Default for EncoderTrainerSettings {
     fn default() -> Self {
-        Settings {
+        EncoderTrainerSettings {
             width: 0.25,
             full: Vec::new(),
             crops: Crops { size: 112, share: [0.5, 1.0], flip: true },
@@ -85,9 +85,9 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl EncoderTrainerSettings {
     /// These settings with the taps in the net's order, if they are valid for `teacher`.
-    fn checked(mut self, teacher: &Weights) -> Result<Self> {
+    fn checked(mut self, teacher: &Vgg19Weights) -> Result<Self> {
         let refuse =
             |argument, expected: &str, got: String| Err(Error::argument("train encoder", argument, expected, got));
         if !(self.width > 0.0 && self.width <= 1.0) {
@@ -148,7 +148,7 @@ impl Settings {
 /// The training of an encoder: teacher, student and lifts on the device.
 pub struct Encoder {
     context: Context,
-    settings: Settings,
+    settings: EncoderTrainerSettings,
     folder: Folder,
     teacher: Vgg19,
     student: Vgg19,
@@ -156,7 +156,7 @@ pub struct Encoder {
     /// Factors by which the channels of each teacher layer were multiplied, by name.
     scales: Vec<(String, DeviceTensor)>,
     /// The student's initial weights on the host, for their shapes and the first, 1×1 convolution.
-    shape: Weights,
+    shape: Vgg19Weights,
     calibration: Vec<Vec<f32>>,
     painting_pool: Option<PaintingPool>,
 }
@@ -174,10 +174,10 @@ impl Encoder {
     /// errors of `on_layer`.
     pub fn new(
         context: &Context,
-        teacher: Weights,
-        init: Option<&Weights>,
+        teacher: Vgg19Weights,
+        init: Option<&Vgg19Weights>,
         folder: Folder,
-        settings: Settings,
+        settings: EncoderTrainerSettings,
         on_layer: impl FnMut(Tap) -> Result<()>,
     ) -> Result<Self> {
         let settings = settings.checked(&teacher)?;
@@ -193,11 +193,11 @@ impl Encoder {
     /// Those of [`Encoder::new`]; a checkpoint of another training.
     pub fn resumed(
         context: &Context,
-        teacher: Weights,
-        init: Option<&Weights>,
+        teacher: Vgg19Weights,
+        init: Option<&Vgg19Weights>,
         checkpoint: &Checkpoint,
         folder: Folder,
-        settings: Settings,
+        settings: EncoderTrainerSettings,
     ) -> Result<Self> {
         let settings = settings.checked(&teacher)?;
         let calibration = settings.calibration(&folder)?;
@@ -215,8 +215,8 @@ impl Encoder {
     }
 
     /// A student and a full-width teacher with random weights, without pictures: for benchmarks.
-    pub(crate) fn random(context: &Context, settings: Settings) -> Result<Self> {
-        let (teacher, student) = (Weights::random(1.0, 1), Weights::random(settings.width, 2));
+    pub(crate) fn random(context: &Context, settings: EncoderTrainerSettings) -> Result<Self> {
+        let (teacher, student) = (Vgg19Weights::random(1.0, 1), Vgg19Weights::random(settings.width, 2));
         let mut lifts = Vec::new();
         for (tap, _) in &settings.taps {
             let [from, to] = [settings.width, 1.0].map(|width| scaled_channels(*tap, width));
@@ -232,7 +232,7 @@ impl Encoder {
         start: Start,
         folder: Folder,
         calibration: Vec<Vec<f32>>,
-        settings: Settings,
+        settings: EncoderTrainerSettings,
     ) -> Result<Self> {
         let Start { teacher, scales, student: shape, lifts } = start;
         let scales = settings.layers().into_iter().zip(scales).map(|(tap, scale)| {
@@ -244,8 +244,8 @@ impl Encoder {
             context: context.clone(),
             painting_pool,
             scales: scales.collect::<Result<_>>()?,
-            teacher: Vgg19::new(context, &teacher, Kind::Max)?,
-            student: Vgg19::trainable(context, &shape, Kind::Max)?,
+            teacher: Vgg19::new(context, &teacher, Pooling::Max)?,
+            student: Vgg19::trainable(context, &shape, Pooling::Max)?,
             lifts: Lifts::new(context, &lifts)?,
             folder,
             shape,
@@ -256,7 +256,7 @@ impl Encoder {
 
     /// The weights of the current student. Channels are scaled to a mean activation of 1 over the calibration crops; in
     /// layers with all of the teacher's channels, they have the teacher's units.
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn weights(&self) -> Result<Vgg19Weights> {
         let mut weights = self.trained()?;
         let narrow = |tap| !self.settings.has_all(tap);
         normalise(&self.context, &mut weights, narrow, &self.calibration, self.settings.crops.size)?;
@@ -264,7 +264,7 @@ impl Encoder {
     }
 
     /// The weights of the current student, without that scaling of the narrow layers.
-    fn trained(&self) -> Result<Weights> {
+    fn trained(&self) -> Result<Vgg19Weights> {
         let mut weights = self.shape.clone();
         let tensors = weights.convolutions.iter_mut().flatten();
         for (parameter, tensor) in self.student.parameters().iter().zip(tensors) {
@@ -332,7 +332,7 @@ fn scale_name(tap: Tap) -> String {
 /// size]`, RGB 0..1). A channel that is (nearly) always zero is left unchanged.
 fn normalise(
     context: &Context,
-    weights: &mut Weights,
+    weights: &mut Vgg19Weights,
     is_scaled: impl Fn(Tap) -> bool,
     pictures: &[Vec<f32>],
     size: usize,
@@ -372,7 +372,7 @@ impl Trainer for Encoder {
     fn picture(&self, _: usize, number: u64, found: Vec<f32>) -> Result<Vec<f32>> {
         let Some(painting_pool) = &self.painting_pool else { return Ok(found) };
         if let Some(painting) = painting_pool.due(number) {
-            let net = Vgg19::new(&self.context, &self.trained()?, Kind::Max)?;
+            let net = Vgg19::new(&self.context, &self.trained()?, Pooling::Max)?;
             painting_pool.paint(painting, &net, &self.folder, &self.settings)?;
         }
         painting_pool.picture(number, found)

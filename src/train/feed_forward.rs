@@ -8,19 +8,20 @@
 //! L = Σ_content a_t |F_t(y) − F_t(c)|²/(CHW) + Σ_style b_t |G_t(y) − G_t(s)|²/C² + v TV(y)/(3HW)
 //! ```
 //! The factors a_t and b_t are normalised: if the features of y are zero, each tap's term equals the product of its two
-//! weights in [`Settings`] (for content, on average over the calibration photos). Weights therefore mean the same for
-//! every loss net and every style. All runs on a folder of photos have the same a_t. [`Loss`] has the factors
-//! themselves; Gatys' method takes them as unnormalised weights. With many styles, each style has its own b_t. The
-//! recorded program uses their mean b̄_t and multiplies G_t(y) and G_t(s) by √(b_t / b̄_t).
+//! weights in [`FeedForwardTrainerSettings`] (for content, on average over the calibration photos). Weights therefore
+//! mean the same for every loss net and every style. All runs on a folder of photos have the same a_t. [`Loss`] has the
+//! factors themselves; Gatys' method takes them as unnormalised weights. With many styles, each style has its own b_t.
+//! The recorded program uses their mean b̄_t and multiplies G_t(y) and G_t(s) by √(b_t / b̄_t).
 
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::Picture;
-use crate::nets::image_transform_net::{Form, Painter, Weights};
-use crate::nets::{ImageTransformNet, Tap, Vgg19, vgg19};
+use crate::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
+use crate::nets::vgg19::Vgg19Weights;
+use crate::nets::{ImageTransformNet, Tap, Vgg19};
 use crate::ops::norm::Over;
-use crate::ops::pool::Kind;
+use crate::ops::pool::Pooling;
 use crate::ops::square_loss::Weight;
 use crate::ops::{gram, rows, total_variation, vector};
 use crate::optim::Parameter;
@@ -29,9 +30,9 @@ use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Loader, Trainer};
 use crate::{Error, Result, loss};
 
-/// Settings of the training.
+/// Settings of [`FeedForward`], besides those of the training loop.
 #[derive(Clone, Debug, Serialize)]
-pub struct Settings {
+pub struct FeedForwardTrainerSettings {
     /// How photos are cropped.
     pub crops: Crops,
     /// Content taps with a weight each.
@@ -58,9 +59,9 @@ pub struct Settings {
 /// Default content taps.
 const CONTENT: [&str; 2] = ["relu2_2", "relu3_1"];
 
-impl Default for Settings {
+impl Default for FeedForwardTrainerSettings {
     fn default() -> Self {
-        Settings {
+        FeedForwardTrainerSettings {
             crops: Crops { size: 256, share: [0.5, 1.0], flip: true },
             // With relu2_2 alone, the net keeps the layout but copies the photo; with relu3_1 alone, it learns the
             // layout slowly.
@@ -99,7 +100,7 @@ impl Loss {
 
 /// The training of an [`ImageTransformNet`]: the net and the loss net.
 pub struct FeedForward {
-    settings: Settings,
+    settings: FeedForwardTrainerSettings,
     folder: Folder,
     vgg: Vgg19,
     net: ImageTransformNet,
@@ -155,10 +156,10 @@ impl FeedForward {
     /// of styles that differs from the net's.
     pub fn new(
         vgg: Vgg19,
-        weights: Weights,
+        weights: ImageTransformNetWeights,
         styles: &[Picture],
         folder: Folder,
-        settings: Settings,
+        settings: FeedForwardTrainerSettings,
         preview: Option<Picture>,
     ) -> Result<Self> {
         let context = vgg.context();
@@ -213,9 +214,9 @@ impl FeedForward {
 
     /// A net and a VGG-19 loss net, both with random weights and `width` times the published width, without pictures:
     /// for benchmarks.
-    pub(crate) fn random(context: &Context, width: f32, settings: Settings) -> Result<Self> {
-        let vgg = Vgg19::new(context, &vgg19::Weights::random(width, 1), Kind::Max)?;
-        let net = Weights::random(Form::Resize, Over::Instance, width, 2);
+    pub(crate) fn random(context: &Context, width: f32, settings: FeedForwardTrainerSettings) -> Result<Self> {
+        let vgg = Vgg19::new(context, &Vgg19Weights::random(width, 1), Pooling::Max)?;
+        let net = ImageTransformNetWeights::random(Form::Resize, Over::Instance, width, 2);
         let (content, style) = (settings.content_taps.clone(), settings.style_taps.clone());
         let target =
             |(tap, _): &(Tap, f32)| Target::new(context, &[vec![1.0; vgg.channels(*tap)?.pow(2)]], &[1.0], 1.0);
@@ -245,7 +246,7 @@ impl FeedForward {
     }
 
     /// The current net, as a single-style net for each style.
-    fn nets(&self) -> Result<Vec<Weights>> {
+    fn nets(&self) -> Result<Vec<ImageTransformNetWeights>> {
         let weights = self.net.weights()?;
         if weights.styles.is_empty() {
             return Ok(vec![weights]);
@@ -254,7 +255,7 @@ impl FeedForward {
     }
 
     /// The weights of the current net.
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn weights(&self) -> Result<ImageTransformNetWeights> {
         self.net.weights()
     }
 }

@@ -17,7 +17,7 @@ pub use checkpoint::Checkpoint;
 pub use dataset::{Crops, Folder, Loader};
 pub use run::{End, Outcome, Progress, Run, check, train};
 pub use schedule::Schedule;
-pub use settings::Settings;
+pub use settings::TrainingSettings;
 pub use trainer::Trainer;
 
 pub(crate) use training::{Training, passes};

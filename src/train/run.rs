@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::training::{Training, choose_micro_batch};
-use super::{Checkpoint, Loader, Settings, Trainer};
+use super::{Checkpoint, Loader, Trainer, TrainingSettings};
 use crate::gpu::Context;
 use crate::io::Picture;
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ pub struct Outcome {
 }
 
 /// Checks the settings and loads the checkpoint to resume from, if the run is a resumed one.
-fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
+fn begin(settings: &TrainingSettings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     settings.check()?;
     if run.workers == 0 {
         return Err(Error::argument("train", "workers", "at least 1", 0));
@@ -118,7 +118,7 @@ fn begin(settings: &Settings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
 ///
 /// # Errors
 /// Settings out of range; a checkpoint that is missing, damaged, or present in a run that is not resumed.
-pub fn check(settings: &Settings, run: &Run) -> Result<()> {
+pub fn check(settings: &TrainingSettings, run: &Run) -> Result<()> {
     begin(settings, run).map(drop)
 }
 
@@ -134,7 +134,7 @@ pub fn check(settings: &Settings, run: &Run) -> Result<()> {
 pub fn train(
     context: &Context,
     trainer: &dyn Trainer,
-    settings: &Settings,
+    settings: &TrainingSettings,
     run: &Run,
     mut observer: impl FnMut(&Progress) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// Settings of the training loop. They must be the same when a run is resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct TrainingSettings {
     /// Pictures of each stream per step.
     pub batch: usize,
     /// Pictures per micro-batch, a divisor of `batch`; `None`: as many as fit into
@@ -32,10 +32,10 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for TrainingSettings {
     /// Adam with batches of 8 pictures and a constant learning rate of 1e-3.
     fn default() -> Self {
-        Settings {
+        TrainingSettings {
             batch: 8,
             micro_batch: None,
             learning_rate: 1e-3,
@@ -47,7 +47,7 @@ impl Default for Settings {
         }
     }
 }
-impl Settings {
+impl TrainingSettings {
     pub(super) fn check(&self) -> Result<()> {
         let refuse = |argument, expected, got: String| Err(Error::argument("train", argument, expected, got));
         if self.batch == 0 {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Settings, Trainer};
+use super::{Checkpoint, Trainer, TrainingSettings};
 use crate::gpu::{Context, DeviceTensor, Memory, Precision, Program, Recorder};
 use crate::io::HostTensor;
 use crate::ops::vector;
@@ -52,7 +52,7 @@ pub(crate) fn passes(context: &Context, trainer: &dyn Trainer, batch: usize) -> 
 pub(super) fn choose_micro_batch(
     context: &Context,
     trainer: &dyn Trainer,
-    settings: &Settings,
+    settings: &TrainingSettings,
     memory_bytes: u64,
 ) -> Result<usize> {
     if let Some(micro) = settings.micro_batch {
@@ -87,7 +87,7 @@ fn average(rec: &mut Recorder, parameters: &[Parameter], decay: f32) -> Result<V
 /// The state of a training run: the tensors that a checkpoint stores, and the programs that update them.
 pub(crate) struct Training {
     parameters: Vec<Parameter>,
-    settings: Settings,
+    settings: TrainingSettings,
     /// Pictures per micro-batch.
     micro: usize,
     pass: Pass,
@@ -106,7 +106,12 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    pub(crate) fn new(context: &Context, trainer: &dyn Trainer, settings: Settings, micro: usize) -> Result<Self> {
+    pub(crate) fn new(
+        context: &Context,
+        trainer: &dyn Trainer,
+        settings: TrainingSettings,
+        micro: usize,
+    ) -> Result<Self> {
         if context.precision() != Precision::F32 {
             return Err(Error::argument("train", "precision", "f32, because f16 is too coarse for small steps", "f16"));
         }

@@ -1,8 +1,8 @@
 //! `train adain`, and `stylize` and `style` with its decoder.
 
 use impasto::io::{DType, WeightFile};
-use impasto::nets::adain_decoder::Weights;
-use impasto::nets::vgg19;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::vgg19::Vgg19Weights;
 
 use crate::studio::{Studio, content, place, style};
 use crate::train::save_photos;
@@ -16,7 +16,7 @@ fn studio() -> Studio {
     studio
 }
 
-fn save(studio: &Studio, name: &str, weights: &Weights) {
+fn save(studio: &Studio, name: &str, weights: &AdainDecoderWeights) {
     WeightFile::save(&studio.path(name), DType::F32, &weights.tensors(), &Default::default()).unwrap();
 }
 
@@ -37,8 +37,8 @@ fn a_decoder_learns_and_paints() {
     save_photos(&studio, 6);
     let options = "--encoder compact --photos photos --paintings photos --crop 32 --batch 2 --steps 6 --sample-every 3 --tv-weight 1 \
                    --identity-weight 5 --json";
-    let encoder = vgg19::Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
-    save(&studio, "random.safetensors", &Weights::random(&encoder, 1).unwrap());
+    let encoder = Vgg19Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
+    save(&studio, "random.safetensors", &AdainDecoderWeights::random(&encoder, 1).unwrap());
     let told = studio.succeed(&format!("train adain {options} --init random.safetensors -o mine.safetensors")).json();
     assert_eq!((told["step"].as_u64(), told["steps"].as_u64()), (Some(6), Some(6)));
     let log = studio.json_lines("mine.safetensors.training/log.jsonl");
@@ -57,7 +57,7 @@ fn a_decoder_learns_and_paints() {
 }
 
 #[test]
-fn controls_do_what_they_say() {
+fn options_of_adain_change_the_picture() {
     let studio = studio();
     let paint = |options: &str, output: &str| studio.succeed(&format!("stylize content.png {options} -o {output}"));
     paint("--style style.png", "a.png");
@@ -114,7 +114,7 @@ fn controls_do_what_they_say() {
 }
 
 #[test]
-fn a_saved_style_is_its_picture() {
+fn a_saved_style_paints_like_its_picture() {
     let studio = studio();
     studio.succeed("stylize content.png --style style.png -o plain.png");
     studio.succeed("style save style.png -o file.style");
@@ -131,7 +131,7 @@ fn a_saved_style_is_its_picture() {
 }
 
 #[test]
-fn a_grid_is_every_photo_in_every_style() {
+fn grid_shows_every_photo_in_every_style() {
     let studio = studio();
     std::fs::create_dir(studio.path("album")).unwrap();
     for (name, width) in [("a", 64), ("b", 51)] {
@@ -173,10 +173,10 @@ fn a_grid_is_every_photo_in_every_style() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_adain_options_are_refused() {
     let studio = studio();
     studio.succeed("style save style.png -o a.style");
-    save(&studio, "wide.safetensors", &Weights::random(&vgg19::Weights::random(1.0, 1), 1).unwrap());
+    save(&studio, "wide.safetensors", &AdainDecoderWeights::random(&Vgg19Weights::random(1.0, 1), 1).unwrap());
     studio.write("text.png", "no picture");
     let style = "stylize content.png --style style.png -o out.png";
     for (command, telling) in [

@@ -21,7 +21,7 @@ fn assert_plausible(roof: &Value) {
 }
 
 #[test]
-fn the_roofs_alone() {
+fn bench_roof_prints_the_limits_of_the_adapter() {
     let studio = Studio::new();
     let printed = studio.succeed("bench --roof").stdout;
     for words in ["f32 FMA", "copy", "a dispatch", "a submission", "GFLOP/s", "GB/s", "µs"] {
@@ -34,7 +34,7 @@ fn the_roofs_alone() {
 }
 
 #[test]
-fn every_figure_is_a_share_of_a_roof() {
+fn bench_reports_shares_of_the_roof() {
     let studio = Studio::new();
     let measured = studio.succeed("bench --only gram --size 32 --seconds 0.01 --json").json();
     let roof = &measured["roof"];
@@ -63,7 +63,7 @@ fn every_figure_is_a_share_of_a_roof() {
 }
 
 #[test]
-fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
+fn bench_measures_adain_with_a_known_and_a_new_style() {
     let studio = Studio::new();
     let measured = studio.succeed("bench --only adain --size 16 --seconds 0 --json").json();
     let workloads = measured["workloads"].as_array().unwrap();
@@ -82,7 +82,7 @@ fn bench_measures_adain_with_a_style_that_is_there_and_with_a_new_one() {
 
 /// With Winograd, fewer operations are executed than counted by definition; a batch needs proportionally more.
 #[test]
-fn what_is_carried_out_is_told_beside_what_is_needed() {
+fn bench_reports_performed_flops() {
     let studio = Studio::new();
     let of = |options: &str| {
         let measured = studio.succeed(&format!("bench --seconds 0 --json {options}")).json();
@@ -98,7 +98,7 @@ fn what_is_carried_out_is_told_beside_what_is_needed() {
 }
 
 #[test]
-fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
+fn bench_profile_traces_every_program() {
     let studio = Studio::new();
     let bench = "bench --only gradient --size 16 --seconds 0 --profile trace.json";
     let printed = studio.succeed(bench).stdout;
@@ -124,7 +124,7 @@ fn a_profile_is_a_trace_of_every_workload_that_is_a_program() {
 }
 
 #[test]
-fn a_plot_is_a_picture_of_what_was_measured() {
+fn bench_plot_shows_the_measured_workloads() {
     let studio = Studio::new();
     let bench = |only: &str| {
         studio.succeed(&format!("bench --only {only} --size 16 --seconds 0 --plot plot.png"));
@@ -142,7 +142,7 @@ fn a_plot_is_a_picture_of_what_was_measured() {
 }
 
 #[test]
-fn what_cannot_be_done_is_refused_before_the_work() {
+fn invalid_bench_options_are_refused() {
     let studio = Studio::new();
     std::fs::create_dir(studio.path("folder")).unwrap();
     let cases: [(&str, &[&str]); 7] = [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use impasto::eval::feed_forward::Learned;
 use impasto::internal::Random;
 use impasto::io::{DType, WeightFile};
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
 use impasto::weights::PAIRS;
 use serde_json::Value;
@@ -18,9 +18,10 @@ const SHORT: &str =
     "--photos photos --vgg random:0.05 --style-size 48 --crop 32 --batch 2 --sample-every 2 --learning-rate 0.01";
 
 /// A body with two channels and different styles.
-fn body(seed: u64) -> Weights {
+fn body(seed: u64) -> ImageTransformNetWeights {
     let names = ["waves", "dots", "2"].map(String::from);
-    let mut body = Weights::random(Form::Resize, Over::Instance, 0.0625, seed).with_styles(&names).unwrap();
+    let mut body =
+        ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.0625, seed).with_styles(&names).unwrap();
     let mut random = Random::new(seed + 1);
     for (_, tensor) in body.tensors.iter_mut().filter(|(_, tensor)| tensor.shape.len() == 2) {
         tensor.data.iter_mut().for_each(|value| *value += 0.5 * random.normal());
@@ -28,14 +29,14 @@ fn body(seed: u64) -> Weights {
     body
 }
 
-fn save(path: PathBuf, weights: &Weights, notes: &[(&str, &str)]) {
+fn save(path: PathBuf, weights: &ImageTransformNetWeights, notes: &[(&str, &str)]) {
     let mut metadata: std::collections::BTreeMap<_, _> =
         weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     metadata.extend(notes.iter().map(|(key, value)| (key.to_string(), value.to_string())));
     WeightFile::save(&path, DType::F32, &weights.tensors, &metadata).unwrap();
 }
 
-fn save_style(path: PathBuf, net: &Weights, body_name: &str) {
+fn save_style(path: PathBuf, net: &ImageTransformNetWeights, body_name: &str) {
     let style = net.style(body_name).unwrap();
     let metadata = style.metadata().map(|(key, value)| (key.to_string(), value)).into();
     WeightFile::save(&path, DType::F32, &style.tensors, &metadata).unwrap();
@@ -57,7 +58,7 @@ fn painted(studio: &Studio, models: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_learns_styles_and_then_one_more() {
+fn a_body_is_trained_and_extended_by_one_style() {
     let studio = Studio::new();
     save_photos(&studio, 6);
     std::fs::create_dir(studio.path("styles")).unwrap();
@@ -65,7 +66,7 @@ fn a_body_learns_styles_and_then_one_more() {
     std::fs::copy(studio.path("photos/003.png"), studio.path("styles/stripes.png")).unwrap();
     studio.succeed(&format!("train body --styles styles {SHORT} --width 0.0625 --steps 4 -o body.safetensors"));
     let file = WeightFile::load(&studio.path("body.safetensors")).unwrap();
-    let net = Weights::of(&file).unwrap();
+    let net = ImageTransformNetWeights::of(&file).unwrap();
     assert_eq!(net.styles, ["bars", "stripes"]);
     let own = net.alone("stripes", &file).unwrap();
     let learned = [&net.alone("bars", &file).unwrap(), &own].map(|file| Learned::of(file).unwrap().unwrap());
@@ -102,7 +103,7 @@ fn a_body_learns_styles_and_then_one_more() {
     painted(&studio, "mine.safetensors");
     assert!(difference(&studio.picture("mine.png"), &studio.picture("out.png")) < 0.1);
     let single = WeightFile::load(&studio.path("mine.safetensors")).unwrap();
-    assert_eq!(Weights::of(&single).unwrap().tensors.len(), net.tensors.len());
+    assert_eq!(ImageTransformNetWeights::of(&single).unwrap().tensors.len(), net.tensors.len());
 
     // Training cannot be resumed with another body.
     save(studio.path("other.safetensors"), &body(1), &[]);
@@ -111,7 +112,7 @@ fn a_body_learns_styles_and_then_one_more() {
 }
 
 #[test]
-fn styles_go_by_name_and_mix_by_weight() {
+fn styles_are_selected_by_name_and_mixed_by_weight() {
     let studio = Studio::new();
     let body = body(1);
     save(studio.path("body.safetensors"), &body, &[]);
@@ -146,7 +147,7 @@ fn styles_go_by_name_and_mix_by_weight() {
 }
 
 #[test]
-fn what_names_no_style_is_refused() {
+fn unknown_styles_are_refused() {
     let studio = Studio::new();
     save_photos(&studio, 2);
     let folder = installed(&studio);
@@ -238,7 +239,7 @@ fn a_style_is_measured_by_its_own_loss() {
     let short = SHORT.replace("random:0.05", "compact");
     studio.succeed(&format!("train body --styles styles {short} --width 0.0625 --steps 1 -o body.safetensors"));
     let file = WeightFile::load(&studio.path("body.safetensors")).unwrap();
-    let net = Weights::of(&file).unwrap();
+    let net = ImageTransformNetWeights::of(&file).unwrap();
     for (style, other) in [("bars", "stripes"), ("stripes", "bars")] {
         // A single-style net with the same loss gives the same figures.
         let alone = net.alone(style, &file).unwrap();

@@ -27,7 +27,7 @@ fn devices_lists_what_device_takes() {
 }
 
 #[test]
-fn help_teaches_by_examples() {
+fn help_of_every_command_has_examples() {
     let studio = Studio::new();
     let commands = "|stylize|models|compare|train|train encoder|train ulyanov|train body|train style|train adain|style|eval|eval encoder|eval feed-forward|eval adain|devices|weights|weights inspect|weights import|bench";
     for command in commands.split('|') {
@@ -43,7 +43,7 @@ fn help_teaches_by_examples() {
 }
 
 #[test]
-fn stderr_that_is_no_terminal_gets_no_escape_codes() {
+fn stderr_has_no_escape_codes_without_a_terminal() {
     let studio = Studio::new();
     let done = studio.succeed(&format!("stylize content.png --style style.png {QUICK} -o out.png -vv"));
     assert!(done.stderr.contains("random weights") && done.stderr.contains("INFO"), "{}", done.stderr);

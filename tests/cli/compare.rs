@@ -11,7 +11,7 @@ use crate::train::save_photos;
 
 /// A studio with four photos and `net.safetensors`, a net with instance norm of an eighth of the published width that
 /// was trained on one batch and has learned next to nothing. It is trained once for all tests.
-fn atelier() -> Studio {
+fn studio_with_net_and_photos() -> Studio {
     static NET: OnceLock<Vec<u8>> = OnceLock::new();
     let studio = Studio::new();
     save_photos(&studio, 4);
@@ -40,7 +40,7 @@ fn eval(options: &str) -> String {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_a_comparison_in_a_word() {
+fn ctrl_c_ends_a_comparison_with_a_message() {
     use crate::stylize::interrupted::{Kept, interrupt, wait_for};
     let studio = Studio::new();
     let stderr = std::fs::File::create(studio.path("stderr")).unwrap();
@@ -55,8 +55,8 @@ fn ctrl_c_ends_a_comparison_in_a_word() {
 }
 
 #[test]
-fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better() {
-    let studio = atelier();
+fn eval_feed_forward_rates_an_unlearned_net_as_untrained_and_gatys_better() {
+    let studio = studio_with_net_and_photos();
     let result = studio.succeed(&eval("--steps 12 --pictures out --json")).json();
     let photos = result["photos"].as_array().unwrap();
     assert_eq!(photos.len(), 4);
@@ -116,8 +116,8 @@ fn a_net_that_learned_nothing_is_as_good_as_an_untrained_one_and_gatys_is_better
 }
 
 #[test]
-fn gatys_method_has_further_to_go_from_noise() {
-    let studio = atelier();
+fn eval_feed_forward_starts_gatys_from_noise_on_request() {
+    let studio = studio_with_net_and_photos();
     let from = |init: &str| {
         let result = studio.succeed(&eval(&format!("--steps 6 --limit 2 --init {init} --json"))).json();
         assert_eq!(result["init"], init);
@@ -133,8 +133,8 @@ fn gatys_method_has_further_to_go_from_noise() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused() {
-    let studio = atelier();
+fn invalid_eval_feed_forward_arguments_are_refused() {
+    let studio = studio_with_net_and_photos();
     crate::train::save_net(&studio, "vgg.safetensors", 1);
     crate::model::save_net(&studio, "plain.safetensors", 1);
     studio.succeed(&train("ulyanov", "other.safetensors").replace("--vgg compact", "--vgg random:0.1"));
@@ -186,8 +186,8 @@ fn self_contained(page: &str, pictures: usize) {
 }
 
 #[test]
-fn methods_are_set_side_by_side_on_one_page() {
-    let studio = atelier();
+fn compare_writes_one_page_with_all_methods() {
+    let studio = studio_with_net_and_photos();
     studio.succeed(&train("johnson", "batch.safetensors"));
     save_decoder(&studio, "any.safetensors", 0.25, 1);
     let done = studio.succeed(
@@ -245,7 +245,7 @@ fn methods_are_set_side_by_side_on_one_page() {
 }
 
 #[test]
-fn without_nets_the_loss_is_that_of_stylize() {
+fn compare_without_nets_has_the_loss_of_stylize() {
     let studio = Studio::new();
     studio.succeed("compare content.png style.png --vgg random:0.1 --size 40 --steps 5 -o out");
     let results: Value = serde_json::from_str(&read(&studio, "out/results.json")).unwrap();
@@ -258,7 +258,7 @@ fn without_nets_the_loss_is_that_of_stylize() {
 }
 
 #[test]
-fn adain_paints_the_style_that_it_is_shown() {
+fn compare_paints_adain_in_the_given_style() {
     let studio = Studio::new();
     save_decoder(&studio, "any.safetensors", 0.25, 1);
     for (name, picture) in [("photos", studio::content(32, 32)), ("paintings", studio::style(32, 32))] {
@@ -296,7 +296,7 @@ fn save_log(studio: &Studio, name: &str, steps: u32, from: f64, power: f64) {
 }
 
 #[test]
-fn training_runs_are_compared_tenth_by_tenth() {
+fn compare_divides_training_logs_into_tenths() {
     let studio = Studio::new();
     save_log(&studio, "slow.jsonl", 100, 10.0, -0.2);
     save_log(&studio, "fast.jsonl", 100, 20.0, -0.5);
@@ -324,8 +324,8 @@ fn training_runs_are_compared_tenth_by_tenth() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused() {
-    let studio = atelier();
+fn invalid_compare_arguments_are_refused() {
+    let studio = studio_with_net_and_photos();
     crate::train::save_net(&studio, "vgg.safetensors", 1);
     save_log(&studio, "run.jsonl", 20, 1.0, -0.1);
     save_decoder(&studio, "any.safetensors", 0.125, 1);

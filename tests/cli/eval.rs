@@ -3,14 +3,15 @@
 use std::process::Command;
 
 use impasto::io::{DType, WeightFile};
-use impasto::nets::adain_decoder::Weights;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::vgg19::Vgg19Weights;
 use serde_json::Value;
 
 use crate::studio::{Done, Studio, cell, sheet_size};
 use crate::train::{save_net, save_photos};
 
 /// A studio with two nets, a folder `photos` with twelve pictures and a folder `styles` with one.
-fn gallery() -> Studio {
+fn studio_with_encoders() -> Studio {
     let studio = Studio::new();
     save_net(&studio, "teacher.safetensors", 1);
     save_net(&studio, "other.safetensors", 2);
@@ -29,13 +30,13 @@ fn numbers(taps: &Value, field: &str) -> Vec<f64> {
 }
 
 /// Agreement at each tap, of the net itself (`given`) or of a lift (`lifted`).
-fn by(how: &str, output: &Value) -> Value {
+fn agreement_at_taps(how: &str, output: &Value) -> Value {
     output["taps"].as_array().unwrap().iter().map(|tap| tap[how].clone()).collect()
 }
 
 #[test]
 fn a_net_agrees_with_itself_and_less_with_another() {
-    let studio = gallery();
+    let studio = studio_with_encoders();
     let itself = studio.succeed(&eval("teacher.safetensors", "--json")).json();
     let names: Vec<_> = itself["taps"].as_array().unwrap().iter().map(|tap| tap["tap"].clone()).collect();
     assert_eq!(names, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]);
@@ -43,7 +44,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     assert!(!itself["device"].as_str().unwrap().is_empty());
     let other = studio.succeed(&eval("other.safetensors", "--json")).json();
     for how in ["given", "lifted"] {
-        let [same, other] = [&itself, &other].map(|output| by(how, output));
+        let [same, other] = [&itself, &other].map(|output| agreement_at_taps(how, output));
         for field in ["correlation", "raw_correlation", "channel_correlation"] {
             for (same, less) in numbers(&same, field).into_iter().zip(numbers(&other, field)) {
                 assert!(same > 0.999 && same < 1.0 + 1e-9, "{how} {field}: {itself}");
@@ -59,7 +60,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
     let table = studio.succeed(&eval("other.safetensors", "")).stdout;
     assert!(table.starts_with("12 pictures at 48 x 48 px\n"), "{table}");
     for how in ["given", "lifted"] {
-        for (name, correlation) in names.iter().zip(numbers(&by(how, &other), "correlation")) {
+        for (name, correlation) in names.iter().zip(numbers(&agreement_at_taps(how, &other), "correlation")) {
             let start = format!("{:8} {how}", name.as_str().unwrap());
             let line = table.lines().find(|line| line.starts_with(&start)).unwrap();
             assert!(line.contains(&format!("{correlation:.4}")), "{line}");
@@ -74,7 +75,7 @@ fn a_net_agrees_with_itself_and_less_with_another() {
 
 /// f16 takes less memory and gives nearly the same picture; an unknown precision is an error.
 #[test]
-fn pictures_of_halves_are_measured() {
+fn eval_precision_measures_f16_pictures() {
     let studio = Studio::new();
     save_photos(&studio, 3);
     let done = studio.run("eval precision --photos photos --style style.png --size 48 --limit 2 --steps 4 --json");
@@ -120,8 +121,8 @@ fn pictures_of_halves_are_measured() {
 }
 
 #[test]
-fn pairs_are_painted_and_a_net_removes_all_that_it_removes_itself() {
-    let studio = gallery();
+fn eval_encoder_paints_pairs_and_reports_the_removed_style_loss() {
+    let studio = studio_with_encoders();
     let options = "--limit 2 --styles styles --pairs 1 --pair-size 32 --steps 6 --pictures out --json";
     let itself = studio.succeed(&eval("teacher.safetensors", options)).json();
     let pair = &itself["pairs"][0];
@@ -155,8 +156,8 @@ fn pairs_are_painted_and_a_net_removes_all_that_it_removes_itself() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_is_refused() {
-    let studio = gallery();
+fn invalid_eval_encoder_arguments_are_refused() {
+    let studio = studio_with_encoders();
     let whole = std::fs::read(studio.path("other.safetensors")).unwrap();
     studio.write("cut.safetensors", &whole[..whole.len() - 100]);
     std::fs::create_dir(studio.path("empty")).unwrap();
@@ -195,14 +196,14 @@ fn what_cannot_be_evaluated_is_refused() {
 
 /// A random decoder for random encoders of this width.
 pub fn save_decoder(studio: &Studio, name: &str, width: f32, seed: u64) {
-    let tensors = Weights::random(&impasto::nets::vgg19::Weights::random(width, 1), seed).unwrap().tensors();
+    let tensors = AdainDecoderWeights::random(&Vgg19Weights::random(width, 1), seed).unwrap().tensors();
     WeightFile::save(&studio.path(name), DType::F32, &tensors, &Default::default()).unwrap();
 }
 
 /// A studio with an encoder, two decoders for it, photos, and three paintings: the first photo, a grey picture and
 /// `style.png`.
-fn academy() -> Studio {
-    let studio = gallery();
+fn studio_with_decoders() -> Studio {
+    let studio = studio_with_encoders();
     save_decoder(&studio, "decoder.safetensors", 0.1, 1);
     save_decoder(&studio, "rival.safetensors", 0.1, 2);
     std::fs::copy(studio.path("photos/000.png"), studio.path("styles/000.png")).unwrap();
@@ -220,8 +221,8 @@ fn adain(options: &str) -> String {
 const FIGURES: [&str; 4] = ["style_distance", "content_distance", "ssim", "reconstruction_db"];
 
 #[test]
-fn every_photo_is_painted_like_every_painting_and_measured() {
-    let studio = academy();
+fn eval_adain_measures_every_photo_in_every_style() {
+    let studio = studio_with_decoders();
     let result = studio.succeed(&adain("--pictures out --json")).json();
     assert_eq!((&result["photos"], &result["paintings"], &result["ratio"]), (&2.into(), &3.into(), &Value::Null));
     assert_eq!((&result["teacher"], result["pairs"].as_array().unwrap().len()), (&"other.safetensors".into(), 1));
@@ -288,8 +289,8 @@ fn every_photo_is_painted_like_every_painting_and_measured() {
 }
 
 #[test]
-fn pairs_are_measured_side_by_side() {
-    let studio = academy();
+fn eval_adain_compares_two_pairs() {
+    let studio = studio_with_decoders();
     let alone = studio.succeed(&adain("--style-limit 2 --json")).json();
     let result =
         studio.succeed(&adain("--style-limit 2 --beside-decoder rival.safetensors --pictures out --json")).json();
@@ -316,8 +317,8 @@ fn pairs_are_measured_side_by_side() {
 }
 
 #[test]
-fn what_cannot_be_painted_is_refused() {
-    let studio = academy();
+fn invalid_eval_adain_arguments_are_refused() {
+    let studio = studio_with_decoders();
     let whole = std::fs::read(studio.path("decoder.safetensors")).unwrap();
     studio.write("cut.safetensors", &whole[..whole.len() - 100]);
     save_decoder(&studio, "wide.safetensors", 0.25, 1);

@@ -23,7 +23,7 @@ fn the_result_is_a_picture_of_the_size_asked_for() {
 }
 
 #[test]
-fn the_ending_chooses_the_format() {
+fn the_extension_chooses_the_format() {
     let studio = Studio::new();
     let exact = studio.stylize("out.png", "");
     let exact = image::load_from_memory(&exact).unwrap().to_rgb8();
@@ -52,7 +52,7 @@ fn translucent() -> RgbaImage {
 }
 
 #[test]
-fn alpha_is_carried_through() {
+fn alpha_of_the_photo_is_kept() {
     let studio = Studio::new();
     translucent().save(studio.path("glass.png")).unwrap();
     for name in ["out.png", "out.webp", "out.tif", "out.jpg"] {
@@ -154,7 +154,7 @@ fn the_summary_and_the_log_agree() {
 }
 
 #[test]
-fn save_every_writes_numbered_pictures_that_are_finished() {
+fn save_every_writes_numbered_pictures_with_alpha_and_colours() {
     let studio = Studio::new();
     translucent().save(studio.path("glass.png")).unwrap();
     let options = "--vgg random:0.1 --scales 1 --steps 4 --optimizer adam --save-every 2 --keep-color luminance";

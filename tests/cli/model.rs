@@ -1,7 +1,7 @@
 //! `train ulyanov` and `train johnson`, and `stylize --model` and `models` with their nets.
 
 use impasto::io::{DType, WeightFile};
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
 use serde_json::Value;
 
@@ -13,13 +13,13 @@ const SHORT: &str = "--photos photos --style style.png --vgg random:0.05 --width
                      --sample-every 2";
 
 pub fn save_net(studio: &Studio, name: &str, seed: u64) {
-    let weights = Weights::random(Form::Resize, Over::Instance, 0.0625, seed);
+    let weights = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.0625, seed);
     let metadata = weights.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     WeightFile::save(&studio.path(name), DType::F32, &weights.tensors, &metadata).unwrap();
 }
 
 #[test]
-fn a_net_learns_is_listed_and_paints() {
+fn a_trained_net_is_listed_and_paints() {
     let studio = Studio::new();
     save_photos(&studio, 6);
     for (method, form, norm) in [("ulyanov", "resize", "instance"), ("johnson", "paper", "batch")] {
@@ -52,7 +52,7 @@ fn a_net_learns_is_listed_and_paints() {
 }
 
 #[test]
-fn a_net_goes_on_from_another() {
+fn init_continues_from_another_net() {
     let studio = Studio::new();
     save_photos(&studio, 6);
     studio.succeed(&format!("train ulyanov {SHORT} --crop 32 --steps 6 --learning-rate 0.002 -o a.safetensors"));
@@ -79,7 +79,7 @@ fn a_net_goes_on_from_another() {
 }
 
 #[test]
-fn many_photos_are_painted_in_one_run_and_a_broken_one_stops_nobody() {
+fn a_broken_photo_does_not_stop_the_others() {
     let studio = Studio::new();
     save_net(&studio, "net.safetensors", 1);
     std::fs::create_dir_all(studio.path("album/inner")).unwrap();
@@ -145,7 +145,7 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
     let mut built_in = 0;
     for (name, file) in impasto::weights::models() {
         let norm = if name.ends_with("-batch") { Over::Batch } else { Over::Instance };
-        let weights = Weights::of(&file.unwrap()).unwrap();
+        let weights = ImageTransformNetWeights::of(&file.unwrap()).unwrap();
         assert_eq!(weights.norm, norm, "{name}");
         built_in += weights.styles.len().max(1);
     }

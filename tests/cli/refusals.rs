@@ -8,7 +8,7 @@ use image::{GrayImage, Luma, RgbImage};
 use crate::studio::{Done, QUICK, Studio, content, style};
 
 /// A studio with an older result and an older log at the output paths.
-fn used_studio() -> Studio {
+fn studio_with_older_results() -> Studio {
     let studio = Studio::new();
     studio.write("out.png", "an older result");
     studio.write("log.jsonl", "an older log\n");
@@ -22,8 +22,8 @@ fn stylize(studio: &Studio, content: &str, style: &str, options: &str) -> Comman
 }
 
 #[test]
-fn files_that_are_no_pictures() {
-    let studio = used_studio();
+fn files_that_are_not_pictures() {
+    let studio = studio_with_older_results();
     studio.write("text.png", "Dear diary, today I renamed a text.\n");
     studio.write("page.png", "<!DOCTYPE html><title>404</title>");
     studio.write("empty.png", "");
@@ -51,7 +51,7 @@ fn files_that_are_no_pictures() {
 
 #[test]
 fn pictures_too_small_for_the_net() {
-    let studio = used_studio();
+    let studio = studio_with_older_results();
     RgbImage::new(1, 1).save(studio.path("dot.png")).unwrap();
     style(640, 4).save(studio.path("ribbon.png")).unwrap();
     let words = ["at least 8 px on its short side", "relu4_1", "choose a larger size"];
@@ -72,7 +72,7 @@ fn pictures_too_small_for_the_net() {
 
 #[test]
 fn sizes_too_large_for_the_device() {
-    let studio = used_studio();
+    let studio = studio_with_older_results();
     // A tensor of 16 channels has 9 GiB, more than a binding can have.
     let sized = |content: &str, options: &str| {
         studio.command(&format!(
@@ -98,7 +98,7 @@ fn sizes_too_large_for_the_device() {
 
 #[test]
 fn numbers_out_of_range() {
-    let studio = used_studio();
+    let studio = studio_with_older_results();
     let cases = [
         ("--style-weight nan", ["style-weight", "a number from 0 up", "got NaN"]),
         ("--style-weight -1", ["style-weight", "a number from 0 up", "got -1"]),
@@ -123,8 +123,8 @@ fn numbers_out_of_range() {
 }
 
 #[test]
-fn taps_that_are_not_there() {
-    let studio = used_studio();
+fn unknown_taps() {
+    let studio = studio_with_older_results();
     let cases = [
         ("--content-tap relu5_1", ["tap", "at most relu4_1", "got relu5_1"]),
         ("--style-tap relu5_4:0.5", ["tap", "at most relu4_1", "got relu5_4"]),
@@ -138,8 +138,8 @@ fn taps_that_are_not_there() {
 }
 
 #[test]
-fn places_that_cannot_be_written() {
-    let studio = used_studio();
+fn unwritable_output_paths() {
+    let studio = studio_with_older_results();
     std::fs::create_dir(studio.path("folder.png")).unwrap();
     let mut cases = vec![
         ("-o none/out.png", ["none/out.png", "directory none does not exist", "create it"]),
@@ -170,10 +170,10 @@ fn places_that_cannot_be_written() {
 
 #[cfg(unix)]
 #[test]
-fn folders_and_files_that_are_read_only() {
+fn read_only_folders_and_files() {
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt;
-    let studio = used_studio();
+    let studio = studio_with_older_results();
     set_permissions(studio.path("out.png"), Permissions::from_mode(0o444)).unwrap();
     let command = stylize(&studio, "content.png", "style.png", "");
     studio.refused(command, 1, &["out.png", "read-only", "choose another name"]);
@@ -182,15 +182,15 @@ fn folders_and_files_that_are_read_only() {
     std::fs::create_dir(&folder).unwrap();
     set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
     if std::fs::write(folder.join("probe"), "").is_ok() {
-        return; // root may write there; `places_that_cannot_be_written` has a place where root may not
+        return; // root may write there; `unwritable_output_paths` has a place where root may not
     }
     let command = studio.command("stylize content.png --style style.png --vgg random:0.1 -o folder/out.png");
     studio.refused(command, 1, &["folder/out.png", "no permission", "choose another directory"]);
 }
 
 #[test]
-fn an_adapter_that_is_not_there() {
-    let studio = used_studio();
+fn an_unknown_adapter() {
+    let studio = studio_with_older_results();
     let devices = studio.succeed("devices --json").json();
     let name = devices[0]["name"].as_str().unwrap();
     for device in ["no-such-card", "1000"] {
@@ -205,7 +205,7 @@ fn an_adapter_that_is_not_there() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_machine_without_an_adapter() {
-    let studio = used_studio();
+    let studio = studio_with_older_results();
     let blind = |mut command: Command| {
         command.env("VK_DRIVER_FILES", "/nonexistent.json").env("VK_ICD_FILENAMES", "/nonexistent.json");
         command
@@ -219,8 +219,8 @@ fn a_machine_without_an_adapter() {
 }
 
 #[test]
-fn weights_that_cannot_be_used() {
-    let studio = used_studio();
+fn unusable_weights() {
+    let studio = studio_with_older_results();
     for (choice, words) in [
         ("random:7", ["--vgg random:WIDTH", "0.05 to 1", "got 7"]),
         ("random:x", ["--vgg random:WIDTH", "0.05 to 1", "got x"]),
@@ -233,8 +233,8 @@ fn weights_that_cannot_be_used() {
 }
 
 #[test]
-fn command_lines_that_make_no_sense() {
-    let studio = used_studio();
+fn invalid_command_lines() {
+    let studio = studio_with_older_results();
     let cases = [
         ("stylize content.png --style style.png -o out.png --preset none", "possible values: default, neural-style"),
         ("stylize content.png --style style.png -o out.png --steps many", "invalid value 'many' for '--steps <N>'"),
@@ -258,7 +258,7 @@ fn command_lines_that_make_no_sense() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_standard_output_that_is_full() {
+fn a_full_standard_output() {
     let studio = Studio::new();
     let full = std::fs::OpenOptions::new().write(true).open(Path::new("/dev/full")).unwrap();
     let output = studio.command("devices").stdout(full).output().unwrap();

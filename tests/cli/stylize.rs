@@ -7,7 +7,7 @@ use image::RgbImage;
 use crate::studio::{QUICK, Studio, content, difference};
 
 #[test]
-fn one_seed_gives_one_picture() {
+fn the_same_seed_gives_the_same_picture() {
     let studio = Studio::new();
     let mut pictures = BTreeMap::new();
     for options in ["--init noise --seed 1", "--init noise --seed 2", "--init content", "--init noise --optimizer adam"]
@@ -19,7 +19,7 @@ fn one_seed_gives_one_picture() {
 }
 
 #[test]
-fn every_choice_paints_a_picture_of_its_own() {
+fn every_option_changes_the_picture() {
     let studio = Studio::new();
     let choices = [
         "",

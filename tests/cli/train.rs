@@ -5,7 +5,7 @@ use std::process::Command;
 use image::{Rgb, RgbImage};
 use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, WeightFile};
-use impasto::nets::vgg19::{Convention, Weights};
+use impasto::nets::vgg19::{Convention, Vgg19Weights};
 use serde_json::Value;
 
 use crate::studio::{Done, Studio, cell, sheet_size};
@@ -15,7 +15,7 @@ pub const SHORT: &str = "--width 0.05 --crop 32 --calibration 8 --batch 2 --micr
 
 /// Saves a random net of a tenth of VGG-19's width. Its filters have mean 0, so that every channel is sometimes active.
 pub fn save_net(studio: &Studio, name: &str, seed: u64) {
-    let mut weights = Weights::random(0.1, seed);
+    let mut weights = Vgg19Weights::random(0.1, seed);
     for [weight, _] in &mut weights.convolutions {
         let count = weight.data.len() / weight.shape[0];
         for filter in weight.data.chunks_mut(count) {
@@ -48,7 +48,7 @@ pub fn save_photos(studio: &Studio, count: u32) {
 }
 
 /// A studio with `teacher.safetensors` and a folder `photos` of 12 files, two of which are not pictures.
-fn school() -> Studio {
+fn studio_with_teacher_and_photos() -> Studio {
     let studio = Studio::new();
     save_net(&studio, "teacher.safetensors", 1);
     save_photos(&studio, 12);
@@ -67,7 +67,7 @@ fn tensors(studio: &Studio, name: &str) -> Vec<(String, HostTensor)> {
 }
 
 /// The files in the working folder that training created.
-fn made(studio: &Studio) -> Vec<String> {
+fn training_outputs(studio: &Studio) -> Vec<String> {
     let names = studio.new_names().into_iter();
     names.filter(|name| !name.starts_with("photos") && name != "teacher.safetensors").collect()
 }
@@ -77,8 +77,8 @@ fn steps(lines: &[Value]) -> Vec<u64> {
 }
 
 #[test]
-fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
-    let studio = school();
+fn training_writes_net_log_curve_samples_and_checkpoints() {
+    let studio = studio_with_teacher_and_photos();
     let options = "--steps 8 --checkpoint-every 3 --sample-every 4 --crop-share 0.5:0.75 --note kind=test \
                    --note made=here/now --json";
     let done = studio.succeed(&train("net.safetensors", options));
@@ -98,7 +98,7 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
     let mut expected = expected.map(|name| format!("net.safetensors.training/{name}")).to_vec();
     expected.push("net.safetensors".into());
     expected.sort();
-    let mut names = made(&studio);
+    let mut names = training_outputs(&studio);
     names.sort();
     assert_eq!(names, expected);
 
@@ -139,7 +139,7 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
     studio.picture("net.safetensors.training/loss.png");
 
     let file = WeightFile::load(&studio.path("net.safetensors")).unwrap();
-    let weights = Weights::of(&file).unwrap();
+    let weights = Vgg19Weights::of(&file).unwrap();
     let channels: Vec<_> = weights.convolutions.iter().map(|[_, bias]| bias.data.len()).collect();
     assert_eq!((weights.convention, channels), (Convention::Normalised, vec![3, 3, 6, 6, 13, 13, 13, 13, 26]));
     assert!(file.tensors.iter().all(|(_, tensor)| tensor.dtype == DType::F16));
@@ -162,8 +162,8 @@ fn training_leaves_a_net_a_log_a_curve_samples_and_checkpoints() {
 }
 
 #[test]
-fn steps_that_are_done_again_are_in_the_log_once_and_the_net_is_the_same() {
-    let studio = school();
+fn repeated_steps_are_logged_once_and_give_the_same_net() {
+    let studio = studio_with_teacher_and_photos();
     studio.succeed(&train("whole.safetensors", "--steps 6 --checkpoint-every 2 --folder elsewhere"));
     assert_eq!(steps(&studio.json_lines("elsewhere/log.jsonl")), [1, 2, 3, 4, 5, 6]);
     // Simulates a kill after step 6, before the checkpoint and the net were written, in the middle of a line.
@@ -193,19 +193,19 @@ fn steps_that_are_done_again_are_in_the_log_once_and_the_net_is_the_same() {
 }
 
 #[test]
-fn a_time_limit_writes_the_net_as_it_stands() {
-    let studio = school();
+fn a_time_limit_writes_the_current_net() {
+    let studio = studio_with_teacher_and_photos();
     let done =
         studio.succeed(&train("net.safetensors", "--steps 1000 --minutes 0.00001 --sample-every 0 --json")).json();
     assert_eq!((&done["step"], &done["steps"]), (&1.into(), &1000.into()));
     assert_eq!(WeightFile::load(&studio.path("net.safetensors")).unwrap().metadata["steps"], "1");
-    let samples = made(&studio).into_iter().filter(|name| name.contains("samples")).count();
+    let samples = training_outputs(&studio).into_iter().filter(|name| name.contains("samples")).count();
     assert_eq!(samples, 0);
 }
 
 #[test]
-fn init_goes_on_from_a_net() {
-    let studio = school();
+fn init_continues_from_a_net() {
+    let studio = studio_with_teacher_and_photos();
     studio.succeed(&train("first.safetensors", "--steps 1"));
     // Such a small step changes nothing: the layers are the given ones, up to the scale of their channels.
     studio.succeed(&train("second.safetensors", "--steps 1 --learning-rate 1e-12 --init first.safetensors"));
@@ -224,8 +224,8 @@ fn init_goes_on_from_a_net() {
 }
 
 #[test]
-fn a_student_with_full_taps_learns_from_what_it_paints_and_is_measured_as_it_is() {
-    let studio = school();
+fn a_student_with_full_taps_trains_on_its_paintings_and_is_evaluated() {
+    let studio = studio_with_teacher_and_photos();
     let options = "--steps 1 --full relu2_1 relu3_1 relu4_1 --paint photos --paint-steps 2";
     studio.succeed(&train("painter.safetensors", options));
     let channels = |file: &str, layer: &str| {
@@ -244,8 +244,8 @@ fn a_student_with_full_taps_learns_from_what_it_paints_and_is_measured_as_it_is(
 }
 
 #[test]
-fn what_cannot_be_trained_is_refused() {
-    let studio = school();
+fn invalid_train_encoder_arguments_are_refused() {
+    let studio = studio_with_teacher_and_photos();
     let whole = std::fs::read(studio.path("teacher.safetensors")).unwrap();
     studio.write("cut.safetensors", &whole[..whole.len() - 100]);
     std::fs::create_dir(studio.path("empty")).unwrap();
@@ -315,7 +315,7 @@ fn what_cannot_be_trained_is_refused() {
         assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{}", done.stderr);
         assert!(done.stderr.contains(option) && done.stderr.contains(words), "{}", done.stderr);
     }
-    assert_eq!(made(&studio), ["cut.safetensors", "empty/readme.txt"]);
+    assert_eq!(training_outputs(&studio), ["cut.safetensors", "empty/readme.txt"]);
     assert!(!studio.path("net.safetensors.training").exists(), "an empty folder is left behind");
 
     // A run cannot be started over another one, or resumed with other settings.
@@ -329,9 +329,9 @@ fn what_cannot_be_trained_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_leaves_a_checkpoint_and_going_on_gives_the_net_of_a_run_that_was_not_stopped() {
+fn ctrl_c_writes_a_checkpoint_and_resuming_gives_the_same_net() {
     use crate::stylize::interrupted::{Kept, interrupt, wait_for};
-    let studio = school();
+    let studio = studio_with_teacher_and_photos();
     let stderr = std::fs::File::create(studio.path("stderr")).unwrap();
     let mut command = studio.command(&train("net.safetensors", "--steps 1000000 --sample-every 0"));
     let mut child = Kept(command.stdout(std::process::Stdio::null()).stderr(stderr).spawn().unwrap());

@@ -14,7 +14,7 @@ fn share_performed(studio: &Studio) -> f64 {
 }
 
 #[test]
-fn candidates_are_held_against_the_rules_and_against_the_clock() {
+fn tune_checks_and_times_every_candidate() {
     let studio = Studio::new();
     let found = studio.succeed("tune --size 32 --seconds 0 --json").json();
     let trials = found["trials"].as_array().unwrap();
@@ -33,7 +33,7 @@ fn candidates_are_held_against_the_rules_and_against_the_clock() {
 }
 
 #[test]
-fn what_is_kept_is_used_until_it_is_reset() {
+fn stored_tuning_is_used_until_it_is_reset() {
     let studio = Studio::new();
     let printed = studio.succeed("tune --reset").stdout;
     let file = PathBuf::from(printed.split(": ").nth(1).unwrap().strip_suffix(" is removed\n").unwrap());
@@ -59,7 +59,7 @@ fn what_is_kept_is_used_until_it_is_reset() {
 }
 
 #[test]
-fn what_cannot_be_tuned_is_refused() {
+fn invalid_tune_options_are_refused() {
     let studio = Studio::new();
     for (options, words) in [("--size 33", ["--size", "multiple of 8"]), ("--seconds NaN", ["--seconds", "0 or more"])]
     {

@@ -66,7 +66,7 @@ fn imported(studio: &Studio) -> Option<PathBuf> {
 }
 
 #[test]
-fn inspect_says_what_a_file_is() {
+fn inspect_reports_format_convention_and_depth() {
     let studio = Studio::new();
     let cases = [
         ("torchvision.safetensors", "Safetensors", "torchvision", "relu5_4"),
@@ -148,7 +148,7 @@ fn the_half_net_paints_until_another_is_imported() {
 }
 
 #[test]
-fn files_that_are_no_vgg19_are_refused_by_all_commands() {
+fn files_that_are_not_vgg19_are_refused_by_all_commands() {
     let studio = Studio::new();
     let good = || net(&CAFFE);
     let spoiled = |name: &str, spoil: &dyn Fn(&mut Tensor)| {
@@ -206,7 +206,7 @@ fn files_that_are_no_vgg19_are_refused_by_all_commands() {
 }
 
 #[test]
-fn a_refused_import_leaves_nothing() {
+fn a_refused_import_stores_nothing() {
     let studio = Studio::new();
     let mut tensors = net(&CAFFE);
     tensor(&mut tensors, "conv2_1.weight").1 = vec![4, 6, 3, 3];
@@ -230,7 +230,7 @@ fn a_refused_import_leaves_nothing() {
 }
 
 #[test]
-fn a_net_is_used_as_deep_as_it_goes() {
+fn a_shallow_net_works_up_to_its_last_layer() {
     let studio = Studio::new();
     save(&studio.path("shallow.safetensors"), &net(&CAFFE[..3]), None);
     let text = studio.succeed("weights inspect shallow.safetensors").stdout;
@@ -241,7 +241,7 @@ fn a_net_is_used_as_deep_as_it_goes() {
 }
 
 #[test]
-fn weights_that_overflow_are_blamed() {
+fn overflow_names_the_weights() {
     let studio = Studio::new();
     let mut tensors = net(&CAFFE);
     // Finite weights, but non-finite outputs of the next layer.
@@ -262,7 +262,7 @@ fn hostile_pickle() -> Vec<u8> {
 }
 
 #[test]
-fn a_pickle_that_calls_os_system_is_refused_unrun() {
+fn a_pickle_that_calls_os_system_is_refused_and_not_executed() {
     let studio = Studio::new();
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in [("net/data.pkl", hostile_pickle()), ("net/version", b"3\n".to_vec())] {
@@ -286,7 +286,7 @@ fn a_pickle_that_calls_os_system_is_refused_unrun() {
 }
 
 #[test]
-fn random_weights_say_what_they_are() {
+fn random_weights_cause_a_warning() {
     let studio = Studio::new();
     let done: Done = studio.succeed(&format!("stylize content.png --style style.png {QUICK} -o out.png"));
     assert!(done.stderr.contains("WARN") && done.stderr.contains("random weights"), "{}", done.stderr);

@@ -3,14 +3,15 @@
 use impasto::gpu::Context;
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
-use impasto::methods::adain::{self, Area, Source};
+use impasto::methods::adain::{self, AdainSettings, Area, Source};
 use impasto::methods::color::{KeepColor, chrominance, with_colors_of};
-use impasto::nets::adain_decoder::Weights;
-use impasto::nets::adain_painter::{Place, Region, Style};
-use impasto::nets::{AdainDecoder, AdainPainter, Vgg19, vgg19};
-use impasto::ops::pool::Kind;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::adain_painter::{AdainStyle, Place, Region};
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+use impasto::ops::pool::Pooling;
 use impasto::optim::{AdamOptions, ParameterAdam};
-use impasto::train::adain::{Adain, Settings};
+use impasto::train::adain::{Adain, AdainTrainerSettings};
 use impasto::train::{Crops, Folder, Trainer};
 
 use crate::reference::{Array, compare};
@@ -28,17 +29,17 @@ fn folder() -> (tempfile::TempDir, Folder) {
     (dir, folder)
 }
 
-fn settings(file: &WeightFile) -> Settings {
+fn settings(file: &WeightFile) -> AdainTrainerSettings {
     let weight = |name: &str| file.metadata[name].parse().unwrap();
     let crops = Crops { size: 32, share: [0.5, 1.0], flip: false };
-    Settings {
+    AdainTrainerSettings {
         style_crops: crops.clone(),
         crops,
         content_weight: weight("content"),
         style_weight: weight("style"),
         tv_weight: weight("tv"),
         identity_weight: weight("identity"),
-        ..Settings::default()
+        ..AdainTrainerSettings::default()
     }
 }
 
@@ -47,9 +48,10 @@ fn ten_steps_of_training_agree_with_pytorch() {
     let file = file();
     for context in contexts() {
         let (_dir, folder) = folder();
-        let encoder = Vgg19::load(context, &file, Kind::Max).unwrap();
+        let encoder = Vgg19::load(context, &file, Pooling::Max).unwrap();
         let trainer =
-            Adain::new(encoder, Weights::of(&file).unwrap(), [folder.clone(), folder], settings(&file)).unwrap();
+            Adain::new(encoder, AdainDecoderWeights::of(&file).unwrap(), [folder.clone(), folder], settings(&file))
+                .unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| device(context, &array(&file, name)));
         let losses = DeviceTensor::new(context, "losses", [trainer.terms().len()]);
         let mut rec = Recorder::new(context);
@@ -106,13 +108,13 @@ struct Scene {
 impl Scene {
     fn new(context: &Context) -> Self {
         let file = file();
-        let encoder = Vgg19::load(context, &file, Kind::Max).unwrap();
+        let encoder = Vgg19::load(context, &file, Pooling::Max).unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| array(&file, name));
         Scene { encoder, photo: picture(&photos, 0), paintings: [0, 1].map(|i| picture(&paintings, i)), file }
     }
 
     fn painter(&self) -> AdainPainter<'_> {
-        let decoder = AdainDecoder::new(self.encoder.context(), Weights::of(&self.file).unwrap()).unwrap();
+        let decoder = AdainDecoder::new(self.encoder.context(), AdainDecoderWeights::of(&self.file).unwrap()).unwrap();
         AdainPainter::new(&self.encoder, decoder).unwrap()
     }
 }
@@ -128,7 +130,7 @@ fn pictures_agree_with_pytorch() {
         assert_painted(&paint(&[first.clone().into()]), &scene.file, "y");
         let half = Region { strength: 0.5, ..second.clone().into() };
         assert_painted(&paint(&[half]), &scene.file, "half");
-        let mixed = Style::mix(&[(first.clone(), 1.0), (second, 2.0)]).unwrap();
+        let mixed = AdainStyle::mix(&[(first.clone(), 1.0), (second, 2.0)]).unwrap();
         assert_painted(&paint(&[mixed.into()]), &scene.file, "mixed");
         // A mask of the size of the features: 5 wide for a photo of 35 px.
         let mut mask = Picture::new(5, 3);
@@ -139,12 +141,12 @@ fn pictures_agree_with_pytorch() {
 
 /// From the second frame of a size on, no buffer, bind group or pipeline is created, whatever the style.
 #[test]
-fn frames_make_nothing() {
+fn further_frames_create_no_objects() {
     let context = Context::new(&Default::default()).unwrap();
     let scene = Scene::new(&context);
     let mut painter = scene.painter();
     let styles = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
-    let mut frame = |photo: &Picture, style: &Style| {
+    let mut frame = |photo: &Picture, style: &AdainStyle| {
         let before = impasto::internal::objects_made(&context);
         painter.paint(photo, &[style.clone().into()]).unwrap();
         impasto::internal::objects_made(&context) - before
@@ -157,7 +159,7 @@ fn frames_make_nothing() {
 }
 
 #[test]
-fn controls_meet_at_their_ends() {
+fn limits_of_alpha_weights_and_masks_agree() {
     let scene = Scene::new(context());
     let mut painter = scene.painter();
     let [first, second] = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
@@ -171,7 +173,7 @@ fn controls_meet_at_their_ends() {
     let nothing = paint(&[Region { strength: 0.0, ..first.clone().into() }]);
     assert!(close(&nothing, &paint(&[own.into()])) && !close(&nothing, &plain));
     // Weights 1 and 0 give the first style alone.
-    let mixed = Style::mix(&[(first.clone(), 1.0), (second.clone(), 0.0)]).unwrap();
+    let mixed = AdainStyle::mix(&[(first.clone(), 1.0), (second.clone(), 0.0)]).unwrap();
     assert_eq!(paint(&[mixed.into()]), plain);
     // A white mask has no effect; a black one leaves the photo.
     let mask = |value: f32| {
@@ -183,22 +185,22 @@ fn controls_meet_at_their_ends() {
     assert!(close(&paint(&[Region { place: mask(0.0), ..first.clone().into() }]), &nothing));
     // Two regions with the same mask share its area.
     let [a, b] = [first, second].map(|style| Region { place: mask(1.0), ..style.into() });
-    let halves = Style::mix(&[(a.style.clone(), 1.0), (b.style.clone(), 1.0)]).unwrap();
+    let halves = AdainStyle::mix(&[(a.style.clone(), 1.0), (b.style.clone(), 1.0)]).unwrap();
     assert!(close(&paint(&[a.clone(), b.clone()]), &paint(&[halves.into()])));
     // The rest of a black mask is the whole picture; the rest of a white mask is empty.
-    let rest = |style: &Style| Region { place: Place::Rest, ..style.clone().into() };
+    let rest = |style: &AdainStyle| Region { place: Place::Rest, ..style.clone().into() };
     assert!(close(&paint(&[a.clone(), rest(&b.style)]), &plain));
     assert!(close(&paint(&[Region { place: mask(0.0), ..a }, rest(&b.style)]), &other));
 }
 
 #[test]
-fn kept_colours_are_the_photos() {
+fn keep_color_keeps_the_colours_of_the_photo() {
     let scene = Scene::new(context());
     let mut painter = scene.painter();
     let mut paint = |keep_color| {
         let source = Source::Picture(scene.paintings[0].clone());
         let area = Area { styles: vec![(source, 1.0)], place: Place::Everywhere };
-        let settings = adain::Settings { keep_color, ..adain::Settings::default() };
+        let settings = AdainSettings { keep_color, ..AdainSettings::default() };
         adain::stylize(&mut painter, &scene.photo, &[area], &settings).unwrap()
     };
     // Largest difference of chrominance from the photo.
@@ -223,14 +225,14 @@ fn a_saved_style_gives_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.style");
     style.save(&path, &[("picture", "a".into())]).unwrap();
-    let loaded = Style::of(&WeightFile::load(&path).unwrap()).unwrap();
+    let loaded = AdainStyle::of(&WeightFile::load(&path).unwrap()).unwrap();
     assert_eq!(loaded, style);
     let [a, b] = [style, loaded].map(|style| painter.paint(&scene.photo, &[style.into()]).unwrap());
     assert_eq!(a, b);
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn unsuitable_photos_regions_and_nets_are_refused() {
     let scene = Scene::new(context());
     let mut painter = scene.painter();
     let style = painter.style(&scene.paintings[0]).unwrap();
@@ -243,23 +245,24 @@ fn what_does_not_fit_is_refused() {
     refused(&scene.photo, &[Region { strength: 1.5, ..region.clone() }], "alpha");
     refused(&scene.photo, &[Region { strength: f32::NAN, ..region.clone() }], "alpha");
     refused(&Picture::new(15, 40), std::slice::from_ref(&region), "at least 16");
-    let other = Style { encoder: "0123456789abcdef".into(), ..style.clone() };
+    let other = AdainStyle { encoder: "0123456789abcdef".into(), ..style.clone() };
     refused(&scene.photo, &[other.clone().into()], "0123456789ab");
-    let mixed = |styles: &[(Style, f32)]| Style::mix(styles).unwrap_err().to_string();
+    let mixed = |styles: &[(AdainStyle, f32)]| AdainStyle::mix(styles).unwrap_err().to_string();
     assert!(mixed(&[]).contains("at least one"));
     assert!(mixed(&[(style.clone(), 0.0)]).contains("not all"));
     assert!(mixed(&[(style.clone(), -1.0), (style.clone(), 2.0)]).contains("from 0 up"));
     assert!(mixed(&[(style.clone(), 1.0), (other, 1.0)]).contains("encoder"));
-    let narrow = AdainDecoder::new(context(), Weights::random(&vgg19::Weights::random(0.1, 1), 1).unwrap()).unwrap();
+    let narrow =
+        AdainDecoder::new(context(), AdainDecoderWeights::random(&Vgg19Weights::random(0.1, 1), 1).unwrap()).unwrap();
     assert!(AdainPainter::new(&scene.encoder, narrow).err().unwrap().to_string().contains("16 channels"));
 }
 
 #[test]
-fn files_that_are_no_decoder_are_refused_by_name() {
+fn files_that_are_not_a_decoder_are_refused() {
     let refused = |change: &dyn Fn(&mut WeightFile), telling: &str| {
         let mut file = file();
         change(&mut file);
-        let error = Weights::of(&file).unwrap_err().to_string();
+        let error = AdainDecoderWeights::of(&file).unwrap_err().to_string();
         assert!(error.contains(telling), "{error}");
     };
     refused(&|file| file.tensors.retain(|(name, _)| name != "d3_1.bias"), "lacks the tensor d3_1.bias");
@@ -276,18 +279,21 @@ fn files_that_are_no_decoder_are_refused_by_name() {
             *name = name.replace(&format!("{layer}."), &format!("{}.", 3 * number + 1));
         }
     }
-    assert_eq!(Weights::of(&numbered).unwrap().tensors(), Weights::of(&file()).unwrap().tensors());
+    assert_eq!(
+        AdainDecoderWeights::of(&numbered).unwrap().tensors(),
+        AdainDecoderWeights::of(&file()).unwrap().tensors()
+    );
 }
 
 /// Every embedded pair was trained together and reconstructs a picture with its own style.
 #[test]
-fn the_pairs_that_come_along_know_pictures() {
+fn embedded_pairs_reconstruct_pictures() {
     for pair in impasto::weights::PAIRS {
-        let encoder = vgg19::Weights::of(&impasto::weights::encoder(pair.encoder).unwrap()).unwrap();
+        let encoder = Vgg19Weights::of(&impasto::weights::encoder(pair.encoder).unwrap()).unwrap();
         let decoder = pair.decoder().unwrap();
         assert_eq!(decoder.metadata["encoder"], encoder.fingerprint());
-        let encoder = Vgg19::new(context(), &encoder, Kind::Max).unwrap();
-        let decoder = AdainDecoder::new(context(), Weights::of(&decoder).unwrap()).unwrap();
+        let encoder = Vgg19::new(context(), &encoder, Pooling::Max).unwrap();
+        let decoder = AdainDecoder::new(context(), AdainDecoderWeights::of(&decoder).unwrap()).unwrap();
         let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
         let mut photo = Picture::new(96, 96);
         // Hills under a sky in soft light.

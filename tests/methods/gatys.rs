@@ -6,9 +6,9 @@ use std::path::Path;
 use impasto::gpu::Context;
 use impasto::io::{Picture, WeightFile};
 use impasto::methods::color::{KeepColor, chrominance};
-use impasto::methods::gatys::{Init, Normalization, Optimizer, Outcome, PictureLoss, Settings, stylize};
+use impasto::methods::gatys::{GatysSettings, Init, Normalization, Optimizer, Outcome, PictureLoss, stylize};
 use impasto::nets::Vgg19;
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions};
 
 use crate::reference::compare;
@@ -21,19 +21,19 @@ fn picture(file: &WeightFile, name: &str) -> Picture {
 
 /// The fixture's loss: content 5, style 100, unnormalised mean squares; total variation 0.01 as a sum over the 0..1
 /// picture.
-fn fixture_settings(file: &WeightFile) -> Settings {
+fn fixture_settings(file: &WeightFile) -> GatysSettings {
     let number = |key: &str| file.metadata[key].parse::<f32>().unwrap();
     let values = picture(file, "start").rgb.len() as f32;
-    Settings {
+    GatysSettings {
         content_weight: number("content_weight"),
         style_weight: number("style_weight"),
         tv_weight: number("tv_weight") * values,
         normalization: Normalization::Plain,
-        ..Settings::default()
+        ..GatysSettings::default()
     }
 }
 
-fn fixture_loss(context: &Context, file: &WeightFile, pool: Kind) -> PictureLoss {
+fn fixture_loss(context: &Context, file: &WeightFile, pool: Pooling) -> PictureLoss {
     let vgg = Vgg19::load(context, file, pool).unwrap();
     let styles = [(picture(file, "style"), 1.0)];
     let loss = PictureLoss::new(&vgg, &picture(file, "content"), &styles, &fixture_settings(file)).unwrap();
@@ -50,7 +50,7 @@ fn close(what: &str, got: f64, wanted: f64, tolerance: f64) {
 fn loss_and_pixel_gradient_agree_with_pytorch() {
     let file = fixture("gatys.safetensors");
     for context in contexts() {
-        for (pool, prefix) in [(Kind::Max, "max"), (Kind::Average, "avg")] {
+        for (pool, prefix) in [(Pooling::Max, "max"), (Pooling::Average, "avg")] {
             let mut loss = fixture_loss(context, &file, pool);
             impasto::internal::poison(loss.program());
             let total = loss.evaluate().unwrap();
@@ -76,10 +76,10 @@ fn loss_and_pixel_gradient_agree_with_pytorch() {
 
 /// From the second iteration on (direction, evaluations, line search), no buffer, bind group or pipeline is created.
 #[test]
-fn iterations_make_nothing() {
+fn further_iterations_create_no_objects() {
     let context = Context::new(&Default::default()).unwrap();
     let file = fixture("gatys.safetensors");
-    let mut loss = fixture_loss(&context, &file, Kind::Max);
+    let mut loss = fixture_loss(&context, &file, Pooling::Max);
     let options = LbfgsOptions { history: 3, ..LbfgsOptions::default() };
     let mut optimizer = Lbfgs::new(&context, loss.picture(), loss.gradient(), options).unwrap();
     let mut made = Vec::new();
@@ -95,7 +95,7 @@ fn iterations_make_nothing() {
 #[test]
 fn ten_adam_steps_agree_with_pytorch() {
     let file = fixture("gatys.safetensors");
-    for (pool, prefix) in [(Kind::Max, "max"), (Kind::Average, "avg")] {
+    for (pool, prefix) in [(Pooling::Max, "max"), (Pooling::Average, "avg")] {
         let mut loss = fixture_loss(context(), &file, pool);
         let options = AdamOptions { learning_rate: 0.02, range: [0.0, 1.0], ..AdamOptions::default() };
         let mut adam = Adam::new(context(), loss.picture(), loss.gradient(), options).unwrap();
@@ -109,10 +109,10 @@ fn ten_adam_steps_agree_with_pytorch() {
 }
 
 #[test]
-fn lbfgs_goes_as_deep_as_pytorch() {
+fn lbfgs_reaches_the_loss_of_pytorch() {
     let file = fixture("gatys.safetensors");
     let wanted = array(&file, "max.lbfgs.losses").data;
-    let mut loss = fixture_loss(context(), &file, Kind::Max);
+    let mut loss = fixture_loss(context(), &file, Pooling::Max);
     let options = LbfgsOptions { history: 20, ..LbfgsOptions::default() };
     let mut optimizer = Lbfgs::new(context(), loss.picture(), loss.gradient(), options).unwrap();
     let mut evaluations = 0;
@@ -130,13 +130,13 @@ fn lbfgs_goes_as_deep_as_pytorch() {
     assert!(last <= 1.02 * best, "{last:.5e} after {evaluations} evaluations, PyTorch {best:.5e}");
 }
 
-fn small_settings() -> Settings {
-    Settings { steps: 12, size: 64, ..Settings::default() }
+fn small_settings() -> GatysSettings {
+    GatysSettings { steps: 12, size: 64, ..GatysSettings::default() }
 }
 
-fn run(settings: &Settings) -> Outcome {
+fn run(settings: &GatysSettings) -> Outcome {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
     stylize(&vgg, &picture(&file, "content"), &styles, settings, |_| Ok(ControlFlow::Continue(()))).unwrap()
 }
@@ -187,7 +187,7 @@ fn golden(name: &str, actual: &Picture) {
 
 #[test]
 fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
-    let outcome = run(&Settings { style_weight: 100.0, ..small_settings() });
+    let outcome = run(&GatysSettings { style_weight: 100.0, ..small_settings() });
     let [first, last] = outcome.loss;
     assert!(last < 0.7 * first, "{first} -> {last}");
     assert!(!outcome.interrupted && outcome.evaluations >= 12);
@@ -198,12 +198,12 @@ fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
 }
 
 #[test]
-fn the_loss_that_is_told_is_that_of_the_picture_that_is_given() {
+fn the_reported_loss_is_that_of_the_returned_picture() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     // A very strong style drives pixels out of 0..1, so clamping must affect the loss.
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
-        let settings = Settings { scales: Some(1), size: 48, style_weight: 1000.0, optimizer, ..small_settings() };
+        let settings = GatysSettings { scales: Some(1), size: 48, style_weight: 1000.0, optimizer, ..small_settings() };
         let outcome = run(&settings);
         let styles = [(picture(&file, "style").fit(48), 1.0)];
         let mut loss = PictureLoss::new(&vgg, &picture(&file, "content"), &styles, &settings).unwrap();
@@ -215,21 +215,21 @@ fn the_loss_that_is_told_is_that_of_the_picture_that_is_given() {
 #[test]
 fn the_same_run_gives_the_same_bits() {
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
-        let settings = Settings { init: Init::Noise, seed: 3, optimizer, steps: 6, ..small_settings() };
+        let settings = GatysSettings { init: Init::Noise, seed: 3, optimizer, steps: 6, ..small_settings() };
         let [a, b] =
             [run(&settings), run(&settings)].map(|o| o.picture.rgb.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
         assert_eq!(a, b, "{optimizer:?}");
-        let other = run(&Settings { seed: 4, ..settings }).picture;
+        let other = run(&GatysSettings { seed: 4, ..settings }).picture;
         assert_ne!(a, other.rgb.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), "{optimizer:?}");
     }
 }
 
 #[test]
-fn scales_grow_by_the_root_of_two_and_start_from_the_one_before() {
+fn scales_grow_by_the_root_of_two_and_start_from_the_previous_one() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
-    let settings = Settings { scales: Some(3), steps: 4, ..small_settings() };
+    let settings = GatysSettings { scales: Some(3), steps: 4, ..small_settings() };
     let mut sizes = Vec::new();
     let outcome = stylize(&vgg, &picture(&file, "content"), &styles, &settings, |progress| {
         sizes.push(progress.size);
@@ -237,14 +237,14 @@ fn scales_grow_by_the_root_of_two_and_start_from_the_one_before() {
     });
     sizes.dedup();
     assert_eq!(sizes, [[32, 27], [45, 38], [64, 53]]);
-    let single = run(&Settings { scales: Some(1), steps: 4, ..small_settings() });
+    let single = run(&GatysSettings { scales: Some(1), steps: 4, ..small_settings() });
     assert!(outcome.unwrap().loss[0] < single.loss[0], "a warm start must begin lower");
 }
 
 #[test]
-fn stopping_early_gives_the_picture_as_it_stands() {
+fn stopping_early_returns_the_current_picture() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
     let stop = |progress: &impasto::methods::gatys::Progress| {
         Ok(if progress.evaluations[0] >= 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -256,7 +256,7 @@ fn stopping_early_gives_the_picture_as_it_stands() {
 
 #[test]
 fn luminance_mode_keeps_the_contents_chrominance() {
-    let outcome = run(&Settings { keep_color: KeepColor::Luminance, ..small_settings() });
+    let outcome = run(&GatysSettings { keep_color: KeepColor::Luminance, ..small_settings() });
     let content = picture(&fixture("gatys.safetensors"), "content").resize(64, 53);
     let pairs = chrominance(&outcome.picture).into_iter().zip(chrominance(&content));
     let worst = pairs.map(|(a, b)| (a[0] - b[0]).abs().max((a[1] - b[1]).abs())).fold(0.0, f32::max);
@@ -264,9 +264,9 @@ fn luminance_mode_keeps_the_contents_chrominance() {
 }
 
 #[test]
-fn two_styles_at_one_and_zero_share_are_refused_and_equal_styles_blend_to_themselves() {
+fn a_style_of_weight_zero_is_refused_and_equal_styles_blend_to_themselves() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let content = picture(&file, "content");
     let go = |styles: &[(Picture, f32)]| {
         stylize(&vgg, &content, styles, &small_settings(), |_| Ok(ControlFlow::Continue(())))
@@ -282,10 +282,10 @@ fn two_styles_at_one_and_zero_share_are_refused_and_equal_styles_blend_to_themse
 fn real_weights_repaint_a_real_photo() {
     let Some(data) = data() else { return };
     let file = WeightFile::load(&data.join("vgg19/vgg19_caffe_to_relu4_1.safetensors")).unwrap();
-    let vgg = Vgg19::load(context(), &file, Kind::Max).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
     let content = Picture::load(&data.join("classics/content/tubingen.jpg")).unwrap();
     let style = Picture::load(&data.join("classics/style/starry_night_google.jpg")).unwrap();
-    let settings = Settings {
+    let settings = GatysSettings {
         normalization: Normalization::Plain,
         content_weight: 5.0,
         style_weight: 100.0,
@@ -293,7 +293,7 @@ fn real_weights_repaint_a_real_photo() {
         steps: 30,
         size: 128,
         scales: Some(1),
-        ..Settings::default()
+        ..GatysSettings::default()
     };
     let outcome = stylize(&vgg, &content, &[(style, 1.0)], &settings, |_| Ok(ControlFlow::Continue(()))).unwrap();
     let [first, last] = outcome.loss;

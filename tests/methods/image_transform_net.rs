@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use impasto::gpu::{Context, DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::ImageTransformNet;
-use impasto::nets::image_transform_net::{Form, Painter, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use impasto::ops::norm::Over;
 use impasto::ops::square_loss::{self, Weight};
 use impasto::optim::{AdamOptions, ParameterAdam};
@@ -31,12 +31,12 @@ fn part(file: &WeightFile, prefix: &str) -> WeightFile {
     WeightFile { tensors: tensors.collect(), metadata, ..file.clone() }
 }
 
-fn weights(file: &WeightFile, case: &str) -> Weights {
-    Weights::of(&part(file, case)).unwrap_or_else(|error| panic!("{error}"))
+fn weights(file: &WeightFile, case: &str) -> ImageTransformNetWeights {
+    ImageTransformNetWeights::of(&part(file, case)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
-fn form_and_norm_are_told_by_the_weights() {
+fn form_and_norm_are_detected_from_the_weights() {
     let file = fixture("image_transform_net.safetensors");
     for (case, form, norm) in CASES {
         let weights = weights(&file, case);
@@ -145,7 +145,7 @@ fn check_running(
 }
 
 #[test]
-fn a_frozen_net_paints_as_the_trained_one_does() {
+fn a_frozen_net_paints_like_the_trained_one() {
     let file = fixture("image_transform_net.safetensors");
     for context in contexts() {
         for case in ["resize.in", "paper.in"] {
@@ -172,7 +172,7 @@ fn a_widened_net_paints_as_before() {
         assert_eq!((wide.form, wide.norm, wide.channels), (form, narrow.norm, 3), "{case}");
         let mut photo = Picture::new(48, 44);
         photo.rgb.iter_mut().enumerate().for_each(|(i, v)| *v = (i * i % 23) as f32 / 23.0);
-        let paint = |weights: &Weights| {
+        let paint = |weights: &ImageTransformNetWeights| {
             let net = ImageTransformNet::new(context(), weights.clone()).unwrap();
             Painter::new(net).paint(&photo).unwrap().rgb
         };
@@ -190,9 +190,9 @@ fn a_widened_net_paints_as_before() {
 }
 
 #[test]
-fn pictures_of_any_size_come_back_in_their_size() {
+fn pictures_of_any_size_keep_their_size() {
     for (form, least) in [(Form::Resize, 5), (Form::Paper, 41)] {
-        let weights = Weights::random(form, Over::Instance, 0.0625, 1);
+        let weights = ImageTransformNetWeights::random(form, Over::Instance, 0.0625, 1);
         let mut painter = Painter::new(ImageTransformNet::new(context(), weights).unwrap());
         for (width, height) in [(least, least), (least + 1, least + 2), (least + 3, least + 8)] {
             let mut photo = Picture::new(width, height);
@@ -211,12 +211,12 @@ fn pictures_of_any_size_come_back_in_their_size() {
 }
 
 #[test]
-fn files_that_are_no_such_net_are_refused_by_name() {
+fn files_that_are_not_such_a_net_are_refused() {
     let file = fixture("image_transform_net.safetensors");
     let refused = |change: &dyn Fn(&mut WeightFile), telling: &str| {
         let mut file = part(&file, "resize.in");
         change(&mut file);
-        let error = Weights::of(&file).unwrap_err().to_string();
+        let error = ImageTransformNetWeights::of(&file).unwrap_err().to_string();
         assert!(error.contains(telling), "{error}");
     };
     refused(&|file| file.tensors.retain(|(name, _)| name != "res3.in2.bias"), "lacks the tensor res3.in2.bias");
@@ -236,7 +236,7 @@ fn public_nets_load_as_they_are() {
         // Old files contain running statistics that instance norm never uses.
         let gamma = file.get("in1.weight").unwrap().clone();
         file.tensors.push(("in1.running_mean".into(), gamma));
-        let weights = Weights::of(&file).unwrap();
+        let weights = ImageTransformNetWeights::of(&file).unwrap();
         assert_eq!((weights.form, weights.norm, weights.channels), (Form::Resize, Over::Instance, channels));
         let mut photo = Picture::new(45, 30);
         photo.rgb.iter_mut().enumerate().for_each(|(i, v)| *v = ((i * i) % 97) as f32 / 97.0);

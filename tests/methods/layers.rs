@@ -4,7 +4,7 @@ use impasto::gpu::{DeviceTensor, Recorder, Shape};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::mean_std;
 use impasto::ops::pad::Border;
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 
 use crate::reference::compare;
 use crate::{array, contexts, device, fixture, kept};
@@ -63,7 +63,7 @@ fn convolutions_agree_with_pytorch() {
 fn pools_agree_with_pytorch() {
     let file = fixture("layers.safetensors");
     let context = &contexts()[0];
-    for (kind_name, kind) in [("max", Kind::Max), ("avg", Kind::Average)] {
+    for (kind_name, kind) in [("max", Pooling::Max), ("avg", Pooling::Average)] {
         for (mode, ceil) in [("floor", false), ("ceil", true)] {
             let key = |tensor: &str| format!("pool.{kind_name}.{mode}.{tensor}");
             let [y, dy, dx] = ["y", "dy", "dx"].map(|t| array(&file, &key(t)));

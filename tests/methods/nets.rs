@@ -3,15 +3,15 @@
 use impasto::gpu::Recorder;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::nets::Vgg19;
-use impasto::nets::vgg19::{Convention, Tap, Weights};
-use impasto::ops::pool::Kind;
+use impasto::nets::vgg19::{Convention, Tap, Vgg19Weights};
+use impasto::ops::pool::Pooling;
 
 use crate::reference::compare;
 use crate::{array, context, contexts, data, device, fixture, kept};
 
-fn agrees(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: Convention) {
+fn assert_activations_agree(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: Convention) {
     for context in contexts() {
-        let vgg = Vgg19::load(context, file, Kind::Max).unwrap();
+        let vgg = Vgg19::load(context, file, Pooling::Max).unwrap();
         assert_eq!(vgg.convention(), convention);
         let mut rec = Recorder::new(context);
         let x = rec.pin(&device(context, &array(file, picture)));
@@ -36,27 +36,37 @@ fn taps(names: &[&str], prefix: &str) -> Vec<(Tap, String)> {
 fn caffe_activations_agree_with_pytorch_at_every_layer() {
     let names = ["1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4", "4_1"].map(|n| format!("relu{n}"));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    agrees(&fixture("gatys.safetensors"), "content", &taps(&names, "max.content."), Convention::Caffe);
+    assert_activations_agree(
+        &fixture("gatys.safetensors"),
+        "content",
+        &taps(&names, "max.content."),
+        Convention::Caffe,
+    );
 }
 
 #[test]
 fn normalised_activations_agree_with_pytorch() {
     let names = ["relu1_1", "relu2_1", "relu3_1", "relu4_1"];
-    agrees(&fixture("normalised.safetensors"), "picture", &taps(&names, ""), Convention::Normalised);
+    assert_activations_agree(&fixture("normalised.safetensors"), "picture", &taps(&names, ""), Convention::Normalised);
 }
 
 #[test]
 fn torchvision_activations_agree_with_pytorch_to_the_last_layer() {
     let names = ["relu1_1", "relu2_2", "relu3_1", "relu4_2", "relu5_1", "relu5_4"];
-    agrees(&fixture("torchvision.safetensors"), "picture", &taps(&names, ""), Convention::Torchvision);
+    assert_activations_agree(
+        &fixture("torchvision.safetensors"),
+        "picture",
+        &taps(&names, ""),
+        Convention::Torchvision,
+    );
 }
 
 #[test]
-fn both_kinds_of_pth_hold_what_the_safetensors_file_holds() {
+fn both_pth_formats_have_the_weights_of_the_safetensors_file() {
     let plain = fixture("torchvision.safetensors");
     for name in ["torchvision.pth", "torchvision_legacy.pth"] {
         let file = fixture(name);
-        let weights = Weights::of(&file).unwrap();
+        let weights = Vgg19Weights::of(&file).unwrap();
         assert_eq!(weights.convention, Convention::Torchvision, "{name}");
         assert_eq!(weights.convolutions.len(), 16, "{name}");
         for (tensor, values) in file.tensors.iter().filter(|(name, _)| name.starts_with("features.")) {
@@ -68,7 +78,7 @@ fn both_kinds_of_pth_hold_what_the_safetensors_file_holds() {
 #[test]
 fn average_pooling_agrees_with_pytorch() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Kind::Average).unwrap();
+    let vgg = Vgg19::load(context(), &file, Pooling::Average).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.pin(&device(context(), &array(&file, "content")));
     let tap = "relu4_1".parse().unwrap();
@@ -93,13 +103,13 @@ fn saved(tensors: &[(&str, HostTensor)], convention: Option<&str>) -> WeightFile
 }
 
 #[test]
-fn conventions_are_told_apart_by_name_and_shape() {
+fn conventions_are_detected_by_name_and_shape() {
     let weight = || tensor(&[4, 3, 3, 3]);
     let first = |stem: &str| [(format!("{stem}.weight"), weight()), (format!("{stem}.bias"), tensor(&[4]))];
     let conv0 = [("0.weight".to_string(), tensor(&[3, 3, 1, 1])), ("0.bias".to_string(), tensor(&[3]))];
     let named = |pairs: &[(String, HostTensor)], metadata: Option<&str>| {
         let pairs: Vec<_> = pairs.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-        Weights::of(&saved(&pairs, metadata)).map(|weights| weights.convention)
+        Vgg19Weights::of(&saved(&pairs, metadata)).map(|weights| weights.convention)
     };
     assert_eq!(named(&first("conv1_1"), None).unwrap(), Convention::Caffe);
     assert_eq!(named(&first("features.0"), None).unwrap(), Convention::Torchvision);
@@ -115,13 +125,13 @@ fn a_wrong_shape_is_named() {
     let good = [("conv1_1.weight", tensor(&[4, 3, 3, 3])), ("conv1_1.bias", tensor(&[4]))];
     let bad = [("conv1_2.weight", tensor(&[4, 5, 3, 3])), ("conv1_2.bias", tensor(&[4]))];
     let file = saved(&[good.to_vec(), bad.to_vec()].concat(), None);
-    let message = Weights::of(&file).err().unwrap().to_string();
+    let message = Vgg19Weights::of(&file).err().unwrap().to_string();
     assert!(message.contains("conv1_2.weight") && message.contains("[4, 5, 3, 3]"), "{message}");
 }
 
 #[test]
-fn a_tap_beyond_the_file_is_refused_with_the_last_it_has() {
-    let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Kind::Max).unwrap();
+fn a_tap_beyond_the_last_layer_is_refused_with_its_name() {
+    let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Pooling::Max).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.transient("x", [1, 3, 64, 64]);
     let message = vgg.forward(&mut rec, x, "relu5_1".parse().unwrap()).err().unwrap().to_string();
@@ -139,24 +149,24 @@ fn real_weights_and_real_checkpoints_load() {
     ];
     for (name, convention, count) in conventions {
         let file = load(name);
-        let weights = Weights::of(&file).unwrap();
+        let weights = Vgg19Weights::of(&file).unwrap();
         assert_eq!((weights.convention, weights.convolutions.len()), (convention, count), "{name}");
     }
     for name in ["reference/mosaic.pth", "reference/mosaic_nc8_legacy.pth"] {
         let file = load(name);
         assert!(file.get("conv1.conv2d.weight").is_some(), "{name}: {:?}", file.tensors.first().map(|(n, _)| n));
-        assert!(Weights::of(&file).is_err(), "{name} is no VGG-19");
+        assert!(Vgg19Weights::of(&file).is_err(), "{name} is no VGG-19");
     }
 }
 
 #[cfg(feature = "embedded-weights")]
 #[test]
 fn the_embedded_encoder_loads() {
-    let weights = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
+    let weights = Vgg19Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     let channels: Vec<_> = weights.convolutions.iter().map(|[_, bias]| bias.data.len()).collect();
     assert_eq!((weights.convention, channels), (Convention::Normalised, vec![16, 16, 32, 32, 64, 64, 64, 64, 128]));
     assert_eq!(weights.deepest().map(|tap| tap.to_string()).as_deref(), Some("relu4_1"));
-    let vgg = Vgg19::new(context(), &weights, Kind::Max).unwrap();
+    let vgg = Vgg19::new(context(), &weights, Pooling::Max).unwrap();
     let picture = array(&fixture("normalised.safetensors"), "picture");
     let mut rec = Recorder::new(context());
     let x = rec.pin(&device(context(), &picture));

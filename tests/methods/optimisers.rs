@@ -78,7 +78,7 @@ fn lbfgs_takes_the_references_steps() {
 }
 
 #[test]
-fn lbfgs_finds_the_end_of_rosenbrocks_valley() {
+fn lbfgs_minimises_rosenbrock() {
     let mut host = Host::new(&start(30), rosenbrock);
     let mut optimizer = Lbfgs::new(context(), &host.x.clone(), &host.g.clone(), LbfgsOptions::default()).unwrap();
     let mut evaluations = 0;

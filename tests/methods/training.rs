@@ -4,7 +4,7 @@ use impasto::gpu::{Context, DeviceTensor, Recorder, Shape, Tensor};
 use impasto::io::WeightFile;
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::optim::{AdamOptions, Parameter, ParameterAdam};
 
@@ -42,7 +42,7 @@ const CONVS: [Conv2d; 3] = [
     },
 ];
 
-const POOL: Pool = Pool { kind: Kind::Max, ceil: false };
+const POOL: Pool = Pool { kind: Pooling::Max, ceil: false };
 
 /// The initial parameters: weight and bias of each convolution.
 fn parameters(context: &Context, file: &WeightFile) -> Vec<Parameter> {

@@ -43,7 +43,7 @@ fn norms_and_scales_match_the_oracle() {
 }
 
 /// `[norm, scale]` of a gradient of ones in which one value is replaced.
-fn with(value: f32, limit: f32) -> Vec<[f32; 2]> {
+fn norm_and_scale_with(value: f32, limit: f32) -> Vec<[f32; 2]> {
     let of = |context| {
         let gradient = DeviceTensor::from_values(context, "g", [4], &[1.0, value, 1.0, 1.0]).unwrap();
         let out = DeviceTensor::new(context, "out", [2]);
@@ -59,19 +59,19 @@ fn with(value: f32, limit: f32) -> Vec<[f32; 2]> {
 }
 
 #[test]
-fn a_norm_that_is_not_finite_scales_by_nan() {
+fn a_non_finite_norm_gives_a_scale_of_nan() {
     for (limit, scale_of_two) in [(1.0, 0.5), (f32::MAX, 1.0)] {
         for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
-            for [norm, scale] in with(value, limit) {
+            for [norm, scale] in norm_and_scale_with(value, limit) {
                 assert!(!norm.is_finite() && scale.is_nan(), "{value}: norm {norm}, scale {scale}");
             }
         }
-        assert!(with(1.0, limit).iter().all(|[norm, scale]| [*norm, *scale] == [2.0, scale_of_two]));
+        assert!(norm_and_scale_with(1.0, limit).iter().all(|[norm, scale]| [*norm, *scale] == [2.0, scale_of_two]));
     }
 }
 
 #[test]
-fn gradients_of_zero_are_left_alone() {
+fn gradients_of_zero_have_a_scale_of_one() {
     for context in contexts() {
         let (gradient, out) = (DeviceTensor::new(context, "g", [9]), DeviceTensor::new(context, "out", [2]));
         let mut rec = Recorder::new(context);

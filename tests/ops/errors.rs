@@ -7,7 +7,7 @@ use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::load::Input;
 use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::ops::{gram, lbfgs, mean_std, regions, relu, rows, tanh, total_variation, vector};
 use impasto::{Error, Result};
@@ -183,7 +183,7 @@ fn borders_and_pools() {
         let x = filled(rec, [1, 2, 5, 6]);
         pad::cut(rec, x, 2, [3, 5])
     });
-    let pool = Pool { kind: Kind::Max, ceil: false };
+    let pool = Pool { kind: Pooling::Max, ceil: false };
     refused("pool", "x", |rec| {
         let x = filled(rec, [1, 2, 1, 4]);
         pool.forward(rec, x)
@@ -435,7 +435,7 @@ fn dispatches() {
 
 /// The message names the tensor, and a failed dispatch leaves the recording unchanged.
 #[test]
-fn a_refusal_harms_nothing() {
+fn a_failed_dispatch_leaves_the_recording_unchanged() {
     for context in contexts() {
         let mut rec = Recorder::new(context);
         let unwritten = rec.transient("the unwritten one", [7]);

@@ -3,7 +3,7 @@
 use impasto::gpu::Precision::{F16, F32};
 use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::ops::{gram, mean_std, regions, relu, tanh, vector};
 
@@ -24,8 +24,8 @@ fn activations_are_rounded_once() {
     }
     for shape in SHAPES {
         let x = random(&shape, 301);
-        let pools = [Kind::Max, Kind::Average].map(|kind| Pool { kind, ceil: true });
-        let twins = [reference::pool::Kind::Max, reference::pool::Kind::Average]
+        let pools = [Pooling::Max, Pooling::Average].map(|kind| Pool { kind, ceil: true });
+        let twins = [reference::pool::Pooling::Max, reference::pool::Pooling::Average]
             .map(|kind| reference::pool::forward(reference::pool::Pool { kind, ceil: true }, &x));
         let [gamma, beta] = [302, 303].map(|seed| Array::random(&shape[1..2], seed));
         let twin = reference::norm::Norm { batch: false, relu: true, eps: EPSILON.into() };
@@ -52,7 +52,7 @@ fn activations_are_rounded_once() {
 
 /// Padding and cropping only move elements.
 #[test]
-fn what_is_moved_keeps_its_bits() {
+fn padding_and_cropping_keep_the_bits() {
     if !has_half() {
         return;
     }
@@ -75,7 +75,7 @@ fn what_is_moved_keeps_its_bits() {
 
 /// Statistics, Gram matrices, losses and gradients are f32, and as exact as for f32 inputs.
 #[test]
-fn sums_are_not_rounded() {
+fn reductions_are_not_rounded_to_f16() {
     if !has_half() {
         return;
     }
@@ -89,8 +89,8 @@ fn sums_are_not_rounded() {
         let (mean, deviation) = reference::mean_std::forward(spec, &x);
         let loss = Array::vector(vec![reference::loss::forward(&x, &target, 0.5)]);
         let dloss = reference::loss::d_a(&x, &target, 0.5);
-        let pool = Pool { kind: Kind::Max, ceil: true };
-        let twin = reference::pool::Pool { kind: reference::pool::Kind::Max, ceil: true };
+        let pool = Pool { kind: Pooling::Max, ceil: true };
+        let twin = reference::pool::Pool { kind: reference::pool::Pooling::Max, ceil: true };
         let dy = Array::random(&reference::pool::forward(twin, &x).shape, 308);
         let dx = reference::pool::d_input(twin, &x, &dy);
         let inputs = [&x, &target, &dgram, &dy];
@@ -118,7 +118,7 @@ fn sums_are_not_rounded() {
 
 /// The existing values of an accumulated f16 tensor are read as f16.
 #[test]
-fn regions_add_up() {
+fn regions_accumulate_in_f16() {
     if !has_half() {
         return;
     }
@@ -138,7 +138,7 @@ fn regions_add_up() {
 
 /// Bindings consist of whole words, so `arrayLength` would be one too large in a kernel that uses it.
 #[test]
-fn odd_lengths_are_refused_where_they_would_be_asked_for() {
+fn odd_lengths_are_refused_where_a_kernel_uses_array_length() {
     if !has_half() {
         return;
     }

@@ -61,7 +61,7 @@ fn total_variation_matches_the_oracle() {
 
 /// The weight of a recorded loss can be changed between runs, and applies to the loss and its gradient.
 #[test]
-fn a_weight_can_change() {
+fn a_weight_can_change_between_runs() {
     let [x, target] = [55, 56].map(|seed| Array::random(&[100], seed));
     for context in contexts() {
         let mut rec = Recorder::new(context);

@@ -82,7 +82,7 @@ fn matches_the_oracle() {
 
 /// Moments that Winograd convolutions with large and small tiles compute for a norm: complete tiles and partial ones.
 #[test]
-fn a_convolution_measures_for_its_norm() {
+fn moments_of_a_convolution_match_the_oracle() {
     for (over, size) in
         [(Over::Instance, [16, 16]), (Over::Batch, [13, 20]), (Over::Instance, [17, 23]), (Over::Instance, [7, 7])]
     {
@@ -125,7 +125,7 @@ fn a_convolution_measures_for_its_norm() {
 /// With separate scales and shifts for each image, as in AdaIN, every plane is independent, so images count as further
 /// channels.
 #[test]
-fn every_image_with_its_own_affine() {
+fn affine_of_each_image_matches_the_oracle() {
     for [n, c, h, w] in [[1, 3, 5, 7], [3, 2, 4, 9], [2, 67, 3, 5], [3, 2, 36, 83], [3, 2, 37, 83]] {
         for (layer, spec) in layers().filter(|(layer, _)| layer.over == Over::Instance) {
             let Problem { x, gamma, beta, dy, earlier } = Problem::new(Array::random(&[1, n * c, h, w], 138));
@@ -191,7 +191,7 @@ fn constants_give_beta() {
 
 /// Running statistics replace a batch's statistics, and are updated toward them.
 #[test]
-fn running_statistics() {
+fn running_statistics_match_the_oracle() {
     for (n, channels, width) in [(3, 5, 7), (2, 67, 7), (3, 5, 8)] {
         let shape = [n, channels, 3, width];
         let Problem { x, gamma, beta, earlier: [mean, spread], .. } = Problem::new(Array::random(&shape, 137));

@@ -1,6 +1,6 @@
 //! 2×2 pooling.
 
-use impasto::ops::pool::{Kind, Pool};
+use impasto::ops::pool::{Pool, Pooling};
 
 use crate::harness::{EXACT, check};
 use crate::reference::{self, Array};
@@ -8,11 +8,11 @@ use crate::reference::{self, Array};
 /// Sums of at most four elements: three roundings.
 const TOLERANCE: f64 = 3.0 * EXACT;
 
-fn check_pool(kind: Kind, ceil: bool, shape: [usize; 4], x: &Array) {
+fn check_pool(kind: Pooling, ceil: bool, shape: [usize; 4], x: &Array) {
     let pool = Pool { kind, ceil };
     let twin = match kind {
-        Kind::Max => reference::pool::Kind::Max,
-        Kind::Average => reference::pool::Kind::Average,
+        Pooling::Max => reference::pool::Pooling::Max,
+        Pooling::Average => reference::pool::Pooling::Average,
     };
     let twin = reference::pool::Pool { kind: twin, ceil };
     let y = reference::pool::forward(twin, x);
@@ -23,7 +23,8 @@ fn check_pool(kind: Kind, ceil: bool, shape: [usize; 4], x: &Array) {
     });
 }
 
-const CASES: [(Kind, bool); 4] = [(Kind::Max, false), (Kind::Max, true), (Kind::Average, false), (Kind::Average, true)];
+const CASES: [(Pooling, bool); 4] =
+    [(Pooling::Max, false), (Pooling::Max, true), (Pooling::Average, false), (Pooling::Average, true)];
 
 #[test]
 fn matches_the_oracle() {
@@ -48,7 +49,7 @@ fn matches_the_oracle() {
 /// In ceil mode, a single row, column or element forms a window.
 #[test]
 fn windows_are_cut_at_the_edge() {
-    for kind in [Kind::Max, Kind::Average] {
+    for kind in [Pooling::Max, Pooling::Average] {
         for shape in [[1, 1, 1, 1], [2, 3, 1, 7], [2, 3, 1, 8], [2, 3, 7, 1]] {
             check_pool(kind, true, shape, &Array::random(&shape, 23));
         }
@@ -60,6 +61,6 @@ fn windows_are_cut_at_the_edge() {
 fn ties_go_to_the_first() {
     for shape in [[1, 2, 9, 11], [1, 2, 9, 12]] {
         let coarse = Array::random(&shape, 24).map(|value| (2.0 * value).round() / 2.0 + 0.25);
-        check_pool(Kind::Max, true, shape, &coarse);
+        check_pool(Pooling::Max, true, shape, &coarse);
     }
 }

@@ -21,7 +21,7 @@ fn matches_the_oracle() {
 
 /// More than 65,535 workgroups are arranged in rows.
 #[test]
-fn long_vectors_are_folded() {
+fn long_vectors_are_dispatched_in_rows() {
     let x = Array::random(&[256 * 65_535 + 65], 14);
     let y = reference::relu::forward(&x);
     check("long relu", &[&x], &[&y], EXACT, |rec, inputs| Ok(vec![relu::forward(rec, inputs[0])?]));

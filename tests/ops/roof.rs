@@ -2,7 +2,7 @@
 
 use impasto::Error;
 use impasto::gpu::{DeviceTensor, Recorder};
-use impasto::ops::roof::{self, CHAINS, Precision, ROUND};
+use impasto::ops::roof::{self, Arithmetic, CHAINS, ROUND};
 
 use crate::harness::{EXACT, SUM, check, contexts};
 use crate::reference::{Array, roof as reference};
@@ -17,7 +17,7 @@ fn multiply_adds_match_the_oracle() {
         for (rounds, threads) in [(1, 256), (2, 768)] {
             let expected = reference::multiply_add(threads, chains as usize, rounds as usize * ROUND);
             // In f16, numbers around 1 are rounded to 5e-4, and each step reduces the error of previous steps.
-            let precisions = [(Precision::Single, SUM), (Precision::Half, 1e-3)];
+            let precisions = [(Arithmetic::Single, SUM), (Arithmetic::Half, 1e-3)];
             for (precision, tolerance) in precisions.into_iter().take(1 + usize::from(halves)) {
                 let label = format!("{precision:?} multiply-adds, {chains} chains, {rounds} rounds");
                 check(&label, &[], &[&expected], tolerance, |rec, _| {
@@ -32,18 +32,18 @@ fn multiply_adds_match_the_oracle() {
 
 /// After many rounds every chain is at 1/2: numbers neither grow nor become subnormal.
 #[test]
-fn chains_stay_where_numbers_are_ordinary() {
+fn long_chains_converge() {
     let expected = Array::vector(vec![6.0; 256]);
     check("many rounds", &[], &[&expected], SUM, |rec, _| {
         let out = rec.transient("out", [256]);
-        roof::multiply_add(rec, Precision::Single, 12, 5000, out)?;
+        roof::multiply_add(rec, Arithmetic::Single, 12, 5000, out)?;
         Ok(vec![out])
     });
 }
 
 /// Every element of every chain's sum, on adapters with cooperative matrices.
 #[test]
-fn matrices_add_up() {
+fn matrix_sums_are_complete() {
     let mut with_matrices = contexts().filter_map(|context| context.matrices().map(|matrices| (context, matrices)));
     let Some((context, matrices)) = with_matrices.next() else {
         let mut rec = Recorder::new(contexts().next().unwrap());
@@ -64,7 +64,7 @@ fn matrices_add_up() {
 }
 
 #[test]
-fn a_copy_is_whole_and_nothing_sets_one_element() {
+fn copy_copies_all_elements_and_nothing_clears_one() {
     for length in [4, 1020, 1024, 1028, 40_000] {
         let x = Array::random(&[length], 160);
         let mut cleared = x.clone();
@@ -81,7 +81,7 @@ fn a_copy_is_whole_and_nothing_sets_one_element() {
 }
 
 #[test]
-fn what_a_kernel_has_no_threads_for_is_refused() {
+fn unsupported_lengths_and_chains_are_refused() {
     let context = contexts().next().unwrap();
     let mut rec = Recorder::new(context);
     let [odd, even] = [255, 256].map(|length| rec.transient("t", [length]));
@@ -89,8 +89,8 @@ fn what_a_kernel_has_no_threads_for_is_refused() {
         Err(error @ Error::Argument { .. }) => assert!(error.to_string().contains(word), "{error}"),
         other => panic!("{word}: {other:?}"),
     };
-    is_refused(roof::multiply_add(&mut rec, Precision::Single, 12, 1, odd), "multiple of 256");
-    is_refused(roof::multiply_add(&mut rec, Precision::Single, 10, 1, even), "[8, 12, 16]");
+    is_refused(roof::multiply_add(&mut rec, Arithmetic::Single, 12, 1, odd), "multiple of 256");
+    is_refused(roof::multiply_add(&mut rec, Arithmetic::Single, 10, 1, even), "[8, 12, 16]");
     is_refused(roof::copy(&mut rec, even, odd), "multiple of 4");
     let longer = rec.transient("longer", [260]);
     is_refused(roof::copy(&mut rec, even, longer), "as long as z");

@@ -7,7 +7,7 @@ use crate::harness::{EXACT, SUM, check, contexts};
 use crate::reference::{Array, rows as reference};
 
 /// One-hot weights for each image: one style is used several times, another not at all.
-fn one_each(images: usize, styles: usize) -> Array {
+fn one_hot_weights(images: usize, styles: usize) -> Array {
     let mut weights = Array::zeros(&[images, styles]);
     (0..images).for_each(|image| *weights.at_mut([image, (2 * image + 1) % styles]) = 1.0);
     weights
@@ -33,18 +33,18 @@ fn check_mix(weights: &Array, length: usize, tolerance: f64) {
 }
 
 #[test]
-fn sums_of_rows_and_their_gradient() {
+fn mix_and_its_gradient_match_the_oracle() {
     for (images, styles, length) in SIZES {
         check_mix(&Array::random(&[images, styles], 150), length, SUM);
-        check_mix(&one_each(images, styles), length, SUM);
+        check_mix(&one_hot_weights(images, styles), length, SUM);
     }
 }
 
 /// Extracting one style's row from a body must not change a bit, whatever the other rows contain.
 #[test]
-fn one_weight_gives_its_row_to_the_bit() {
+fn a_single_weight_copies_its_row_exactly() {
     for (images, styles, length) in SIZES {
-        let (weights, table) = (one_each(images, styles), Array::random(&[styles, length], 154));
+        let (weights, table) = (one_hot_weights(images, styles), Array::random(&[styles, length], 154));
         let expected = reference::mix(&weights, &table);
         check("one row", &[&weights, &table], &[&expected], EXACT, |rec, inputs| {
             Ok(vec![rows::mix(rec, inputs[0], inputs[1])?])
@@ -65,7 +65,7 @@ fn one_weight_gives_its_row_to_the_bit() {
 }
 
 #[test]
-fn factors_of_images() {
+fn scale_matches_the_oracle() {
     for shape in [vec![1, 1], vec![3, 5], vec![2, 3, 3], vec![4, 2, 7, 9], vec![2, 64, 64]] {
         let (x, factors) = (Array::random(&shape, 155), Array::random(&[shape[0]], 156));
         let expected = reference::scale(&x, &factors);

@@ -25,7 +25,7 @@ fn matches_the_oracle() {
 
 /// For large inputs the output is exactly 0 or 1 and the gradient zero.
 #[test]
-fn large_inputs_are_black_and_white() {
+fn large_inputs_saturate_exactly() {
     let inputs = [0.0, 30.0, 50.0, 100.0, 1e6, f32::MAX, f32::INFINITY];
     for context in contexts() {
         let negative = inputs.map(|value| -value);

@@ -17,7 +17,7 @@ fn pair(length: usize) -> [Array; 2] {
 }
 
 #[test]
-fn affine_add_and_copy() {
+fn affine_add_and_copy_match_the_oracle() {
     for length in LENGTHS {
         let [x, y] = pair(length);
         let affine = Array::vector(vector::axpy(-0.75, &x.data, &vector::scale(1.5, &y.data)));
@@ -32,7 +32,7 @@ fn affine_add_and_copy() {
 }
 
 #[test]
-fn in_place() {
+fn operations_in_place_match_the_oracle() {
     for length in LENGTHS {
         let [x, z] = pair(length);
         let axpy = Array::vector(vector::axpy(0.3f32.into(), &x.data, &z.data));
@@ -54,7 +54,7 @@ fn in_place() {
 }
 
 #[test]
-fn clamps_gradient() {
+fn clamp_gradient_matches_the_oracle() {
     for length in LENGTHS {
         let [x, dy] = pair(length);
         let dx = Array::vector(vector::clamp_gradient(&x.data, &dy.data, -0.25, 0.5));
@@ -71,7 +71,7 @@ type Reduction = fn(&mut Recorder, Tensor, Tensor, Tensor, usize) -> Result<()>;
 
 /// Every reduction writes only its own slot.
 #[test]
-fn reductions() {
+fn reductions_match_the_oracle() {
     for length in LENGTHS {
         let [x, y] = pair(length);
         let reductions: [(&str, Reduction, f64); 3] = [
@@ -98,7 +98,7 @@ fn reductions() {
 /// A transient may use a buffer made for a longer tensor, and `fill` writes in groups of four. Elements beyond the
 /// tensor's end do not belong to it.
 #[test]
-fn a_short_tensor_in_a_long_buffer() {
+fn a_short_tensor_ignores_the_rest_of_its_buffer() {
     let x = Array::random(&[4097], 35);
     let expected = Array::vector(vec![0.25 * 9001.0, vector::dot(&x.data, &x.data)]);
     check("a short tensor in a long buffer", &[&x], &[&expected], SUM, |rec, inputs| {
@@ -113,7 +113,7 @@ fn a_short_tensor_in_a_long_buffer() {
 
 /// A NaN at any position is the maximum; otherwise infinity is.
 #[test]
-fn the_maximum_shows_nan() {
+fn the_maximum_propagates_nan() {
     for context in contexts() {
         let length = 2 * 4096 + 5;
         let mut rec = Recorder::new(context);

@@ -10,14 +10,14 @@
 use super::{Array, indices};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Pooling {
     Max,
     Average,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
-    pub kind: Kind,
+    pub kind: Pooling,
     /// Keeps the window that an odd last row or column leaves partial; without it, that row or column is dropped.
     pub ceil: bool,
 }
@@ -52,8 +52,8 @@ pub fn forward(spec: Pool, x: &Array) -> Array {
     for index in indices(y.dims()) {
         let window = window(x, index);
         *y.at_mut(index) = match spec.kind {
-            Kind::Max => x.at(first_maximum(x, &window)),
-            Kind::Average => window.iter().map(|&i| x.at(i)).sum::<f64>() / window.len() as f64,
+            Pooling::Max => x.at(first_maximum(x, &window)),
+            Pooling::Average => window.iter().map(|&i| x.at(i)).sum::<f64>() / window.len() as f64,
         };
     }
     y
@@ -65,8 +65,8 @@ pub fn d_input(spec: Pool, x: &Array, dy: &Array) -> Array {
     for index in indices(dy.dims()) {
         let window = window(x, index);
         match spec.kind {
-            Kind::Max => *dx.at_mut(first_maximum(x, &window)) += dy.at(index),
-            Kind::Average => {
+            Pooling::Max => *dx.at_mut(first_maximum(x, &window)) += dy.at(index),
+            Pooling::Average => {
                 for &i in &window {
                     *dx.at_mut(i) += dy.at(index) / window.len() as f64;
                 }

@@ -6,7 +6,7 @@ use impasto::train::{Loader, Trainer as _};
 use crate::{SIZE, choices, context, photos, student};
 
 #[test]
-fn a_batch_one_by_one_gives_the_gradients_of_the_batch_at_once_in_less_memory() {
+fn micro_batches_give_the_gradients_of_the_batch_in_less_memory() {
     const BATCH: usize = 8;
     let (_photos, folder) = photos(BATCH as u64, 40);
     let encoder = student(&folder, choices());

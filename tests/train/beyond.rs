@@ -2,21 +2,21 @@
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::nets::Vgg19;
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::train::Trainer as _;
-use impasto::train::feed_forward::{FeedForward, Settings};
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 
 use crate::{SIZE, TEACHER, choices, context, photos, picture, teacher};
 
 #[test]
-fn what_is_beyond_white_counts_as_white_and_comes_back() {
+fn values_out_of_range_are_clamped_and_pulled_back_by_the_gradient() {
     let (_photos, folder) = photos(3, 40);
     let photo = picture(SIZE, 7).rgb;
     // The loss of a net that paints a uniform grey, and its gradient with respect to each colour channel.
     let judge = |grey: f32| {
-        let mut weights = Weights::random(Form::Resize, Over::Instance, 0.0625, 1);
+        let mut weights = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.0625, 1);
         for (name, tensor) in &mut weights.tensors {
             match name.as_str() {
                 "deconv3.conv2d.weight" => tensor.data.fill(0.0),
@@ -24,8 +24,13 @@ fn what_is_beyond_white_counts_as_white_and_comes_back() {
                 _ => {}
             }
         }
-        let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
-        let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
+        let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
+        let settings = FeedForwardTrainerSettings {
+            crops: choices().crops,
+            style_size: SIZE,
+            calibration: 3,
+            ..FeedForwardTrainerSettings::default()
+        };
         let style = picture(SIZE, 9);
         let trainer = FeedForward::new(vgg, weights, &[style], folder.clone(), settings, None).unwrap();
         let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo).unwrap();

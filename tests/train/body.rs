@@ -7,12 +7,12 @@ use std::path::Path;
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::internal::Random;
 use impasto::io::{DType, Picture, WeightFile};
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::nets::{ImageTransformNet, Vgg19};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::ops::vector;
-use impasto::train::feed_forward::{FeedForward, Settings};
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use impasto::train::{End, Folder, Run, Trainer as _, train};
 
 use crate::{SIZE, TEACHER, choices, context, latest, photos, picture, run, settings, teacher};
@@ -24,8 +24,9 @@ pub fn names() -> Vec<String> {
 }
 
 /// A narrow body with different styles.
-pub fn body() -> Weights {
-    let mut body = Weights::random(Form::Resize, Over::Instance, 0.125, 1).with_styles(&names()).unwrap();
+pub fn body() -> ImageTransformNetWeights {
+    let mut body =
+        ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 1).with_styles(&names()).unwrap();
     let mut random = Random::new(2);
     for (_, tensor) in body.tensors.iter_mut().filter(|(_, tensor)| tensor.shape.len() == 2) {
         tensor.data.iter_mut().for_each(|value| *value += 0.3 * random.normal());
@@ -47,14 +48,19 @@ pub fn styles() -> Vec<Picture> {
     [(0, 1.0), (1, 0.3), (2, 0.6)].map(faint).into()
 }
 
-pub fn trainer(weights: Weights, styles: &[Picture], folder: &Folder) -> FeedForward {
-    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
-    let settings = Settings { crops: choices().crops, style_size: SIZE, calibration: 3, ..Settings::default() };
+pub fn trainer(weights: ImageTransformNetWeights, styles: &[Picture], folder: &Folder) -> FeedForward {
+    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
+    let settings = FeedForwardTrainerSettings {
+        crops: choices().crops,
+        style_size: SIZE,
+        calibration: 3,
+        ..FeedForwardTrainerSettings::default()
+    };
     FeedForward::new(vgg, weights, styles, folder.clone(), settings, None).unwrap()
 }
 
 /// The loss terms and the gradients of all parameters, for photos in the given styles.
-pub fn learned(
+pub fn losses_and_gradients(
     trainer: &FeedForward,
     photos: &[f32],
     labels: &[f32],
@@ -76,13 +82,13 @@ pub fn learned(
     (losses.read().unwrap(), gradients.collect())
 }
 
-fn largest(values: &[f32]) -> f32 {
+fn max_abs(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |most, v| most.max(v.abs()))
 }
 
 /// Asserts that `got` is `expected` up to rounding.
 pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
-    let largest = largest(expected);
+    let largest = max_abs(expected);
     assert!(got.len() == expected.len() && largest > 0.0, "{what}");
     let error = got.iter().zip(expected).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
     assert!(error <= 1e-4 * largest, "{what}: {error} of {largest}");
@@ -91,22 +97,23 @@ pub fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
 /// Two photos in two of three styles. Convolutions learn from both photos. Each style's rows learn from its own photo
 /// what a single-style net would learn, and the third style's rows learn nothing.
 #[test]
-fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
+fn each_style_gets_the_gradients_of_a_single_style_net() {
     let (_photos, folder) = photos(3, 40);
     let (body, styles) = (body(), styles());
     let photos = [picture(SIZE, 7).rgb, picture(SIZE, 8).rgb];
     let labels = [one_hot(2), one_hot(0)].concat();
-    let (losses, gradients) = learned(&trainer(body.clone(), &styles, &folder), &photos.concat(), &labels, 1.0);
+    let (losses, gradients) =
+        losses_and_gradients(&trainer(body.clone(), &styles, &folder), &photos.concat(), &labels, 1.0);
     let alone = [(&photos[0], 2), (&photos[1], 0)].map(|(photo, style)| {
         let single = trainer(body.blend(&one_hot(style)).unwrap(), &styles[style..=style], &folder);
-        learned(&single, photo, &single.labels(0), 0.5)
+        losses_and_gradients(&single, photo, &single.labels(0), 0.5)
     });
     let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
     assert_near("losses", &losses, &sum(&alone[0].0, &alone[1].0));
     for (name, gradient) in &gradients {
         // The next norm removes the shift at the end of a residual block, so its gradient is zero up to rounding.
         if name.starts_with("res") && name.ends_with(".in2.bias") {
-            assert!(largest(gradient) < 1e-5, "{name}: {gradient:?}");
+            assert!(max_abs(gradient) < 1e-5, "{name}: {gradient:?}");
             continue;
         }
         let [last, first] = [&alone[0].1[name], &alone[1].1[name]];
@@ -122,11 +129,11 @@ fn each_style_learns_from_its_own_photos_what_a_net_of_its_own_would() {
 }
 
 #[test]
-fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
+fn an_extracted_style_paints_the_same_bits_as_the_body() {
     let body = body();
     let photo = picture(SIZE, 7);
     let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo.rgb).unwrap();
-    let paint = |weights: &Weights, styles: Option<Vec<f32>>| {
+    let paint = |weights: &ImageTransformNetWeights, styles: Option<Vec<f32>>| {
         let net = ImageTransformNet::trainable(context(), weights.clone()).unwrap();
         let kept = DeviceTensor::new(context(), "painted", input.shape());
         let mut rec = Recorder::new(context());
@@ -152,7 +159,7 @@ fn a_style_alone_paints_as_it_does_in_the_body_to_the_bit() {
 }
 
 #[test]
-fn every_style_comes_equally_often() {
+fn every_style_is_trained_equally_often() {
     let (_photos, folder) = photos(3, 40);
     let trainer = trainer(body(), &styles(), &folder);
     let rounds: Vec<Vec<_>> = (0..20)
@@ -173,7 +180,7 @@ pub fn bits(folder: &Path) -> Vec<(String, Vec<u32>)> {
 }
 
 #[test]
-fn a_body_that_was_stopped_goes_on_to_the_same_bits() {
+fn a_resumed_body_has_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let teach = |run: &Run, stop: Option<u64>| {
@@ -205,7 +212,7 @@ fn a_file_keeps_the_styles_and_other_styles_start_from_their_mean() {
     let path = folder.path().join("body.safetensors");
     let metadata = body.metadata().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
     WeightFile::save(&path, DType::F32, &body.tensors, &metadata).unwrap();
-    let read = Weights::of(&WeightFile::load(&path).unwrap()).unwrap();
+    let read = ImageTransformNetWeights::of(&WeightFile::load(&path).unwrap()).unwrap();
     assert_eq!((&read.styles, &read.tensors), (&body.styles, &body.tensors));
 
     let more = body.with_styles(&["lines", "new"].map(String::from)).unwrap();
@@ -218,14 +225,16 @@ fn a_file_keeps_the_styles_and_other_styles_start_from_their_mean() {
     // After widening, the first channels are unchanged.
     let wide = body.widened(0.25, 3).unwrap();
     assert_eq!((&wide.styles, wide.channels), (&body.styles, 8));
-    let table = |weights: &Weights| weights.tensors.iter().find(|(name, _)| name == "in1.weight").unwrap().1.clone();
+    let table = |weights: &ImageTransformNetWeights| {
+        weights.tensors.iter().find(|(name, _)| name == "in1.weight").unwrap().1.clone()
+    };
     for (wide, narrow) in table(&wide).data.chunks(8).zip(table(&body).data.chunks(4)) {
         assert_eq!(wide, [narrow, &[1.0; 4]].concat());
     }
 }
 
 #[test]
-fn what_is_no_choice_of_styles_is_refused() {
+fn invalid_style_weights_and_names_are_refused() {
     let body = body();
     for weights in [&[1.0, 1.0][..], &[0.0; 3], &[1.0, -0.5, 1.0], &[1.0, f32::NAN, 1.0]] {
         let error = body.blend(weights).err().unwrap().to_string();
@@ -235,7 +244,7 @@ fn what_is_no_choice_of_styles_is_refused() {
         let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
         assert!(body.with_styles(&names).err().unwrap().to_string().contains("names"));
     }
-    let batch = Weights::random(Form::Resize, Over::Batch, 0.125, 1);
+    let batch = ImageTransformNetWeights::random(Form::Resize, Over::Batch, 0.125, 1);
     assert!(batch.with_styles(&names()).err().unwrap().to_string().contains("one with instance norm"));
 
     // Files with inconsistent styles.
@@ -251,11 +260,11 @@ fn what_is_no_choice_of_styles_is_refused() {
         (r#"["a","b","a"]"#, "must name each style once, got `a`"),
         (r#"["a","b"]"#, "tensor in1.weight must have shape [2, 4], got [3, 4]"),
     ] {
-        let error = Weights::of(&file(styles)).err().unwrap().to_string();
+        let error = ImageTransformNetWeights::of(&file(styles)).err().unwrap().to_string();
         assert!(error.contains(words) && error.contains("use a net of Johnson's"), "{error}");
     }
     let mut plain = file("[]");
     plain.metadata.remove("styles");
-    let error = Weights::of(&plain).err().unwrap().to_string();
+    let error = ImageTransformNetWeights::of(&plain).err().unwrap().to_string();
     assert!(error.contains("tensor in1.weight must have shape [4], got [3, 4]"), "{error}");
 }

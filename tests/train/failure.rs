@@ -8,7 +8,7 @@ use impasto::loss;
 use impasto::ops::square_loss::Weight;
 use impasto::ops::vector;
 use impasto::optim::Parameter;
-use impasto::train::{Crops, Folder, Loader, Run, Schedule, Settings, Trainer, train};
+use impasto::train::{Crops, Folder, Loader, Run, Schedule, Trainer, TrainingSettings, train};
 use impasto::{Error, Result};
 
 use crate::{context, latest, run};
@@ -73,7 +73,7 @@ impl Trainer for Fragile {
 }
 
 #[test]
-fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_is_good() {
+fn a_non_finite_value_ends_the_run_and_keeps_the_last_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     for number in 0..9 {
         let shade = if number == 4 { 1.0 } else { 0.0 };
@@ -87,7 +87,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
         (1..=9).find(|_| loader.next().unwrap()[0] > 0.5).unwrap()
     };
     let (seed, step) = (0..).map(|seed| (seed, fatal(seed))).find(|(_, step)| (4..=7).contains(step)).unwrap();
-    let settings = Settings {
+    let settings = TrainingSettings {
         batch: 1,
         micro_batch: Some(1),
         learning_rate: 1e-5,
@@ -134,7 +134,7 @@ fn a_value_that_is_not_finite_ends_the_run_at_its_step_and_the_last_checkpoint_i
 
 /// Storage in f16 is for inference only.
 #[test]
-fn f16_is_refused() {
+fn training_in_f16_is_refused() {
     if !context().has_half() {
         eprintln!("skipped: this adapter cannot store f16");
         return;

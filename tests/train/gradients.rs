@@ -1,23 +1,23 @@
 //! The gradients of the encoder's loss against finite differences.
 
 use impasto::gpu::{DeviceTensor, Recorder};
-use impasto::train::encoder::Settings;
+use impasto::train::encoder::EncoderTrainerSettings;
 use impasto::train::{Loader, Trainer as _};
 
 use crate::{SIZE, choices, context, full_taps, photos, student};
 
-fn length(values: &[f32]) -> f64 {
+fn l2_norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
 /// A step along its gradient changes the loss by the gradient's norm: for each parameter, with lifts and without.
 #[test]
-fn gradients_say_how_the_loss_changes() {
+fn gradients_predict_the_change_of_the_loss() {
     const BATCH: usize = 2;
     let (_photos, folder) = photos(4, 40);
     for full in [vec![], full_taps()] {
         let lifts = 4 - full.len();
-        let encoder = student(&folder, Settings { full, ..choices() });
+        let encoder = student(&folder, EncoderTrainerSettings { full, ..choices() });
         let mut loader = Loader::start(folder.clone(), choices().crops, 1, 0, 1).unwrap();
         let pictures = [loader.next().unwrap(), loader.next().unwrap()].concat();
         let input = DeviceTensor::from_values(context(), "pictures", [BATCH, 3, SIZE, SIZE], &pictures).unwrap();
@@ -40,7 +40,7 @@ fn gradients_say_how_the_loss_changes() {
         let before = loss();
         let gradients: Vec<Vec<f32>> = parameters.iter().map(|parameter| parameter.gradient.read().unwrap()).collect();
         for (parameter, gradient) in parameters.iter().zip(&gradients) {
-            let (values, slope) = (parameter.value.read().unwrap(), length(gradient));
+            let (values, slope) = (parameter.value.read().unwrap(), l2_norm(gradient));
             let at = |step: f64| {
                 let moved = values.iter().zip(gradient).map(|(v, g)| v + (step * f64::from(*g) / slope) as f32);
                 parameter.value.write(&moved.collect::<Vec<_>>()).unwrap();

@@ -4,14 +4,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use impasto::nets::Tap;
-use impasto::nets::vgg19::Weights;
-use impasto::train::encoder::Encoder;
-use impasto::train::{Crops, End, Run, Schedule, Settings, train};
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings};
+use impasto::train::{Crops, End, Run, Schedule, TrainingSettings, train};
 
 use crate::{SIZE, TEACHER, choices, context, latest, photos, run, settings, student, teacher};
 
 #[test]
-fn a_time_limit_ends_a_run_with_a_checkpoint_and_done_steps_are_not_done_again() {
+fn a_time_limit_writes_a_checkpoint_and_steps_are_not_repeated() {
     let (_photos, folder) = photos(4, 40);
     let kept = tempfile::tempdir().unwrap();
     let encoder = student(&folder, choices());
@@ -55,10 +55,10 @@ fn training_lowers_the_loss() {
     let kept = tempfile::tempdir().unwrap();
     let crops = Crops { size: SIZE, share: [1.0, 1.0], flip: false };
     let taps = Tap::style().take(1).map(|tap| (tap, 1.0)).collect();
-    let choices = impasto::train::encoder::Settings { crops, taps, calibration: 4, ..choices() };
-    let random = Weights::random(TEACHER / 2.0, 9);
+    let choices = EncoderTrainerSettings { crops, taps, calibration: 4, ..choices() };
+    let random = Vgg19Weights::random(TEACHER / 2.0, 9);
     let encoder = Encoder::new(context(), teacher(TEACHER, 1), Some(&random), folder, choices, |_| Ok(())).unwrap();
-    let settings = Settings { learning_rate: 1e-2, schedule: Schedule::Constant, clip: None, ..settings() };
+    let settings = TrainingSettings { learning_rate: 1e-2, schedule: Schedule::Constant, clip: None, ..settings() };
     let mut losses = Vec::new();
     let outcome = train(context(), &encoder, &settings, &run(40, kept.path()), |progress| {
         let sum: f64 = progress.terms.iter().map(|(_, value)| value).sum();

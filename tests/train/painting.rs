@@ -1,7 +1,7 @@
 //! Training pictures that the student paints.
 
 use impasto::io::Picture;
-use impasto::train::encoder::{Encoder, Painting, Settings};
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings, Painting};
 use impasto::train::{Folder, Trainer as _};
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ fn plain(rgb: [f32; 3]) -> (TempDir, Folder) {
 /// A student that is trained on `photos` and paints after every twelfth picture.
 fn painter(photos: &Folder, styles: Folder) -> Encoder {
     let painting = Painting { every: 12, steps: 40, ..Painting::of(styles) };
-    student(photos, Settings { painting: Some(painting), ..choices() })
+    student(photos, EncoderTrainerSettings { painting: Some(painting), ..choices() })
 }
 
 fn mean(values: &[f32]) -> f32 {
@@ -33,7 +33,7 @@ fn redness(picture: &[f32]) -> f32 {
 }
 
 #[test]
-fn every_other_picture_is_one_that_the_student_painted_in_the_styles_it_was_given() {
+fn every_other_picture_is_painted_by_the_student_in_the_given_styles() {
     let (_photos, folder) = photos(6, 40);
     let (_red, red) = plain([0.95, 0.2, 0.05]);
     let (_blue, blue) = plain([0.05, 0.2, 0.95]);
@@ -69,7 +69,7 @@ fn every_other_picture_is_one_that_the_student_painted_in_the_styles_it_was_give
 }
 
 #[test]
-fn a_student_that_does_not_paint_learns_from_what_is_found() {
+fn a_student_without_painting_trains_on_photos() {
     let (_photos, folder) = photos(6, 40);
     let found = vec![0.5; 3 * SIZE * SIZE];
     let encoder = student(&folder, choices());
@@ -77,7 +77,7 @@ fn a_student_that_does_not_paint_learns_from_what_is_found() {
 }
 
 #[test]
-fn the_sample_shows_what_is_painted() {
+fn the_sample_shows_the_paintings() {
     let (_photos, folder) = photos(6, 40);
     let encoder = painter(&folder, folder.clone());
     encoder.picture(0, 0, vec![0.5; 3 * SIZE * SIZE]).unwrap();

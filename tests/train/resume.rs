@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use impasto::nets::vgg19::Weights;
-use impasto::train::encoder::{self, Encoder, Painting};
-use impasto::train::{Checkpoint, End, Folder, Run, Settings, train};
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings, Painting};
+use impasto::train::{Checkpoint, End, Folder, Run, TrainingSettings, train};
 
 use crate::{TEACHER, choices, context, latest, photos, run, settings, student, teacher};
 
@@ -21,14 +21,14 @@ fn bits(encoder: &Encoder, folder: &Path) -> Bits {
 }
 
 /// Trains a student, new or resumed from the run's checkpoint, until its observer stops the run after step `stop`.
-fn teach(folder: &Folder, settings: &Settings, run: &Run, stop: Option<u64>) -> (Encoder, End) {
+fn teach(folder: &Folder, settings: &TrainingSettings, run: &Run, stop: Option<u64>) -> (Encoder, End) {
     teach_with(choices(), folder, settings, run, stop)
 }
 
 fn teach_with(
-    choices: encoder::Settings,
+    choices: EncoderTrainerSettings,
     folder: &Folder,
-    settings: &Settings,
+    settings: &TrainingSettings,
     run: &Run,
     stop: Option<u64>,
 ) -> (Encoder, End) {
@@ -46,7 +46,7 @@ fn teach_with(
 }
 
 #[test]
-fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
+fn a_resumed_run_has_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let (encoder, end) = teach(&folder, &settings(), &run(5, whole.path()), None);
@@ -67,7 +67,7 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
     }
     assert_eq!(got.len(), expected.len());
 
-    let (encoder, _) = teach(&folder, &Settings { seed: 4, ..settings() }, &run(5, other.path()), None);
+    let (encoder, _) = teach(&folder, &TrainingSettings { seed: 4, ..settings() }, &run(5, other.path()), None);
     let trained = |(name, ..): &&(String, Vec<usize>, Vec<u32>)| {
         !name.starts_with("exported conv0") && !name.starts_with("teacher")
     };
@@ -77,12 +77,12 @@ fn a_run_that_was_stopped_and_went_on_has_the_bits_of_one_that_was_not() {
 }
 
 #[test]
-fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_not_stopped() {
+fn a_resumed_painting_student_with_full_taps_has_the_same_bits() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     // Paintings are due in the first, third and fifth step, also in the middle of a batch.
     let painting = Some(Painting { every: 9, steps: 3, ..Painting::of(folder.clone()) });
-    let choices = || encoder::Settings { painting: painting.clone(), full: crate::full_taps(), ..choices() };
+    let choices = || EncoderTrainerSettings { painting: painting.clone(), full: crate::full_taps(), ..choices() };
     let teach = |run: &Run, stop| teach_with(choices(), &folder, &settings(), run, stop);
     let (encoder, _) = teach(&run(5, whole.path()), None);
     let expected = bits(&encoder, whole.path());
@@ -99,7 +99,7 @@ fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_no
     }
 
     // The paintings affect the training.
-    let plain = encoder::Settings { painting: None, ..choices() };
+    let plain = EncoderTrainerSettings { painting: None, ..choices() };
     let (encoder, _) = teach_with(plain.clone(), &folder, &settings(), &run(5, other.path()), None);
     let unpainted = bits(&encoder, other.path());
     let first = |all: &Bits| all.iter().find(|(name, ..)| name == "conv1_1.weight").cloned().unwrap();
@@ -114,15 +114,15 @@ fn a_student_that_paints_with_full_taps_goes_on_with_the_bits_of_one_that_was_no
 }
 
 #[test]
-fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
+fn other_settings_and_missing_or_unexpected_checkpoints_are_refused() {
     let (_photos, folder) = photos(4, 40);
     let kept = tempfile::tempdir().unwrap();
     let first = run(1, kept.path());
     let encoder = student(&folder, choices());
-    let go = |encoder: &Encoder, settings: &Settings, run: &Run| {
+    let go = |encoder: &Encoder, settings: &TrainingSettings, run: &Run| {
         train(context(), encoder, settings, run, |_| Ok(ControlFlow::Continue(()))).map(|outcome| outcome.step)
     };
-    let refused = |encoder: &Encoder, settings: Settings, run: &Run, words: &[&str]| {
+    let refused = |encoder: &Encoder, settings: TrainingSettings, run: &Run, words: &[&str]| {
         let before = Checkpoint::latest(&run.folder).unwrap();
         let error = go(encoder, &settings, run).unwrap_err().to_string();
         for word in words {
@@ -136,18 +136,28 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
     refused(&encoder, settings(), &first, &["has a checkpoint of step 1", "resume that training"]);
     refused(&encoder, settings(), &run(2, kept.path()), &["has a checkpoint of step 1", "resume that training"]);
 
-    let other = Settings { learning_rate: 1e-3, ..settings() };
+    let other = TrainingSettings { learning_rate: 1e-3, ..settings() };
     refused(&encoder, other, &on, &["was trained with learning_rate 0.002", "0.001 is given now"]);
-    refused(&encoder, Settings { clip: None, ..settings() }, &on, &["was trained with clip 1.0", "null is given now"]);
-    refused(&encoder, Settings { seed: 9, ..settings() }, &on, &["was trained with seed 3", "9 is given now"]);
-    refused(&encoder, Settings { micro_batch: Some(1), ..settings() }, &on, &["micro_batch 2", "1 is given now"]);
-    let wider = student(&folder, encoder::Settings { width: 0.07, ..choices() });
+    refused(
+        &encoder,
+        TrainingSettings { clip: None, ..settings() },
+        &on,
+        &["was trained with clip 1.0", "null is given now"],
+    );
+    refused(&encoder, TrainingSettings { seed: 9, ..settings() }, &on, &["was trained with seed 3", "9 is given now"]);
+    refused(
+        &encoder,
+        TrainingSettings { micro_batch: Some(1), ..settings() },
+        &on,
+        &["micro_batch 2", "1 is given now"],
+    );
+    let wider = student(&folder, EncoderTrainerSettings { width: 0.07, ..choices() });
     refused(&wider, settings(), &on, &["was trained with encoder.width 0.05, but 0.07 is given now"]);
     let (_more, more) = photos(5, 40);
     refused(&student(&more, choices()), settings(), &on, &["was trained with pictures 4", "5 is given now"]);
 
     // A student cannot be resumed for a teacher with other layers than the checkpoint's.
-    let resumed = |teacher: Weights, choices: encoder::Settings| {
+    let resumed = |teacher: Vgg19Weights, choices: EncoderTrainerSettings| {
         Encoder::resumed(context(), teacher, None, &latest(kept.path()).1, folder.clone(), choices)
     };
     resumed(teacher(TEACHER, 1), choices()).unwrap();
@@ -162,14 +172,14 @@ fn other_choices_and_missing_or_unexpected_checkpoints_are_refused() {
     refused(&astray, settings(), &on, &["was trained with teacher", "is given now"]);
 
     // Settings that were chosen automatically need not be given again.
-    assert_eq!(go(&encoder, &Settings { micro_batch: None, ..settings() }, &on).unwrap(), 2);
+    assert_eq!(go(&encoder, &TrainingSettings { micro_batch: None, ..settings() }, &on).unwrap(), 2);
 }
 
 #[test]
 fn a_trained_net_has_the_moving_average_of_its_weights() {
     let (_photos, folder) = photos(5, 40);
     let kept = tempfile::tempdir().unwrap();
-    let settings = Settings { average: Some(0.75), learning_rate: 0.1, ..settings() };
+    let settings = TrainingSettings { average: Some(0.75), learning_rate: 0.1, ..settings() };
     let values = |encoder: &Encoder| -> Vec<Vec<f32>> {
         let parameters = impasto::train::Trainer::parameters(encoder);
         parameters.iter().map(|parameter| parameter.value.read().unwrap()).collect()

@@ -2,19 +2,20 @@
 
 use impasto::eval::encoder::{Quality, features};
 use impasto::io::Picture;
-use impasto::methods::gatys::{self, Normalization, PictureLoss};
-use impasto::nets::vgg19::Weights;
-use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19, adain_decoder};
-use impasto::ops::pool::Kind;
-use impasto::train::adain;
-use impasto::train::encoder::{self, Encoder};
-use impasto::train::{Crops, Folder, Settings, train};
+use impasto::methods::gatys::{GatysSettings, Normalization, PictureLoss};
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
+use impasto::ops::pool::Pooling;
+use impasto::train::adain::{self, AdainTrainerSettings};
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings};
+use impasto::train::{Crops, Folder, TrainingSettings, train};
 
 use crate::{POSITIONS, SIZE, TEACHER, choices, context, full_taps, photos, picture, run, student, teacher};
 
 /// Agreement of the lifted features of a net with the teacher's, on hold-out photos.
-pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Quality> {
-    let [narrow, real] = [narrow, teacher].map(|weights| Vgg19::new(context(), weights, Kind::Max).unwrap());
+pub fn agreements(narrow: &Vgg19Weights, teacher: &Vgg19Weights) -> Vec<Quality> {
+    let [narrow, real] = [narrow, teacher].map(|weights| Vgg19::new(context(), weights, Pooling::Max).unwrap());
     let taps: Vec<Tap> = Tap::style().collect();
     let pictures = (0..64).map(|number| Ok(picture(SIZE, 5000 + number)));
     let agreements = features(&narrow, &real, &taps, pictures, || ()).unwrap();
@@ -24,21 +25,26 @@ pub fn agreements(narrow: &Weights, teacher: &Weights) -> Vec<Quality> {
 }
 
 #[test]
-fn features_of_pictures_of_several_sizes_are_not_compared() {
-    let net = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
+fn features_of_pictures_of_different_sizes_are_refused() {
+    let net = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
     let taps: Vec<Tap> = Tap::style().collect();
     let pictures = [[32, 16], [16, 32]].map(|[width, height]| Ok(Picture::new(width, height)));
     let message = features(&net, &net, &taps, pictures.into_iter(), || ()).unwrap_err().to_string();
     assert!(message.contains("photos must be all of shape") && message.contains("32, 16"), "{message}");
 }
 
-fn start(teacher: &Weights, folder: &Folder, settings: encoder::Settings, init: Option<&Weights>) -> Weights {
+fn start(
+    teacher: &Vgg19Weights,
+    folder: &Folder,
+    settings: EncoderTrainerSettings,
+    init: Option<&Vgg19Weights>,
+) -> Vgg19Weights {
     let encoder = Encoder::new(context(), teacher.clone(), init, folder.clone(), settings, |_| Ok(())).unwrap();
     encoder.weights().unwrap()
 }
 
 /// The net with every channel duplicated, once unchanged and once halved; later layers read both.
-fn doubled(mut weights: Weights) -> Weights {
+fn with_duplicated_channels(mut weights: Vgg19Weights) -> Vgg19Weights {
     let mut inputs = 3;
     for [weight, bias] in &mut weights.convolutions {
         let rows: Vec<f32> = if inputs == 3 {
@@ -64,15 +70,15 @@ fn doubled(mut weights: Weights) -> Weights {
 }
 
 #[test]
-fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than_chance() {
+fn full_width_start_is_the_teacher_and_half_width_beats_random_weights() {
     let (_photos, folder) = photos(96, SIZE);
-    let settings = |width| encoder::Settings { width, calibration: 96, ..choices() };
+    let settings = |width| EncoderTrainerSettings { width, calibration: 96, ..choices() };
     let teacher = teacher(TEACHER, 1);
     for at in agreements(&start(&teacher, &folder, settings(TEACHER), None), &teacher) {
         assert!(at.correlation > 0.999, "{at:?}");
     }
     let half = agreements(&start(&teacher, &folder, settings(TEACHER / 2.0), None), &teacher);
-    let chance = agreements(&Weights::random(TEACHER / 2.0, 9), &teacher);
+    let chance = agreements(&Vgg19Weights::random(TEACHER / 2.0, 9), &teacher);
     // Channels of a random net are linearly independent, so half of them cannot represent all.
     for (half, chance) in half.iter().zip(&chance) {
         println!("{half:?}\n  by chance {chance:?}");
@@ -82,13 +88,13 @@ fn a_start_of_full_width_is_the_teacher_and_one_of_half_the_width_is_better_than
 }
 
 #[test]
-fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
+fn half_width_start_reproduces_a_teacher_with_duplicated_channels() {
     let (_photos, folder) = photos(96, SIZE);
-    let twins = doubled(teacher(TEACHER / 2.0, 1));
-    let settings = encoder::Settings { calibration: 96, ..choices() };
+    let twins = with_duplicated_channels(teacher(TEACHER / 2.0, 1));
+    let settings = EncoderTrainerSettings { calibration: 96, ..choices() };
     let start = start(&twins, &folder, settings, None);
     assert_eq!(start.convolutions[8][1].data.len() * 2, twins.convolutions[8][1].data.len());
-    let chance = agreements(&Weights::random(TEACHER / 2.0, 9), &twins);
+    let chance = agreements(&Vgg19Weights::random(TEACHER / 2.0, 9), &twins);
     for (at, chance) in agreements(&start, &twins).iter().zip(&chance) {
         assert!(at.correlation > 0.999 && at.relative_error < 0.02, "{at:?}");
         assert!(chance.correlation < 0.9 && chance.relative_error > 0.3, "{chance:?}");
@@ -98,12 +104,12 @@ fn a_start_of_half_the_width_is_a_teacher_whose_channels_come_in_pairs() {
 /// Style loss of `picture` relative to `style` at each style tap from relu2_1 on.
 fn style_distances(net: &Vgg19, [picture, style]: &[Picture; 2]) -> Vec<f64> {
     let plain = Normalization::Plain;
-    let settings = gatys::Settings {
+    let settings = GatysSettings {
         content_taps: vec![],
         style_taps: Tap::style().skip(1).map(|tap| (tap, 1.0)).collect(),
         tv_weight: 0.0,
         normalization: plain,
-        ..gatys::Settings::default()
+        ..GatysSettings::default()
     };
     let mut loss = PictureLoss::new(net, picture, &[(style.clone(), 1.0)], &settings).unwrap();
     loss.picture().write(&picture.rgb).unwrap();
@@ -112,13 +118,14 @@ fn style_distances(net: &Vgg19, [picture, style]: &[Picture; 2]) -> Vec<f64> {
 }
 
 #[test]
-fn with_full_taps_a_student_measures_style_as_its_teacher_does() {
+fn full_taps_reproduce_the_style_distances_of_the_teacher() {
     let (_photos, folder) = photos(96, SIZE);
     let pictures = [1, 2].map(|seed| picture(SIZE, 7000 + seed));
-    let teacher = doubled(teacher(TEACHER / 2.0, 1));
-    let of = |weights: &Weights| style_distances(&Vgg19::new(context(), weights, Kind::Max).unwrap(), &pictures);
+    let teacher = with_duplicated_channels(teacher(TEACHER / 2.0, 1));
+    let of =
+        |weights: &Vgg19Weights| style_distances(&Vgg19::new(context(), weights, Pooling::Max).unwrap(), &pictures);
     let [narrow, full] = [vec![], full_taps()].map(|full| {
-        let settings = encoder::Settings { full, calibration: 96, ..choices() };
+        let settings = EncoderTrainerSettings { full, calibration: 96, ..choices() };
         of(&start(&teacher, &folder, settings, None))
     });
     for ((exact, full), narrow) in of(&teacher).iter().zip(&full).zip(&narrow) {
@@ -129,22 +136,22 @@ fn with_full_taps_a_student_measures_style_as_its_teacher_does() {
 }
 
 /// Channels at each style tap.
-fn channels(weights: &Weights) -> Vec<usize> {
+fn channels(weights: &Vgg19Weights) -> Vec<usize> {
     let layers = Tap::all().zip(&weights.convolutions).filter(|(tap, _)| Tap::style().any(|style| style == *tap));
     layers.map(|(_, [_, bias])| bias.data.len()).collect()
 }
 
 #[test]
-fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
+fn full_taps_reproduce_the_channels_of_the_teacher() {
     let (_photos, folder) = photos(96, SIZE);
-    let twins = doubled(teacher(TEACHER / 2.0, 1));
-    let settings = || encoder::Settings { full: full_taps(), calibration: 96, ..choices() };
-    let narrow = start(&twins, &folder, encoder::Settings { calibration: 96, ..choices() }, None);
+    let twins = with_duplicated_channels(teacher(TEACHER / 2.0, 1));
+    let settings = || EncoderTrainerSettings { full: full_taps(), calibration: 96, ..choices() };
+    let narrow = start(&twins, &folder, EncoderTrainerSettings { calibration: 96, ..choices() }, None);
     let full = start(&twins, &folder, settings(), None);
     let [of_narrow, of_full, of_twins] = [&narrow, &full, &twins].map(channels);
     assert_eq!(([of_full[0]], &of_full[1..]), ([of_narrow[0]], &of_twins[1..]));
 
-    let [student, real] = [&full, &twins].map(|weights| Vgg19::new(context(), weights, Kind::Max).unwrap());
+    let [student, real] = [&full, &twins].map(|weights| Vgg19::new(context(), weights, Pooling::Max).unwrap());
     let taps: Vec<Tap> = Tap::style().collect();
     let pictures = (0..64).map(|number| Ok(picture(SIZE, 5000 + number)));
     let agreements = features(&student, &real, &taps, pictures, || ()).unwrap();
@@ -164,13 +171,13 @@ fn a_student_with_all_channels_at_its_taps_gives_those_of_its_teacher() {
 }
 
 #[test]
-fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
+fn start_refits_layers_whose_channels_or_inputs_differ() {
     let (_photos, folder) = photos(8, 40);
-    let of = |seed: u64, full: &[Tap], init: Option<&Weights>| {
-        start(&teacher(TEACHER, seed), &folder, encoder::Settings { full: full.to_vec(), ..choices() }, init)
+    let of = |seed: u64, full: &[Tap], init: Option<&Vgg19Weights>| {
+        start(&teacher(TEACHER, seed), &folder, EncoderTrainerSettings { full: full.to_vec(), ..choices() }, init)
     };
     // A 3×3 kernel counts as unchanged if it only differs by the scales of its input and output channels.
-    let is_kept = |given: &Weights, got: &Weights| -> Vec<bool> {
+    let is_kept = |given: &Vgg19Weights, got: &Vgg19Weights| -> Vec<bool> {
         let same = |a: &[f32], b: &[f32]| {
             let of = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
             of(a, b) > 0.9999 * (of(a, a) * of(b, b)).sqrt()
@@ -184,7 +191,7 @@ fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
     };
     // From another teacher, so that the layers cannot agree by other means.
     let given = of(2, &full_taps(), None);
-    let of = |full: &[Tap], init: Option<&Weights>| of(1, full, init);
+    let of = |full: &[Tap], init: Option<&Vgg19Weights>| of(1, full, init);
     assert_eq!(is_kept(&given, &of(&full_taps(), Some(&given))), [true; 9]);
     // relu2_2 has more channels, and relu3_1 reads them. The layer after relu3_1 reads all of the teacher's channels
     // and is kept.
@@ -197,12 +204,12 @@ fn a_start_fits_anew_what_has_or_reads_other_channels_than_it_is_given() {
 }
 
 #[test]
-fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width() {
+fn start_keeps_given_layers_and_refuses_another_width() {
     let (_photos, folder) = photos(8, 40);
     // From another teacher, so that the layers cannot agree by other means.
     let whole = start(&teacher(TEACHER, 2), &folder, choices(), None);
-    let shallow = Weights { convolutions: whole.convolutions[..4].to_vec(), ..whole.clone() };
-    let names = |weights: &Weights| {
+    let shallow = Vgg19Weights { convolutions: whole.convolutions[..4].to_vec(), ..whole.clone() };
+    let names = |weights: &Vgg19Weights| {
         let tensors = weights.tensors().into_iter();
         tensors.map(|(name, t)| (name, t.shape)).collect::<Vec<_>>()
     };
@@ -219,12 +226,12 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
     }
     assert_eq!(names(&encoder.weights().unwrap()), names(&whole));
 
-    let other = Weights::random(0.07, 3);
+    let other = Vgg19Weights::random(0.07, 3);
     let refused = Encoder::new(context(), teacher(TEACHER, 1), Some(&other), folder.clone(), choices(), |_| Ok(()));
     let message = refused.err().unwrap().to_string();
     assert!(message.contains("init must be a net of 3 channels, got 4 at relu1_1"), "{message}");
     // A student cannot be wider than its teacher.
-    let wide = encoder::Settings { width: 0.2, ..choices() };
+    let wide = EncoderTrainerSettings { width: 0.2, ..choices() };
     let refused = Encoder::new(context(), teacher(TEACHER, 1), None, folder, wide, |_| Ok(()));
     let message = refused.err().expect("a student wider than its teacher").to_string();
     assert!(message.contains("width") && message.contains("relu1_1"), "{message}");
@@ -233,18 +240,18 @@ fn a_start_keeps_the_layers_that_it_is_given_and_refuses_those_of_another_width(
 #[test]
 fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
     let (_photos, folder) = photos(2, 40);
-    let refused = |teacher: Weights, settings: encoder::Settings, words: &str| {
+    let refused = |teacher: Vgg19Weights, settings: EncoderTrainerSettings, words: &str| {
         let message = Encoder::new(context(), teacher, None, folder.clone(), settings, |_| Ok(())).err().unwrap();
         assert!(message.to_string().contains(words), "`{words}` is not in\n{message}");
     };
-    let crop = |size| encoder::Settings { crops: impasto::train::Crops { size, ..choices().crops }, ..choices() };
+    let crop = |size| EncoderTrainerSettings { crops: impasto::train::Crops { size, ..choices().crops }, ..choices() };
     refused(teacher(TEACHER, 1), crop(15), "crop must be at least 16 px, got 15");
     refused(
         teacher(TEACHER, 1),
-        encoder::Settings { width: 0.0, ..choices() },
+        EncoderTrainerSettings { width: 0.0, ..choices() },
         "width must be above 0, at most 1, got 0",
     );
-    refused(teacher(TEACHER, 1), encoder::Settings { width: f32::NAN, ..choices() }, "width must be");
+    refused(teacher(TEACHER, 1), EncoderTrainerSettings { width: f32::NAN, ..choices() }, "width must be");
     let mut shallow = teacher(TEACHER, 1);
     shallow.convolutions.truncate(8);
     refused(shallow, choices(), "teacher must be weights to relu4_1, got a shallower net");
@@ -253,8 +260,8 @@ fn crops_and_teachers_that_do_not_reach_the_deepest_tap_are_refused() {
 }
 
 /// Share of the photos' variance that is lost through encoder and decoder.
-fn lost(encoder: &Weights, decoder: adain_decoder::Weights) -> f32 {
-    let encoder = Vgg19::new(context(), encoder, Kind::Max).unwrap();
+fn reconstruction_error(encoder: &Vgg19Weights, decoder: AdainDecoderWeights) -> f32 {
+    let encoder = Vgg19::new(context(), encoder, Pooling::Max).unwrap();
     let decoder = AdainDecoder::new(context(), decoder).unwrap();
     let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
     let photos: Vec<_> = (0..16).map(|number| picture(2 * SIZE, 5000 + number)).collect();
@@ -270,50 +277,50 @@ fn lost(encoder: &Weights, decoder: adain_decoder::Weights) -> f32 {
 }
 
 #[test]
-fn a_decoders_start_gives_photos_back() {
+fn decoder_start_reconstructs_photos() {
     let (_photos, folder) = photos(96, 2 * SIZE);
     // A trained encoder, because random filters lose too much of a picture.
-    let encoder = Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
+    let encoder = Vgg19Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     // Reduced to a multiple of 8.
     let crops = Crops { size: 2 * SIZE + 3, share: [1.0, 1.0], flip: true };
     let settings =
-        adain::Settings { style_crops: crops.clone(), crops, calibration: 192, ..adain::Settings::default() };
+        AdainTrainerSettings { style_crops: crops.clone(), crops, calibration: 192, ..AdainTrainerSettings::default() };
     let mut layers = Vec::new();
     let start = adain::start(context(), &encoder, [&folder, &folder], &settings, |layer| {
         layers.push(layer.to_string());
         Ok(())
     });
-    let started = lost(&encoder, start.unwrap());
-    let chance = lost(&encoder, adain_decoder::Weights::random(&encoder, 1).unwrap());
+    let started = reconstruction_error(&encoder, start.unwrap());
+    let chance = reconstruction_error(&encoder, AdainDecoderWeights::random(&encoder, 1).unwrap());
     println!("lost of the variance: {started} with the start, {chance} by chance");
     assert!(started < 0.8 && chance > 1.0, "{started}, by chance {chance}");
     assert_eq!((layers.len(), layers[0].as_str(), layers[8].as_str()), (9, "d4_1", "d1_1"));
-    let small = adain::Settings { crops: Crops { size: 15, ..settings.crops.clone() }, ..settings };
+    let small = AdainTrainerSettings { crops: Crops { size: 15, ..settings.crops.clone() }, ..settings };
     let refused = adain::start(context(), &encoder, [&folder, &folder], &small, |_| Ok(())).unwrap_err().to_string();
     assert!(refused.contains("at least 16 px"), "{refused}");
 }
 
 /// A narrow encoder and a decoder for it, both with random weights.
-fn random_pair() -> (Weights, adain_decoder::Weights) {
+fn random_pair() -> (Vgg19Weights, AdainDecoderWeights) {
     let encoder = teacher(TEACHER, 1);
-    let decoder = adain_decoder::Weights::random(&encoder, 4).unwrap();
+    let decoder = AdainDecoderWeights::random(&encoder, 4).unwrap();
     (encoder, decoder)
 }
 
-fn pair_settings() -> adain::Settings {
+fn pair_settings() -> AdainTrainerSettings {
     let crops = Crops { size: 2 * SIZE, share: [0.5, 1.0], flip: true };
-    adain::Settings {
+    AdainTrainerSettings {
         style_crops: crops.clone(),
         crops,
         calibration: 64,
         positions: POSITIONS,
-        ..adain::Settings::default()
+        ..AdainTrainerSettings::default()
     }
 }
 
 /// Mean squared difference of the pictures of two decoders, relative to the variance of the first one's.
-fn apart(encoder: &Weights, [a, b]: [&adain_decoder::Weights; 2]) -> f32 {
-    let encoder = Vgg19::new(context(), encoder, Kind::Max).unwrap();
+fn difference_of_pictures(encoder: &Vgg19Weights, [a, b]: [&AdainDecoderWeights; 2]) -> f32 {
+    let encoder = Vgg19::new(context(), encoder, Pooling::Max).unwrap();
     let [a, b] = [a, b].map(|decoder| {
         let decoder = AdainDecoder::new(context(), decoder.clone()).unwrap();
         let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
@@ -329,7 +336,7 @@ fn apart(encoder: &Weights, [a, b]: [&adain_decoder::Weights; 2]) -> f32 {
 }
 
 #[test]
-fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() {
+fn transfer_copies_a_decoder_and_approximates_it_with_fewer_channels() {
     let (_photos, folder) = photos(64, 2 * SIZE);
     let (encoder, decoder) = random_pair();
     let of = |channels: &[usize; 8]| {
@@ -339,10 +346,10 @@ fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() 
     };
     let all = decoder.layer_channels();
     let same = of(&all).unwrap();
-    let exact = apart(&encoder, [&decoder, &same]);
+    let exact = difference_of_pictures(&encoder, [&decoder, &same]);
     let fewer = of(&all.map(|channels| (2 * channels).div_ceil(3))).unwrap();
-    let near = apart(&encoder, [&decoder, &fewer]);
-    let chance = apart(&encoder, [&decoder, &adain_decoder::Weights::random(&encoder, 5).unwrap()]);
+    let near = difference_of_pictures(&encoder, [&decoder, &fewer]);
+    let chance = difference_of_pictures(&encoder, [&decoder, &AdainDecoderWeights::random(&encoder, 5).unwrap()]);
     println!("{exact} with all channels, {near} with two thirds, {chance} by chance");
     assert!(exact < 1e-3 && near < 0.5 && chance > 1.0, "{exact}, {near}, {chance}");
     assert_eq!(fewer.layer_channels(), all.map(|channels| (2 * channels).div_ceil(3)));
@@ -352,10 +359,10 @@ fn a_decoder_of_a_trained_ones_channels_is_that_one_and_with_fewer_it_is_near() 
 }
 
 #[test]
-fn a_decoder_learns_from_the_pictures_of_another() {
+fn a_decoder_is_distilled_from_another() {
     let (_photos, folder) = photos(8, 2 * SIZE);
     let (encoder, decoder) = random_pair();
-    let choices = adain::Settings {
+    let choices = AdainTrainerSettings {
         content_weight: 0.0,
         style_weight: 0.0,
         pixel_weight: 100.0,
@@ -363,16 +370,17 @@ fn a_decoder_learns_from_the_pictures_of_another() {
         ..pair_settings()
     };
     let nets = |teacher: bool| adain::Nets {
-        encoder: Vgg19::new(context(), &encoder, Kind::Max).unwrap(),
+        encoder: Vgg19::new(context(), &encoder, Pooling::Max).unwrap(),
         loss: None,
         teacher: teacher.then(|| AdainDecoder::new(context(), decoder.clone()).unwrap()),
     };
-    let losses = |start: &adain_decoder::Weights| {
+    let losses = |start: &AdainDecoderWeights| {
         let folders = [folder.clone(), folder.clone()];
         let trainer = adain::Adain::new(nets(true), start.clone(), folders, choices.clone()).unwrap();
         let kept = tempfile::tempdir().unwrap();
         let mut losses = Vec::new();
-        let settings = Settings { batch: 2, micro_batch: Some(2), learning_rate: 1e-3, ..Settings::default() };
+        let settings =
+            TrainingSettings { batch: 2, micro_batch: Some(2), learning_rate: 1e-3, ..TrainingSettings::default() };
         train(context(), &trainer, &settings, &run(8, kept.path()), |progress| {
             let teachers = progress.terms.iter().filter(|(name, _)| name.starts_with("teacher's"));
             assert_eq!(teachers.count(), 5, "{:?}", progress.terms);
@@ -383,7 +391,7 @@ fn a_decoder_learns_from_the_pictures_of_another() {
         losses
     };
     assert!(losses(&decoder)[0] < 1e-8, "the teacher is at no distance from itself");
-    let losses = losses(&adain_decoder::Weights::random(&encoder, 5).unwrap());
+    let losses = losses(&AdainDecoderWeights::random(&encoder, 5).unwrap());
     assert!(losses[7] < 0.8 * losses[0], "{losses:?}");
 
     let refused = adain::Adain::new(nets(false), decoder.clone(), [folder.clone(), folder.clone()], choices.clone());

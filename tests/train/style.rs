@@ -4,45 +4,50 @@ use std::ops::ControlFlow;
 
 use impasto::io::{DType, Picture, WeightFile};
 use impasto::nets::Vgg19;
-use impasto::nets::image_transform_net::{Form, Style, Weights};
+use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
-use impasto::train::feed_forward::{FeedForward, Settings};
+use impasto::ops::pool::Pooling;
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use impasto::train::{End, Folder, Run, Trainer as _, train};
 
-use crate::body::{STYLES, assert_near, bits, body, learned, one_hot, styles};
+use crate::body::{STYLES, assert_near, bits, body, losses_and_gradients, one_hot, styles};
 use crate::{SIZE, TEACHER, choices, context, photos, picture, run, settings, teacher};
 
-fn trainer(weights: Weights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
-    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Kind::Max).unwrap();
-    let settings =
-        Settings { crops: choices().crops, style_size: SIZE, calibration: 3, norms_alone, ..Settings::default() };
+fn trainer(weights: ImageTransformNetWeights, style: &Picture, folder: &Folder, norms_alone: bool) -> FeedForward {
+    let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
+    let settings = FeedForwardTrainerSettings {
+        crops: choices().crops,
+        style_size: SIZE,
+        calibration: 3,
+        norms_alone,
+        ..FeedForwardTrainerSettings::default()
+    };
     FeedForward::new(vgg, weights, std::slice::from_ref(style), folder.clone(), settings, None).unwrap()
 }
 
 /// The start of a new style.
-fn mean() -> Weights {
+fn mean() -> ImageTransformNetWeights {
     body().blend(&[1.0; STYLES]).unwrap()
 }
 
 /// Saves the style to a file and loads it again.
-fn through_a_file(style: &Style) -> Style {
+fn through_a_file(style: &BodyStyle) -> BodyStyle {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.style");
     let metadata = style.metadata().map(|(key, value)| (key.to_string(), value)).into();
     WeightFile::save(&path, DType::F16, &style.tensors, &metadata).unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < 10_000);
-    Style::of(&WeightFile::load(&path).unwrap()).unwrap()
+    BodyStyle::of(&WeightFile::load(&path).unwrap()).unwrap()
 }
 
 #[test]
-fn norms_alone_learn_what_they_learn_beside_convolutions() {
+fn norms_alone_have_the_gradients_of_full_training() {
     let (_photos, folder) = photos(3, 40);
     let photo = picture(SIZE, 7);
     let [all, alone] = [false, true].map(|norms_alone| {
         let trainer = trainer(mean(), &styles()[1], &folder, norms_alone);
         let labels = trainer.labels(0);
-        learned(&trainer, &photo.rgb, &labels, 1.0)
+        losses_and_gradients(&trainer, &photo.rgb, &labels, 1.0)
     });
     assert_eq!(all.0, alone.0);
     // Fifteen of the sixteen convolutions have a norm with a scale and a shift.
@@ -58,10 +63,10 @@ fn norms_alone_learn_what_they_learn_beside_convolutions() {
 }
 
 #[test]
-fn a_style_learns_and_its_body_stays() {
+fn training_a_style_leaves_the_convolutions_unchanged() {
     let (_photos, folder) = photos(5, 40);
     let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let teach = |weights: Weights, run: &Run, stop: Option<u64>| {
+    let teach = |weights: ImageTransformNetWeights, run: &Run, stop: Option<u64>| {
         let trainer = trainer(weights, &styles()[1], &folder, true);
         let outcome = train(context(), &trainer, &settings(), run, |progress| {
             let stop = stop == Some(progress.steps[0]);
@@ -91,7 +96,7 @@ fn a_style_learns_and_its_body_stays() {
 }
 
 #[test]
-fn a_file_is_the_style_of_its_body() {
+fn a_style_file_restores_the_net_in_its_style() {
     let body = body();
     let nets: Vec<_> = (0..STYLES).map(|style| body.blend(&one_hot(style)).unwrap()).collect();
     let style = nets[1].style("waves and more").unwrap();
@@ -111,15 +116,16 @@ fn a_file_is_the_style_of_its_body() {
 }
 
 #[test]
-fn nets_that_differ_in_their_styles_mix_as_these_do() {
+fn mixing_nets_equals_blending_their_styles() {
     let body = body();
     let net = |style| body.blend(&one_hot(style)).unwrap();
-    let mixed = Weights::mix(&[(net(2), 0.6), (net(0), 0.2)]).unwrap();
+    let mixed = ImageTransformNetWeights::mix(&[(net(2), 0.6), (net(0), 0.2)]).unwrap();
     assert_eq!(mixed.tensors, body.blend(&[0.2, 0.0, 0.6]).unwrap().tensors);
-    assert_eq!(Weights::mix(&[(net(1), 7.0)]).unwrap().tensors, net(1).tensors);
+    assert_eq!(ImageTransformNetWeights::mix(&[(net(1), 7.0)]).unwrap().tensors, net(1).tensors);
 
-    let refused = |nets: &[(Weights, f32)]| Weights::mix(nets).err().unwrap().to_string();
-    let other = Weights::random(Form::Resize, Over::Instance, 0.125, 9);
+    let refused =
+        |nets: &[(ImageTransformNetWeights, f32)]| ImageTransformNetWeights::mix(nets).err().unwrap().to_string();
+    let other = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 9);
     assert!(refused(&[(net(1), 1.0), (other, 1.0)]).contains("other convolutions (net 2)"));
     assert!(refused(&[(net(1), 1.0), (body.clone(), 1.0)]).contains("a whole body (net 2)"));
     assert!(refused(&[]).contains("none"));
@@ -127,12 +133,12 @@ fn nets_that_differ_in_their_styles_mix_as_these_do() {
 }
 
 #[test]
-fn what_is_no_style_of_a_body_is_refused() {
+fn invalid_styles_and_style_files_are_refused() {
     let body = body();
     let net = body.blend(&one_hot(0)).unwrap();
     let style = net.style("mine").unwrap();
-    let error = |result: impasto::Result<Weights>| result.err().unwrap().to_string();
-    let other = Weights::random(Form::Resize, Over::Instance, 0.125, 9);
+    let error = |result: impasto::Result<ImageTransformNetWeights>| result.err().unwrap().to_string();
+    let other = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 9);
     assert!(error(other.in_style(&style)).contains("must be one of this body, got one of mine"));
     let mut lacking = style.clone();
     lacking.tensors.remove(0);
@@ -141,17 +147,20 @@ fn what_is_no_style_of_a_body_is_refused() {
     wrong.tensors[1].1.shape = vec![1, 4];
     assert!(error(body.in_style(&wrong)).contains("a tensor in1.bias of shape [4], got [1, 4]"));
 
-    let refused = |weights: &Weights| weights.style("mine").err().unwrap().to_string();
+    let refused = |weights: &ImageTransformNetWeights| weights.style("mine").err().unwrap().to_string();
     assert!(refused(&body).contains("got a whole body"));
-    assert!(refused(&Weights::random(Form::Resize, Over::Batch, 0.125, 1)).contains("got one with batch norm"));
+    assert!(
+        refused(&ImageTransformNetWeights::random(Form::Resize, Over::Batch, 0.125, 1))
+            .contains("got one with batch norm")
+    );
     let file = |metadata: &[(&'static str, String)]| WeightFile {
         path: "mine.style".into(),
         format: impasto::io::Format::Safetensors,
         tensors: style.tensors.clone(),
         metadata: metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
     };
-    let unread = |metadata: &[(&'static str, String)]| Style::of(&file(metadata)).err().unwrap().to_string();
-    assert!(Style::of(&file(&style.metadata())).unwrap() == style);
+    let unread = |metadata: &[(&'static str, String)]| BodyStyle::of(&file(metadata)).err().unwrap().to_string();
+    assert!(BodyStyle::of(&file(&style.metadata())).unwrap() == style);
     assert!(unread(&style.metadata()[..2]).contains("does not name the body of this style"));
     assert!(unread(&style.metadata()[1..]).contains("not a style of a body"));
 }

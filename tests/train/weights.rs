@@ -2,19 +2,19 @@
 
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::internal::Random;
-use impasto::nets::vgg19::{Convention, Weights};
+use impasto::nets::vgg19::{Convention, Vgg19Weights};
 use impasto::nets::{Tap, Vgg19};
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::ops::vector;
-use impasto::train::encoder::Settings;
+use impasto::train::encoder::EncoderTrainerSettings;
 use impasto::train::{Crops, Folder, Loader};
 
 use crate::start::agreements;
 use crate::{SIZE, TEACHER, choices, context, layers, photos, student, teacher};
 
 /// Features of these pictures at every layer: channels, and values `[N, C, h, w]`.
-fn activations(weights: &Weights, pictures: &[Vec<f32>]) -> Vec<(Tap, usize, Vec<f32>)> {
-    let vgg = Vgg19::new(context(), weights, Kind::Max).unwrap();
+fn activations(weights: &Vgg19Weights, pictures: &[Vec<f32>]) -> Vec<(Tap, usize, Vec<f32>)> {
+    let vgg = Vgg19::new(context(), weights, Pooling::Max).unwrap();
     let input = DeviceTensor::from_values(context(), "x", [pictures.len(), 3, SIZE, SIZE], &pictures.concat()).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.pin(&input);
@@ -43,11 +43,11 @@ fn factors(random: &mut Random, count: usize) -> Vec<f32> {
 }
 
 #[test]
-fn the_mean_activation_of_every_exported_channel_is_one_over_the_calibration() {
+fn exported_channels_have_a_mean_activation_of_one() {
     let (_photos, folder) = photos(6, SIZE);
     // Without cropping, the calibration has every picture exactly once.
     let (crops, pictures) = whole(&folder);
-    let weights = student(&folder, Settings { crops, calibration: 6, ..choices() }).weights().unwrap();
+    let weights = student(&folder, EncoderTrainerSettings { crops, calibration: 6, ..choices() }).weights().unwrap();
     assert_eq!(weights.convention, Convention::Normalised);
     for (tap, channels, values) in activations(&weights, &pictures) {
         let plane = values.len() / pictures.len() / channels;
@@ -62,7 +62,7 @@ fn the_mean_activation_of_every_exported_channel_is_one_over_the_calibration() {
 }
 
 #[test]
-fn a_scale_of_a_layer_changes_that_layer_alone() {
+fn scaling_a_layer_changes_that_layer_alone() {
     let (_photos, folder) = photos(2, SIZE);
     let (_, pictures) = whole(&folder);
     let weights = teacher(TEACHER, 1);
@@ -84,7 +84,7 @@ fn a_scale_of_a_layer_changes_that_layer_alone() {
 }
 
 #[test]
-fn the_scale_of_the_channels_does_not_matter_to_the_agreement() {
+fn agreement_does_not_depend_on_the_scale_of_channels() {
     let (_photos, folder) = photos(8, SIZE);
     let mut weights = student(&folder, choices()).weights().unwrap();
     let teacher = teacher(TEACHER, 1);

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use impasto::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
-use impasto::nets::image_transform_net::Form;
-use impasto::nets::{
-    AdainDecoder, Convention, ImageTransformNet, Tap, Vgg19, adain_decoder, image_transform_net, vgg19,
-};
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::nets::{AdainDecoder, Convention, ImageTransformNet, Tap, Vgg19};
 use impasto::ops::norm::{Affine, Norm, Over};
-use impasto::ops::pool;
+use impasto::ops::pool::Pooling;
 use impasto::ops::square_loss::Weight;
 use impasto::ops::{gram, mean_std, vector};
 use impasto::optim::{AdamOptions, ParameterAdam};
@@ -57,12 +57,12 @@ impl Ours {
             Ok::<_, anyhow::Error>([find("weight")?, find("bias")?])
         };
         let convolutions = Tap::all().take_while(|tap| *tap <= Tap::RELU4_1).map(pair).collect::<Result<_>>()?;
-        let weights = vgg19::Weights { convention: Convention::Torchvision, input: None, convolutions };
-        Ok(Vgg19::new(&self.context, &weights, pool::Kind::Max)?)
+        let weights = Vgg19Weights { convention: Convention::Torchvision, input: None, convolutions };
+        Ok(Vgg19::new(&self.context, &weights, Pooling::Max)?)
     }
 
-    fn johnson(material: &Material) -> Result<image_transform_net::Weights> {
-        let mut weights = image_transform_net::Weights::random(Form::Resize, Over::Instance, 1.0, 0);
+    fn johnson(material: &Material) -> Result<ImageTransformNetWeights> {
+        let mut weights = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 1.0, 0);
         for (name, tensor) in &mut weights.tensors {
             *tensor = material.get(&format!("net.{name}"))?.clone();
         }
@@ -177,8 +177,8 @@ impl Peer for Ours {
             }
             Kind::Adain => {
                 let vgg = self.vgg(material)?;
-                let template = vgg19::Weights::random(1.0, 0);
-                let mut weights = adain_decoder::Weights::random(&template, 0)?;
+                let template = Vgg19Weights::random(1.0, 0);
+                let mut weights = AdainDecoderWeights::random(&template, 0)?;
                 let names = weights.tensors().into_iter().map(|(name, _)| name);
                 let tensors = names.map(|name| material.get(&format!("decoder.{name}")).cloned());
                 let tensors = tensors.collect::<Result<Vec<_>>>()?;

@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use impasto::internal::Random;
 use impasto::io::{DType, HostTensor, WeightFile};
-use impasto::nets::image_transform_net::Form;
-use impasto::nets::{Tap, adain_decoder, image_transform_net, vgg19};
+use impasto::nets::Tap;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
+use impasto::nets::vgg19::Vgg19Weights;
 use impasto::ops::norm::Over;
 
 /// A kind of work.
@@ -125,12 +127,12 @@ impl Material {
         let mut add = |scope: &str, tensors: Vec<(String, HostTensor)>| {
             all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{scope}.{name}"), tensor)));
         };
-        let vgg = vgg19::Weights::random(1.0, 1);
+        let vgg = Vgg19Weights::random(1.0, 1);
         if matches!(work.kind, Kind::Johnson | Kind::JohnsonTraining) {
-            add("net", image_transform_net::Weights::random(Form::Resize, Over::Instance, 1.0, 2).tensors);
+            add("net", ImageTransformNetWeights::random(Form::Resize, Over::Instance, 1.0, 2).tensors);
         }
         if work.kind == Kind::Adain {
-            add("decoder", adain_decoder::Weights::random(&vgg, 3)?.tensors());
+            add("decoder", AdainDecoderWeights::random(&vgg, 3)?.tensors());
         }
         if work.kind != Kind::Johnson {
             let named = Tap::all().zip(vgg.convolutions).flat_map(|(tap, [weight, bias])| {

@@ -9,11 +9,11 @@ use impasto::Result;
 use impasto::eval::feed_forward::{Learned, evaluate};
 use impasto::gpu::Context;
 use impasto::io::Picture;
-use impasto::methods::gatys::{self, Normalization, PictureLoss, Preset, Settings};
-use impasto::nets::image_transform_net::{Painter, Weights};
+use impasto::methods::gatys::{self, GatysSettings, Normalization, PictureLoss, Preset};
+use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
 use impasto::nets::{AdainPainter, ImageTransformNet, Vgg19};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::train::curve::Series;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
@@ -60,7 +60,7 @@ struct Model {
 
 enum Net {
     /// A net for one style.
-    One(Weights),
+    One(ImageTransformNetWeights),
     /// An encoder and a decoder for any style.
     Any { encoder: Option<String>, decoder: String },
 }
@@ -71,7 +71,7 @@ impl Model {
             Method::Adain => (Net::Any { encoder: encoder.map(String::from), decoder: name.into() }, None),
             _ => {
                 let file = find("compare", option, &[name.to_string()])?;
-                let weights = Weights::of(&file)?;
+                let weights = ImageTransformNetWeights::of(&file)?;
                 let (norm, expected, got) = match method {
                     Method::Johnson => (Over::Batch, "batch norm", "a net with instance norm; give it as --ulyanov"),
                     _ => (Over::Instance, "instance norm", "a net with batch norm; give it as --johnson"),
@@ -87,19 +87,19 @@ impl Model {
 }
 
 /// What is compared and by which loss. A plan is made without a device.
-pub struct Plan {
+pub struct ComparisonPlan {
     title: String,
     methods: Vec<Method>,
     models: Vec<Model>,
     content: Picture,
     style: Picture,
-    settings: Settings,
+    settings: GatysSettings,
     vgg: Option<String>,
     /// The net whose file determines the loss.
     loss_of: Option<String>,
 }
 
-impl Plan {
+impl ComparisonPlan {
     /// Reads the pictures and nets, and chooses the loss that measures all results.
     pub fn new(args: &Args, content: &Path, style: &Path) -> Result<Self> {
         for (option, count) in [("--steps", args.steps), ("--size", args.size)] {
@@ -147,7 +147,7 @@ impl Plan {
             }
             None => {
                 let base = Preset::Default.settings();
-                (Settings { size: args.size, steps: args.steps, scales: Some(1), ..base }, args.vgg.clone())
+                (GatysSettings { size: args.size, steps: args.steps, scales: Some(1), ..base }, args.vgg.clone())
             }
         };
         if settings.style_scale > 8.0 {
@@ -156,7 +156,7 @@ impl Plan {
             return Err(refused("--size", expected, args.size));
         }
         let side = (settings.style_scale * args.size as f32).round().max(1.0) as usize;
-        Ok(Plan {
+        Ok(ComparisonPlan {
             title: format!("{} in the style of {}", file_name(content), file_name(style)),
             methods,
             content: Picture::load(content)?.fit(args.size),
@@ -171,7 +171,7 @@ impl Plan {
     /// The net that measures the loss. Without a trained net it is the default of Gatys' method.
     fn loss_net(&self, context: &Context) -> Result<Vgg19> {
         let load = if self.loss_of.is_some() { load_vgg } else { load_gatys_vgg };
-        load(context, self.vgg.as_deref(), Kind::Max)
+        load(context, self.vgg.as_deref(), Pooling::Max)
     }
 
     fn model(&self, method: Method) -> Option<&Model> {
@@ -245,7 +245,7 @@ impl Plan {
         let began = Instant::now();
         let vgg = self.loss_net(context)?;
         let loading = began.elapsed().as_secs_f64();
-        let run = |settings: &Settings| {
+        let run = |settings: &GatysSettings| {
             let began = Instant::now();
             let mut curve = Vec::new();
             let styles = [(self.style.clone(), 1.0)];
@@ -258,7 +258,7 @@ impl Plan {
             Result::Ok((outcome, curve, began.elapsed().as_secs_f64()))
         };
         // A cold run of one step shows how much longer the first step takes when no kernel is compiled yet.
-        let (_, cold, _) = run(&Settings { steps: 1, ..self.settings.clone() })?;
+        let (_, cold, _) = run(&GatysSettings { steps: 1, ..self.settings.clone() })?;
         let (outcome, curve, warm) = run(&self.settings)?;
         Ok(Painted {
             picture: outcome.picture,
@@ -361,7 +361,7 @@ struct Entry {
 pub struct Comparison {
     /// `photo.jpg in the style of painting.jpg`.
     pub title: String,
-    plan: Plan,
+    plan: ComparisonPlan,
     photo: Measures,
     entries: Vec<Entry>,
     device: String,
@@ -375,7 +375,7 @@ impl Comparison {
 
     /// A text that says how the results were measured.
     pub fn conditions(&self) -> String {
-        let Plan { content, style, settings, vgg, loss_of, .. } = &self.plan;
+        let ComparisonPlan { content, style, settings, vgg, loss_of, .. } = &self.plan;
         let loss = match loss_of {
             Some(net) => format!("the loss by which {net} was trained"),
             None => "the loss of `impasto stylize --method gatys`".into(),
@@ -453,7 +453,7 @@ impl Comparison {
 
     /// All figures as JSON.
     pub fn results(&self) -> Map<String, Value> {
-        let Plan { content, style, settings, vgg, loss_of, .. } = &self.plan;
+        let ComparisonPlan { content, style, settings, vgg, loss_of, .. } = &self.plan;
         let taps = |taps: &[(impasto::nets::Tap, f32)], all: f32| -> Vec<Value> {
             taps.iter().map(|(tap, weight)| json!([tap.to_string(), weight * all])).collect()
         };

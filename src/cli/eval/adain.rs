@@ -7,7 +7,7 @@ use impasto::eval::scores::{Measured, Scores};
 use impasto::eval::{median, ssim};
 use impasto::nets::adain_painter::Region;
 use impasto::nets::{AdainDecoder, AdainPainter, Tap, Vgg19};
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -173,7 +173,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     let context = args.device.open()?;
-    let teacher = load_vgg(&context, Some(&args.teacher), Kind::Max)?;
+    let teacher = load_vgg(&context, Some(&args.teacher), Pooling::Max)?;
     let beside =
         args.beside_decoder.as_ref().map(|decoder| (args.beside_encoder.as_ref().or(args.encoder.as_ref()), decoder));
     let chosen: Vec<_> = [(args.encoder.as_ref(), &args.decoder)].into_iter().chain(beside).collect();

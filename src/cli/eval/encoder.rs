@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use impasto::eval::encoder;
 use impasto::io::{Picture, WeightFile};
-use impasto::methods::gatys::{Preset, Settings};
+use impasto::methods::gatys::{GatysSettings, Preset};
 use impasto::nets::{Tap, Vgg19};
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
 
@@ -81,8 +81,8 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
     let context = args.device.open()?;
-    let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Kind::Max)?;
-    let narrow = load_vgg(&context, Some(&args.encoder), Kind::Max)?;
+    let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Pooling::Max)?;
+    let narrow = load_vgg(&context, Some(&args.encoder), Pooling::Max)?;
     let taps: Vec<Tap> = Tap::style().collect();
     let least = taps.iter().map(|tap| narrow.least_side(*tap).max(teacher.least_side(*tap))).max().unwrap_or(1);
     if size < least {
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Result<()> {
     progress.finish_and_clear();
 
     let mut settings =
-        Settings { size: args.pair_size, steps: args.steps, scales: Some(1), ..Preset::Default.settings() };
+        GatysSettings { size: args.pair_size, steps: args.steps, scales: Some(1), ..Preset::Default.settings() };
     settings.style_weight = args.style_weight.unwrap_or(settings.style_weight);
     let progress = bar(args.pairs as u64).with_message("pairs");
     let mut services = Vec::new();

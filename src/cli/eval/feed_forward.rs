@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 use impasto::eval::adain::Teacher;
-use impasto::eval::feed_forward::{Evaluator, Learned, Standing as Losses};
+use impasto::eval::feed_forward::{Evaluator, Learned, PhotoLosses};
 use impasto::eval::scores::{Measured, Scores};
 use impasto::eval::{median, ssim};
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::Tap;
-use impasto::nets::image_transform_net::Weights;
-use impasto::ops::pool::Kind;
+use impasto::nets::image_transform_net::ImageTransformNetWeights;
+use impasto::ops::pool::Pooling;
 use impasto::sheet::{self, Cell, stem};
 use impasto::weights::ENCODERS;
 use impasto::{Error, Result};
@@ -129,16 +129,16 @@ struct Line {
 }
 
 impl Line {
-    fn of(photo: String, standing: &Losses) -> Self {
+    fn of(photo: String, losses: &PhotoLosses) -> Self {
         Line {
             photo,
-            photo_loss: standing.photo,
-            untrained_loss: standing.untrained,
-            net_loss: standing.net,
-            gatys_loss: standing.gatys,
-            net_to_gatys: standing.net / standing.gatys,
-            net_to_untrained: standing.net / standing.untrained,
-            caught_up: standing.caught_up.map(|evaluations| evaluations as f64),
+            photo_loss: losses.photo,
+            untrained_loss: losses.untrained,
+            net_loss: losses.net,
+            gatys_loss: losses.gatys,
+            net_to_gatys: losses.net / losses.gatys,
+            net_to_untrained: losses.net / losses.untrained,
+            caught_up: losses.caught_up.map(|evaluations| evaluations as f64),
         }
     }
 
@@ -183,14 +183,14 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::argument("eval", "photos", "at least one picture", "none"));
     }
     let file = find("eval", "--model", std::slice::from_ref(&args.model))?;
-    let (learned, weights) = (learned(&file)?, Weights::of(&file)?);
+    let (learned, weights) = (learned(&file)?, ImageTransformNetWeights::of(&file)?);
     warn_of_other_style(&args.model, &learned, &args.style);
     let vgg = measured_by("eval", args.vgg.as_deref(), &learned)?;
     let style = Picture::load(&args.style)?;
     let context = args.device.open()?;
     let teacher_name = args.teacher.as_deref().unwrap_or(vgg);
     let [vgg, teacher] =
-        [load_vgg(&context, Some(vgg), Kind::Max)?, load_vgg(&context, Some(teacher_name), Kind::Max)?];
+        [load_vgg(&context, Some(vgg), Pooling::Max)?, load_vgg(&context, Some(teacher_name), Pooling::Max)?];
     let style_size = learned.style_size;
     let mut evaluator = Evaluator::new(&vgg, weights, learned.clone(), &style)?;
     let least = evaluator.least_side().max(teacher.least_side(Tap::RELU4_1)).max(ssim::WINDOW);

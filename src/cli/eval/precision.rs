@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use impasto::eval::{median, signal_to_noise};
 use impasto::gpu::Context;
 use impasto::io::Picture;
-use impasto::methods::gatys;
+use impasto::methods::gatys::{self, GatysSettings};
 use impasto::nets::adain_painter::AdainPainter;
-use impasto::nets::image_transform_net::{ImageTransformNet, Painter, Weights};
-use impasto::ops::pool::Kind;
+use impasto::nets::image_transform_net::{ImageTransformNet, ImageTransformNetWeights, Painter};
+use impasto::ops::pool::Pooling;
 use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
@@ -138,7 +138,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let mut lines = Vec::new();
     for model in &args.model {
-        let weights = Weights::of(&models::find("eval", "--model", std::slice::from_ref(model))?)?;
+        let weights = ImageTransformNetWeights::of(&models::find("eval", "--model", std::slice::from_ref(model))?)?;
         lines.extend(all(model, &|context| {
             let mut painter = Painter::new(ImageTransformNet::new(context, weights.clone())?);
             each(&mut |photo| {
@@ -157,9 +157,9 @@ pub fn run(args: &Args) -> Result<()> {
         })
     })?);
     lines.extend(all("Gatys", &|context| {
-        let vgg = load_vgg(context, Some(&args.vgg), Kind::Max)?;
-        let default = gatys::Settings::default();
-        let settings = gatys::Settings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
+        let vgg = load_vgg(context, Some(&args.vgg), Pooling::Max)?;
+        let default = GatysSettings::default();
+        let settings = GatysSettings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
         each(&mut |photo| {
             let done =
                 gatys::stylize(&vgg, photo, &[(style.clone(), 1.0)], &settings, |_| Ok(ControlFlow::Continue(())))?;

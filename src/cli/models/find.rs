@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use impasto::io::WeightFile;
-use impasto::nets::adain_painter;
-use impasto::nets::image_transform_net::{Style, Weights};
+use impasto::nets::adain_painter::AdainStyle;
+use impasto::nets::image_transform_net::{BodyStyle, ImageTransformNetWeights};
 use impasto::{Error, Result};
 
 use crate::cli::{data_directory, weights::inspected};
@@ -46,18 +46,18 @@ impl Model {
 }
 
 /// The net in a file. A file with a style for AdaIN is refused.
-pub fn weights(file: &WeightFile) -> Result<Weights> {
-    if adain_painter::Style::of(file).is_ok() {
+pub fn weights(file: &WeightFile) -> Result<ImageTransformNetWeights> {
+    if AdainStyle::of(file).is_ok() {
         let help = "use it with `impasto stylize PHOTO --style FILE`";
         return Err(Error::weights(&file.path, "this is a style for AdaIN, not a net").with_help(help));
     }
-    Weights::of(file).map_err(inspected)
+    ImageTransformNetWeights::of(file).map_err(inspected)
 }
 
 /// The net that paints in the style of `file`. Its body is found by its fingerprint.
 pub fn in_its_body(file: &WeightFile) -> Result<WeightFile> {
-    let style = Style::of(file)?;
-    let nets = all().into_iter().filter_map(|model| Weights::of(&model.file.ok()?).ok());
+    let style = BodyStyle::of(file)?;
+    let nets = all().into_iter().filter_map(|model| ImageTransformNetWeights::of(&model.file.ok()?).ok());
     let Some(body) = nets.into_iter().find(|net| net.fingerprint() == style.body) else {
         let folder = folder().map_or("the folder `models`".into(), |folder| folder.display().to_string());
         let body = &style.body_name;
@@ -101,7 +101,7 @@ impl Asked<'_> {
             }
         }
         let is_body = |model: &Model| {
-            let net = model.file.as_ref().ok().and_then(|file| Weights::of(file).ok());
+            let net = model.file.as_ref().ok().and_then(|file| ImageTransformNetWeights::of(file).ok());
             net.is_some_and(|net| !net.styles.is_empty())
         };
         let shown = |model: &Model| format!("{}{}", model.name, if is_body(model) { ":STYLE" } else { "" });
@@ -113,7 +113,7 @@ impl Asked<'_> {
     fn net(&self, text: &str) -> Result<(WeightFile, f32)> {
         let Named { model, text: name, rest } = self.open(text)?;
         let file = model.file?;
-        let is_style = Style::is_in(&file);
+        let is_style = BodyStyle::is_in(&file);
         let styles = if is_style { Vec::new() } else { weights(&file)?.styles };
         let (style, weight) = chosen(&styles, rest);
         match style {
@@ -146,28 +146,31 @@ pub fn find(command: &str, option: &str, names: &[String]) -> Result<WeightFile>
     {
         return Ok(files.swap_remove(0).0);
     }
-    let nets = files.iter().map(|(file, weight)| Ok((Weights::of(file)?, *weight))).collect::<Result<Vec<_>>>()?;
+    let nets = files
+        .iter()
+        .map(|(file, weight)| Ok((ImageTransformNetWeights::of(file)?, *weight)))
+        .collect::<Result<Vec<_>>>()?;
     let bodies: Vec<_> = nets.iter().map(|(net, _)| net.fingerprint()).collect();
     if let Some(other) = bodies.iter().position(|body| *body != bodies[0]) {
         let got = format!("{}, which has other convolutions than {}", names[other], names[0]);
         return asked.refuse("styles of one body if several are mixed", got);
     }
-    Ok(Weights::mix(&nets)?.into_file(Path::new(&names.join(" + ")), BTreeMap::new()))
+    Ok(ImageTransformNetWeights::mix(&nets)?.into_file(Path::new(&names.join(" + ")), BTreeMap::new()))
 }
 
 /// The name of the body for which a new style is trained, and the net in the style that training starts from: the named
 /// style, or the mean of the body's styles.
-pub fn start(command: &str, option: &str, text: &str) -> Result<(String, Weights)> {
+pub fn start(command: &str, option: &str, text: &str) -> Result<(String, ImageTransformNetWeights)> {
     let asked = Asked { command, option };
     let Named { model, rest, .. } = asked.open(text)?;
     let file = model.file?;
-    if Style::is_in(&file) {
-        return Ok((Style::of(&file)?.body_name, Weights::of(&asked.net(text)?.0)?));
+    if BodyStyle::is_in(&file) {
+        return Ok((BodyStyle::of(&file)?.body_name, ImageTransformNetWeights::of(&asked.net(text)?.0)?));
     }
     let body = weights(&file)?;
     let net = match rest {
         None if !body.styles.is_empty() => body.blend(&vec![1.0; body.styles.len()])?,
-        _ => Weights::of(&asked.net(text)?.0)?,
+        _ => ImageTransformNetWeights::of(&asked.net(text)?.0)?,
     };
     Ok((model.name, net))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use impasto::io::Picture;
-use impasto::methods::adain::{self, Area, Settings, Source};
+use impasto::methods::adain::{self, AdainSettings, Area, Source};
 use impasto::methods::color::KeepColor;
 use impasto::nets::AdainPainter;
 use impasto::nets::adain_painter::Place;
@@ -93,8 +93,8 @@ impl Args {
 }
 
 pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
-    let default = Settings::default();
-    let settings = Settings {
+    let default = AdainSettings::default();
+    let settings = AdainSettings {
         size: args.size,
         keep_color: args.keep_color.into(),
         alpha: options.and_then(|options| options.alpha).unwrap_or(default.alpha),

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use impasto::gpu::{Context, Profile};
 use impasto::io::{self, Picture};
-use impasto::methods::gatys::{self, Init, Normalization, Optimizer, PictureLoss, Preset, Settings};
+use impasto::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
 use impasto::nets::{Tap, Vgg19};
-use impasto::ops::pool::Kind;
+use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
 
 use super::{Args, choice, suffixed, weighted};
@@ -118,11 +118,11 @@ choice!(NormalizationName => Normalization {
     /// Mean squares without a division
     Plain => Normalization::Plain,
 });
-choice!(PoolName => Kind {
+choice!(PoolName => Pooling {
     /// The maximum of each window
-    Max => Kind::Max,
+    Max => Pooling::Max,
     /// The mean of each window
-    Average => Kind::Average,
+    Average => Pooling::Average,
 });
 
 /// The taps that the command line names, with their weights.
@@ -137,7 +137,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn settings(&self, content: &Picture) -> Result<Settings> {
+    fn settings(&self, content: &Picture) -> Result<GatysSettings> {
         let mut settings = self.options.preset.map_or(Preset::Default, Preset::from).settings();
         let natural = content.width.max(content.height).min(settings.size);
         settings.size = self.args.size.unwrap_or(natural);
@@ -202,7 +202,7 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let styles = args.style.iter().map(load).collect::<Result<Vec<_>>>()?;
     let settings = call.settings(&content)?;
     let context = args.device.open()?;
-    let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Kind::Max, Kind::from))?;
+    let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();
     let outcome = paint(&call, &vgg, &content, &styles, &settings)?;
     outcome.picture.save(&args.output)?;
@@ -226,7 +226,7 @@ fn paint(
     vgg: &Vgg19,
     content: &Picture,
     styles: &[(Picture, f32)],
-    settings: &Settings,
+    settings: &GatysSettings,
 ) -> Result<gatys::Outcome> {
     let interrupted = interrupt::flag();
     let mut log = call.options.log.as_deref().map(Log::new);
@@ -270,7 +270,7 @@ fn profile(
     picture: &Picture,
     content: &Picture,
     styles: &[(Picture, f32)],
-    settings: &Settings,
+    settings: &GatysSettings,
 ) -> Result<Profile> {
     let content = content.resize(picture.width, picture.height);
     let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;

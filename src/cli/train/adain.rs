@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use impasto::io::WeightFile;
-use impasto::nets::adain_decoder::Weights;
-use impasto::nets::{AdainDecoder, Tap, Vgg19, vgg19};
-use impasto::ops::pool::Kind;
-use impasto::train::adain::{self, Adain, Nets, Pair, Settings};
+use impasto::nets::adain_decoder::AdainDecoderWeights;
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::nets::{AdainDecoder, Tap, Vgg19};
+use impasto::ops::pool::Pooling;
+use impasto::train::adain::{self, Adain, AdainTrainerSettings, Nets, Pair};
 use impasto::train::{Crops, Schedule};
 use impasto::{Error, Result};
 
@@ -67,20 +68,20 @@ pub struct Args {
     #[arg(long, value_name = "W", default_value_t = 0.0, requires = "teacher_decoder")]
     feature_weight: f32,
     /// Weight of the content loss, 0 or more
-    #[arg(long, value_name = "W", default_value_t = Settings::default().content_weight)]
+    #[arg(long, value_name = "W", default_value_t = AdainTrainerSettings::default().content_weight)]
     content_weight: f32,
     /// Weight of the style loss, 0 or more
-    #[arg(long, value_name = "W", default_value_t = Settings::default().style_weight)]
+    #[arg(long, value_name = "W", default_value_t = AdainTrainerSettings::default().style_weight)]
     style_weight: f32,
     /// Weight of the total variation, 0 or more. Higher values give smoother pictures
-    #[arg(long, value_name = "W", default_value_t = Settings::default().tv_weight)]
+    #[arg(long, value_name = "W", default_value_t = AdainTrainerSettings::default().tv_weight)]
     tv_weight: f32,
     /// Weight of the loss that asks for the photo itself where the photo is its own style, 0 or more
-    #[arg(long, value_name = "W", default_value_t = Settings::default().identity_weight)]
+    #[arg(long, value_name = "W", default_value_t = AdainTrainerSettings::default().identity_weight)]
     identity_weight: f32,
     /// Smallest share of a painting's short side that a crop covers, above 0 and at most 1. Small values show the net
     /// single strokes
-    #[arg(long, value_name = "F", default_value_t = Settings::default().style_crops.share[0])]
+    #[arg(long, value_name = "F", default_value_t = AdainTrainerSettings::default().style_crops.share[0])]
     style_crop_share: f32,
     #[command(flatten)]
     training: LoopArgs,
@@ -94,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
         schedule: Schedule::Cosine { warmup: 100 },
         // Some paintings have statistics that no picture reaches. Their gradients are about a hundred times as large.
         clip: Some(500.0),
-        crop: Settings::default().crops.size,
+        crop: AdainTrainerSettings::default().crops.size,
     };
     args.training.check(&defaults, NET)?;
     for (name, weight) in [
@@ -115,7 +116,7 @@ pub fn run(args: &Args) -> Result<()> {
     let folders = [args.training.pictures(&args.photos)?, args.training.pictures(&args.paintings)?];
     let context = args.training.device.open()?;
     let crops = args.training.crops(&defaults);
-    let settings = Settings {
+    let settings = AdainTrainerSettings {
         style_crops: Crops { share: [args.style_crop_share, 1.0], ..crops.clone() },
         crops,
         content_weight: args.content_weight,
@@ -125,11 +126,11 @@ pub fn run(args: &Args) -> Result<()> {
         pixel_weight: args.pixel_weight,
         feature_weight: args.feature_weight,
         seed: args.training.seed,
-        ..Settings::default()
+        ..AdainTrainerSettings::default()
     };
     let encoder = find_vgg(Some(&args.encoder), "compact")?;
     let loss_net = args.loss_net.as_ref().map(|name| find_vgg(Some(name), "compact")).transpose()?;
-    let decoder = |path: &PathBuf| Weights::of(&WeightFile::load(path)?).map_err(inspected);
+    let decoder = |path: &PathBuf| AdainDecoderWeights::of(&WeightFile::load(path)?).map_err(inspected);
     let teacher = args.teacher_decoder.as_ref().map(decoder).transpose()?;
     let resumed = args.training.checkpoint()?.is_some();
     let weights = match (&args.init, &teacher) {
@@ -148,18 +149,18 @@ pub fn run(args: &Args) -> Result<()> {
                     let teacher = Pair { encoder: loss_net.as_ref().unwrap_or(&encoder), decoder };
                     match resumed {
                         // The checkpoint's parameters replace these.
-                        true => Ok(Weights::seeded(encoder.channels(Tap::RELU4_1)?, &channels, 0)),
+                        true => Ok(AdainDecoderWeights::seeded(encoder.channels(Tap::RELU4_1)?, &channels, 0)),
                         false => adain::transfer(&context, &encoder, &teacher, &channels, folders, &settings, on_layer),
                     }
                 }
-                None if resumed => Weights::random(&encoder, 0),
+                None if resumed => AdainDecoderWeights::random(&encoder, 0),
                 None => adain::start(&context, &encoder, folders, &settings, on_layer),
             };
             spinner.finish_and_clear();
             made?
         }
     };
-    let net = |weights: &vgg19::Weights| Vgg19::new(&context, weights, Kind::Max);
+    let net = |weights: &Vgg19Weights| Vgg19::new(&context, weights, Pooling::Max);
     let encoder = net(&encoder)?;
     let fingerprint = encoder.fingerprint().to_string();
     let nets = Nets {
@@ -180,7 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Output channels of each layer of the decoder except the last.
-fn channels(args: &Args, teacher: &Weights) -> Result<[usize; 8]> {
+fn channels(args: &Args, teacher: &AdainDecoderWeights) -> Result<[usize; 8]> {
     if !(args.width > 0.0 && args.width <= 1.0) {
         return Err(Error::argument("train", "--width", "above 0, at most 1", args.width));
     }

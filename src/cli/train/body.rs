@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use impasto::nets::Tap;
 use impasto::nets::image_transform_net::Form;
 use impasto::ops::norm::Over;
-use impasto::train::feed_forward::Settings;
+use impasto::train::feed_forward::FeedForwardTrainerSettings;
 use impasto::train::{Folder, Schedule};
 use impasto::{Error, Result};
 
@@ -39,13 +39,13 @@ pub struct Args {
 pub const VGG: &str = "half";
 
 /// The loss settings of a body and of its further styles.
-pub fn settings() -> Settings {
-    Settings {
+pub fn settings() -> FeedForwardTrainerSettings {
+    FeedForwardTrainerSettings {
         content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
         content_weight: 5.0,
         tv_weight: 0.1,
         style_size: 384,
-        ..Settings::default()
+        ..FeedForwardTrainerSettings::default()
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use impasto::Result;
 use impasto::io::WeightFile;
 use impasto::nets::Tap;
-use impasto::nets::vgg19::Weights;
-use impasto::train::encoder::{Encoder, Painting, Settings};
+use impasto::nets::vgg19::Vgg19Weights;
+use impasto::train::encoder::{Encoder, EncoderTrainerSettings, Painting};
 use impasto::train::{Folder, Schedule, Trainer as _};
 
 use super::{Defaults, LoopArgs, NET, teach};
@@ -55,10 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "TAP[:WEIGHT]")]
     tap: Vec<String>,
     /// Weight of the loss of the channels' means and standard deviations, relative to that of the features
-    #[arg(long, value_name = "W", default_value_t = Settings::default().statistics_weight)]
+    #[arg(long, value_name = "W", default_value_t = EncoderTrainerSettings::default().statistics_weight)]
     statistics_weight: f32,
     /// Training crops to which the start is fitted by least squares
-    #[arg(long, value_name = "N", default_value_t = Settings::default().calibration)]
+    #[arg(long, value_name = "N", default_value_t = EncoderTrainerSettings::default().calibration)]
     calibration: usize,
     /// Folders of style pictures. The student repaints training pictures in these styles with Gatys' method, and half
     /// of the pictures it then learns from are its own; this improves Gatys' method
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
         learning_rate: 2e-3,
         schedule: Schedule::Cosine { warmup: 50 },
         clip: None,
-        crop: Settings::default().crops.size,
+        crop: EncoderTrainerSettings::default().crops.size,
     };
     args.training.check(&defaults, NET)?;
     let folder = args.training.pictures(&args.photos)?;
@@ -91,20 +91,20 @@ pub fn run(args: &Args) -> Result<()> {
         let styles = args.training.pictures(&args.paint)?;
         Some(Painting { styles, every: args.paint_every, steps: args.paint_steps })
     };
-    let teacher = Weights::of(&WeightFile::load(&args.teacher)?).map_err(inspected)?;
+    let teacher = Vgg19Weights::of(&WeightFile::load(&args.teacher)?).map_err(inspected)?;
     let context = args.training.device.open()?;
-    let settings = Settings {
+    let settings = EncoderTrainerSettings {
         width: args.width,
         full: args.full.clone(),
         crops: args.training.crops(&defaults),
         statistics_weight: args.statistics_weight,
         calibration: args.calibration,
-        positions: Settings::default().positions,
+        positions: EncoderTrainerSettings::default().positions,
         seed: args.training.seed,
         painting,
-        taps: if args.tap.is_empty() { Settings::default().taps } else { taps(&args.tap)? },
+        taps: if args.tap.is_empty() { EncoderTrainerSettings::default().taps } else { taps(&args.tap)? },
     };
-    let init = |path| Weights::of(&WeightFile::load(path)?).map_err(inspected);
+    let init = |path| Vgg19Weights::of(&WeightFile::load(path)?).map_err(inspected);
     let init = args.init.as_deref().map(init).transpose()?;
     let pictures = folder.len();
     let spinner = spinner();

@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::Vgg19;
-use impasto::nets::image_transform_net::{Form, Weights};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Kind;
-use impasto::train::feed_forward::{FeedForward, Settings};
+use impasto::ops::pool::Pooling;
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 use impasto::train::{Crops, Schedule, Trainer as _};
 use impasto::{Error, Result};
 
@@ -113,9 +113,9 @@ const PREVIEW_SIZE: usize = 512;
 pub struct Trainers<'a> {
     pub defaults: Defaults,
     /// All settings but the crops, which the arguments and `defaults` determine.
-    pub settings: Settings,
+    pub settings: FeedForwardTrainerSettings,
     /// The initial weights.
-    pub weights: Weights,
+    pub weights: ImageTransformNetWeights,
     /// The included encoder that measures the loss if none is named or imported.
     pub vgg: &'a str,
     /// The style pictures, in the order of the net's styles.
@@ -130,7 +130,7 @@ pub struct Trainers<'a> {
 pub const CLIP: Option<f32> = Some(10.0);
 
 pub fn run(args: &Args, norm: Over) -> Result<()> {
-    let settings = Settings::default();
+    let settings = FeedForwardTrainerSettings::default();
     let defaults = Defaults {
         steps: 4000,
         batch: 4,
@@ -151,13 +151,13 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
 }
 
 impl LossArgs {
-    fn settings(&self, crops: Crops, defaults: Settings) -> Result<Settings> {
+    fn settings(&self, crops: Crops, defaults: FeedForwardTrainerSettings) -> Result<FeedForwardTrainerSettings> {
         let weight = |name, given: Option<f32>, default| match given.unwrap_or(default) {
             weight if weight >= 0.0 && weight.is_finite() => Ok(weight),
             weight => Err(Error::argument("train", name, "a number from 0 up", weight)),
         };
         let taps_or = |given: &[String], default| if given.is_empty() { Ok(default) } else { taps(given) };
-        Ok(Settings {
+        Ok(FeedForwardTrainerSettings {
             crops,
             style_weight: weight("--style-weight", self.style_weight, defaults.style_weight)?,
             content_weight: weight("--content-weight", self.content_weight, defaults.content_weight)?,
@@ -172,14 +172,19 @@ impl LossArgs {
 
 impl NetArgs {
     /// The initial weights of a net with this form, norm and default width. With `names`, a body with these styles.
-    pub fn start(&self, (form, norm, usual): (Form, Over, f32), names: &[String], seed: u64) -> Result<Weights> {
+    pub fn start(
+        &self,
+        (form, norm, usual): (Form, Over, f32),
+        names: &[String],
+        seed: u64,
+    ) -> Result<ImageTransformNetWeights> {
         let width = self.width.unwrap_or(usual);
         if !(width > 0.0 && width <= 4.0) {
             return Err(Error::argument("train", "--width", "above 0, at most 4", width));
         }
-        let mut weights = Weights::random(form, norm, width, seed);
+        let mut weights = ImageTransformNetWeights::random(form, norm, width, seed);
         if let Some(path) = &self.init {
-            let init = Weights::of(&WeightFile::load(path)?).map_err(inspected)?;
+            let init = ImageTransformNetWeights::of(&WeightFile::load(path)?).map_err(inspected)?;
             if (init.form, init.norm) != (form, norm) || init.channels > weights.channels {
                 let most = weights.channels;
                 let expected = format!("a net with form {form:?}, norm {norm:?} and at most {most} channels");
@@ -208,7 +213,7 @@ pub fn learn(args: &LossArgs, training: &LoopArgs, trainers: Trainers) -> Result
     let preview = args.preview.as_deref().map(Picture::load).transpose()?;
     let preview = preview.map(|photo| photo.fit(PREVIEW_SIZE.min(photo.width.max(photo.height))));
     let context = training.device.open()?;
-    let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref(), trainers.vgg)?, Kind::Max)?;
+    let vgg = Vgg19::new(&context, &find_vgg(args.vgg.as_deref(), trainers.vgg)?, Pooling::Max)?;
     let (pictures, style_size) = (folder.len(), settings.style_size);
     let (width, is_body) = (weights.channels as f32 / 32.0, !weights.styles.is_empty());
     let spinner = spinner();

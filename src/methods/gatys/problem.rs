@@ -1,6 +1,6 @@
 //! The loss of a picture against a content and styles, and its gradient with respect to the pixels, as one program.
 
-use super::{Normalization, Settings};
+use super::{GatysSettings, Normalization};
 #[cfg(feature = "blocking")]
 use crate::gpu::Profile;
 use crate::gpu::{DeviceTensor, Later, Memory, Program, Recorder, Tensor};
@@ -14,14 +14,14 @@ use crate::{Error, Result};
 
 /// What a loss term compares.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum TermKind {
     Content,
     Style,
 }
 
 /// The loss at a tap. Target and weight are set when the target has been computed.
 struct Term {
-    kind: Kind,
+    kind: TermKind,
     tap: Tap,
     target: DeviceTensor,
     weight: Weight,
@@ -39,19 +39,24 @@ pub struct PictureLoss {
 }
 
 /// Taps with a positive weight, with their kind and total weight.
-fn wanted(settings: &Settings) -> Vec<(Kind, Tap, f32)> {
+fn wanted(settings: &GatysSettings) -> Vec<(TermKind, Tap, f32)> {
     let of = |kind, taps: &[(Tap, f32)], all: f32| -> Vec<_> {
         taps.iter().map(|&(tap, weight)| (kind, tap, weight * all)).filter(|(_, _, weight)| *weight > 0.0).collect()
     };
-    let content = of(Kind::Content, &settings.content_taps, settings.content_weight);
-    let style = of(Kind::Style, &settings.style_taps, settings.style_weight);
+    let content = of(TermKind::Content, &settings.content_taps, settings.content_weight);
+    let style = of(TermKind::Style, &settings.style_taps, settings.style_weight);
     [content, style].concat()
 }
 
 /// Returns an error if a picture, named `what`, is too small for its taps.
-pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], settings: &Settings) -> Result<()> {
+pub(super) fn check_sides(
+    vgg: &Vgg19,
+    what: &str,
+    [width, height]: [usize; 2],
+    settings: &GatysSettings,
+) -> Result<()> {
     let mut taps: Vec<_> = wanted(settings);
-    taps.retain(|(kind, _, _)| what == "content" || *kind == Kind::Style);
+    taps.retain(|(kind, _, _)| what == "content" || *kind == TermKind::Style);
     let Some(deepest) = taps.iter().map(|(_, tap, _)| *tap).max() else { return Ok(()) };
     let least = vgg.least_side(deepest);
     if width.min(height) >= least {
@@ -65,7 +70,7 @@ pub(super) fn check_sides(vgg: &Vgg19, what: &str, [width, height]: [usize; 2], 
 }
 
 /// The taps of one kind with a positive weight.
-fn wanted_of(settings: &Settings, kind: Kind) -> Vec<Tap> {
+fn wanted_of(settings: &GatysSettings, kind: TermKind) -> Vec<Tap> {
     wanted(settings).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
 }
 
@@ -74,17 +79,17 @@ fn wanted_of(settings: &Settings, kind: Kind) -> Vec<Tap> {
 fn record_features(
     vgg: &Vgg19,
     picture: &DeviceTensor,
-    kind: Kind,
+    kind: TermKind,
     taps: &[Tap],
 ) -> Result<(Recorder, Vec<DeviceTensor>)> {
     vgg.measure(picture, taps, |rec, features| match kind {
-        Kind::Content => Ok(features),
-        Kind::Style => gram::forward(rec, features, gram::scale(features)),
+        TermKind::Content => Ok(features),
+        TermKind::Style => gram::forward(rec, features, gram::scale(features)),
     })
 }
 
 /// Runs the net on `picture` and returns each tap's features (content) or Gram matrix (style).
-async fn features(vgg: &Vgg19, picture: &Picture, kind: Kind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+async fn features(vgg: &Vgg19, picture: &Picture, kind: TermKind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
     if taps.is_empty() {
         return Ok(Vec::new());
     }
@@ -104,14 +109,14 @@ async fn targets(
     vgg: &Vgg19,
     content: &Picture,
     styles: &[(Picture, f32)],
-    settings: &Settings,
+    settings: &GatysSettings,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut all = features(vgg, content, Kind::Content, &wanted_of(settings, Kind::Content)).await?;
+    let mut all = features(vgg, content, TermKind::Content, &wanted_of(settings, TermKind::Content)).await?;
     // With weights that sum to 1, Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ only by a constant.
     let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
     let mut blended: Vec<Vec<f32>> = Vec::new();
     for (style, weight) in styles {
-        let matrices = features(vgg, style, Kind::Style, &wanted_of(settings, Kind::Style)).await?;
+        let matrices = features(vgg, style, TermKind::Style, &wanted_of(settings, TermKind::Style)).await?;
         blended.resize(matrices.len(), Vec::new());
         for (sum, matrix) in blended.iter_mut().zip(matrices) {
             sum.resize(matrix.len(), 0.0);
@@ -143,7 +148,7 @@ struct Recorded {
     terms: Vec<Term>,
 }
 
-fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Result<Recorded> {
+fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &GatysSettings) -> Result<Recorded> {
     let context = vgg.context();
     let mut rec = Recorder::new(context);
     let wanted = wanted(settings);
@@ -166,8 +171,8 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Resu
         let channels = vgg.channels(tap)?;
         let weight = Weight::new(&mut rec, 0.0);
         let (target, record): (_, LossFn) = match kind {
-            Kind::Content => (DeviceTensor::new(context, "content target", features.shape), loss::content),
-            Kind::Style => (DeviceTensor::new(context, "style target", [1, channels, channels]), loss::gram_style),
+            TermKind::Content => (DeviceTensor::new(context, "content target", features.shape), loss::content),
+            TermKind::Style => (DeviceTensor::new(context, "style target", [1, channels, channels]), loss::gram_style),
         };
         let symbol = rec.pin(&target);
         gradients.push((tap, record(&mut rec, features, symbol, weight, losses, slot)?));
@@ -186,15 +191,15 @@ type LossFn = fn(&mut Recorder, Tensor, Tensor, Weight, Tensor, usize) -> Result
 impl PictureLoss {
     /// Device memory for pictures of `[width, height]`. Allocates nothing. Returns an error if such a picture cannot be
     /// computed.
-    pub fn plan(vgg: &Vgg19, size: [usize; 2], settings: &Settings) -> Result<Memory> {
+    pub fn plan(vgg: &Vgg19, size: [usize; 2], settings: &GatysSettings) -> Result<Memory> {
         record(vgg, size, settings)?.recorder.memory()
     }
 
     /// Device memory for computing the targets of a style picture of `[width, height]`, which happens before the
     /// optimisation.
-    pub(super) fn plan_style(vgg: &Vgg19, [width, height]: [usize; 2], settings: &Settings) -> Result<Memory> {
+    pub(super) fn plan_style(vgg: &Vgg19, [width, height]: [usize; 2], settings: &GatysSettings) -> Result<Memory> {
         let picture = DeviceTensor::new(vgg.context(), "style picture", [1, 3, height, width]);
-        record_features(vgg, &picture, Kind::Style, &wanted_of(settings, Kind::Style))?.0.memory()
+        record_features(vgg, &picture, TermKind::Style, &wanted_of(settings, TermKind::Style))?.0.memory()
     }
 
     /// The loss of pictures of `content`'s size against its features and the Gram matrices of `styles` (picture and
@@ -203,7 +208,7 @@ impl PictureLoss {
         vgg: &Vgg19,
         content: &Picture,
         styles: &[(Picture, f32)],
-        settings: &Settings,
+        settings: &GatysSettings,
     ) -> Result<Self> {
         let targets = targets(vgg, content, styles, settings).await?;
         let Recorded { recorder, picture, gradient, slots, terms } =
@@ -213,7 +218,7 @@ impl PictureLoss {
         for ((term, values), (_, _, weight)) in terms.iter().zip(&targets).zip(wanted(settings)) {
             term.target.write(values)?;
             term.weight.set(&program, per_element(values, weight, settings.normalization));
-            let kind = if term.kind == Kind::Content { "content" } else { "style" };
+            let kind = if term.kind == TermKind::Content { "content" } else { "style" };
             names.push((format!("{kind} {}", term.tap), 0.0));
         }
         names.push(("total variation".into(), 0.0));
@@ -228,7 +233,7 @@ impl PictureLoss {
 
     /// [`new_async`](PictureLoss::new_async), waited for.
     #[cfg(feature = "blocking")]
-    pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Settings) -> Result<Self> {
+    pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &GatysSettings) -> Result<Self> {
         vgg.context().block_on(Self::new_async(vgg, content, styles, settings))
     }
 

@@ -38,7 +38,7 @@ pub enum Normalization {
 
 /// Settings of Gatys' method. All weights are at least 0.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct GatysSettings {
     /// Content taps with a weight each.
     pub content_taps: Vec<(Tap, f32)>,
     /// Style taps with a weight each.
@@ -98,8 +98,8 @@ fn taps(list: &[&str]) -> Vec<(Tap, f32)> {
 
 impl Preset {
     /// The preset's settings.
-    pub fn settings(self) -> Settings {
-        let base = Settings {
+    pub fn settings(self) -> GatysSettings {
+        let base = GatysSettings {
             content_taps: taps(&["relu4_1"]),
             style_taps: taps(&["relu1_1", "relu2_1", "relu3_1", "relu4_1"]),
             content_weight: 1.0,
@@ -119,7 +119,7 @@ impl Preset {
         };
         match self {
             Preset::Default => base,
-            Preset::NeuralStyle => Settings {
+            Preset::NeuralStyle => GatysSettings {
                 content_taps: taps(&["relu4_2"]),
                 style_taps: taps(&["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]),
                 content_weight: 5.0,
@@ -132,7 +132,7 @@ impl Preset {
                 scales: Some(1),
                 ..base
             },
-            Preset::FirstFive => Settings {
+            Preset::FirstFive => GatysSettings {
                 content_taps: taps(&["relu3_1"]),
                 style_taps: taps(&["relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1"]),
                 ..base
@@ -141,13 +141,13 @@ impl Preset {
     }
 }
 
-impl Default for Settings {
+impl Default for GatysSettings {
     fn default() -> Self {
         Preset::Default.settings()
     }
 }
 
-impl Settings {
+impl GatysSettings {
     /// All content and style taps.
     pub(super) fn taps(&self) -> impl Iterator<Item = Tap> {
         self.content_taps.iter().chain(&self.style_taps).map(|(tap, _)| *tap)

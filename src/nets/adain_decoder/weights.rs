@@ -1,7 +1,8 @@
 //! The decoder's weights on the host, and their names in files.
 
 use crate::io::{DType, HostTensor, WeightFile};
-use crate::nets::{Tap, vgg19};
+use crate::nets::Tap;
+use crate::nets::vgg19::Vgg19Weights;
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
 use crate::random::Random;
@@ -25,12 +26,12 @@ const LAST: &str = "d1_1";
 
 /// The decoder's weights on the host.
 #[derive(Clone, Debug)]
-pub struct Weights {
+pub struct AdainDecoderWeights {
     /// Weights `[M, C, 3, 3]` and bias `[M]` of the nine convolutions, deep to shallow.
     pub convolutions: Vec<[HostTensor; 2]>,
 }
 
-impl Weights {
+impl AdainDecoderWeights {
     /// Finds the convolutions in a file by the names `d4_1.weight` to `d1_1.weight`, or by the order of their numbers
     /// if the file is of a PyTorch `Sequential`.
     ///
@@ -67,14 +68,14 @@ impl Weights {
             }
             convolutions.push([weight, bias]);
         }
-        Ok(Weights { convolutions })
+        Ok(AdainDecoderWeights { convolutions })
     }
 
     /// Seeded random weights of a decoder that mirrors `encoder`, to be trained.
     ///
     /// # Errors
     /// An encoder that does not reach relu4_1.
-    pub fn random(encoder: &vgg19::Weights, seed: u64) -> Result<Self> {
+    pub fn random(encoder: &Vgg19Weights, seed: u64) -> Result<Self> {
         let read = encoder.channels(Tap::RELU4_1)?;
         let mirrored = encoder.convolutions[..LAYERS.len()].iter().rev();
         let behind: Vec<usize> = mirrored.map(|[weight, _]| weight.shape[1]).collect();
@@ -97,7 +98,7 @@ impl Weights {
             read = made;
             layer
         });
-        Weights { convolutions: convolutions.collect() }
+        AdainDecoderWeights { convolutions: convolutions.collect() }
     }
 
     /// Output channels of each layer but the last, deep to shallow.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Weights,
+    ImageTransformNetWeights,
     styles::{STYLES, check},
 };
 use crate::io::{HostTensor, WeightFile};
@@ -37,7 +37,7 @@ fn own_metadata(file: &WeightFile, styles: &[String], style: usize) -> BTreeMap<
     others.map(|(key, text)| (key.clone(), own(text))).collect()
 }
 
-impl Weights {
+impl ImageTransformNetWeights {
     /// Tells whether a tensor is the scale or shift of a norm.
     fn is_affine(&self) -> impl Fn(&str) -> bool + use<> {
         let norms: Vec<_> = self.layers().iter().filter_map(|layer| layer.norm_name(self.norm)).collect();
@@ -86,8 +86,9 @@ impl Weights {
     /// The weighted average of the scales and shifts of nets that share their convolutions.
     ///
     /// # Errors
-    /// No net; a body instead of a net of one style; different convolutions; weights that [`Weights::blend`] refuses.
-    pub fn mix(nets: &[(Weights, f32)]) -> Result<Self> {
+    /// No net; a body instead of a net of one style; different convolutions; weights that
+    /// [`ImageTransformNetWeights::blend`] refuses.
+    pub fn mix(nets: &[(ImageTransformNetWeights, f32)]) -> Result<Self> {
         let refuse = |got: String| Error::argument("mix", "nets", "one or more styles of one body", got);
         let ((first, _), others) = nets.split_first().ok_or_else(|| refuse("none".into()))?;
         let body = first.fingerprint();

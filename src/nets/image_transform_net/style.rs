@@ -1,14 +1,14 @@
 //! A single style of a body as a file of a few KB: scales and shifts of all norms.
 
-use super::Weights;
+use super::ImageTransformNetWeights;
 use crate::io::{HostTensor, WeightFile};
 use crate::ops::norm::Over;
 use crate::{Error, Result};
 
-/// Scales and shifts of all norms of a body for one style (see [`Weights::styles`]).
+/// Scales and shifts of all norms of a body for one style (see [`ImageTransformNetWeights::styles`]).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Style {
-    /// [`Weights::fingerprint`] of the body.
+pub struct BodyStyle {
+    /// [`ImageTransformNetWeights::fingerprint`] of the body.
     pub body: String,
     /// Name of the body, for messages only; it may be another file by now.
     pub body_name: String,
@@ -22,7 +22,7 @@ const ARCHITECTURE: &str = "image_transform_net_style";
 /// Metadata keys: kind of file, fingerprint and name of the body.
 const METADATA: [&str; 3] = ["architecture", "body", "body_name"];
 
-impl Style {
+impl BodyStyle {
     /// Whether the metadata of `file` says that it is a style of a body.
     pub fn is_in(file: &WeightFile) -> bool {
         file.metadata.get(METADATA[0]).is_some_and(|architecture| architecture == ARCHITECTURE)
@@ -42,7 +42,7 @@ impl Style {
         let (Some(body), Some(body_name)) = (body, body_name) else {
             return Err(wrong("the metadata does not name the body of this style"));
         };
-        Ok(Style { body, body_name, tensors: file.tensors.clone() })
+        Ok(BodyStyle { body, body_name, tensors: file.tensors.clone() })
     }
 
     /// Metadata for a file of this style.
@@ -53,17 +53,17 @@ impl Style {
     }
 }
 
-impl Weights {
+impl ImageTransformNetWeights {
     /// The scales and shifts of a net of one style, as a style of the body `name`.
     ///
     /// # Errors
     /// A body of many styles; batch norm, whose running statistics would be part of the style.
-    pub fn style(&self, name: &str) -> Result<Style> {
+    pub fn style(&self, name: &str) -> Result<BodyStyle> {
         let refuse = |got| Err(Error::argument("style", "net", "a net of one style with instance norm", got));
         match (self.norm, self.styles.is_empty()) {
             (Over::Batch, _) => refuse("one with batch norm"),
             (_, false) => refuse("a whole body"),
-            _ => Ok(Style {
+            _ => Ok(BodyStyle {
                 body: self.fingerprint(),
                 body_name: name.into(),
                 tensors: self.affine().cloned().collect(),
@@ -75,7 +75,7 @@ impl Weights {
     ///
     /// # Errors
     /// A style of another body; a missing tensor, or one of the wrong shape.
-    pub fn in_style(&self, style: &Style) -> Result<Self> {
+    pub fn in_style(&self, style: &BodyStyle) -> Result<Self> {
         let refuse = |expected: String, got| Err(Error::argument("style", "style", expected, got));
         if style.body != self.fingerprint() {
             return refuse("one of this body".into(), format!("one of {}", style.body_name));

@@ -88,7 +88,7 @@ pub(super) fn layers(form: Form, c: usize) -> Vec<Layer> {
 
 /// The net's weights on the host, for pictures in RGB 0..1.
 #[derive(Clone, Debug)]
-pub struct Weights {
+pub struct ImageTransformNetWeights {
     /// Architecture.
     pub form: Form,
     /// Kind of norm.
@@ -105,7 +105,7 @@ pub struct Weights {
 /// Metadata key and value for pictures of 0..1. Without it, as in public files, pictures are 0..255.
 const RANGE: (&str, &str) = ("range", "0..1");
 
-impl Weights {
+impl ImageTransformNetWeights {
     /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`, and the styles by the
     /// metadata. Running statistics of instance norms, as in old files of pytorch/examples, are ignored.
     ///
@@ -121,7 +121,7 @@ impl Weights {
         let form = if side("deconv1.conv2d.weight", 0)? == deep { Form::Paper } else { Form::Resize };
         let norm = if file.get("bn1.weight").is_some() { Over::Batch } else { Over::Instance };
         let styles = styles::names(file).map_err(wrong)?;
-        let mut weights = Weights { form, norm, channels, styles, tensors: Vec::new() };
+        let mut weights = ImageTransformNetWeights { form, norm, channels, styles, tensors: Vec::new() };
         for (name, shape) in weights.shapes() {
             let tensor = find(&name)?;
             if tensor.shape != shape || tensor.data.is_empty() {
@@ -148,7 +148,7 @@ impl Weights {
     pub fn random(form: Form, norm: Over, width: f32, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let channels = ((32.0 * width).round() as usize).max(1);
-        let mut weights = Weights { form, norm, channels, styles: Vec::new(), tensors: Vec::new() };
+        let mut weights = ImageTransformNetWeights { form, norm, channels, styles: Vec::new(), tensors: Vec::new() };
         for (name, shape) in weights.shapes() {
             let count: usize = shape.iter().product();
             let data = match name.rsplit_once('.') {
@@ -167,8 +167,9 @@ impl Weights {
         weights
     }
 
-    /// The net, widened to `width` times the paper's channels. New channels start as in [`Weights::random`]. No old
-    /// channel reads them, so the net still paints the same, in every style.
+    /// The net, widened to `width` times the paper's channels. New channels start as in
+    /// [`ImageTransformNetWeights::random`]. No old channel reads them, so the net still paints the same, in every
+    /// style.
     ///
     /// # Errors
     /// A net that is already wider.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Tap, beyond};
 use crate::io::{DType, HostTensor, WeightFile};
 use crate::ops::pad::Border;
-use crate::ops::pool::{Kind, Pool};
+use crate::ops::pool::{Pool, Pooling};
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -49,7 +49,7 @@ impl Convention {
     }
 
     /// The pooling of the net. Normalised weights come from AdaIN's encoder, which pools in ceil mode.
-    pub(crate) fn pool(self, kind: Kind) -> Pool {
+    pub(crate) fn pool(self, kind: Pooling) -> Pool {
         Pool { kind, ceil: self == Convention::Normalised }
     }
 
@@ -70,7 +70,7 @@ impl fmt::Display for Convention {
 
 /// The net's weights on the host, in the order of the net, and their convention.
 #[derive(Clone, Debug)]
-pub struct Weights {
+pub struct Vgg19Weights {
     /// The input that they expect.
     pub convention: Convention,
     /// Weights `[3, 3, 1, 1]` and bias `[3]` of the 1×1 convolution in front; only in the normalised convention.
@@ -86,7 +86,7 @@ fn numbered(name: &str) -> Option<usize> {
     number.parse().ok()
 }
 
-impl Weights {
+impl Vgg19Weights {
     /// Finds the convolutions in a file by name and shape: `conv1_1.weight` (Caffe; normalised if there is a `conv0`),
     /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A
     /// `convention` in the metadata overrides this.
@@ -172,7 +172,7 @@ impl Weights {
             let got = format!("{:?} and {:?}", weight.shape, bias.shape);
             return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
         }
-        Ok(Weights { convention, input, convolutions })
+        Ok(Vgg19Weights { convention, input, convolutions })
     }
 
     /// Seeded random weights up to relu4_1 (He initialisation, zero bias), with `width` times VGG-19's channels. Random
@@ -188,7 +188,7 @@ impl Weights {
             convolutions.push([tensor(&[out, channels, 3, 3], weights), tensor(&[out], vec![0.0; out])]);
             channels = out;
         }
-        Weights { convention: Convention::Torchvision, input: None, convolutions }
+        Vgg19Weights { convention: Convention::Torchvision, input: None, convolutions }
     }
 
     /// The 1×1 convolution from RGB 0..1 to the net's input.

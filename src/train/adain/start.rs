@@ -10,12 +10,13 @@ use nalgebra::DMatrix;
 
 use crate::Result;
 use crate::gpu::Context;
-use crate::nets::adain_decoder::Weights;
-use crate::nets::{ConvLayer, Tap, packed, vgg19};
+use crate::nets::adain_decoder::AdainDecoderWeights;
+use crate::nets::vgg19::Vgg19Weights;
+use crate::nets::{ConvLayer, Tap, packed};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::pad::{self, Border, Placement};
 use crate::random::Random;
-use crate::train::adain::Settings;
+use crate::train::adain::AdainTrainerSettings;
 use crate::train::closed_form::{Maps, Walk, positions, regression, tensor};
 
 /// Desired output of a decoder layer at random pixels of all pictures.
@@ -38,12 +39,12 @@ impl Goal {
 /// An encoder that does not reach relu4_1; pictures without variance; errors of `on_layer`.
 pub(super) fn start(
     context: &Context,
-    encoder: &vgg19::Weights,
+    encoder: &Vgg19Weights,
     pictures: &[Vec<f32>],
     size: usize,
-    settings: &Settings,
+    settings: &AdainTrainerSettings,
     mut on_layer: impl FnMut(&str) -> Result<()>,
-) -> Result<Weights> {
+) -> Result<AdainDecoderWeights> {
     let mut random = Random::new(settings.seed);
     let mut walk = Walk::new(context, encoder, pictures, size)?;
     let picture = Maps { channels: 3, size: [size; 2], values: pictures.to_vec() };
@@ -58,7 +59,7 @@ pub(super) fn start(
         }
         walk.advance(&linear, next)?;
     }
-    let mut weights = Weights::random(encoder, settings.seed)?;
+    let mut weights = AdainDecoderWeights::random(encoder, settings.seed)?;
     let mut maps = walk.maps;
     let layers: Vec<_> = weights.layers().collect();
     for (index, ((name, conv), goal)) in layers.into_iter().zip(goals.iter().rev()).enumerate() {

@@ -9,24 +9,25 @@
 //! layers. Later layers thus compensate for errors of earlier ones.
 
 use crate::gpu::{Context, DeviceTensor, Recorder};
-use crate::nets::adain_decoder::Weights;
+use crate::nets::adain_decoder::AdainDecoderWeights;
 use crate::nets::adain_painter::adapt;
-use crate::nets::{ConvLayer, Tap, Vgg19, packed, vgg19};
+use crate::nets::vgg19::Vgg19Weights;
+use crate::nets::{ConvLayer, Tap, Vgg19, packed};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::mean_std;
 use crate::ops::pad::{self, Border, Placement};
-use crate::ops::pool::Kind;
+use crate::ops::pool::Pooling;
 use crate::random::Random;
-use crate::train::adain::Settings;
+use crate::train::adain::AdainTrainerSettings;
 use crate::train::closed_form::{Maps, most_telling, positions, regression, tensor};
 use crate::{Error, Result, loss};
 
 /// A decoder and the encoder whose features it reads.
 pub struct Pair<'a> {
     /// The encoder.
-    pub encoder: &'a vgg19::Weights,
+    pub encoder: &'a Vgg19Weights,
     /// The decoder.
-    pub decoder: &'a Weights,
+    pub decoder: &'a AdainDecoderWeights,
 }
 
 /// Pairs of a photo and a painting, squares `[3, size, size]`, RGB 0..1.
@@ -43,13 +44,13 @@ pub(super) struct Samples {
 /// teacher has; pictures without variance; errors of `on_layer`.
 pub(super) fn transfer(
     context: &Context,
-    encoder: &vgg19::Weights,
+    encoder: &Vgg19Weights,
     teacher: &Pair,
     channels: &[usize],
     samples: &Samples,
-    settings: &Settings,
+    settings: &AdainTrainerSettings,
     mut on_layer: impl FnMut(&str) -> Result<()>,
-) -> Result<Weights> {
+) -> Result<AdainDecoderWeights> {
     let mut random = Random::new(settings.seed);
     let mut student_maps = features(context, encoder, samples)?;
     let mut teacher_maps = features(context, teacher.encoder, samples)?;
@@ -57,7 +58,7 @@ pub(super) fn transfer(
         let expected = format!("a decoder for {} channels, as many as its encoder has", teacher_maps.channels);
         return Err(Error::argument("train adain", "teacher-decoder", expected, teacher.decoder.channels()));
     }
-    let mut weights = Weights { convolutions: Vec::new() };
+    let mut weights = AdainDecoderWeights { convolutions: Vec::new() };
     let layers: Vec<_> = teacher.decoder.layers().collect();
     for (index, &(name, conv)) in layers.iter().enumerate() {
         if conv.upsample {
@@ -114,9 +115,9 @@ fn norms_of_readers(weights: &[f32], channels: usize) -> Vec<f32> {
 }
 
 /// AdaIN features of each pair. Of four photos, one keeps its own features (α = 0), one has α = ½ and two have α = 1.
-fn features(context: &Context, encoder: &vgg19::Weights, samples: &Samples) -> Result<Maps> {
+fn features(context: &Context, encoder: &Vgg19Weights, samples: &Samples) -> Result<Maps> {
     let Samples { pairs, size } = samples;
-    let encoder = Vgg19::new(context, encoder, Kind::Max)?;
+    let encoder = Vgg19::new(context, encoder, Pooling::Max)?;
     let [photo, painting] = ["photo", "painting"].map(|name| DeviceTensor::new(context, name, [1, 3, *size, *size]));
     let mut rec = Recorder::new(context);
     let [content, style] = [&photo, &painting].map(|picture| {

@@ -7,11 +7,11 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use super::Settings;
+use super::EncoderTrainerSettings;
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor};
 use crate::io::Picture;
-use crate::methods::gatys;
+use crate::methods::gatys::{self, GatysSettings};
 use crate::nets::Vgg19;
 use crate::train::dataset::{Purpose, below, generator};
 use crate::train::{Folder, Loader};
@@ -55,7 +55,7 @@ pub(super) struct PaintingPool {
 }
 
 impl PaintingPool {
-    pub(super) fn new(context: &Context, choices: Painting, settings: &Settings) -> Self {
+    pub(super) fn new(context: &Context, choices: Painting, settings: &EncoderTrainerSettings) -> Self {
         let size = settings.crops.size;
         let picture = |number| DeviceTensor::new(context, format!("painted {number}"), [1, 3, size, size]);
         let pictures = (0..STAGES * PAINTINGS).map(picture).collect();
@@ -73,16 +73,22 @@ impl PaintingPool {
     }
 
     /// Paints picture `number` with the features of `net`, the current student.
-    pub(super) fn paint(&self, number: u64, net: &Vgg19, contents: &Folder, settings: &Settings) -> Result<()> {
+    pub(super) fn paint(
+        &self,
+        number: u64,
+        net: &Vgg19,
+        contents: &Folder,
+        settings: &EncoderTrainerSettings,
+    ) -> Result<()> {
         let [content, style] = self.sources(number, contents, settings)?;
         let mut stages = Vec::new();
-        let choices = gatys::Settings {
+        let choices = GatysSettings {
             content_taps: vec![(settings.deepest()?, 1.0)],
             style_taps: settings.taps.iter().map(|(tap, _)| (*tap, 1.0)).collect(),
             steps: self.choices.steps,
             size: settings.crops.size,
             scales: Some(1),
-            ..gatys::Settings::default()
+            ..GatysSettings::default()
         };
         let painted = gatys::stylize(net, &content, &[(style, 1.0)], &choices, |progress| {
             let [done, most] = progress.evaluations;
@@ -96,7 +102,7 @@ impl PaintingPool {
         self.pictures[first..].iter().zip(stages).try_for_each(|(tensor, stage)| tensor.write(&stage.rgb))
     }
 
-    fn sources(&self, number: u64, contents: &Folder, settings: &Settings) -> Result<[Picture; 2]> {
+    fn sources(&self, number: u64, contents: &Folder, settings: &EncoderTrainerSettings) -> Result<[Picture; 2]> {
         let mut sources = self.sources.borrow_mut();
         let size = settings.crops.size;
         // The loaders are restarted if a run starts at another number, or if several runs use the same trainer.

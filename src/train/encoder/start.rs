@@ -6,12 +6,12 @@
 //! student's previous layers. Later layers thus compensate for errors of earlier ones. Lifts are regressions too, of t
 //! on the student's features.
 
-use super::Settings;
+use super::EncoderTrainerSettings;
 use super::lifts::Lift;
 use crate::gpu::Context;
 use crate::io::HostTensor;
 use crate::nets::Tap;
-use crate::nets::vgg19::{Convention, Weights};
+use crate::nets::vgg19::{Convention, Vgg19Weights};
 use crate::random::Random;
 use crate::train::closed_form::{Maps, Walk, most_telling, positions, regression, tensor};
 use crate::{Error, Result};
@@ -19,15 +19,20 @@ use crate::{Error, Result};
 /// The teacher, scaled so that every channel has a standard deviation of 1, the factors of that scaling for each layer,
 /// the student, and the lifts to the teacher's channels at the taps that need one.
 pub(super) struct Start {
-    pub teacher: Weights,
+    pub teacher: Vgg19Weights,
     pub scales: Vec<Vec<f32>>,
-    pub student: Weights,
+    pub student: Vgg19Weights,
     pub lifts: Vec<Lift>,
 }
 
 impl Start {
     /// A start with zero student and lifts, from a teacher with known `scales`.
-    pub fn blank(mut teacher: Weights, scales: Vec<Vec<f32>>, given: Option<&Weights>, settings: &Settings) -> Self {
+    pub fn blank(
+        mut teacher: Vgg19Weights,
+        scales: Vec<Vec<f32>>,
+        given: Option<&Vgg19Weights>,
+        settings: &EncoderTrainerSettings,
+    ) -> Self {
         let zeros = |shape: &[usize]| tensor(shape, vec![0.0; shape.iter().product()]);
         let (mut student, mut lifts) = (without_layers(given), Vec::new());
         let mut channels = 3;
@@ -45,12 +50,12 @@ impl Start {
 }
 
 /// A student without layers, with the input convention of `given`.
-fn without_layers(given: Option<&Weights>) -> Weights {
+fn without_layers(given: Option<&Vgg19Weights>) -> Vgg19Weights {
     let (convention, input) = match given {
         Some(weights) => (weights.convention, weights.input.clone()),
         None => (Convention::Normalised, Some(input())),
     };
-    Weights { convention, input, convolutions: Vec::new() }
+    Vgg19Weights { convention, input, convolutions: Vec::new() }
 }
 
 /// Fits the student to `pictures`, squares of RGB 0..1 with sides of `settings.crops.size`. A layer of `given` is kept
@@ -58,10 +63,10 @@ fn without_layers(given: Option<&Weights>) -> Weights {
 /// layer.
 pub(super) fn start(
     context: &Context,
-    mut teacher: Weights,
-    given: Option<&Weights>,
+    mut teacher: Vgg19Weights,
+    given: Option<&Vgg19Weights>,
     pictures: &[Vec<f32>],
-    settings: &Settings,
+    settings: &EncoderTrainerSettings,
     mut on_layer: impl FnMut(Tap) -> Result<()>,
 ) -> Result<Start> {
     let (size, width) = (settings.crops.size, settings.width);

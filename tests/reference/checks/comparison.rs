@@ -18,7 +18,7 @@ fn a_rejection_names_the_worst_element() {
 }
 
 #[test]
-fn what_is_not_a_number_is_rejected() {
+fn nan_and_infinity_are_rejected() {
     let ones = Array::vector(vec![1.0; 3]);
     for bad in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         for i in 0..3 {

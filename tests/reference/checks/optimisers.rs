@@ -33,7 +33,7 @@ fn adam_steps_by_hand() {
 }
 
 #[test]
-fn adam_adds_eps_to_the_root_and_decays_weights_apart_from_the_moments() {
+fn adam_adds_eps_to_the_root_and_decouples_weight_decay() {
     let spec = Adam { learning_rate: 0.1, eps: 1.0, weight_decay: 0.5, ..Adam::default() };
     let (mut state, mut x) = (adam::State::new(1), vec![2.0]);
     adam::step(spec, &mut state, &mut x, &[3.0]);

@@ -1,14 +1,14 @@
 //! Pooling, the ReLU and the scaled hyperbolic tangent: values computed by hand, and gradients.
 
-use crate::reference::pool::{Kind, Pool, d_input, forward};
+use crate::reference::pool::{Pool, Pooling, d_input, forward};
 use crate::reference::{Array, relu, tanh};
 use crate::{assert_close, assert_gradient, project};
 
 const POOLS: [Pool; 4] = [
-    Pool { kind: Kind::Max, ceil: false },
-    Pool { kind: Kind::Max, ceil: true },
-    Pool { kind: Kind::Average, ceil: false },
-    Pool { kind: Kind::Average, ceil: true },
+    Pool { kind: Pooling::Max, ceil: false },
+    Pool { kind: Pooling::Max, ceil: true },
+    Pool { kind: Pooling::Average, ceil: false },
+    Pool { kind: Pooling::Average, ceil: true },
 ];
 
 #[test]
@@ -24,9 +24,9 @@ fn pooled_values_by_hand() {
 fn pooled_gradients_by_hand() {
     let x = Array::new(&[1, 1, 3, 3], (1..=9).map(f64::from).collect());
     let dy = Array::new(&[1, 1, 2, 2], vec![4.0, 2.0, -2.0, 1.0]);
-    let max = d_input(Pool { kind: Kind::Max, ceil: true }, &x, &dy);
+    let max = d_input(Pool { kind: Pooling::Max, ceil: true }, &x, &dy);
     assert_close(&max.data, &[0.0, 0.0, 0.0, 0.0, 4.0, 2.0, 0.0, -2.0, 1.0]);
-    let average = d_input(Pool { kind: Kind::Average, ceil: true }, &x, &dy);
+    let average = d_input(Pool { kind: Pooling::Average, ceil: true }, &x, &dy);
     assert_close(&average.data, &[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0]);
 }
 
@@ -34,7 +34,7 @@ fn pooled_gradients_by_hand() {
 fn the_first_of_equal_maxima_takes_the_gradient() {
     let x = Array::new(&[1, 1, 2, 6], vec![5.0, 5.0, 0.0, 7.0, 0.0, 1.0, 5.0, 5.0, 7.0, 0.0, 2.0, 2.0]);
     let dy = Array::new(&[1, 1, 1, 3], vec![1.0, 2.0, 3.0]);
-    let dx = d_input(Pool { kind: Kind::Max, ceil: false }, &x, &dy);
+    let dx = d_input(Pool { kind: Pooling::Max, ceil: false }, &x, &dy);
     assert_close(&dx.data, &[1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0]);
 }
 

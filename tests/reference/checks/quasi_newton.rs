@@ -62,7 +62,7 @@ fn the_direction_satisfies_the_secant_equation() {
 }
 
 #[test]
-fn pairs_without_curvature_are_told_apart() {
+fn pairs_without_curvature_are_detected() {
     let pair = |y: f64| Pair { s: vec![1.0, 1.0], y: vec![y, 0.0] };
     assert!(pair(1.1e-10).is_curved());
     assert!(!pair(1e-10).is_curved() && !pair(-1.0).is_curved() && !pair(f64::NAN).is_curved());
@@ -82,7 +82,7 @@ fn the_line_search_meets_the_strong_wolfe_conditions() {
 }
 
 #[test]
-fn the_line_search_backs_away_from_what_is_not_a_number() {
+fn the_line_search_backs_away_from_nan() {
     let phi = |t: f64| Point { t, value: -2.0 * t - (1.0 - t).ln(), slope: -2.0 + 1.0 / (1.0 - t), gradient: vec![] };
     let found = strong_wolfe(phi, &phi(0.0), 5.0, 1e-12);
     assert!(found.t < 1.0 && found.value < 0.0 && found.slope.abs() <= C2, "{found:?}");
