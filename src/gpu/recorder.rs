@@ -257,6 +257,7 @@ impl Recorder {
     }
 
     /// A parameter block that [`Program::set`] can rewrite between runs.
+    #[doc(hidden)]
     pub fn uniform<T: Block>(&mut self, initial: &T) -> Uniform<T> {
         self.blocks.push(bytemuck::bytes_of(initial).to_vec());
         Uniform { index: self.blocks.len() - 1, owner: self.number, kind: PhantomData }
@@ -268,6 +269,7 @@ impl Recorder {
     /// An unknown kernel; a binding that is missing or that the kernel does not use; parameters of the wrong layout; a
     /// tensor of another recorder or context; a tensor that is read before it is written, or bound twice while it is
     /// written; an odd f16 tensor whose `arrayLength` is read; too many workgroups.
+    #[doc(hidden)]
     pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
         let bindings = &interface_of(&dispatch.kernel)?.bindings;
         let refuse = |argument: &str, expected: &str, got: String| {
