@@ -126,9 +126,10 @@ fn weighted(text: &str) -> (&str, f32) {
 
 /// Inserts a text before the ending: `out.png` becomes `out-text.png`.
 fn suffixed(output: &Path, text: &str) -> PathBuf {
-    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
-    let ending = output.extension().unwrap_or_default().to_string_lossy();
-    output.with_file_name(format!("{stem}-{text}.{ending}"))
+    let mut name = output.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{text}."));
+    name.push(output.extension().unwrap_or_default());
+    output.with_file_name(name)
 }
 
 pub fn run(args: &Args) -> Result<()> {

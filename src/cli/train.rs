@@ -249,7 +249,7 @@ impl LoopArgs {
 
 /// The command line with file names instead of paths, so that the metadata shows no folders of this machine.
 fn command_line() -> String {
-    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
     // The text of a note is not a path.
     let short = |pair: &[String]| match Path::new(&pair[1]).file_name() {
         Some(name) if pair[0] != "--note" => name.to_string_lossy().into_owned(),
@@ -339,10 +339,10 @@ fn draw_curve(log: &Path, picture: &Path) -> Result<()> {
 fn report(args: &LoopArgs, context: &Context, outcome: &Outcome, steps: u64) -> Result<()> {
     if args.json {
         return print_line(serde_json::json!({
-            "output": args.output, "step": outcome.step, "steps": steps, "loss": outcome.loss,
+            "output": args.output.display().to_string(), "step": outcome.step, "steps": steps, "loss": outcome.loss,
             "seconds": outcome.seconds, "loader_share": outcome.loader_share, "micro_batch": outcome.micro_batch,
             "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes,
-            "broken_pictures": outcome.broken, "checkpoint": outcome.checkpoint,
+            "broken_pictures": outcome.broken, "checkpoint": outcome.checkpoint.display().to_string(),
             "device": context.name(), "driver": context.driver(),
         }));
     }

@@ -91,7 +91,7 @@ fn inspect(file: &WeightFile, json: bool) -> Result<()> {
             .collect();
         let (convention, deepest) = net.ok().map(|(c, tap)| (c.to_string(), tap.to_string())).unzip();
         return print_line(serde_json::json!({
-            "path": file.path, "format": format!("{:?}", file.format), "convention": convention,
+            "path": file.path.display().to_string(), "format": format!("{:?}", file.format), "convention": convention,
             "deepest_tap": deepest, "metadata": file.metadata, "tensors": tensors,
         }));
     }

@@ -3,7 +3,8 @@
 use image::{ImageFormat, Rgba, RgbaImage};
 use serde_json::Value;
 
-use crate::studio::{QUICK, Studio, content, difference};
+use crate::studio::{Done, QUICK, Studio, content, difference};
+use crate::train::save_photos;
 
 #[test]
 fn the_result_is_a_picture_of_the_size_asked_for() {
@@ -198,4 +199,42 @@ fn the_result_may_replace_the_photo() {
     let changed = difference(&studio.picture("content.png"), &content(64, 48));
     assert!(changed > 1.0, "{changed}");
     assert!(studio.new_names().is_empty());
+}
+
+/// Names that are not UTF-8 are written as they are; in JSON, U+FFFD replaces what is not UTF-8.
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let studio = Studio::new();
+    let run = |arguments: &str, others: &[&[u8]]| {
+        let mut command = studio.command(arguments);
+        command.args(others.iter().map(|bytes| OsStr::from_bytes(bytes)));
+        let done = Done::of(command);
+        assert_eq!(done.code, Some(0), "{arguments}: {}", done.stderr);
+        done
+    };
+    let path = |name: &[u8]| studio.path("").join(OsStr::from_bytes(name));
+    for name in [b"a\xff.png", b"a\xfe.png"] {
+        std::fs::copy(studio.path("content.png"), path(name)).unwrap();
+    }
+    let gatys = format!("stylize --style style.png {QUICK} --json");
+    assert_eq!(run(&gatys, &[b"a\xff.png", b"-o", b"o\xff.png"]).json()["output"], "o\u{fffd}.png");
+    assert!(path(b"o\xff.png").exists());
+
+    // Two names that look alike stay two.
+    let grid = run("stylize --style style.png --grid --json -o grid", &[b"a\xff.png", b"a\xfe.png"]);
+    assert_eq!(grid.stdout.matches("a\u{fffd}-style.png").count(), 2, "{}", grid.stdout);
+    assert!(path(b"grid/a\xff-style.png").exists() && path(b"grid/a\xfe-style.png").exists());
+
+    // The net is kept, and its metadata has the command.
+    save_photos(&studio, 3);
+    let train = "train ulyanov --photos photos --vgg random:0.05 --width 0.0625 --style-size 48 --crop 32 --batch 2 --steps 1 \
+                 --sample-every 0 --json --style";
+    assert_eq!(run(train, &[b"a\xff.png", b"-o", b"n\xff.safetensors"]).json()["output"], "n\u{fffd}.safetensors");
+    let inspected = run("weights inspect --json", &[b"n\xff.safetensors"]).json();
+    assert_eq!(inspected["path"], "n\u{fffd}.safetensors");
+    assert!(inspected["metadata"]["command"].as_str().unwrap().contains("a\u{fffd}.png"), "{inspected}");
 }

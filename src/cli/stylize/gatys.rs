@@ -289,7 +289,7 @@ fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64
         let terms: serde_json::Map<_, _> =
             outcome.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
         return print_line(serde_json::json!({
-            "output": args.output, "width": width, "height": height, "first_loss": first, "last_loss": last,
+            "output": output.to_string(), "width": width, "height": height, "first_loss": first, "last_loss": last,
             "terms": terms, "evaluations": outcome.evaluations, "seconds": seconds,
             "peak_bytes": outcome.peak_bytes, "allocated_bytes": outcome.allocated_bytes,
             "device": context.name(), "driver": context.driver(), "interrupted": outcome.interrupted,

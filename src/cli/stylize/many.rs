@@ -158,7 +158,7 @@ pub fn run(
     for Done { photo, output, size: [width, height], seconds } in &done {
         if args.json {
             print_line(serde_json::json!({
-                "photo": photo, "output": output, "width": width, "height": height, "seconds": seconds,
+                "photo": photo.display().to_string(), "output": output.display().to_string(), "width": width, "height": height, "seconds": seconds,
                 "model": by, "device": context.name(), "driver": context.driver(),
             }))?;
         } else {
