@@ -68,6 +68,10 @@ fn create_beside(path: &Path) -> Result<NamedTempFile> {
         Ok(old) if old.permissions().readonly() => {
             return refused(ErrorKind::PermissionDenied, "it is read-only", "choose another name");
         }
+        // The temporary file's name is short, so a long name would be noticed only after the work.
+        Err(error) if error.kind() == ErrorKind::InvalidFilename => {
+            return refused(error.kind(), "the name is too long for this disk", "choose a shorter name");
+        }
         _ => {}
     }
     let mut builder = tempfile::Builder::new();
@@ -147,6 +151,7 @@ mod tests {
         assert!(message(&directory.path().join("none/a.txt")).contains("does not exist; create it"));
         assert!(message(directory.path()).contains("is a directory"));
         assert!(message(Path::new("..")).contains("names no file"));
+        assert!(message(&directory.path().join("a".repeat(300))).contains("choose a shorter name"));
         let file = directory.path().join("file");
         fs::write(&file, b"old").unwrap();
         assert!(message(&file.join("a.txt")).contains("is not a directory"));

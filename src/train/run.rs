@@ -97,6 +97,9 @@ pub struct Outcome {
 /// Checks the settings and loads the checkpoint to resume from, if the run is a resumed one.
 fn begin(settings: &TrainingSettings, run: &Run) -> Result<Option<(u64, Checkpoint)>> {
     settings.check()?;
+    if run.steps == 0 {
+        return Err(Error::argument("train", "steps", "at least 1", 0));
+    }
     if run.workers == 0 {
         return Err(Error::argument("train", "workers", "at least 1", 0));
     }

@@ -257,6 +257,7 @@ fn invalid_train_encoder_arguments_are_refused() {
     };
     let teacher = "teacher.safetensors";
     let plain = |options: &str| base(teacher, "photos", "net.safetensors", options);
+    let no_steps = format!("train encoder --teacher {teacher} --photos photos -o net.safetensors {SHORT} --steps 0");
     let cases: Vec<(Command, &[&str])> = vec![
         (base(teacher, "nowhere", "net.safetensors", ""), &["cannot read nowhere", "check the path"]),
         (base(teacher, "empty", "net.safetensors", ""), &["cannot read empty", "holds no picture", "name a folder"]),
@@ -265,6 +266,7 @@ fn invalid_train_encoder_arguments_are_refused() {
         (base(teacher, "photos", "net.pth", ""), &["--output", "ends in .safetensors", "got net.pth"]),
         (base(teacher, "photos", "net", ""), &["--output", "ends in .safetensors", "got net"]),
         (base(teacher, "photos", "nowhere/net.safetensors", ""), &["cannot write nowhere/net.safetensors", "nowhere"]),
+        (studio.command(&no_steps), &["--steps", "at least 1", "got 0"]),
         (plain("--hold-out 0"), &["--hold-out", "at least 1", "got 0"]),
         (plain("--note plain"), &["--note", "KEY=TEXT", "got plain"]),
         (plain("--minutes 0"), &["--minutes", "above 0", "got 0"]),
