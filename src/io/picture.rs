@@ -30,12 +30,32 @@ impl Picture {
     ///
     /// [`Error::Argument`] if a side is 0 or `rgb` has the wrong length.
     pub fn from_rgb(width: usize, height: usize, rgb: Vec<f32>) -> Result<Self> {
-        let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).unwrap_or(usize::MAX);
-        if expected == 0 || rgb.len() != expected {
+        let picture = Picture { width, height, rgb, alpha: None };
+        picture.check("Picture::from_rgb", "rgb")?;
+        Ok(picture)
+    }
+
+    /// Checks that the planes have the picture's size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] of `op` and `argument`, also for a picture without pixels.
+    pub(crate) fn check(&self, op: &str, argument: &str) -> Result<()> {
+        let Picture { width, height, rgb, alpha } = self;
+        let plane = width.checked_mul(*height).filter(|pixels| *pixels > 0 && pixels.checked_mul(3) == Some(rgb.len()));
+        if plane.is_none() {
             let expected = format!("3 planes of {width}x{height}, at least one pixel");
-            return Err(Error::argument("Picture::from_rgb", "rgb", expected, format!("{} values", rgb.len())));
+            return Err(Error::argument(op, argument, expected, format!("{} values", rgb.len())));
         }
-        Ok(Picture { width, height, rgb, alpha: None })
+        match alpha.as_ref().map(Vec::len).filter(|length| Some(*length) != plane) {
+            Some(length) => Err(Error::argument(
+                op,
+                argument,
+                format!("an alpha plane of {width}x{height}"),
+                format!("{length} values"),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Width times height.

@@ -49,7 +49,7 @@ impl Source {
     pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
         match self {
             Source::Style(style) => Ok(style.clone()),
-            Source::Picture(picture) => AdainStyle::measure_async(encoder, &reduced(picture, style_size)).await,
+            Source::Picture(picture) => AdainStyle::measure_async(encoder, &reduced(picture, style_size)?).await,
         }
     }
 
@@ -66,14 +66,15 @@ impl Source {
                 Err(Error::argument("stylize", "keep-color", "no or luminance with a saved style", "match"))
             }
             Source::Picture(picture) => {
-                Ok(Source::Picture(color::with_colors_of(&reduced(picture, style_size), photo)))
+                Ok(Source::Picture(color::with_colors_of(&reduced(picture, style_size)?, photo)))
             }
         }
     }
 }
 
-fn reduced(picture: &Picture, style_size: usize) -> Picture {
-    picture.fit(style_size.min(picture.width.max(picture.height)))
+fn reduced(picture: &Picture, style_size: usize) -> Result<Picture> {
+    picture.check("stylize", "style")?;
+    Ok(picture.fit(style_size.min(picture.width.max(picture.height))))
 }
 
 /// A weighted mixture of styles and the area of the picture in which it applies.
@@ -130,6 +131,12 @@ pub async fn stylize_async(
 ) -> Result<Picture> {
     if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
+    }
+    photo.check("stylize", "photo")?;
+    for area in areas {
+        if let Place::Mask(mask) = &area.place {
+            mask.check("stylize", "mask")?;
+        }
     }
     let (width, height) = feed_forward::result_size(settings.size, photo);
     let plan = |size| {

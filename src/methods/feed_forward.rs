@@ -37,6 +37,7 @@ pub async fn stylize_async(painter: &mut Painter, photo: &Picture, settings: &Fe
     if settings.size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
     }
+    photo.check("stylize", "photo")?;
     let (width, height) = result_size(settings.size, photo);
     let plan = |size| {
         let (width, height) = scaled_size(photo.width, photo.height, size);

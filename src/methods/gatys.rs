@@ -157,6 +157,8 @@ pub async fn stylize_async(
     mut observer: impl AsyncFnMut(&Progress<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     settings.check(styles.iter().map(|(_, weight)| *weight))?;
+    content.check("gatys", "content")?;
+    styles.iter().try_for_each(|(style, _)| style.check("gatys", "style"))?;
     let sizes = scales(content, settings);
     let plan_at = |size| plan(vgg, content, styles, &GatysSettings { size, scales: Some(1), ..settings.clone() });
     let peak_bytes = advice::or_largest(plan(vgg, content, styles, settings), settings.size, plan_at)?;

@@ -5,10 +5,14 @@ use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
 use impasto::methods::adain::{self, AdainSettings, Area, Source};
 use impasto::methods::color::{KeepColor, chrominance, with_colors_of};
+use impasto::methods::feed_forward::{self, FeedForwardSettings};
+use impasto::methods::gatys::{self, GatysSettings};
 use impasto::nets::adain_decoder::AdainDecoderWeights;
 use impasto::nets::adain_painter::{AdainStyle, Place, Region};
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use impasto::nets::vgg19::Vgg19Weights;
-use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Vgg19};
+use impasto::ops::norm::Over;
 use impasto::ops::pool::Pooling;
 use impasto::optim::{AdamOptions, ParameterAdam};
 use impasto::train::adain::{Adain, AdainTrainerSettings};
@@ -137,6 +141,44 @@ fn pictures_agree_with_pytorch() {
         mask.rgb.iter_mut().enumerate().for_each(|(at, value)| *value = 1.0 - (at % 5) as f32 / 4.0);
         assert_painted(&paint(&[Region { place: Place::Mask(mask), ..first.into() }]), &scene.file, "masked");
     }
+}
+
+/// The fields of a picture are public, so its planes can be too short. Every method refuses such a picture.
+#[test]
+fn pictures_with_short_planes_are_refused() {
+    let context = Context::new(&Default::default()).unwrap();
+    let Scene { encoder, photo, paintings: [painting, _], file } = &Scene::new(&context);
+    let decoder = AdainDecoder::new(&context, AdainDecoderWeights::of(file).unwrap()).unwrap();
+    let mut painter = AdainPainter::new(encoder, decoder).unwrap();
+    let short = |of: &Picture| Picture { rgb: of.rgb[1..].to_vec(), ..of.clone() };
+    let no_alpha = |of: &Picture| Picture { alpha: Some(vec![1.0; of.pixels() - 1]), ..of.clone() };
+    let refused = |argument: &str, result: impasto::Result<Picture>| {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(&format!(": {argument} must be")) && error.contains("values"), "{error}");
+    };
+
+    let mut adain = |photo: Picture, style: Picture, place: Place| {
+        let area = Area { styles: vec![(Source::Picture(style), 1.0)], place };
+        adain::stylize(&mut painter, &photo, &[area], &AdainSettings::default())
+    };
+    refused("photo", adain(short(photo), painting.clone(), Place::Everywhere));
+    refused("photo", adain(no_alpha(photo), painting.clone(), Place::Everywhere));
+    refused("style", adain(photo.clone(), short(painting), Place::Everywhere));
+    refused("mask", adain(photo.clone(), painting.clone(), Place::Mask(short(photo))));
+
+    let gatys = |content: Picture, style: Picture| {
+        let styles = [(style, 1.0)];
+        let outcome = gatys::stylize(encoder, &content, &styles, &GatysSettings::default(), |_| {
+            Ok(std::ops::ControlFlow::Break(()))
+        });
+        outcome.map(|outcome| outcome.picture)
+    };
+    refused("content", gatys(short(photo), painting.clone()));
+    refused("style", gatys(photo.clone(), no_alpha(painting)));
+
+    let weights = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.0625, 1);
+    let mut painter = Painter::new(ImageTransformNet::new(&context, weights).unwrap());
+    refused("photo", feed_forward::stylize(&mut painter, &short(photo), &FeedForwardSettings::default()));
 }
 
 /// From the second frame of a size on, no buffer, bind group or pipeline is created, whatever the style.
