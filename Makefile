@@ -37,7 +37,7 @@ demo: setup
 	@echo "out/grid.png shows them side by side"
 
 # Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
-# operations compile thousands of kernels and run each on small tensors, so the driver skips its optimiser for them.
+# operations compile many kernels and run each on small tensors, so the driver skips its optimiser for them.
 test: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
 test:
 	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"

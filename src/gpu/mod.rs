@@ -1,6 +1,7 @@
 //! The only module that uses wgpu: device, tensors, kernels, recorded programs and their memory.
 
 mod adapter;
+mod buffers;
 mod cache;
 mod context;
 pub(crate) mod kernel;

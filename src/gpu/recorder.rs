@@ -126,6 +126,23 @@ impl Dispatch {
         self
     }
 
+    /// Finds the kernel's variable or variables for each bound tensor, and the variables that are stored as f16.
+    fn resolve(&mut self) -> Result<()> {
+        let bindings = &interface_of(&self.kernel)?.bindings;
+        let is_used = |name: &&str| bindings.iter().any(|b| b.access != Access::Uniform && b.name == **name);
+        for (names, tensor) in &self.bound {
+            let before = self.tensors.len();
+            self.tensors.extend(names.all().iter().copied().filter(is_used).map(|name| (name, *tensor)));
+            if self.tensors.len() == before {
+                let expected = format!("variables that {} uses", self.kernel);
+                return Err(Error::argument(self.label.clone(), "bindings", expected, names.all().join(" or ")));
+            }
+        }
+        let half = |(name, tensor): &(&'static str, Tensor)| (tensor.precision == Precision::F16).then_some(*name);
+        self.kernel.halves = self.tensors.iter().filter_map(half).collect();
+        Ok(())
+    }
+
     /// Sets the kernel's parameter block to constant values.
     pub fn params<T: Block>(mut self, params: &T) -> Self {
         self.block = bytemuck::bytes_of(params).to_vec();
@@ -245,14 +262,14 @@ impl Recorder {
             return Err(Error::argument("output", "tensor", "a tensor of this recorder", "a tensor of another"));
         }
         let place = &mut self.places[tensor.id as usize];
-        if let Place::Transient { name } = place {
-            let output = DeviceTensor::stored(&self.context, tensor.precision, name.as_str(), tensor.shape);
-            self.pins.insert(output.id(), tensor);
-            *place = Place::Pinned(output);
-        }
         match place {
             Place::Pinned(output) => Ok(output.clone()),
-            Place::Transient { .. } => unreachable!("it has just been pinned"),
+            Place::Transient { name } => {
+                let output = DeviceTensor::stored(&self.context, tensor.precision, name.as_str(), tensor.shape);
+                self.pins.insert(output.id(), tensor);
+                *place = Place::Pinned(output.clone());
+                Ok(output)
+            }
         }
     }
 
@@ -271,24 +288,7 @@ impl Recorder {
     /// written; an odd f16 tensor whose `arrayLength` is read; too many workgroups.
     #[doc(hidden)]
     pub fn dispatch(&mut self, mut dispatch: Dispatch) -> Result<()> {
-        let bindings = &interface_of(&dispatch.kernel)?.bindings;
-        let refuse = |argument: &str, expected: &str, got: String| {
-            Err(Error::argument(dispatch.label.clone(), argument, expected, got))
-        };
-        let is_used = |name: &&str| bindings.iter().any(|b| b.access != Access::Uniform && b.name == **name);
-        let mut tensors = Vec::new();
-        for (names, tensor) in &dispatch.bound {
-            let used = names.all().iter().copied().filter(is_used).map(|name| (name, *tensor));
-            let before = tensors.len();
-            tensors.extend(used);
-            if tensors.len() == before {
-                let expected = format!("variables that {} uses", dispatch.kernel);
-                return refuse("bindings", &expected, names.all().join(" or "));
-            }
-        }
-        let half = |(name, tensor): &(&'static str, Tensor)| (tensor.precision == Precision::F16).then_some(*name);
-        dispatch.kernel.halves = tensors.iter().filter_map(half).collect();
-        dispatch.tensors = tensors;
+        dispatch.resolve()?;
         let refuse = |argument: &str, expected: &str, got: String| {
             Err(Error::argument(dispatch.label.clone(), argument, expected, got))
         };

@@ -1,14 +1,12 @@
 //! Outputs outside 0..1: the loss is computed on the clamped picture, and the gradient leads back into the range.
 
 use impasto::gpu::{DeviceTensor, Recorder};
-use impasto::nets::Vgg19;
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::ops::norm::Over;
-use impasto::ops::pool::Pooling;
 use impasto::train::Trainer as _;
-use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
 
-use crate::{SIZE, TEACHER, choices, context, photos, picture, teacher};
+use crate::body::trainer;
+use crate::{SIZE, context, photos, picture};
 
 #[test]
 fn values_out_of_range_are_clamped_and_pulled_back_by_the_gradient() {
@@ -24,15 +22,7 @@ fn values_out_of_range_are_clamped_and_pulled_back_by_the_gradient() {
                 _ => {}
             }
         }
-        let vgg = Vgg19::new(context(), &teacher(TEACHER, 1), Pooling::Max).unwrap();
-        let settings = FeedForwardTrainerSettings {
-            crops: choices().crops,
-            style_size: SIZE,
-            calibration: 3,
-            ..FeedForwardTrainerSettings::default()
-        };
-        let style = picture(SIZE, 9);
-        let trainer = FeedForward::new(vgg, weights, &[style], folder.clone(), settings, None).unwrap();
+        let trainer = trainer(weights, &[picture(SIZE, 9)], &folder);
         let input = DeviceTensor::from_values(context(), "photo", [1, 3, SIZE, SIZE], &photo).unwrap();
         let losses = DeviceTensor::new(context(), "losses", [trainer.terms().len()]);
         let mut rec = Recorder::new(context());

@@ -1,0 +1,79 @@
+//! Buffers of tensors: creating, writing and reading them.
+
+use half::f16;
+
+use super::signal::Signal;
+use super::{Context, Precision, Shape};
+use crate::{Error, Result};
+
+impl Context {
+    /// Writes bytes to a buffer, before all later submissions.
+    pub(super) fn write_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.scoped(|| self.queue().write_buffer(buffer, offset, bytes))
+    }
+
+    /// A zeroed buffer of that many bytes.
+    pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        self.check_tensor(name, bytes)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
+        self.make(|device| device.create_buffer(&descriptor))
+    }
+
+    /// Refuses a tensor that is too large to be bound.
+    pub(super) fn check_tensor(&self, name: &str, bytes: u64) -> Result<()> {
+        if bytes <= self.max_tensor_bytes() {
+            return Ok(());
+        }
+        Err(Error::TooLarge {
+            what: format!("tensor {name}"),
+            needed: mebibytes(bytes),
+            allowed: format!("{} a tensor", mebibytes(self.max_tensor_bytes())),
+            largest: None,
+            help: "work on a smaller picture".into(),
+        })
+    }
+
+    /// A staging buffer for [`Context::read_buffer`].
+    pub(super) fn create_staging(&self, shape: Shape, precision: Precision) -> Result<wgpu::Buffer> {
+        let bytes = shape.bytes(precision).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let label = Some("read-back");
+        let descriptor = wgpu::BufferDescriptor { label, size: bytes, usage, mapped_at_creation: false };
+        self.make(|device| device.create_buffer(&descriptor))
+    }
+
+    /// Copies a tensor that starts at byte `offset` of `buffer` to the host through `staging`.
+    pub(super) async fn read_buffer(
+        &self,
+        (buffer, offset): (&wgpu::Buffer, u64),
+        staging: &wgpu::Buffer,
+        shape: Shape,
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
+        let bytes = staging.size();
+        let (done, mapped) = Signal::new();
+        self.scoped(|| {
+            let mut encoder = self.device().create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, Some(bytes));
+            self.queue().submit([encoder.finish()]);
+            staging.slice(..).map_async(wgpu::MapMode::Read, done);
+        })?;
+        mapped.await.map_err(|error| Error::DeviceLost(error.into()))?;
+        self.settle().await?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost(error.into()))?;
+        let bytes = &view[..shape.bytes(precision) as usize];
+        let values = match precision {
+            Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
+            Precision::F16 => bytes.chunks_exact(2).map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
+        };
+        drop(view);
+        staging.unmap();
+        Ok(values)
+    }
+}
+
+/// A byte count in MiB, for messages.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.0} MiB", (bytes as f64 / (1 << 20) as f64).ceil())
+}
