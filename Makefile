@@ -33,7 +33,7 @@ demo: setup
 	@mkdir -p out
 	./target/release/examples/draw_samples out
 	./target/release/impasto stylize out/landscape.png --style out/strokes.png --style out/marble.png --style out/mosaic.png \
-	  --style out/woodcut.png --grid --size 512 --cell 384 -o out
+	  --style out/woodcut.png --grid --size 512 --cell 384 -o out --overwrite
 	@echo "out/grid.png shows them side by side"
 
 # Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
@@ -65,7 +65,7 @@ BATCH ?= 8
 bench-all: setup
 	@mkdir -p out
 	./target/release/impasto bench --roof
-	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --plot out/roofline.png | tee out/bench.txt
+	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --plot out/roofline.png --overwrite | tee out/bench.txt
 	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --batch $(BATCH) --only "at $(BATCH) x" | tee out/bench-batch.txt
 	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --precision f16 | tee out/bench-f16.txt
 	if ./target/release/impasto devices | grep -q f16-matrix; then ./target/release/impasto bench --size $(SIZE) --seconds 0.5 \

@@ -20,6 +20,8 @@ mod eval;
 mod files;
 #[path = "cli/model.rs"]
 mod model;
+#[path = "cli/outputs.rs"]
+mod outputs;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/studio.rs"]

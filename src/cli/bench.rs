@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use impasto::bench::roofline::{self, Point};
 use impasto::bench::{self, Measured, Roof, Workload};
 use impasto::gpu::Context;
-use impasto::internal::atomic;
 use impasto::io;
 use impasto::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::outputs::Overwrite;
 use super::{PainterArgs, in_options_of, print_line, profile};
 
 /// Arguments of `impasto bench`.
@@ -64,6 +64,8 @@ pub struct Args {
     /// Draw a roofline plot to FILE (PNG, JPEG, WebP or TIFF): operations per second over operations per byte
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -164,14 +166,9 @@ fn roof_json(roof: &Roof) -> Value {
 
 /// Refuses output files that cannot be written, before any work is done.
 fn check_outputs(args: &Args) -> Result<()> {
-    args.profile.as_deref().map_or(Ok(()), atomic::check_writable)?;
     args.plot.as_deref().map_or(Ok(()), io::check_output)?;
-    match &args.plot {
-        Some(path) if args.profile.as_ref() == Some(path) => {
-            Err(Error::argument("bench", "--profile and --plot", "two different files", path.display()))
-        }
-        _ => Ok(()),
-    }
+    let outputs: Vec<_> = args.profile.iter().chain(&args.plot).map(PathBuf::as_path).collect();
+    args.overwrite.check_all("--profile and --plot", &outputs)
 }
 
 pub fn run(args: &Args) -> Result<()> {

@@ -10,6 +10,7 @@ use impasto::sheet::{self, Cell};
 use impasto::train::curve;
 use impasto::{Error, Result};
 
+use super::outputs::Overwrite;
 use super::table::print_table;
 use super::{PainterArgs, print_line};
 use comparison::{Comparison, ComparisonPlan, Method};
@@ -43,9 +44,11 @@ pub struct Args {
     /// The style picture, for which the nets of --johnson and --ulyanov were trained
     #[arg(value_name = "STYLE")]
     style: Option<PathBuf>,
-    /// Output folder for the page, the pictures and the figures; created if necessary
+    /// Output folder for the page, the pictures and the figures: a new or empty one
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Methods to compare, separated by commas [default: gatys, and each method whose net is given]
     #[arg(long, value_enum, value_delimiter = ',', requires = "content")]
     methods: Vec<Method>,
@@ -100,7 +103,7 @@ pub fn run(args: &Args) -> Result<()> {
     if folder.exists() && !folder.is_dir() {
         return Err(refused("--output", "a folder", folder.display()));
     }
-    std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+    args.overwrite.check_folder(folder)?;
     impasto::internal::atomic::check_writable(&folder.join("index.html"))?;
     let comparison = plan.map(|plan| plan.run(args)).transpose()?;
     write(folder, comparison.as_ref(), training.as_ref())?;

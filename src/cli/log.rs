@@ -1,16 +1,17 @@
 //! A log of losses in JSON lines.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use impasto::{Error, Result};
 
 /// A log file. The first line creates it, so that a command that is refused leaves an older log unchanged. Each line is
-/// flushed, so that an interrupted run leaves complete lines.
+/// written at once, so that an interrupted run or a full disk leaves complete lines.
 pub struct Log {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    /// The file, and the length of its complete lines.
+    file: Option<(File, u64)>,
 }
 
 impl Log {
@@ -37,14 +38,24 @@ impl Log {
     }
 
     fn write_text(&mut self, line: &str) -> Result<()> {
-        let file = match &mut self.file {
+        let (file, length) = match &mut self.file {
             Some(file) => file,
             None => {
                 let file = File::create(&self.path).map_err(|error| Error::file("create", &self.path, error))?;
-                self.file.insert(BufWriter::new(file))
+                self.file.insert((file, 0))
             }
         };
-        let written = writeln!(file, "{line}").and_then(|()| file.flush());
-        written.map_err(|error| Error::file("write", &self.path, error))
+        let line = format!("{line}\n");
+        match file.write_all(line.as_bytes()) {
+            Ok(()) => {
+                *length += line.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // Removes the part of the line that the disk had space for. If even this fails, that part stays.
+                let _ = file.set_len(*length);
+                Err(Error::file("write", &self.path, error))
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod eval;
 pub mod interrupt;
 mod log;
 mod models;
+mod outputs;
 mod profile;
 mod progress;
 mod styles;

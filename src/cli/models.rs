@@ -7,7 +7,7 @@ pub use find::{find, start};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use impasto::io::{self, Picture, WeightFile};
+use impasto::io::{Picture, WeightFile};
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeights, Painter};
 use impasto::ops::norm::Over;
@@ -15,6 +15,7 @@ use impasto::sheet::{self, Cell};
 use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
+use super::outputs::Overwrite;
 use super::{DeviceArgs, print_line};
 use find::Model;
 
@@ -37,6 +38,8 @@ pub struct Args {
     /// Output file of the contact sheet: .png, .jpg, .webp or .tif
     #[arg(short, long, value_name = "OUT", requires = "thumbnails")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Long side of each picture on the contact sheet, in pixels
     #[arg(long, value_name = "N", default_value_t = 256)]
     size: usize,
@@ -142,7 +145,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Writes a contact sheet: the photo, then the result of every net that needs no style picture.
 fn thumbnails(args: &Args, entries: &[Entry], path: &Path, output: &Path) -> Result<()> {
-    io::check_output(output)?;
+    args.overwrite.check_picture(output)?;
     let photo = Picture::load(path)?.fit(args.size);
     let context = args.device.open()?;
     let mut cells = vec![Cell::picture(&photo, args.size, sheet::stem(path))];

@@ -9,6 +9,7 @@ use impasto::nets::adain_painter::{self, AdainStyle};
 use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
 
+use super::outputs::Overwrite;
 use super::weights::load_vgg;
 use super::{DeviceArgs, data_directory, print_line};
 
@@ -38,6 +39,8 @@ pub struct SaveArgs {
     /// Output file; its name must end in .style [default: the picture's name, in the user's data directory]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Long side in pixels to which a larger picture is reduced first
     #[arg(long, value_name = "PX", default_value_t = AdainSettings::default().style_size)]
     style_size: usize,
@@ -98,12 +101,16 @@ fn save(args: &SaveArgs) -> Result<()> {
         None => {
             let folder = folder()?;
             std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, error))?;
-            folder.join(args.picture.file_stem().unwrap_or_default()).with_extension(ENDING)
+            // Appended: `with_extension` would take `.1` of `monet.1.png` for an extension.
+            let mut name = args.picture.file_stem().unwrap_or_default().to_os_string();
+            name.push(format!(".{ENDING}"));
+            folder.join(name)
         }
     };
     if output.extension().is_none_or(|ending| ending != ENDING) {
         return Err(Error::argument("style", "--output", "a name that ends in .style", output.display()));
     }
+    args.overwrite.check(&output)?;
     let source = Source::Picture(Picture::load(&args.picture)?);
     let context = args.device.open()?;
     let encoder = load_vgg(&context, Some(&args.vgg), Pooling::Max)?;

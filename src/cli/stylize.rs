@@ -2,8 +2,10 @@
 
 mod adain;
 mod gatys;
+mod jobs;
 mod many;
 mod model;
+mod sheets;
 
 pub use gatys::{InitName, taps};
 
@@ -15,6 +17,7 @@ use impasto::methods::color::KeepColor;
 use impasto::{Error, Result};
 
 use super::PainterArgs;
+use super::outputs::Overwrite;
 use super::weights::pair_names;
 
 /// Declares the values of an option and the library value of each.
@@ -62,9 +65,14 @@ pub struct Args {
     #[arg(value_name = "PHOTO", required = true)]
     photos: Vec<PathBuf>,
     /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos, a folder of photos
-    /// or --grid: the folder of the results, created if necessary
+    /// or --grid: the folder of the results, created if necessary. It may also be the folder of a single result
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    #[command(flatten)]
+    overwrite: Overwrite,
+    /// Keep results that exist and paint only the missing ones, to continue an interrupted run
+    #[arg(long, conflicts_with_all = ["overwrite", "grid"])]
+    skip_existing: bool,
     /// Style picture, or a style that `impasto style save` stored (a file or a name). Repeat it to mix styles in
     /// proportion to their weights [default weight: 1]
     #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present_any = ["model", "mask"])]

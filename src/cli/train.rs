@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
 use impasto::gpu::Context;
+use impasto::internal::atomic;
 use impasto::io::{DType, HostTensor, WeightFile};
 use impasto::ops::norm::Over;
 use impasto::train::curve::{self, Series};
@@ -23,6 +24,7 @@ use impasto::train::{
 use impasto::{Error, Result};
 
 use super::log::Log;
+use super::outputs::Overwrite;
 use super::progress::bar;
 use super::{DeviceArgs, interrupt, print_line};
 
@@ -72,6 +74,8 @@ pub struct LoopArgs {
     /// Output file: .safetensors for a net (stored as f16), .style for a style of a body
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Steps of training in all; also the length of the schedule [default: encoder 2000, johnson and ulyanov 4000, body
     /// and adain 10000, style 200, style --refine 500]
     #[arg(long, value_name = "N")]
@@ -243,7 +247,8 @@ impl LoopArgs {
         }
         self.notes()?;
         check(&self.settings(defaults), &self.run(defaults))?;
-        impasto::internal::atomic::check_writable(&self.output)
+        // A resumed training replaces the net that its earlier part has left.
+        if self.resume { atomic::check_writable(&self.output) } else { self.overwrite.check(&self.output) }
     }
 }
 

@@ -116,8 +116,8 @@ impl Area {
     }
 }
 
-/// Repaints `photo` (RGB 0..1) in the styles of `areas` and keeps its alpha. With [`KeepColor::Luminance`] values can
-/// lie outside 0..1.
+/// Repaints `photo` (RGB 0..1) in the styles of `areas` and keeps its alpha. The result is
+/// RGB 0..1.
 ///
 /// # Errors
 /// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device (with the

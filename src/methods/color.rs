@@ -32,8 +32,10 @@ fn row(matrix: [f32; 3], pixel: [f32; 3]) -> f32 {
     matrix[0] * pixel[0] + matrix[1] * pixel[1] + matrix[2] * pixel[2]
 }
 
-/// The luminance of `picture` with the chrominance of `content`; both have the same size. Values are not clamped to
-/// 0..1, so the chrominance is exactly the content's.
+/// The luminance of `picture` with the chrominance of `content`; both have the same size, RGB 0..1.
+///
+/// The chrominance is exactly the content's. Where no colour of 0..1 has both, the luminance is the nearest that one
+/// has, so no channel is clamped on its own.
 pub fn with_chrominance_of(picture: &Picture, content: &Picture) -> Picture {
     let mut result = picture.clone();
     let count = picture.pixels();
@@ -42,6 +44,8 @@ pub fn with_chrominance_of(picture: &Picture, content: &Picture) -> Picture {
         // A constant added to all three channels changes only the luminance, because the rows of both differences sum
         // to 0.
         let shift = row(TO_YCC[0], new) - row(TO_YCC[0], old);
+        let [least, greatest] = [old.into_iter().fold(1.0, f32::min), old.into_iter().fold(0.0, f32::max)];
+        let shift = shift.max(-least).min(1.0 - greatest);
         for c in 0..3 {
             result.rgb[c * count + p] = old[c] + shift;
         }
@@ -149,6 +153,34 @@ mod tests {
             assert!((a[0] - b[0]).abs() < 1e-5 && (a[1] - b[1]).abs() < 1e-5);
         }
         assert_ne!(result.rgb, content.rgb);
+    }
+
+    #[test]
+    fn luminance_stays_in_gamut_without_a_change_of_colour() {
+        // Strong colours, and luminances that none of them can have.
+        let content = picture(1, [0.9, 0.5, 0.8], [0.55, 0.4, 0.5]);
+        let content = Picture { rgb: content.rgb.iter().map(|value| value.clamp(0.0, 1.0)).collect(), ..content };
+        let painted = picture(2, [0.9; 3], [0.5; 3]);
+        let painted = Picture { rgb: painted.rgb.iter().map(|value| value.clamp(0.0, 1.0)).collect(), ..painted };
+        let result = with_chrominance_of(&painted, &content);
+        assert!(result.rgb.iter().all(|value| (-1e-6..1.0 + 1e-6).contains(value)));
+        for (a, b) in chrominance(&result).iter().zip(chrominance(&content)) {
+            assert!((a[0] - b[0]).abs() < 1e-5 && (a[1] - b[1]).abs() < 1e-5);
+        }
+        let luma = |of: &Picture, p: usize| row(TO_YCC[0], [0, 1, 2].map(|c| of.rgb[c * 1200 + p]));
+        // The luminance is the painted one, or the nearest to it that the colour allows.
+        let mut limited = 0;
+        for p in 0..1200 {
+            let [wanted, got, old] = [&painted, &result, &content].map(|of| luma(of, p));
+            let channels = [0, 1, 2].map(|c| result.rgb[c * 1200 + p]);
+            let at_limit = channels.iter().any(|value| *value < 1e-6 || *value > 1.0 - 1e-6);
+            assert!(
+                (got - wanted).abs() < 1e-5
+                    || (at_limit && (old..=wanted).contains(&got) | (wanted..=old).contains(&got))
+            );
+            limited += usize::from(at_limit);
+        }
+        assert!((50..1000).contains(&limited), "{limited}");
     }
 
     #[test]

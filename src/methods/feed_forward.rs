@@ -25,7 +25,7 @@ pub(super) fn result_size(size: Option<usize>, photo: &Picture) -> (usize, usize
     }
 }
 
-/// Repaints `photo` (RGB 0..1) and keeps its alpha. With [`KeepColor::Luminance`] values can lie outside 0..1.
+/// Repaints `photo` (RGB 0..1) and keeps its alpha. The result is RGB 0..1.
 ///
 /// # Errors
 /// Before anything is allocated: [`KeepColor::Match`]; a size that is 0, too small for the net, or too large for the

@@ -55,9 +55,11 @@ impl Progress<'_> {
 /// Result of the optimisation.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The picture at the size of the last scale, with the content's alpha. RGB 0..1; with [`KeepColor::Luminance`]
-    /// values can lie outside that range.
+    /// The picture at the size asked for, RGB 0..1, with the content's alpha.
     pub picture: Picture,
+    /// Width and height of the last scale that was optimised, in pixels. It is smaller than `picture` if the observer
+    /// stopped an earlier scale; the picture is then enlarged.
+    pub scale: [usize; 2],
     /// Loss at the start of the last scale, and loss of the result.
     pub loss: [f64; 2],
     /// Name and value of each loss term of the result.
@@ -126,8 +128,9 @@ fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &Ga
 
 fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Picture {
     let mut picture = content.clone();
-    match settings.init {
+    match &settings.init {
         Init::Content => {}
+        Init::Picture(from) => picture.rgb = from.resize(content.width, content.height).rgb,
         Init::Style => picture.rgb = style.resize(content.width, content.height).rgb,
         Init::Noise => {
             let mut random = Random::new(settings.seed);
@@ -159,6 +162,9 @@ pub async fn stylize_async(
     settings.check(styles.iter().map(|(_, weight)| *weight))?;
     content.check("gatys", "content")?;
     styles.iter().try_for_each(|(style, _)| style.check("gatys", "style"))?;
+    if let Init::Picture(picture) = &settings.init {
+        picture.check("gatys", "init")?;
+    }
     let sizes = scales(content, settings);
     let plan_at = |size| plan(vgg, content, styles, &GatysSettings { size, scales: Some(1), ..settings.clone() });
     let peak_bytes = advice::or_largest(plan(vgg, content, styles, settings), settings.size, plan_at)?;
@@ -170,10 +176,11 @@ pub async fn stylize_async(
     let content = content.resize(width, height);
     let largest = style_side((width, height), settings);
     let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(largest), *weight)).collect();
-    // The picture and the content at the last scale completed.
-    let mut reached: Option<(Picture, Picture)> = None;
+    // The picture at the last scale that was optimised.
+    let mut reached: Option<Picture> = None;
     let mut outcome = Outcome {
         picture: Picture::new(1, 1),
+        scale: [1; 2],
         loss: [0.0; 2],
         terms: Vec::new(),
         evaluations: 0,
@@ -194,7 +201,7 @@ pub async fn stylize_async(
             .collect();
         let mut loss = PictureLoss::new_async(vgg, &content, &styles, settings).await?;
         let from = match &reached {
-            Some((coarser, _)) => coarser.resize(width, height),
+            Some(coarser) => coarser.resize(width, height),
             None => start(&content, &styles[0].0, settings),
         };
         loss.picture().write(&from.rgb)?;
@@ -229,13 +236,14 @@ pub async fn stylize_async(
         loss.clamp()?;
         outcome.loss[1] = loss.evaluate_async().await?;
         outcome.terms = loss.terms().to_vec();
-        reached = Some((read_picture(loss.picture(), [width, height]).await?, content));
+        outcome.scale = [width, height];
+        reached = Some(read_picture(loss.picture(), outcome.scale).await?);
         if outcome.interrupted {
             break;
         }
     }
-    if let Some((picture, content)) = reached {
-        outcome.picture = finished(picture, &content, settings.keep_color);
+    if let Some(picture) = reached {
+        outcome.picture = finished(picture.resize(content.width, content.height), &content, settings.keep_color);
     }
     Ok(outcome)
 }

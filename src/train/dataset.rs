@@ -5,9 +5,7 @@
 
 use std::{
     collections::HashSet,
-    io::ErrorKind,
     panic,
-    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,129 +17,12 @@ use std::{
 
 use image::{ImageBuffer, Rgb, imageops};
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
 
-use crate::{Cause, Error, Result, io::Picture, random::Random};
+use super::folder::Folder;
+use crate::{Error, Result, io::Picture, random::Random};
 
 /// Crops that each worker keeps ready.
 const AHEAD: usize = 4;
-
-/// File extensions that count as pictures.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "tif", "tiff"];
-
-/// The picture files of one or more folders. Never empty, except for [`Folder::default`].
-#[derive(Clone, Debug, Default)]
-pub struct Folder {
-    files: Vec<PathBuf>,
-    /// Whether an unreadable file was already reported: one warning for all loaders that share the folder.
-    warned: Arc<AtomicBool>,
-}
-
-#[allow(clippy::len_without_is_empty, reason = "it is never empty")]
-impl Folder {
-    /// Finds all files with a picture extension (png, jpg, jpeg, webp, tif, tiff, in either case) under `roots`, which
-    /// may be folders (searched recursively) or single files. Symbolic links are followed.
-    ///
-    /// The order is that of `roots`, and sorted by path within each root, so it is the same on every machine. Duplicate
-    /// paths count once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::File`] for a root that does not exist or contains no picture, and for a folder that cannot be read;
-    /// [`Error::Argument`] if `roots` is empty.
-    pub fn scan(roots: &[PathBuf]) -> Result<Self> {
-        let mut files = Vec::new();
-        let mut seen = HashSet::new();
-        for root in roots {
-            let mut found = pictures_under(root)?;
-            if found.is_empty() {
-                let reason = format!("it holds no picture ({})", ENDINGS.join(", "));
-                return Err(Error::file("read", root, reason).with_help("name a folder that does"));
-            }
-            found.sort();
-            files.extend(found.into_iter().filter(|path| seen.insert(path.clone())));
-        }
-        if files.is_empty() {
-            return Err(Error::argument("Folder::scan", "roots", "at least one folder of pictures", "none"));
-        }
-        Ok(Folder { files, warned: Arc::default() })
-    }
-
-    /// Splits off a hold-out set: keeps (`held_out` true) or drops (false) the pictures whose number is divisible by
-    /// `n`. Two calls with the same `n` therefore give a test set and a training set.
-    ///
-    /// A picture's number is the last run of digits in its file stem: 139 for `000000000139.jpg`. Pictures without a
-    /// number are never held out.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] if `n` is 0 or no picture is left.
-    pub fn hold_out(mut self, n: u64, held_out: bool) -> Result<Self> {
-        let refused = |expected: &str, got: String| Err(Error::argument("pictures", "hold-out", expected, got));
-        if n == 0 {
-            return refused("at least 1", "0".into());
-        }
-        let before = self.files.len();
-        self.files.retain(|path| is_divisible(path, n) == held_out);
-        if self.files.is_empty() {
-            let side = if held_out { "held out" } else { "to train with" };
-            return refused("a number that leaves some pictures", format!("{n}: none of {before} is {side}"));
-        }
-        Ok(self)
-    }
-
-    /// Number of pictures.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// The files, in the order of [`Folder::scan`].
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
-    }
-}
-
-fn pictures_under(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true) {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() && has_pictures_ending(entry.path()) => {
-                found.push(entry.into_path());
-            }
-            Ok(_) => {}
-            Err(error) if error.loop_ancestor().is_some() || leads_nowhere(&error) => {
-                tracing::debug!("skipped: {error}");
-            }
-            Err(error) => {
-                let path = error.path().unwrap_or(root).to_owned();
-                let whole = error.to_string();
-                let source = error.into_io_error().map_or_else(|| whole.into(), Cause::from);
-                return Err(Error::file("read", &path, source).with_help("check the path and its permissions"));
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Whether the error concerns a symbolic link inside a folder that is dangling or points to itself.
-fn leads_nowhere(error: &walkdir::Error) -> bool {
-    let is_denied = error.io_error().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied);
-    error.depth() > 0 && !is_denied && error.path().is_some_and(Path::is_symlink)
-}
-
-fn has_pictures_ending(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
-
-/// Whether the last run of digits in the file stem, of any length, is divisible by `n`.
-fn is_divisible(path: &Path, n: u64) -> bool {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let head = name.trim_end_matches(|character: char| !character.is_ascii_digit());
-    let digits = &head[head.trim_end_matches(|character: char| character.is_ascii_digit()).len()..];
-    let remainder = digits.bytes().fold(0, |sum, digit| (sum * 10 + u128::from(digit - b'0')) % u128::from(n));
-    !digits.is_empty() && remainder == 0
-}
 
 /// How a training picture is cropped: a random square, resized, and mirrored with probability ½.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -365,19 +246,19 @@ impl Shared {
             if self.broken().files.contains(&file) {
                 continue;
             }
-            match Picture::load(&self.folder.files[file]) {
+            match Picture::load(&self.folder.files()[file]) {
                 Ok(picture) => return Some(Ok(picture)),
                 Err(error) => self.note_broken(file, &error),
             }
         }
         let count = self.folder.len();
         let reason = format!("none of the {count} pictures to train with can be read; {}", self.broken().reason);
-        Some(Err(Error::picture(&self.folder.files[0], reason)))
+        Some(Err(Error::picture(&self.folder.files()[0], reason)))
     }
 
     fn note_broken(&self, file: usize, error: &Error) {
         let mut broken = self.broken();
-        if !self.folder.warned.swap(true, Ordering::Relaxed) {
+        if self.folder.warns_first() {
             tracing::warn!("skipped an unreadable picture, and will skip others without a warning: {error}");
         } else if !broken.files.contains(&file) {
             tracing::debug!("skipped: {error}");

@@ -1,7 +1,7 @@
 //! Tests of `dataset.rs` on generated pictures.
 
 use super::*;
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 use tempfile::TempDir;
 
 const CROPS: Crops = Crops { size: 8, share: [0.5, 1.0], flip: true };
@@ -186,75 +186,8 @@ fn a_single_pixel_is_enlarged_and_transparency_lies_over_white() {
 }
 
 #[test]
-fn scanning_finds_pictures_in_order_and_says_what_it_does_not_find() {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path();
-    fs::create_dir_all(root.join("b/deep")).unwrap();
-    fs::create_dir(root.join("none")).unwrap();
-    for name in ["c.JPG", "a.png", "notes.txt", "b/deep/x.webp", "b/y.tiff", "png"] {
-        fs::write(root.join(name), "").unwrap();
-    }
-    let names = |roots: &[PathBuf]| -> Vec<PathBuf> {
-        let folder = Folder::scan(roots).unwrap();
-        assert_eq!(folder.len(), folder.files().len());
-        folder.files().iter().map(|file| file.strip_prefix(root).unwrap().to_owned()).collect()
-    };
-    let all = ["a.png", "b/deep/x.webp", "b/y.tiff", "c.JPG"].map(PathBuf::from);
-    assert_eq!(names(&[root.into()]), all);
-    let single = root.join("c.JPG");
-    assert_eq!(
-        names(&[single.clone(), root.join("b"), single]),
-        ["c.JPG", "b/deep/x.webp", "b/y.tiff"].map(PathBuf::from)
-    );
-
-    let refusal = |roots: &[PathBuf]| Folder::scan(roots).unwrap_err().to_string();
-    let message = refusal(&[root.into(), root.join("none")]);
-    assert!(message.contains("none: it holds no picture"), "{message}");
-    let message = refusal(&[root.join("missing")]);
-    assert!(message.contains("missing") && message.contains("check the path"), "{message}");
-    assert!(refusal(&[root.join("notes.txt")]).contains("notes.txt"));
-    assert!(refusal(&[]).contains("at least one folder"));
-}
-
-#[cfg(unix)]
-#[test]
-fn links_are_followed_and_loops_end() {
-    use std::os::unix::fs::symlink;
-    let directory = tempfile::tempdir().unwrap();
-    let [one, two] = ["one", "two"].map(|name| directory.path().join(name));
-    for root in [&one, &two] {
-        fs::create_dir(root).unwrap();
-        fs::write(root.join("a.png"), "").unwrap();
-    }
-    symlink(&two, one.join("other")).unwrap();
-    symlink(&one, two.join("back")).unwrap();
-    symlink(directory.path().join("gone.png"), one.join("gone.png")).unwrap();
-    symlink(one.join("self.png"), one.join("self.png")).unwrap();
-    let folder = Folder::scan(std::slice::from_ref(&one)).unwrap();
-    assert_eq!(folder.files(), [one.join("a.png"), one.join("other/a.png")]);
-}
-
-#[test]
-fn holding_out_splits_by_the_last_number() {
-    let names =
-        ["000000000010.jpg", "20-of-99.png", "a5b.png", "plain.jpg", "x0.png", "99999999999999999999999999990.png"];
-    let folder = Folder { files: names.map(PathBuf::from).to_vec(), warned: Arc::default() };
-    let kept = |n, held_out| -> Vec<String> {
-        let kept = folder.clone().hold_out(n, held_out).unwrap();
-        kept.files.iter().map(|file| file.display().to_string()).collect()
-    };
-    assert_eq!(kept(10, true), [names[0], names[4], names[5]]);
-    assert_eq!(kept(10, false), [names[1], names[2], names[3]]);
-    assert_eq!(kept(11, true), [names[1], names[4], names[5]]);
-    assert!(folder.clone().hold_out(0, true).unwrap_err().to_string().contains("at least 1"));
-    let message =
-        Folder { files: vec!["plain.jpg".into()], warned: Arc::default() }.hold_out(2, true).unwrap_err().to_string();
-    assert!(message.contains("none of 1 is held out"), "{message}");
-}
-
-#[test]
 fn nonsense_is_refused() {
-    let folder = Folder { files: vec!["a.png".into()], warned: Arc::default() };
+    let folder = scan(&self::folder(1, plain));
     let refusal =
         |crops: Crops, workers| Loader::start(folder.clone(), crops, 0, 0, workers).err().unwrap().to_string();
     assert!(refusal(CROPS, 0).contains("workers must be at least 1"));

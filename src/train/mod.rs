@@ -7,6 +7,7 @@ pub mod curve;
 mod dataset;
 pub mod encoder;
 pub mod feed_forward;
+mod folder;
 mod run;
 mod schedule;
 mod settings;
@@ -14,7 +15,8 @@ mod trainer;
 mod training;
 
 pub use checkpoint::Checkpoint;
-pub use dataset::{Crops, Folder, Loader};
+pub use dataset::{Crops, Loader};
+pub use folder::{Folder, Found};
 pub use run::{End, Outcome, Progress, Run, check, train};
 pub use schedule::Schedule;
 pub use settings::TrainingSettings;

@@ -59,7 +59,8 @@ fn a_decoder_learns_and_paints() {
 #[test]
 fn options_of_adain_change_the_picture() {
     let studio = studio();
-    let paint = |options: &str, output: &str| studio.succeed(&format!("stylize content.png {options} -o {output}"));
+    let paint =
+        |options: &str, output: &str| studio.succeed(&format!("stylize content.png {options} -o {output} --overwrite"));
     paint("--style style.png", "a.png");
     paint("--style other.png", "b.png");
     paint("--style style.png --alpha 0", "none.png");
@@ -167,6 +168,12 @@ fn grid_shows_every_photo_in_every_style() {
     let small = studio.picture("small/grid.png");
     assert_eq!(small.dimensions(), (2 * 6 + 2 * 40 + 3, 2 * 6 + (40 + 13) + (3 + 25 + 13) + (3 + 31 + 13)));
     assert!(small.get_pixel(6 + 43 + 2, 6 + 2) != small.get_pixel(0, 0), "a tile");
+    // Sheets have a limited height.
+    content(40, 40).save(studio.path("album/c.png")).unwrap();
+    studio.succeed("stylize album --style kept.style --grid --cell 2500 -o pages");
+    let height = |name: &str| studio.picture(name).height();
+    assert!(height("pages/grid.png") > height("pages/grid-2.png") + 40 && !studio.path("pages/grid-3.png").exists());
+    studio.refused(studio.command("stylize album --style style.png --grid -o pages"), 1, &["pages/grid-2.png"]);
     // Without --grid, the styles are mixed for each photo.
     studio.succeed("stylize album --style style.png --style other.png -o mixed");
     assert_eq!(studio.picture("mixed/b.png").dimensions(), (51, 40));

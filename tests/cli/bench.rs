@@ -100,7 +100,7 @@ fn bench_reports_performed_flops() {
 #[test]
 fn bench_profile_traces_every_program() {
     let studio = Studio::new();
-    let bench = "bench --only gradient --size 16 --seconds 0 --profile trace.json";
+    let bench = "bench --only gradient --size 16 --seconds 0 --profile trace.json --overwrite";
     let printed = studio.succeed(bench).stdout;
     let dispatches = studio.trace("trace.json");
     let processes = 1 + dispatches.last().unwrap()["pid"].as_u64().unwrap();
@@ -113,7 +113,7 @@ fn bench_profile_traces_every_program() {
     }
     assert!(printed.contains("conv gradient 64->64 at 16²: ") && printed.contains("% of time"), "{printed}");
     // A net that is recorded on demand has one program too; an L-BFGS iteration has several.
-    let mut command = studio.command("bench --size 16 --seconds 0 --profile trace.json --only");
+    let mut command = studio.command("bench --size 16 --seconds 0 --profile trace.json --overwrite --only");
     command.arg("paper form at 64²");
     assert_eq!(Done::of(command).code, Some(0));
     assert!(studio.trace("trace.json").iter().any(|one| one["name"].as_str().unwrap().contains("3->32 9x9")));
@@ -127,7 +127,7 @@ fn bench_profile_traces_every_program() {
 fn bench_plot_shows_the_measured_workloads() {
     let studio = Studio::new();
     let bench = |only: &str| {
-        studio.succeed(&format!("bench --only {only} --size 16 --seconds 0 --plot plot.png"));
+        studio.succeed(&format!("bench --only {only} --size 16 --seconds 0 --plot plot.png --overwrite"));
         studio.picture("plot.png")
     };
     let [grams, encoding] = ["gram", "encoding"].map(bench);
@@ -152,7 +152,7 @@ fn invalid_bench_options_are_refused() {
         ("--profile folder", &["folder", "is a directory", "name a file in it"]),
         ("--plot none/plot.png", &["none/plot.png", "directory none does not exist", "create it"]),
         ("--plot plot.txt", &["ends in .png", "got plot.txt"]),
-        ("--plot a.png --profile a.png", &["--profile and --plot", "two different files", "got a.png"]),
+        ("--plot a.png --profile a.png", &["--profile and --plot", "different files", "got a.png"]),
     ];
     for (options, words) in cases {
         studio.refused(studio.command(&format!("bench {options}")), 1, words);

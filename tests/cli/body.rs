@@ -53,7 +53,7 @@ fn installed(studio: &Studio) -> PathBuf {
 /// The bytes of the photo painted with these nets.
 fn painted(studio: &Studio, models: &str) -> Vec<u8> {
     let models: String = models.split(' ').map(|model| format!(" --model {model}")).collect();
-    studio.succeed(&format!("stylize content.png{models} -o out.png"));
+    studio.succeed(&format!("stylize content.png{models} -o out.png --overwrite"));
     std::fs::read(studio.path("out.png")).unwrap()
 }
 
@@ -88,7 +88,7 @@ fn a_body_is_trained_and_extended_by_one_style() {
     let size = |name: &str| std::fs::metadata(studio.path(name)).unwrap().len();
     assert!(size("mine.style") < 8000, "{}", size("mine.style"));
 
-    let command = studio.command("stylize content.png --model mine.style -o out.png");
+    let command = studio.command("stylize content.png --model mine.style -o out.png --overwrite");
     studio.refused(command, 1, &["mine.style", "needs the body `body`, which is not installed", "copy its file to"]);
     std::fs::copy(studio.path("body.safetensors"), installed(&studio).join("another-name.safetensors")).unwrap();
     let mine = painted(&studio, "mine.style");
@@ -142,7 +142,9 @@ fn styles_are_selected_by_name_and_mixed_by_weight() {
     std::fs::rename(studio.path("dots.style"), folder.join("mine.style")).unwrap();
     assert_eq!(painted(&studio, "impressions:waves:0.6 mine:0.4"), mixed);
 
-    let told = studio.succeed("stylize content.png --model impressions:waves --model mine -o out.png --json").json();
+    let told = studio
+        .succeed("stylize content.png --model impressions:waves --model mine -o out.png --overwrite --json")
+        .json();
     assert_eq!(told["model"], "impressions:waves + mine");
 }
 
@@ -176,7 +178,7 @@ fn unknown_styles_are_refused() {
         ("--model adain.style", &["adain.style", "AdaIN", "--style"]),
     ];
     for (options, words) in cases {
-        studio.refused(studio.command(&format!("stylize content.png {options} -o out.png")), 1, words);
+        studio.refused(studio.command(&format!("stylize content.png {options} -o out.png --overwrite")), 1, words);
     }
     let train = format!("train style --style style.png {SHORT} --steps 1");
     let others = [
@@ -185,7 +187,7 @@ fn unknown_styles_are_refused() {
         (format!("{train} --refine -o mine.style"), "ends in .safetensors"),
         (format!("{train} --body mosaic-batch -o mine.style"), "batch norm"),
         (format!("{train} --body nobody -o mine.style"), "--body must be a file, or one of"),
-        (format!("{train} --body lost.style -o lost.style"), "a file other than that of --body"),
+        (format!("{train} --body lost.style -o lost.style --overwrite"), "a file other than that of --body"),
         ("eval feed-forward --model impressions --style style.png --photos photos".into(), "impressions:STYLE"),
         ("compare content.png style.png --ulyanov impressions -o page".into(), "--ulyanov must be impressions:STYLE"),
     ];
@@ -223,7 +225,7 @@ fn models_lists_and_paints_every_style() {
     studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
     let sheet = studio.picture("sheet.png");
     let places = ["impressions:waves", "impressions:dots", "impressions:2", "mine"].map(|name| {
-        studio.succeed(&format!("stylize content.png --model {name} --size 32 -o out.png"));
+        studio.succeed(&format!("stylize content.png --model {name} --size 32 -o out.png --overwrite"));
         place(&sheet, &studio.picture("out.png"))
     });
     assert!((0..4).all(|at| !places[..at].contains(&places[at])), "{places:?}");

@@ -123,7 +123,7 @@ fn eval_precision_measures_f16_pictures() {
 #[test]
 fn eval_encoder_paints_pairs_and_reports_the_removed_style_loss() {
     let studio = studio_with_encoders();
-    let options = "--limit 2 --styles styles --pairs 1 --pair-size 32 --steps 6 --pictures out --json";
+    let options = "--limit 2 --styles styles --pairs 1 --pair-size 32 --steps 6 --pictures out --overwrite --json";
     let itself = studio.succeed(&eval("teacher.safetensors", options)).json();
     let pair = &itself["pairs"][0];
     assert_eq!(itself["pairs"].as_array().unwrap().len(), 1);

@@ -88,10 +88,11 @@ impl Studio {
         done
     }
 
-    /// Repaints `content.png` in the style of `style.png` as `output`, with short-run settings and further options.
+    /// Repaints `content.png` in the style of `style.png` as `output`, with short-run settings and further options. An
+    /// earlier result is replaced.
     /// Returns the file's bytes.
     pub fn stylize(&self, output: &str, options: &str) -> Vec<u8> {
-        self.succeed(&format!("stylize content.png --style style.png {QUICK} -o {output} {options}"));
+        self.succeed(&format!("stylize content.png --style style.png {QUICK} -o {output} --overwrite {options}"));
         std::fs::read(self.path(output)).unwrap()
     }
 

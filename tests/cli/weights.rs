@@ -118,8 +118,9 @@ fn an_imported_net_is_found_by_stylize() {
             (&convention.into(), &name.into())
         );
 
-        studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png"));
-        studio.succeed(&format!("stylize content.png --style style.png {options} --vgg {path} -o named.png"));
+        studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png --overwrite"));
+        studio
+            .succeed(&format!("stylize content.png --style style.png {options} --vgg {path} -o named.png --overwrite"));
         let same = std::fs::read(studio.path("found.png")).unwrap() == std::fs::read(studio.path("named.png")).unwrap();
         assert_eq!(same, !import_options.contains("caffe"), "{name} {import_options}");
     }
@@ -127,7 +128,7 @@ fn an_imported_net_is_found_by_stylize() {
     studio.succeed(&format!("weights import {}", fixture("normalised.safetensors")));
     let halved = std::fs::metadata(imported(&studio).unwrap()).unwrap().len();
     assert!(halved < exact * 2 / 3, "half precision is the default: {exact} to {halved} bytes");
-    studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png"));
+    studio.succeed(&format!("stylize content.png --style style.png {options} -o found.png --overwrite"));
 }
 
 #[cfg(feature = "embedded-weights")]
@@ -135,8 +136,9 @@ fn an_imported_net_is_found_by_stylize() {
 fn the_half_net_paints_until_another_is_imported() {
     let studio = Studio::new();
     let paint = |options: &str| {
-        studio
-            .succeed(&format!("stylize content.png --style style.png --optimizer adam --steps 3 -o out.png {options}"));
+        studio.succeed(&format!(
+            "stylize content.png --style style.png --optimizer adam --steps 3 -o out.png --overwrite {options}"
+        ));
         std::fs::read(studio.path("out.png")).unwrap()
     };
     let first = paint("");
@@ -193,14 +195,17 @@ fn files_that_are_not_vgg19_are_refused_by_all_commands() {
     for (tensors, convention, words) in cases {
         save(&studio.path("bad.safetensors"), &tensors, convention);
         let words = &[&["bad.safetensors"], words].concat();
-        let stylize = "stylize content.png --style style.png --vgg bad.safetensors --log log.jsonl -o out.png";
+        let stylize =
+            "stylize content.png --style style.png --vgg bad.safetensors --log log.jsonl -o out.png --overwrite";
         studio.refused(studio.command(stylize), 1, words);
         // The previously imported net is unchanged.
         studio.refused(studio.command("weights import bad.safetensors"), 1, words);
     }
     let whole = std::fs::read(studio.path("good.safetensors")).unwrap();
     studio.write("cut.safetensors", &whole[..whole.len() - 100]);
-    for command in ["weights inspect", "weights import", "stylize content.png --style style.png -o out.png --vgg"] {
+    for command in
+        ["weights inspect", "weights import", "stylize content.png --style style.png -o out.png --overwrite --vgg"]
+    {
         studio.refused(studio.command(&format!("{command} cut.safetensors")), 1, &["cut.safetensors", "truncated"]);
     }
 }
@@ -247,7 +252,8 @@ fn overflow_names_the_weights() {
     // Finite weights, but non-finite outputs of the next layer.
     tensor(&mut tensors, "conv1_2.weight").2.iter_mut().for_each(|value| *value = 3e38);
     save(&studio.path("hot.safetensors"), &tensors, None);
-    let command = "stylize content.png --style style.png --vgg hot.safetensors --scales 1 --log log.jsonl -o out.png";
+    let command =
+        "stylize content.png --style style.png --vgg hot.safetensors --scales 1 --log log.jsonl -o out.png --overwrite";
     for optimizer in ["lbfgs", "adam"] {
         let command = studio.command(&format!("{command} --optimizer {optimizer}"));
         studio.refused(command, 1, &["the loss is not finite", "conv2d", "check the weight file"]);
@@ -272,7 +278,9 @@ fn a_pickle_that_calls_os_system_is_refused_and_not_executed() {
     studio.write("zip.pth", archive.finish().unwrap().into_inner());
     studio.write("legacy.pth", hostile_pickle());
     for name in ["zip.pth", "legacy.pth"] {
-        for command in ["weights inspect", "weights import", "stylize content.png --style style.png -o out.png --vgg"] {
+        for command in
+            ["weights inspect", "weights import", "stylize content.png --style style.png -o out.png --overwrite --vgg"]
+        {
             let words = [name, "os.system", "a weight file must hold tensors only", "state_dict"];
             studio.refused(studio.command(&format!("{command} {name}")), 1, &words);
         }

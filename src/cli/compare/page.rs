@@ -17,7 +17,7 @@ figcaption { color: #555; padding: .3rem 0 }
 table { border-collapse: collapse; margin: 1.5rem 0; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid #ddd } th { font-weight: 600 }
 th:first-child, td:first-child { text-align: left }
-.plot { max-width: 60rem }";
+.wide { overflow-x: auto } .plot { max-width: 60rem }";
 
 /// A page under construction.
 pub struct Page {
@@ -72,13 +72,13 @@ impl Page {
 
     /// Adds a table.
     pub fn table(&mut self, table: &Table) {
-        let mut text = String::from("<table>\n");
+        let mut text = String::from("<div class=\"wide\"><table>\n");
         for (index, line) in table.iter().enumerate() {
             let kind = if index == 0 { "th" } else { "td" };
             let cells = line.iter().map(|cell| format!("<{kind}>{}</{kind}>", escaped(cell)));
             text += &format!("<tr>{}</tr>\n", cells.collect::<String>());
         }
-        self.add(&(text + "</table>"));
+        self.add(&(text + "</table></div>"));
     }
 
     /// Adds a plot with a heading.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::Photos;
 use super::standing::{EXPLANATION, HEADINGS, Standing, Unit};
 use crate::cli::file_name;
+use crate::cli::outputs::Overwrite;
 use crate::cli::progress::bar;
 use crate::cli::table::{Table, print_table};
 use crate::cli::weights::{load_pair, load_vgg};
@@ -73,6 +74,8 @@ pub struct Args {
     /// column for each painting, and the second pair's results to the right of the first's
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Print JSON, with the figures of each picture
     #[arg(long)]
     json: bool,
@@ -188,7 +191,7 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::argument("eval", "--size", format!("at least {least} px"), size));
     }
     if let Some(folder) = &args.pictures {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+        args.overwrite.check_folder(folder)?;
     }
 
     let meter = Teacher::new(&teacher, size, size)?;

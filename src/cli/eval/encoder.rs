@@ -12,6 +12,7 @@ use impasto::sheet::{self, Cell, stem};
 use impasto::{Error, Result};
 
 use super::Photos;
+use crate::cli::outputs::Overwrite;
 use crate::cli::progress::bar;
 use crate::cli::weights::load_vgg;
 use crate::cli::{DeviceArgs, print_line};
@@ -66,6 +67,8 @@ pub struct Args {
     /// Write a contact sheet for each pair: photo, style, result with the encoder, result with the teacher
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -78,7 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
     let styles = if args.pairs > 0 { args.photos.files(&args.styles, args.limit)? } else { Vec::new() };
     let size = args.photos.size;
     if let Some(folder) = &args.pictures {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+        args.overwrite.check_folder(folder)?;
     }
     let context = args.device.open()?;
     let teacher = Vgg19::load(&context, &WeightFile::load(&args.teacher)?, Pooling::Max)?;

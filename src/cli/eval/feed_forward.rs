@@ -19,6 +19,7 @@ use super::Photos;
 use super::standing::{EXPLANATION, HEADINGS, Standing, Unit};
 use crate::cli::file_name;
 use crate::cli::models::find;
+use crate::cli::outputs::Overwrite;
 use crate::cli::progress::bar;
 use crate::cli::stylize::InitName;
 use crate::cli::table::print_table;
@@ -78,6 +79,8 @@ pub struct Args {
     /// Write a contact sheet for each photo: the photo, the net's result, the result of Gatys' method
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -204,7 +207,7 @@ pub fn run(args: &Args) -> Result<()> {
     let style_itself = style.square().middle(size, size).resize(size, size);
     let style_itself = Measured::by(&teacher, style_itself)?;
     if let Some(folder) = &args.pictures {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+        args.overwrite.check_folder(folder)?;
     }
     let progress = bar(photos.len() as u64).with_message("photos");
     let mut lines = Vec::new();

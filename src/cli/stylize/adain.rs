@@ -7,11 +7,12 @@ use impasto::methods::adain::{self, AdainSettings, Area, Source};
 use impasto::methods::color::KeepColor;
 use impasto::nets::AdainPainter;
 use impasto::nets::adain_painter::Place;
-use impasto::sheet::{self, Cell};
+use impasto::sheet;
 use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
-use super::{Args, many, weighted};
+use super::sheets::Sheets;
+use super::{Args, jobs, many, weighted};
 use crate::cli::styles;
 use crate::cli::weights::load_pair;
 
@@ -28,7 +29,7 @@ pub struct AdainArgs {
     #[arg(long, value_name = "MASK=STYLE")]
     mask: Vec<String>,
     /// Paint every photo in every style of --style, into a folder, with a contact sheet grid.png: a column for each
-    /// style, a row for each photo
+    /// style, a row for each photo. Many photos need further sheets, grid-2.png and so on
     #[arg(long, requires = "style")]
     grid: bool,
     /// Long side of the pictures on the contact sheet in pixels, at least 32. Brush strokes are visible from about 512.
@@ -46,9 +47,6 @@ pub struct AdainArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     decoder: Option<String>,
 }
-
-/// The file name of the contact sheet.
-const SHEET: &str = "grid.png";
 
 /// Loads the styles that the command line names, with their weights.
 fn sources(list: &[String]) -> Result<Vec<(Source, f32)>> {
@@ -121,7 +119,10 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     {
         return Err(Error::argument("stylize", "--style", "styles of different names with --grid", twice.1));
     }
-    let jobs = many::jobs(args, titles.as_deref())?;
+    let jobs = jobs::jobs(args, titles.as_deref())?;
+    if titles.is_some() {
+        Sheets::check(&args.output, args.overwrite)?;
+    }
     let mut looks = args.looks(options)?;
     let context = args.device.open()?;
     let decoder = options.and_then(|options| options.decoder.as_deref()).or(args.model.first().map(String::as_str));
@@ -138,28 +139,18 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
             adain::stylize(&mut painter, photo, &looks[look.number], &settings)
         });
     };
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let names = [&args.style[..], &titles[..]];
+    let mut sheets = Sheets::new(&args.output, args.overwrite, side, names, jobs.jobs.len())?;
     let outcome = many::run(args, &context, jobs, "adain", |photo, look| {
         let painted = adain::stylize(&mut painter, photo, &looks[look.number], &settings);
         if look.number == 0 {
             // The photo is shown at the size of its results.
             let (width, height) = painted.as_ref().map_or((photo.width, photo.height), |of| (of.width, of.height));
-            rows.push(vec![Cell::picture(&photo.resize(width, height), side, sheet::stem(look.photo))]);
+            sheets.photo(&photo.resize(width, height), sheet::stem(look.photo));
         }
-        let cell = painted.as_ref().map_or_else(|_| Cell::tile("not painted", ""), |of| Cell::picture(of, side, ""));
-        rows.last_mut().into_iter().for_each(|row| row.push(cell.clone()));
+        sheets.result(painted.as_ref().ok());
         painted
     });
-    if rows.is_empty() {
-        return outcome;
-    }
     // The contact sheet shows all results, even if some photos failed.
-    let heads = args.style.iter().zip(titles).map(|(text, title)| match styles::find(weighted(text).0)? {
-        Source::Picture(picture) => Ok(Cell::head(&picture, side, title)),
-        Source::Style(_) => Ok(Cell::tile("a saved style", title)),
-    });
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let corner = ["AdaIN".into(), counted(args.style.len(), "style"), counted(rows.len(), "photo")];
-    rows.insert(0, [Ok(Cell::words(corner))].into_iter().chain(heads).collect::<Result<_>>()?);
-    outcome.and(sheet::sheet(&rows)?.save(&args.output.join(SHEET)))
+    outcome.and(sheets.finish())
 }

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use clap::ValueEnum;
+
 use impasto::gpu::{Context, Profile};
-use impasto::io::{self, Picture};
+use impasto::io::Picture;
 use impasto::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
 
+use super::jobs::single;
 use super::{Args, choice, suffixed, weighted};
 use crate::cli::log::Log;
 use crate::cli::progress::bar;
@@ -60,9 +63,10 @@ pub struct GatysArgs {
     /// Unit of each tap's loss [default: relative; preset neural-style: plain]
     #[arg(long, value_enum)]
     normalization: Option<NormalizationName>,
-    /// Initial picture [default: content; preset neural-style: noise]
-    #[arg(long, value_enum)]
-    init: Option<InitName>,
+    /// Initial picture: content (the photo), noise, style (the first style picture), or a picture file, such as an
+    /// earlier result, which --scales 1 refines [default: content; preset neural-style: noise]
+    #[arg(long, value_name = "content|noise|style|FILE")]
+    init: Option<String>,
     /// Optimiser of the pixels [default: lbfgs]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
@@ -134,6 +138,7 @@ pub fn taps(list: &[String]) -> Result<Vec<(Tap, f32)>> {
 struct Call<'a> {
     args: &'a Args,
     options: &'a GatysArgs,
+    output: PathBuf,
 }
 
 impl Call<'_> {
@@ -151,7 +156,12 @@ impl Call<'_> {
         settings.style_scale = self.options.style_scale.unwrap_or(settings.style_scale);
         settings.learning_rate = self.options.learning_rate.unwrap_or(settings.learning_rate);
         settings.history = self.options.history.unwrap_or(settings.history);
-        settings.init = self.options.init.map_or(settings.init, Init::from);
+        if let Some(init) = &self.options.init {
+            settings.init = match InitName::from_str(init, false) {
+                Ok(name) => name.into(),
+                Err(_) => Init::Picture(Picture::load(Path::new(init))?),
+            };
+        }
         settings.optimizer = self.options.optimizer.map_or(settings.optimizer, Optimizer::from);
         settings.normalization = self.options.normalization.map_or(settings.normalization, Normalization::from);
         if !self.options.content_tap.is_empty() {
@@ -165,34 +175,31 @@ impl Call<'_> {
 
     /// Refuses output files that cannot be written, before any work is done.
     fn check_outputs(&self) -> Result<()> {
-        io::check_output(&self.args.output)?;
-        let mut others = vec![&self.args.output];
-        for path in self.options.log.iter().chain(&self.options.profile) {
-            impasto::internal::atomic::check_writable(path)?;
-            if others.contains(&path) {
-                let expected = "three different files";
-                return Err(Error::argument("stylize", "--output, --log and --profile", expected, path.display()));
-            }
-            others.push(path);
+        let others = self.options.log.iter().chain(&self.options.profile).map(PathBuf::as_path);
+        let all: Vec<_> = std::iter::once(self.output.as_path()).chain(others).collect();
+        self.args.overwrite.check_all("--output, --log and --profile", &all)?;
+        match self.options.save_every {
+            Some(0) => Err(Error::argument("stylize", "--save-every", "at least 1", 0)),
+            Some(_) => self.args.overwrite.check_numbered(&self.output),
+            None => Ok(()),
         }
-        if self.options.save_every == Some(0) {
-            return Err(Error::argument("stylize", "--save-every", "at least 1", 0));
-        }
-        Ok(())
     }
 
     /// The output file with a number: `out-00050.png`.
     fn numbered(&self, evaluations: usize) -> PathBuf {
-        suffixed(&self.args.output, &format!("{evaluations:05}"))
+        suffixed(&self.output, &format!("{evaluations:05}"))
     }
 }
 
 pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
-    let call = Call { args, options };
     let [photo] = &args.photos[..] else {
         let expected = "one photo with --method gatys";
         return Err(Error::argument("stylize", "PHOTO", expected, args.photos.len()));
     };
+    let call = Call { args, options, output: single(photo, &args.output)? };
+    if args.skip_existing && call.output.exists() {
+        return print_line(format_args!("{}: kept", call.output.display()));
+    }
     call.check_outputs()?;
     let content = Picture::load(photo)?;
     let load = |text: &String| {
@@ -204,8 +211,8 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let context = args.device.open()?;
     let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();
-    let outcome = paint(&call, &vgg, &content, &styles, &settings)?;
-    outcome.picture.save(&args.output)?;
+    let (outcome, lost) = paint(&call, &vgg, &content, &styles, &settings)?;
+    save(&outcome.picture, &call.output)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &options.profile {
         let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &styles, &settings)?)];
@@ -214,11 +221,16 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
             measured.iter().try_for_each(crate::cli::profile::print)?;
         }
     }
-    report(args, &context, &outcome, seconds)?;
-    match outcome.interrupted {
-        false => Ok(()),
-        true => Err(Error::Interrupted(format!("; the picture so far is in {}", args.output.display()))),
+    report(&call, &context, &outcome, seconds)?;
+    if outcome.interrupted {
+        let [width, height] = outcome.scale;
+        let enlarged = match [outcome.picture.width, outcome.picture.height] == outcome.scale {
+            true => String::new(),
+            false => format!(", enlarged from {width}x{height}"),
+        };
+        return Err(Error::Interrupted(format!("; the picture so far is in {}{enlarged}", call.output.display())));
     }
+    lost.map_or(Ok(()), |error| Err(error.with_help(format!("the picture is in {}", call.output.display()))))
 }
 
 fn paint(
@@ -227,9 +239,20 @@ fn paint(
     content: &Picture,
     styles: &[(Picture, f32)],
     settings: &GatysSettings,
-) -> Result<gatys::Outcome> {
+) -> Result<(gatys::Outcome, Option<Error>)> {
     let interrupted = interrupt::flag();
     let mut log = call.options.log.as_deref().map(Log::new);
+    // A log or a snapshot that cannot be written must not end the work: nothing more of its kind is written.
+    let mut lost: Option<Error> = None;
+    let mut keep = |written: Result<()>| {
+        let error = written.err();
+        if let Some(error) = &error {
+            tracing::warn!("{error}; the picture is painted without more of these");
+        }
+        let failed = error.is_some();
+        lost = lost.take().or(error);
+        !failed
+    };
     let bar = bar(1);
     let mut next_save = call.options.save_every;
     let mut last = (0, Instant::now());
@@ -246,22 +269,42 @@ fn paint(
             scale + 1,
             progress.loss
         ));
-        if let Some(log) = &mut log {
+        if let Some(open) = &mut log {
             let terms: serde_json::Map<_, _> =
                 progress.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
-            log.write(&serde_json::json!({
+            let line = serde_json::json!({
                 "evaluations": done, "scale": scale, "width": width, "height": height,
                 "loss": progress.loss, "terms": terms, "seconds": progress.seconds,
-            }))?;
+            });
+            if !keep(open.write(&line)) {
+                log = None;
+            }
         }
         if let Some(due) = next_save.filter(|due| done >= *due) {
-            progress.picture()?.save(&call.numbered(done))?;
-            next_save = call.options.save_every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
+            let saved = keep(progress.picture()?.save(&call.numbered(done)));
+            let every = call.options.save_every.filter(|_| saved);
+            next_save = every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     bar.finish_and_clear();
-    outcome
+    Ok((outcome?, lost))
+}
+
+/// Writes the picture. If that fails, for example because the disk is full, the picture goes to the folder of temporary
+/// files, and the error says where it is.
+fn save(picture: &Picture, output: &Path) -> Result<()> {
+    let Err(error) = picture.save(output) else { return Ok(()) };
+    let rescued = tempfile::Builder::new().prefix("impasto-").suffix(".png").tempfile();
+    let Ok((_, path)) = rescued.and_then(|file| file.keep().map_err(|error| error.error)) else { return Err(error) };
+    match picture.save(&path) {
+        Ok(()) => Err(error.with_help(format!("the picture is in {}", path.display()))),
+        Err(_) => {
+            // Nothing more can be done about the empty file.
+            let _ = std::fs::remove_file(&path);
+            Err(error)
+        }
+    }
 }
 
 /// Measures one evaluation of the picture's loss, dispatch by dispatch.
@@ -281,11 +324,11 @@ fn profile(
     loss.profile()
 }
 
-fn report(args: &Args, context: &Context, outcome: &gatys::Outcome, seconds: f64) -> Result<()> {
+fn report(call: &Call, context: &Context, outcome: &gatys::Outcome, seconds: f64) -> Result<()> {
     let Picture { width, height, .. } = outcome.picture;
     let [first, last] = outcome.loss;
-    let output = args.output.display();
-    if args.json {
+    let output = call.output.display();
+    if call.args.json {
         let terms: serde_json::Map<_, _> =
             outcome.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
         return print_line(serde_json::json!({

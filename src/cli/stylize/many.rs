@@ -7,66 +7,18 @@ use std::thread;
 use std::time::Instant;
 
 use impasto::gpu::Context;
-use impasto::io::{self, Picture};
-use impasto::train::Folder;
+use impasto::io::Picture;
 use impasto::{Error, Result};
+use indicatif::ProgressBar;
 
-use super::{Args, suffixed};
+use super::Args;
+use super::jobs::Jobs;
+use crate::cli::outputs::Overwrite;
 use crate::cli::progress::bar;
 use crate::cli::{in_options_of, interrupt, print_line};
 
 /// Capacity of the queue of decoded photos, and of the queue of results to be written.
 const AHEAD: usize = 2;
-
-/// A photo and its output files, one for each look.
-pub struct Job {
-    photo: PathBuf,
-    outputs: Vec<PathBuf>,
-}
-
-fn refuse<T>(argument: &str, expected: &str, got: &Path) -> Result<T> {
-    Err(Error::argument("stylize", argument, expected, got.display()))
-}
-
-/// The jobs of a command: one photo with one output file, or several photos (a folder counts as several) with an output
-/// folder. With `looks`, each photo has one result per look in a folder, named after the photo and the look.
-pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Vec<Job>> {
-    if let ([photo], None) = (&args.photos[..], looks)
-        && !photo.is_dir()
-    {
-        io::check_output(&args.output)?;
-        return Ok(vec![Job { photo: photo.clone(), outputs: vec![args.output.clone()] }]);
-    }
-    let is_file = args.output.exists() || io::can_be_written(&args.output);
-    if is_file && !args.output.is_dir() {
-        return refuse("--output", "a folder for several pictures", &args.output);
-    }
-    let mut jobs: Vec<Job> = Vec::new();
-    for root in &args.photos {
-        let photos =
-            if root.is_dir() { Folder::scan(std::slice::from_ref(root))?.files().to_vec() } else { vec![root.clone()] };
-        for photo in photos {
-            // Results keep the subfolders of the photos, so that equal names do not collide.
-            let inside = photo.strip_prefix(root).ok().filter(|inside| inside.file_name().is_some());
-            let name = inside.map_or_else(|| photo.file_name().unwrap_or_default().into(), Path::to_path_buf);
-            let mut output = args.output.join(name);
-            if !io::can_be_written(&output) {
-                output.set_extension("png");
-            }
-            let outputs = match looks {
-                None => vec![output],
-                Some(looks) => looks.iter().map(|look| suffixed(&output, look)).collect(),
-            };
-            if let Some(other) = jobs.iter().find(|job| job.outputs.iter().any(|output| outputs.contains(output))) {
-                let other = other.photo.display();
-                let expected = format!("photos of different names, because the result of {other} would be overwritten");
-                return refuse("PHOTO", &expected, &photo);
-            }
-            jobs.push(Job { photo, outputs });
-        }
-    }
-    Ok(jobs)
-}
 
 /// A photo and the number of a look.
 pub struct Look<'a> {
@@ -74,37 +26,107 @@ pub struct Look<'a> {
     pub number: usize,
 }
 
-/// A painted photo.
-struct Done {
+/// One result.
+struct Attempt {
     photo: PathBuf,
     output: PathBuf,
-    size: [usize; 2],
     /// Time of painting in seconds.
     seconds: f64,
 }
 
-fn write(output: &Path, painted: &Picture) -> Result<()> {
+fn write(output: &Path, painted: &Picture, overwrite: Overwrite) -> Result<()> {
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
+    // Another process may have written the file meanwhile, or the disk may not tell upper from lower case.
+    overwrite.check(output)?;
     painted.save(output)
+}
+
+/// Prints what becomes of each photo, as it is known: lines of text, or of JSON.
+struct Report<'a> {
+    args: &'a Args,
+    context: &'a Context,
+    /// The model's name.
+    by: &'a str,
+    bar: &'a ProgressBar,
+    painted: usize,
+    failed: usize,
+    /// The error of a command with one result is that of the command.
+    single: Option<Error>,
+}
+
+impl Report<'_> {
+    /// Prints a line above the progress bar.
+    fn line(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) -> Result<()> {
+        self.bar.suspend(|| if self.args.json { print_line(json()) } else { print_line(text()) })
+    }
+
+    fn skipped(&self, photo: &Path, output: &Path) -> Result<()> {
+        let [photo, output] = [photo, output].map(|path| path.display().to_string());
+        self.line(
+            || format!("{output}: kept"),
+            || serde_json::json!({ "photo": photo, "output": output, "skipped": true }),
+        )
+    }
+
+    fn painted(&mut self, attempt: &Attempt, picture: &Picture) -> Result<()> {
+        self.painted += 1;
+        let (Attempt { photo, output, seconds }, Picture { width, height, .. }) = (attempt, picture);
+        let [photo, output] = [photo, output].map(|path| path.display().to_string());
+        self.line(
+            || format!("{output}: {width}x{height} in {seconds:.2} s"),
+            || {
+                serde_json::json!({
+                    "photo": photo, "output": output, "width": width, "height": height, "seconds": seconds,
+                    "model": self.by, "device": self.context.name(), "driver": self.context.driver(),
+                })
+            },
+        )
+    }
+
+    /// Reports the failure of a photo or a folder of photos.
+    fn failed(&mut self, photo: &Path, error: Error, is_single: bool) -> Result<()> {
+        self.failed += 1;
+        if is_single {
+            self.single = Some(error);
+            return Ok(());
+        }
+        let text = match in_options_of::<Args>(error) {
+            error @ (Error::File { .. } | Error::Picture { .. }) => error.to_string(),
+            error => format!("{}: {error}", photo.display()),
+        };
+        self.bar.suspend(|| tracing::error!("{text}"));
+        if self.args.json {
+            self.line(String::new, || serde_json::json!({ "photo": photo.display().to_string(), "error": text }))?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs the jobs. `paint` receives a photo and a look; `by` is the model's name in the summary.
 pub fn run(
     args: &Args,
     context: &Context,
-    jobs: Vec<Job>,
+    jobs: Jobs,
     by: &str,
     mut paint: impl FnMut(&Picture, Look) -> Result<Picture>,
 ) -> Result<()> {
     let interrupted = interrupt::flag();
-    let count: usize = jobs.iter().map(|job| job.outputs.len()).sum();
+    let count = jobs.count();
     let bar = bar(count as u64);
-    let (mut failed, mut done) = (Vec::new(), Vec::new());
-    thread::scope(|scope| {
+    let mut report = Report { args, context, by, bar: &bar, painted: 0, failed: 0, single: None };
+    let is_single = count == 1 && jobs.skipped.is_empty() && jobs.unreadable.is_empty();
+    for (photo, output) in &jobs.skipped {
+        report.skipped(photo, output)?;
+    }
+    for (folder, error) in jobs.unreadable {
+        report.failed(&folder, error, false)?;
+    }
+    let jobs = jobs.jobs;
+    let report = thread::scope(|scope| {
         let (decoder, decoded) = sync_channel(AHEAD);
-        let (painted, finished) = sync_channel::<(Result<Picture>, Done)>(AHEAD);
+        let (painted, finished) = sync_channel::<(Result<Picture>, Attempt)>(AHEAD);
         scope.spawn(move || {
             for job in jobs {
                 let picture = Picture::load(&job.photo);
@@ -114,21 +136,24 @@ pub fn run(
                 }
             }
         });
-        let writer = scope.spawn(|| {
-            let (mut done, mut failed) = (Vec::new(), Vec::new());
-            for (picture, how) in finished {
-                bar.set_message(how.output.display().to_string());
-                match picture.and_then(|picture| write(&how.output, &picture)) {
-                    Ok(()) => done.push(how),
-                    Err(error) => failed.push((how.photo, error)),
+        let writer = scope.spawn(move || {
+            for (picture, attempt) in finished {
+                report.bar.set_message(attempt.output.display().to_string());
+                let written = picture.and_then(|picture| {
+                    write(&attempt.output, &picture, args.overwrite)?;
+                    Ok(picture)
+                });
+                match written {
+                    Ok(picture) => report.painted(&attempt, &picture)?,
+                    Err(error) => report.failed(&attempt.photo, error, is_single)?,
                 }
-                bar.inc(1);
+                report.bar.inc(1);
             }
-            (done, failed)
+            Ok(report)
         });
         'jobs: for (job, photo) in decoded {
             let mut photo = photo.map_err(Some);
-            for (look, output) in job.outputs.into_iter().enumerate() {
+            for (look, output) in job.outputs {
                 if interrupted.load(Ordering::Relaxed) {
                     break 'jobs;
                 }
@@ -141,45 +166,26 @@ pub fn run(
                         None => continue,
                     },
                 };
-                let size = picture.as_ref().map_or([0; 2], |picture| [picture.width, picture.height]);
-                let how = Done { photo: job.photo.clone(), output, size, seconds: began.elapsed().as_secs_f64() };
-                if painted.send((picture, how)).is_err() {
+                let attempt = Attempt { photo: job.photo.clone(), output, seconds: began.elapsed().as_secs_f64() };
+                if painted.send((picture, attempt)).is_err() {
                     break 'jobs;
                 }
             }
         }
         drop(painted);
-        match writer.join() {
-            Ok(results) => (done, failed) = results,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     bar.finish_and_clear();
-    for Done { photo, output, size: [width, height], seconds } in &done {
-        if args.json {
-            print_line(serde_json::json!({
-                "photo": photo.display().to_string(), "output": output.display().to_string(), "width": width, "height": height, "seconds": seconds,
-                "model": by, "device": context.name(), "driver": context.driver(),
-            }))?;
-        } else {
-            print_line(format_args!("{}: {width}x{height} in {seconds:.2} s", output.display()))?;
-        }
-    }
+    let Report { painted, failed, single, .. } = report?;
     if interrupted.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted(format!("; {} of {count} pictures are painted", done.len())));
+        return Err(Error::Interrupted(format!("; {painted} of {count} pictures are painted")));
     }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    if count == 1 {
-        return Err(failed.swap_remove(0).1);
-    }
-    let what = format!("{} of {count} that failed, as reported above; the others are painted", failed.len());
-    for (photo, error) in failed {
-        match in_options_of::<Args>(error) {
-            error @ (Error::File { .. } | Error::Picture { .. }) => tracing::error!("{error}"),
-            error => tracing::error!("{}: {error}", photo.display()),
+    match (single, failed) {
+        (Some(error), _) => Err(error),
+        (None, 0) => Ok(()),
+        (None, failed) => {
+            let what = format!("{failed} that failed, as reported above; {painted} of {count} are painted");
+            Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
         }
     }
-    Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
 }

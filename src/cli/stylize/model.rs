@@ -5,12 +5,12 @@ use impasto::methods::feed_forward::{self, FeedForwardSettings};
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
 
-use super::{Args, many};
+use super::{Args, jobs, many};
 use crate::cli::models;
 
 pub fn run(args: &Args) -> Result<()> {
     let settings = FeedForwardSettings { size: args.size, keep_color: args.keep_color.into() };
-    let jobs = many::jobs(args, None)?;
+    let jobs = jobs::jobs(args, None)?;
     let weights = ImageTransformNetWeights::of(&models::find("stylize", "--model", &args.model)?)?;
     let context = args.device.open()?;
     let mut painter = Painter::new(ImageTransformNet::new(&context, weights)?);

@@ -1,11 +1,12 @@
 //! Settings of Gatys' method and named presets.
 
+use crate::io::Picture;
 use crate::methods::color::KeepColor;
 use crate::nets::Tap;
 use crate::{Error, Result};
 
 /// Initial picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Init {
     /// The content: keeps its layout and converges fastest.
     #[default]
@@ -14,6 +15,8 @@ pub enum Init {
     Noise,
     /// The (first) style picture.
     Style,
+    /// A picture of any size, RGB 0..1, which is resized: an earlier result, for example.
+    Picture(Picture),
 }
 
 /// Optimiser of the pixels.
