@@ -6,7 +6,7 @@
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test bench check bench-peers bench-all
+.PHONY: setup demo test soak bench check bench-peers bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -44,6 +44,12 @@ test:
 	GALLIVM_PERF=nopt cargo test --test ops
 	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
 	cargo test --doc
+
+# Methods, nets and sizes in turn for this many seconds: memory must not grow.
+SOAK ?= 1200
+
+soak: setup
+	IMPASTO_SOAK=$(SOAK) cargo test --test soak -- --nocapture
 
 bench: setup
 	./target/release/impasto bench

@@ -107,6 +107,19 @@ fn chrominance_change(new: &RgbImage, old: &RgbImage) -> (f64, f64) {
 }
 
 #[test]
+fn a_picture_may_be_the_start() {
+    let studio = Studio::new();
+    assert_eq!(studio.stylize("named.png", "--init style"), studio.stylize("file.png", "--init style.png"));
+    assert_ne!(studio.stylize("named.png", ""), studio.stylize("file.png", "--init style.png"));
+    let command = format!("stylize content.png --style style.png {QUICK} --init nothing -o out.png");
+    studio.refused(
+        studio.command(&command),
+        1,
+        &["--init", "content, noise, style or a picture that exists", "nothing"],
+    );
+}
+
+#[test]
 fn luminance_keeps_the_contents_colours() {
     let studio = Studio::new();
     let options = "--style-weight 1000 --init style";

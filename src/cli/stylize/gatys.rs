@@ -159,6 +159,10 @@ impl Call<'_> {
         if let Some(init) = &self.options.init {
             settings.init = match InitName::from_str(init, false) {
                 Ok(name) => name.into(),
+                Err(_) if !Path::new(init).exists() => {
+                    let expected = "content, noise, style or a picture that exists";
+                    return Err(Error::argument("stylize", "--init", expected, init));
+                }
                 Err(_) => Init::Picture(Picture::load(Path::new(init))?),
             };
         }
