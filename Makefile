@@ -6,7 +6,7 @@
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test soak bench check bench-peers bench-all
+.PHONY: setup demo test soak faults bench check bench-peers bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -24,7 +24,7 @@ setup:
 	    $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y "$$@" >/dev/null; \
 	  }; \
 	  ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 || install libvulkan1 || exit 1; \
-	  $(RUN) devices >/dev/null 2>&1 || install mesa-vulkan-drivers || exit 1; \
+	  $(RUN) devices 2>/dev/null | grep -qv ', gl, ' || install mesa-vulkan-drivers || exit 1; \
 	fi
 	@$(RUN) devices
 
@@ -50,6 +50,10 @@ SOAK ?= 1200
 
 soak: setup
 	IMPASTO_SOAK=$(SOAK) cargo test --test soak -- --nocapture
+
+# Kills, full disks, lost devices, little memory.
+faults: setup
+	cargo test --test faults -- --ignored --nocapture
 
 bench: setup
 	./target/release/impasto bench

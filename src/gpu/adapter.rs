@@ -12,7 +12,7 @@ pub struct Adapter {
     pub name: String,
     /// "discrete GPU", "integrated GPU", "software" ...
     pub kind: &'static str,
-    /// "vulkan", "metal", "dx12".
+    /// "vulkan", "metal", "dx12", "gl", "webgpu".
     pub backend: String,
     /// Driver and version.
     pub driver: String,
@@ -71,18 +71,27 @@ fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
     }
 }
 
-/// Adapters that support compute shaders, best kind first.
+/// Adapters that support compute shaders, best kind first. OpenGL is a fallback: it is only asked where no GPU has
+/// another driver.
 pub(super) async fn found() -> Vec<wgpu::Adapter> {
+    let is_gpu = |adapter: &wgpu::Adapter| adapter.get_info().device_type != wgpu::DeviceType::Cpu;
+    // Those that the features of the build enable.
+    let mut found = enumerated(wgpu::Backends::all() - wgpu::Backends::GL).await;
+    if !found.iter().any(is_gpu) {
+        found.extend(enumerated(wgpu::Backends::GL).await);
+    }
+    found.sort_by_key(|a| kind(&a.get_info()).0);
+    found
+}
+
+async fn enumerated(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor {
-        // Those that the features of the build enable.
-        backends: wgpu::Backends::all(),
+        backends,
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };
-    let instance = wgpu::Instance::new(descriptor);
-    let mut found = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    let mut found = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
     found.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
-    found.sort_by_key(|a| kind(&a.get_info()).0);
     found
 }
 

@@ -445,6 +445,13 @@ type ScopeError = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 fn device_error(error: wgpu::Error) -> Error {
     match error {
         wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source),
+        // A device of a host has no callback of ours. An object is made on a lost device without an error, but it is
+        // invalid; every other failure is reported where the object is made, and the object is not used.
+        wgpu::Error::Validation { source, description }
+            if ["is lost", "is invalid"].iter().any(|words| description.contains(words)) =>
+        {
+            Error::DeviceLost(source)
+        }
         error => Error::Device(error.into()),
     }
 }

@@ -1,7 +1,9 @@
 //! The training loop that all trainers share.
 
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::training::{Training, choose_micro_batch};
@@ -125,13 +127,37 @@ pub fn check(settings: &TrainingSettings, run: &Run) -> Result<()> {
     begin(settings, run).map(drop)
 }
 
+/// The lock of a training's folder. It ends with the file, and so with the process.
+struct Lock(#[allow(dead_code, reason = "open for as long as the run")] Option<File>);
+
+impl Lock {
+    /// Locks the folder, which is created if necessary.
+    fn of(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
+        let path = folder.join(".lock");
+        let file = File::create(&path).map_err(|error| Error::file("create", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(Some(file))),
+            Err(TryLockError::WouldBlock) => {
+                let reason = io::Error::new(io::ErrorKind::ResourceBusy, "another training writes into this folder");
+                Err(Error::file("write", folder, reason).with_help("wait for its end, or name another output"))
+            }
+            // Some network disks have no locks.
+            Err(TryLockError::Error(error)) => {
+                tracing::debug!("{}: no lock: {error}", path.display());
+                Ok(Lock(None))
+            }
+        }
+    }
+}
+
 /// Trains until all steps are completed, the time limit is reached or `observer`, called after every step, stops the
 /// run. A checkpoint is written in each case. With the same device, files and settings the result has the same bits,
 /// whether the run was interrupted and resumed or not. Afterwards the trainer's parameters are the moving averages, if
 /// there are any.
 ///
 /// # Errors
-/// Those of [`check`]; a folder without readable pictures; settings that differ from those of the resumed checkpoint; a
+/// Those of [`check`]; a folder in which another run trains at this time; a folder without readable pictures; settings that differ from those of the resumed checkpoint; a
 /// memory plan that does not fit; a non-finite loss or gradient, in which case the last checkpoint is kept; errors of
 /// files, of the device and of `observer`.
 pub fn train(
@@ -153,6 +179,7 @@ pub fn train(
     if let Some((_, checkpoint)) = &found {
         settings.check_same(trainer, &run.folder, &checkpoint.header)?;
     }
+    let _lock = Lock::of(&run.folder)?;
     let mut training = Training::new(context, trainer, settings.clone(), micro_batch)?;
     if let Some((step, checkpoint)) = &found {
         training.restore(context, trainer, &run.folder, *step, checkpoint)?;

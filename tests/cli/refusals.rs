@@ -207,7 +207,9 @@ fn an_unknown_adapter() {
 fn a_machine_without_an_adapter() {
     let studio = studio_with_older_results();
     let blind = |mut command: Command| {
-        command.env("VK_DRIVER_FILES", "/nonexistent.json").env("VK_ICD_FILENAMES", "/nonexistent.json");
+        for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+            command.env(drivers, "/nonexistent.json");
+        }
         command
     };
     let words = ["no GPU adapter was found", "install a Vulkan driver", "mesa-vulkan-drivers"];

@@ -127,7 +127,10 @@ pub fn run(
     let report = thread::scope(|scope| {
         let (decoder, decoded) = sync_channel(AHEAD);
         let (painted, finished) = sync_channel::<(Result<Picture>, Attempt)>(AHEAD);
-        scope.spawn(move || {
+        let threads = |error: std::io::Error| {
+            Error::argument("stylize", "PHOTO", "painted with two more threads, which the system allows", error)
+        };
+        let decode = move || {
             for job in jobs {
                 let picture = Picture::load(&job.photo);
                 // After Ctrl-C the receiver is gone.
@@ -135,8 +138,9 @@ pub fn run(
                     return;
                 }
             }
-        });
-        let writer = scope.spawn(move || {
+        };
+        thread::Builder::new().spawn_scoped(scope, decode).map_err(threads)?;
+        let write_all = move || {
             for (picture, attempt) in finished {
                 report.bar.set_message(attempt.output.display().to_string());
                 let written = picture.and_then(|picture| {
@@ -150,7 +154,8 @@ pub fn run(
                 report.bar.inc(1);
             }
             Ok(report)
-        });
+        };
+        let writer = thread::Builder::new().spawn_scoped(scope, write_all).map_err(threads)?;
         'jobs: for (job, photo) in decoded {
             let mut photo = photo.map_err(Some);
             for (look, output) in job.outputs {
