@@ -6,7 +6,7 @@
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test soak faults bench check bench-peers bench-all
+.PHONY: setup demo test soak faults drivers fuzz bench check bench-peers bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -54,6 +54,20 @@ soak: setup
 # Kills, full disks, lost devices, little memory.
 faults: setup
 	cargo test --test faults -- --ignored --nocapture
+
+# The doctor on every driver at hand.
+drivers: setup
+	tests/drivers.sh
+
+# Seconds for each target of fuzz/. cargo-fuzz (`cargo install cargo-fuzz`) wants a nightly compiler, or to be told that
+# this one will do.
+FUZZ ?= 600
+
+fuzz:
+	for target in weights picture checkpoint options shader; do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ) -rss_limit_mb=4096 -timeout=30 || exit 1; \
+	done
 
 bench: setup
 	./target/release/impasto bench

@@ -272,7 +272,7 @@ fn a_device_lost_at_any_moment_is_an_error() {
         photo.rgb.iter_mut().enumerate().for_each(|(index, value)| *value = (index % 97) as f32 / 97.0);
         let area = Area { styles: vec![(Source::Picture(photo.resize(64, 64)), 1.0)], place: Place::Everywhere };
         for _ in 0..3 {
-            adain::stylize(&mut painter, &photo, &[area.clone()], &AdainSettings::default())?;
+            adain::stylize(&mut painter, &photo, std::slice::from_ref(&area), &AdainSettings::default())?;
         }
         adain::stylize(&mut painter, &photo, &[area], &AdainSettings::default())
     };
