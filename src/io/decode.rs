@@ -9,7 +9,8 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use rayon::prelude::*;
 
 use super::{
-    file::{Refusal, quoted, read, refusal},
+    file::{Refusal, read, refusal},
+    foreign,
     picture::Picture,
     profile::Converter,
 };
@@ -111,26 +112,9 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, Refusal> {
         Err(_) if bytes.get(4..8) == Some(b"ftyp") => {
             Err(refusal("HEIC and other MP4-like files are not supported", CONVERT))
         }
-        Err(_) => Err(match text_start(bytes) {
-            Some(start) => {
-                refusal(format!("it is text, not a picture: it begins with {}", quoted(start)), "name a picture")
-            }
-            None => refusal("it is not a picture of a known format", CONVERT),
-        }),
+        Err(_) => Err(foreign::text(bytes, "a picture")
+            .unwrap_or_else(|| refusal("it is not a picture of a known format", CONVERT))),
     }
-}
-
-/// The first line of a text file, for example of a web page saved by a failed download.
-fn text_start(bytes: &[u8]) -> Option<&str> {
-    let start = &bytes[..bytes.len().min(64)];
-    // The last character may be truncated.
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
-        Err(_) => return None,
-    };
-    let printable = |character: char| !character.is_control() || character.is_ascii_whitespace();
-    if text.chars().all(printable) { text.lines().find(|line| !line.trim().is_empty()) } else { None }
 }
 
 /// Whether the segments of a JPEG lead to its end-of-image marker. Data after the marker, such as a second picture, and

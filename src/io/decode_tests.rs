@@ -106,7 +106,9 @@ fn profiles_are_converted_and_broken_ones_ignored() {
 #[test]
 fn what_is_no_picture_is_told_apart() {
     assert!(refusal(b"").contains("empty"));
-    assert!(refusal(b"\n<!DOCTYPE html><html>").contains("is text, not a picture: it begins with `<!DOCTYPE html>"));
+    assert!(
+        refusal(b"\n<!DOCTYPE html><html>").contains("is a web page, not a picture: it begins with `<!DOCTYPE html>")
+    );
     assert!(refusal(b"GIF89a\x01\0\x01\0").contains("GIF files are not supported; convert it to PNG"));
     assert!(refusal(b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
     assert!(refusal(b"\x80\x02\x8a\x0a").contains("not a picture of a known format"));

@@ -6,6 +6,7 @@ mod checkpoint;
 mod decode;
 mod encode;
 mod file;
+mod foreign;
 mod pickle;
 pub mod picture;
 mod profile;
