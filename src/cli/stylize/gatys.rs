@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use impasto::gpu::{Context, Profile};
-use impasto::io::{self, Picture};
+use impasto::io::{self, Picture, SaveOptions};
 use impasto::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Pooling;
@@ -194,7 +194,8 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
         return Err(Error::argument("stylize", "PHOTO", expected, args.photos.len()));
     };
     call.check_outputs()?;
-    let content = Picture::load(photo)?;
+    let (content, metadata) = Picture::load_with_metadata(photo)?;
+    let written = args.save_options(metadata);
     let load = |text: &String| {
         let (name, weight) = weighted(text);
         Ok((Picture::load(Path::new(name))?, weight))
@@ -204,8 +205,8 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let context = args.device.open()?;
     let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();
-    let outcome = paint(&call, &vgg, &content, &styles, &settings)?;
-    outcome.picture.save(&args.output)?;
+    let outcome = paint(&call, &vgg, &content, &styles, &settings, &written)?;
+    outcome.picture.save_with(&args.output, &written)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &options.profile {
         let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &styles, &settings)?)];
@@ -227,6 +228,7 @@ fn paint(
     content: &Picture,
     styles: &[(Picture, f32)],
     settings: &GatysSettings,
+    written: &SaveOptions,
 ) -> Result<gatys::Outcome> {
     let interrupted = interrupt::flag();
     let mut log = call.options.log.as_deref().map(Log::new);
@@ -255,7 +257,7 @@ fn paint(
             }))?;
         }
         if let Some(due) = next_save.filter(|due| done >= *due) {
-            progress.picture()?.save(&call.numbered(done))?;
+            progress.picture()?.save_with(&call.numbered(done), written)?;
             next_save = call.options.save_every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

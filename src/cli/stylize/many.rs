@@ -1,13 +1,14 @@
 //! Paints many photos with a net, one pass each. Decoding, painting and encoding overlap.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Instant;
 
 use impasto::gpu::Context;
-use impasto::io::{self, Picture};
+use impasto::io::{self, Picture, SaveOptions};
 use impasto::train::Folder;
 use impasto::{Error, Result};
 
@@ -78,16 +79,17 @@ pub struct Look<'a> {
 struct Done {
     photo: PathBuf,
     output: PathBuf,
+    options: Arc<SaveOptions>,
     size: [usize; 2],
     /// Time of painting in seconds.
     seconds: f64,
 }
 
-fn write(output: &Path, painted: &Picture) -> Result<()> {
+fn write(output: &Path, painted: &Picture, options: &SaveOptions) -> Result<()> {
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
-    painted.save(output)
+    painted.save_with(output, options)
 }
 
 /// Runs the jobs. `paint` receives a photo and a look; `by` is the model's name in the summary.
@@ -107,7 +109,10 @@ pub fn run(
         let (painted, finished) = sync_channel::<(Result<Picture>, Done)>(AHEAD);
         scope.spawn(move || {
             for job in jobs {
-                let picture = Picture::load(&job.photo);
+                let picture = match args.size {
+                    Some(size) => Picture::load_for_size(&job.photo, size),
+                    None => Picture::load_with_metadata(&job.photo),
+                };
                 // After Ctrl-C the receiver is gone.
                 if decoder.send((job, picture)).is_err() {
                     return;
@@ -118,7 +123,7 @@ pub fn run(
             let (mut done, mut failed) = (Vec::new(), Vec::new());
             for (picture, how) in finished {
                 bar.set_message(how.output.display().to_string());
-                match picture.and_then(|picture| write(&how.output, &picture)) {
+                match picture.and_then(|picture| write(&how.output, &picture, &how.options)) {
                     Ok(()) => done.push(how),
                     Err(error) => failed.push((how.photo, error)),
                 }
@@ -127,7 +132,10 @@ pub fn run(
             (done, failed)
         });
         'jobs: for (job, photo) in decoded {
-            let mut photo = photo.map_err(Some);
+            let (mut photo, options) = match photo {
+                Ok((photo, metadata)) => (Ok(photo), Arc::new(args.save_options(metadata))),
+                Err(error) => (Err(Some(error)), Arc::default()),
+            };
             for (look, output) in job.outputs.into_iter().enumerate() {
                 if interrupted.load(Ordering::Relaxed) {
                     break 'jobs;
@@ -142,7 +150,8 @@ pub fn run(
                     },
                 };
                 let size = picture.as_ref().map_or([0; 2], |picture| [picture.width, picture.height]);
-                let how = Done { photo: job.photo.clone(), output, size, seconds: began.elapsed().as_secs_f64() };
+                let seconds = began.elapsed().as_secs_f64();
+                let how = Done { photo: job.photo.clone(), output, options: options.clone(), size, seconds };
                 if painted.send((picture, how)).is_err() {
                     break 'jobs;
                 }
@@ -155,7 +164,7 @@ pub fn run(
         }
     });
     bar.finish_and_clear();
-    for Done { photo, output, size: [width, height], seconds } in &done {
+    for Done { photo, output, size: [width, height], seconds, .. } in &done {
         if args.json {
             print_line(serde_json::json!({
                 "photo": photo.display().to_string(), "output": output.display().to_string(), "width": width, "height": height, "seconds": seconds,
