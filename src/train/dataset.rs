@@ -27,7 +27,16 @@ use crate::{Cause, Error, Result, io::Picture, random::Random};
 const AHEAD: usize = 4;
 
 /// File extensions that count as pictures.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "tif", "tiff"];
+const ENDINGS: &[&str] = &[
+    "png",
+    "jpg",
+    "jpeg",
+    "webp",
+    "tif",
+    "tiff",
+    #[cfg(feature = "jxl")]
+    "jxl",
+];
 
 /// The picture files of one or more folders. Never empty, except for [`Folder::default`].
 #[derive(Clone, Debug, Default)]
@@ -39,7 +48,7 @@ pub struct Folder {
 
 #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
 impl Folder {
-    /// Finds all files with a picture extension (png, jpg, jpeg, webp, tif, tiff, in either case) under `roots`, which
+    /// Finds all files with a picture extension (png, jpg, jpeg, webp, tif, tiff, with the feature `jxl` also jxl, in either case) under `roots`, which
     /// may be folders (searched recursively) or single files. Symbolic links are followed.
     ///
     /// The order is that of `roots`, and sorted by path within each root, so it is the same on every machine. Duplicate
