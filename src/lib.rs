@@ -142,6 +142,7 @@
 //! - `plot`: plots and contact sheets.
 //! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`]; includes
 //!   `blocking`.
+//! - `jxl`: pictures in JPEG XL.
 //! - `vulkan`, `metal`, `dx12`, `gles`, `webgpu`: backends of wgpu.
 //! - `embedded-weights`: all embedded nets. `weights-adain`, `weights-starry-night` and so on embed single nets.
 

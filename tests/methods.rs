@@ -50,6 +50,18 @@ fn fixture(name: &str) -> WeightFile {
     WeightFile::load(&path).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The tensors whose names begin with one of `parts`: a net without the results that a fixture has beside it.
+fn tensors_of(file: &WeightFile, parts: &[&str]) -> WeightFile {
+    let mut net = file.clone();
+    net.tensors.retain(|(name, _)| parts.iter().any(|part| name.starts_with(part)));
+    net
+}
+
+/// The VGG-19 of a fixture.
+fn vgg_of(file: &WeightFile) -> WeightFile {
+    tensors_of(file, &["conv", "features."])
+}
+
 fn array(file: &WeightFile, name: &str) -> Array {
     let tensor = file.get(name).unwrap_or_else(|| panic!("{} lacks {name}", file.path.display()));
     Array::from_f32(&tensor.shape, &tensor.data)

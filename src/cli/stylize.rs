@@ -9,10 +9,12 @@ mod sheets;
 
 pub use gatys::{InitName, taps};
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use impasto::io::{self, Metadata, SaveOptions};
 use impasto::methods::color::KeepColor;
 use impasto::{Error, Result};
 
@@ -60,7 +62,7 @@ instead: this is slow, and the reference for quality.
 `impasto models` lists the nets."
 )]
 pub struct Args {
-    /// Photo to repaint: PNG, JPEG, WebP or TIFF. Several photos and folders of photos are possible, except with
+    /// Photo to repaint: PNG, JPEG, WebP, TIFF or JPEG XL. Several photos and folders of photos are possible, except with
     /// --method gatys
     #[arg(value_name = "PHOTO", required = true)]
     photos: Vec<PathBuf>,
@@ -95,6 +97,9 @@ pub struct Args {
     /// Keep the photo's colours. `match` is not available with a trained or saved style
     #[arg(long, value_enum, default_value = "no")]
     keep_color: KeepColorName,
+    /// Quality of JPEG results, 1 to 100 [default: 95]
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: Option<u8>,
     /// Print a summary of each result as JSON
     #[arg(long)]
     json: bool,
@@ -140,7 +145,20 @@ fn suffixed(output: &Path, text: &str) -> PathBuf {
     output.with_file_name(name)
 }
 
+impl Args {
+    /// How the results of a photo are written: with what its file says besides the pixels.
+    fn save_options(&self, metadata: Metadata) -> SaveOptions {
+        let quality = self.quality.unwrap_or(SaveOptions::default().quality);
+        SaveOptions { quality, metadata }
+    }
+}
+
 pub fn run(args: &Args) -> Result<()> {
+    let is_jpeg = |ending: &OsStr| ending.eq_ignore_ascii_case("jpg") || ending.eq_ignore_ascii_case("jpeg");
+    if args.quality.is_some() && io::can_be_written(&args.output) && !args.output.extension().is_some_and(is_jpeg) {
+        let expected = "an output that ends in .jpg, or no --quality, which other formats do not have";
+        return Err(Error::argument("stylize", "--output", expected, args.output.display()));
+    }
     if !args.model.is_empty() {
         let is_pair = |model: &String| pair_names().contains(&model.as_str());
         if args.model.len() == 1 && is_pair(&args.model[0]) {

@@ -1,5 +1,7 @@
 //! `impasto weights`
 
+mod inspect;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -20,13 +22,13 @@ Examples:
   impasto weights inspect vgg19-dcbb9e9d.pth
   impasto weights import vgg19-dcbb9e9d.pth")]
 pub enum Command {
-    /// List a file's tensors, shapes and metadata, and say whether it is a VGG-19 and in which convention
+    /// List a file's tensors, shapes and metadata, and say what net or style it is and which command takes it
     #[command(after_help = "\
 Examples:
   impasto weights inspect vgg19-dcbb9e9d.pth
   impasto weights inspect net.safetensors --json")]
     Inspect {
-        /// A .safetensors or .pth file
+        /// A .safetensors, .pth or .style file, or the folder of a training checkpoint
         file: PathBuf,
         /// Print JSON
         #[arg(long)]
@@ -64,7 +66,7 @@ pub enum FilePrecision {
 
 pub fn run(command: Command) -> Result<()> {
     match command {
-        Command::Inspect { file, json } => inspect(&WeightFile::load(&file)?, json),
+        Command::Inspect { file, json } => inspect::run(&file, json),
         Command::Import { file, precision, convention } => {
             let mut file = WeightFile::load(&file)?;
             if let Some(name) = convention {
@@ -72,46 +74,6 @@ pub fn run(command: Command) -> Result<()> {
             }
             import(&file, precision)
         }
-    }
-}
-
-/// The convention and the deepest layer of a VGG-19; an error for any other file.
-fn described(file: &WeightFile) -> Result<(Convention, Tap)> {
-    let weights = Vgg19Weights::of(file)?;
-    Ok((weights.convention, weights.deepest().ok_or_else(|| Error::weights(&file.path, "holds no convolution"))?))
-}
-
-fn inspect(file: &WeightFile, json: bool) -> Result<()> {
-    let net = described(file);
-    if json {
-        let tensors: Vec<_> = file
-            .tensors
-            .iter()
-            .map(|(name, t)| serde_json::json!({"name": name, "dtype": format!("{:?}", t.dtype), "shape": t.shape}))
-            .collect();
-        let (convention, deepest) = net.ok().map(|(c, tap)| (c.to_string(), tap.to_string())).unzip();
-        return print_line(serde_json::json!({
-            "path": file.path.display().to_string(), "format": format!("{:?}", file.format), "convention": convention,
-            "deepest_tap": deepest, "metadata": file.metadata, "tensors": tensors,
-        }));
-    }
-    let parameters: usize = file.tensors.iter().map(|(_, tensor)| tensor.data.len()).sum();
-    print_line(format_args!(
-        "{}: {:?}, {} tensors, {parameters} values",
-        file.path.display(),
-        file.format,
-        file.tensors.len()
-    ))?;
-    let width = file.tensors.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, tensor) in &file.tensors {
-        print_line(format_args!("  {name:width$}  {:4?}  {:?}", tensor.dtype, tensor.shape))?;
-    }
-    for (key, value) in &file.metadata {
-        print_line(format_args!("  {key}: {value}"))?;
-    }
-    match net {
-        Ok((convention, deepest)) => print_line(format_args!("VGG-19 in the {convention} convention, to {deepest}")),
-        Err(error) => print_line(format_args!("not a VGG-19: {error}")),
     }
 }
 
@@ -141,8 +103,8 @@ fn import(file: &WeightFile, precision: FilePrecision) -> Result<()> {
         FilePrecision::F32 => DType::F32,
     };
     WeightFile::save(&path, dtype, &weights.tensors(), &metadata)?;
-    let (convention, deepest) = described(&WeightFile::load(&path)?)?;
-    print_line(format_args!("{}: VGG-19 in the {convention} convention, to {deepest}", path.display()))
+    let what = inspect::vgg19(&Vgg19Weights::of(&WeightFile::load(&path)?)?);
+    print_line(format_args!("{}: {what}", path.display()))
 }
 
 /// Loads what [`find_vgg`] finds onto a device; `compact` if none was named or imported.

@@ -213,34 +213,32 @@ fn gather<'b>(bytes: &'b [u8], view: &View) -> Cow<'b, [u8]> {
 
 type NamedViews<'p> = Vec<(Cow<'p, str>, &'p View)>;
 
-/// The dictionary of tensors: the root, or the value of a well-known key, or the value of the only key that contains
-/// tensors.
+/// The dictionary of tensors: the value of a well-known key, or the root, or the value of the only key that contains
+/// tensors. Scalars beside other tensors, such as a learning rate, make no dictionary a candidate.
 fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Outcome<NamedViews<'p>> {
     let tensors_of = |value| -> NamedViews<'p> {
         let entries = pickle.entries(value).unwrap_or_default().iter();
         entries.filter_map(|&(key, value)| Some((name(pickle, key)?, pickle.view(value)?))).collect()
     };
-    let tensors = tensors_of(pickle.root);
-    if !tensors.is_empty() {
-        return Ok(tensors);
-    }
     let entries = pickle.entries(pickle.root).ok_or_else(|| refusal("it holds no state dict", STATE_DICT))?;
-    let mut nested: Vec<(Cow<str>, NamedViews)> = entries
-        .iter()
-        .filter_map(|&(key, value)| Some((name(pickle, key)?, tensors_of(value))))
-        .filter(|(_, tensors)| !tensors.is_empty())
-        .collect();
-    let known = STATE_DICT_KEYS.iter().find_map(|key| nested.iter().position(|(name, _)| name == key));
-    match (known, nested.len()) {
-        (Some(index), _) => Ok(nested.swap_remove(index).1),
-        (None, 1) => Ok(nested.swap_remove(0).1),
-        (None, 0) => Err(refusal("it holds no tensors", STATE_DICT)),
-        _ => {
-            let keys: Vec<String> = nested.iter().take(10).map(|(key, _)| quoted(key)).collect();
-            let reason = format!("it holds several sets of tensors ({})", keys.join(", "));
-            Err(refusal(reason, "save one of them alone in PyTorch"))
-        }
+    let nested = entries.iter().filter_map(|&(key, value)| Some((Some(name(pickle, key)?), tensors_of(value))));
+    let mut sets: Vec<(Option<Cow<str>>, NamedViews)> = nested.chain([(None, tensors_of(pickle.root))]).collect();
+    sets.retain(|(_, tensors)| !tensors.is_empty());
+    let known = STATE_DICT_KEYS.iter().find_map(|key| sets.iter().position(|(name, _)| name.as_deref() == Some(key)));
+    if let Some(index) = known {
+        return Ok(sets.swap_remove(index).1);
     }
+    let is_scalar = |(_, view): &(_, &View)| view.shape.is_empty();
+    if sets.iter().any(|(_, tensors)| !tensors.iter().all(is_scalar)) {
+        sets.retain(|(_, tensors)| !tensors.iter().all(is_scalar));
+    }
+    if sets.len() > 1 {
+        let shown = |name: &Option<Cow<str>>| name.as_ref().map_or("the top level".into(), |name| quoted(name));
+        let keys: Vec<String> = sets.iter().take(10).map(|(name, _)| shown(name)).collect();
+        let reason = format!("it holds several sets of tensors ({})", keys.join(", "));
+        return Err(refusal(reason, "save one of them alone in PyTorch"));
+    }
+    sets.pop().map(|(_, tensors)| tensors).ok_or_else(|| refusal("it holds no tensors", STATE_DICT))
 }
 
 /// A dictionary key as text.

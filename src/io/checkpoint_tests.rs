@@ -45,8 +45,13 @@ fn state_dicts_are_found() {
     // The state that BUILD sets on a state dict is ignored.
     let state = ordered_dict(&[("_metadata", ordered_dict(&[("", ordered_dict(&[("version", int(1))]))]))]);
     check_linear(&read([linear(), state, b"b".to_vec()].concat()).unwrap());
-    let message = read(ordered_dict(&[("a", other), ("b", linear())])).unwrap_err();
-    assert!(message.contains("`a`, `b`"), "{message}");
+    let step = ("step", tensor(storage("FloatStorage", "1", 2), 0, &[], &[]));
+    let vector = tensor(storage("FloatStorage", "1", 2), 0, &[2], &[1]);
+    // Tensors beside the state dict.
+    check_linear(&read(ordered_dict(&[step.clone(), ("mean", vector.clone()), ("state_dict", linear())])).unwrap());
+    check_linear(&read(ordered_dict(&[step, ("a", other), ("net_g", linear())])).unwrap());
+    let message = read(ordered_dict(&[("mean", vector), ("a", linear()), ("b", linear())])).unwrap_err();
+    assert!(message.contains("`a`, `b`, the top level"), "{message}");
     assert!(read(ordered_dict(&[epoch])).unwrap_err().contains("no tensors"));
     assert!(read(int(3)).unwrap_err().contains("no state dict"));
     let twice = tensor(storage("FloatStorage", "1", 2), 0, &[2], &[1]);

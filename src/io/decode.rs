@@ -5,104 +5,213 @@ use std::{
     path::Path,
 };
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
-use rayon::prelude::*;
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, metadata::Orientation,
+};
 
 use super::{
-    file::{Refusal, quoted, read, refusal},
+    file::{Refusal, read, refusal},
+    foreign,
+    metadata::{Metadata, upright_exif, upright_xmp},
     picture::Picture,
     profile::Converter,
+    raster::Raster,
 };
 use crate::{Error, Result};
+
+mod jpeg;
+mod tiff;
 
 const LONGEST_SIDE: u32 = 30_000;
 const MOST_PIXELS: u64 = 400_000_000;
 
-/// Remedies.
+/// A remedy.
 const AGAIN: &str = "fetch or export it again";
-const INTEGERS: &str = "save it with 8 or 16 bits a channel";
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP or TIFF file. The content, not the name, determines the format. Of an animation, the
-    /// first frame is read.
+    /// Reads a PNG, JPEG, WebP, TIFF or (feature `jxl`) JPEG XL file. The content, not the name, determines the format.
+    /// Of an animation or a file of several pictures, the first is read.
     ///
-    /// The file may have 8 or 16 bits or f32 values per channel, in grey or colour, with or without alpha. The EXIF
-    /// orientation is applied, and an embedded colour profile is converted to sRGB (a broken profile is ignored with a
-    /// warning). The result is RGB 0..1.
+    /// The file may have up to 16 bits or floats per channel (TIFF: up to 64 bits), in grey or colour, with or without
+    /// alpha; a TIFF or JPEG also CMYK, a TIFF also CIE L\*a\*b\*. The EXIF orientation is applied, and an embedded
+    /// colour profile is converted to sRGB (a broken profile is ignored with a warning). Colours that are multiplied by
+    /// alpha (TIFF) are divided by it. The result is RGB 0..1.
     ///
     /// # Errors
     ///
     /// [`Error::File`] if the file cannot be read; [`Error::Picture`], with advice, if it is not a picture, is damaged
     /// or truncated, or has a side above 30,000 or more than 400 million pixels (checked before decoding).
     pub fn load(path: &Path) -> Result<Self> {
-        decode(path, &read(path)?)
+        Ok(Self::load_with_metadata(path)?.0)
+    }
+
+    /// As [`Picture::load`], and what the file says besides its pixels.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::load`].
+    pub fn load_with_metadata(path: &Path) -> Result<(Self, Metadata)> {
+        decode(path, &read(path)?, None)
+    }
+
+    /// As [`Picture::load_with_metadata`], for a picture that will be resized to a longer side of `long_side` pixels. An
+    /// opaque picture of more than four times that size is reduced to twice that size first, which takes a fraction of
+    /// the memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::load`].
+    pub fn load_for_size(path: &Path, long_side: usize) -> Result<(Self, Metadata)> {
+        decode(path, &read(path)?, Some(long_side))
     }
 }
 
-/// Decodes the bytes of a file; `path` is used only in messages.
-fn decode(path: &Path, bytes: &[u8]) -> Result<Picture> {
-    decode_or_refuse(path, bytes).map_err(|(reason, help)| Error::picture(path, reason).with_help(help))
+/// A decoded file.
+struct Decoded {
+    raster: Raster,
+    /// `deep` is not set yet, and EXIF and XMP have their orientation.
+    metadata: Metadata,
+    orientation: Orientation,
 }
 
-fn decode_or_refuse(path: &Path, bytes: &[u8]) -> Result<Picture, Refusal> {
-    let format = sniff(bytes)?;
-    let name = format!("{format:?}").to_uppercase();
+/// Decodes the bytes of a file; `path` is used only in messages.
+fn decode(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Result<(Picture, Metadata)> {
+    decode_or_refuse(path, bytes, long_side).map_err(|(reason, help)| Error::picture(path, reason).with_help(help))
+}
+
+fn decode_or_refuse(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Result<(Picture, Metadata), Refusal> {
+    let Decoded { mut raster, mut metadata, orientation } = match sniff(bytes)? {
+        Format::Tiff => tiff::decode(bytes)?,
+        format => decode_by_image(path, bytes, format)?,
+    };
+    if let Some(long_side) = long_side {
+        raster.reduce(long_side);
+    }
+    raster.image.apply_orientation(orientation);
+    metadata.deep = raster.is_deep();
+    metadata.exif = metadata.exif.map(upright_exif);
+    metadata.xmp = metadata.xmp.map(upright_xmp);
+    let converter = metadata.profile.as_ref().and_then(|icc| {
+        Converter::new(icc, raster.space()).unwrap_or_else(|reason| {
+            tracing::warn!("{}: the colour profile cannot be used ({reason}); taken as sRGB", path.display());
+            None
+        })
+    });
+    Ok((raster.into_picture(converter.as_ref())?, metadata))
+}
+
+/// Refuses pictures that are too large.
+fn check_size(width: u32, height: u32) -> Result<(), Refusal> {
+    if width.max(height) > LONGEST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
+        let reason = format!("it has {width}x{height} pixels, more than 30000 a side or 400 million in all");
+        return Err(refusal(reason, "scale it down first"));
+    }
+    Ok(())
+}
+
+/// Decodes a format for which there is a decoder in the form of `image`.
+fn decode_by_image(path: &Path, bytes: &[u8], format: Format) -> Result<Decoded, Refusal> {
+    let name = format.name();
     // Decoders may fill missing data with grey without reporting an error.
     let whole = match format {
-        ImageFormat::Jpeg => jpeg_is_whole(bytes),
-        ImageFormat::WebP => webp_is_whole(bytes),
+        Format::Image(ImageFormat::Jpeg) => jpeg::is_whole(bytes),
+        Format::Image(ImageFormat::WebP) => webp_is_whole(bytes),
+        #[cfg(feature = "jxl")]
+        Format::Jxl => jxl_is_whole(bytes),
         _ => true,
     };
     if !whole {
         return Err(truncated(&name));
     }
     let explain = |error| explain(&name, error);
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(explain)?;
+    let mut decoder = format.decoder(bytes).map_err(explain)?;
     let (width, height) = decoder.dimensions();
-    if width.max(height) > LONGEST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
-        let reason = format!("it has {width}x{height} pixels, more than 30000 a side or 400 million in all");
-        return Err(refusal(reason, "scale it down first"));
-    }
+    check_size(width, height)?;
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(2 * decoder.total_bytes() + (64 << 20));
+    limits.max_alloc = Some(format.memory() * decoder.total_bytes() + (64 << 20));
     decoder.set_limits(limits).map_err(explain)?;
-
-    let orientation = decoder.orientation().map_err(explain)?;
-    let icc = decoder.icc_profile().unwrap_or_else(|error| {
+    let orientation = match format.is_upright() {
+        true => Orientation::NoTransforms,
+        false => decoder.orientation().map_err(explain)?,
+    };
+    let profile = decoder.icc_profile().unwrap_or_else(|error| {
         tracing::warn!("{}: the colour profile cannot be read ({error}); taken as sRGB", path.display());
         None
     });
-    let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    image.apply_orientation(orientation);
+    let xmp = decoder.xmp_metadata().ok().flatten().and_then(|xmp| String::from_utf8(xmp).ok());
+    let metadata = Metadata { profile, exif: decoder.exif_metadata().ok().flatten(), xmp, deep: false };
+    let inks = if format == Format::Image(ImageFormat::Jpeg) { jpeg::inks(bytes)? } else { None };
+    let raster = match inks {
+        Some(raster) => raster,
+        None => Raster::new(DynamicImage::from_decoder(decoder).map_err(explain)?),
+    };
+    Ok(Decoded { raster, metadata, orientation })
+}
 
-    let converter = icc.and_then(|icc| {
-        Converter::new(&icc, !image.color().has_color()).unwrap_or_else(|reason| {
-            tracing::warn!("{}: the colour profile cannot be used ({reason}); taken as sRGB", path.display());
-            None
+/// A format that is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Tiff,
+    #[cfg(feature = "jxl")]
+    Jxl,
+    Image(ImageFormat),
+}
+
+impl Format {
+    /// The name in messages.
+    fn name(self) -> String {
+        match self {
+            Format::Tiff => "TIFF".into(),
+            #[cfg(feature = "jxl")]
+            Format::Jxl => "JPEG XL".into(),
+            Format::Image(format) => format!("{format:?}").to_uppercase(),
+        }
+    }
+
+    /// Most memory of a decoder, in sizes of the picture.
+    fn memory(self) -> u64 {
+        match self {
+            #[cfg(feature = "jxl")]
+            Format::Jxl => 16, // f32 and several passes
+            _ => 2,
+        }
+    }
+
+    /// Whether the decoder applies the orientation.
+    fn is_upright(self) -> bool {
+        match self {
+            #[cfg(feature = "jxl")]
+            Format::Jxl => true,
+            _ => false,
+        }
+    }
+
+    /// The decoder of a format other than TIFF.
+    fn decoder<'b>(self, bytes: &'b [u8]) -> ImageResult<Box<dyn ImageDecoder + 'b>> {
+        let bytes = Cursor::new(bytes);
+        Ok(match self {
+            Format::Tiff => unreachable!("TIFF has a module"),
+            #[cfg(feature = "jxl")]
+            Format::Jxl => Box::new(jxl_oxide::integration::JxlDecoder::new(bytes)?),
+            Format::Image(format) => Box::new(ImageReader::with_format(bytes, format).into_decoder()?),
         })
-    });
-    let size = (image.width() as usize, image.height() as usize);
-    let channels = usize::from(image.color().channel_count());
-    match &image {
-        DynamicImage::ImageLuma8(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageLumaA8(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageRgb8(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageRgba8(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageLuma16(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageLumaA16(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageRgb16(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageRgba16(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageRgb32F(image) => planes(image.as_raw(), channels, size, converter),
-        DynamicImage::ImageRgba32F(image) => planes(image.as_raw(), channels, size, converter),
-        _ => Err(refusal(format!("its pixels are {:?}", image.color()), INTEGERS)),
     }
 }
 
 /// Detects the format from the first bytes.
-fn sniff(bytes: &[u8]) -> Result<ImageFormat, Refusal> {
+fn sniff(bytes: &[u8]) -> Result<Format, Refusal> {
     const CONVERT: &str = "convert it to PNG, JPEG, WebP or TIFF";
+    if tiff::is_tiff(bytes) {
+        return Ok(Format::Tiff);
+    }
+    if [b"\xff\x0a".as_slice(), b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a"].iter().any(|magic| bytes.starts_with(magic)) {
+        #[cfg(feature = "jxl")]
+        return Ok(Format::Jxl);
+        #[cfg(not(feature = "jxl"))]
+        return Err(refusal("JPEG XL files need the feature `jxl`, which this build lacks", CONVERT));
+    }
     match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff)) => Ok(format),
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) => Ok(Format::Image(format)),
         Ok(other) => {
             let name = format!("{other:?}").to_uppercase();
             Err(refusal(format!("{name} files are not supported"), CONVERT))
@@ -111,48 +220,8 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, Refusal> {
         Err(_) if bytes.get(4..8) == Some(b"ftyp") => {
             Err(refusal("HEIC and other MP4-like files are not supported", CONVERT))
         }
-        Err(_) => Err(match text_start(bytes) {
-            Some(start) => {
-                refusal(format!("it is text, not a picture: it begins with {}", quoted(start)), "name a picture")
-            }
-            None => refusal("it is not a picture of a known format", CONVERT),
-        }),
-    }
-}
-
-/// The first line of a text file, for example of a web page saved by a failed download.
-fn text_start(bytes: &[u8]) -> Option<&str> {
-    let start = &bytes[..bytes.len().min(64)];
-    // The last character may be truncated.
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
-        Err(_) => return None,
-    };
-    let printable = |character: char| !character.is_control() || character.is_ascii_whitespace();
-    if text.chars().all(printable) { text.lines().find(|line| !line.trim().is_empty()) } else { None }
-}
-
-/// Whether the segments of a JPEG lead to its end-of-image marker. Data after the marker, such as a second picture, and
-/// markers inside an embedded thumbnail are ignored.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let mut position = 2;
-    loop {
-        // Skips entropy-coded data, in which FF is followed by 00 or a restart marker, and fill bytes.
-        let Some(offset) = bytes.get(position..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) else {
-            return false;
-        };
-        position += offset;
-        match bytes.get(position + 1) {
-            None => return false,
-            Some(0xd9) => return true,
-            Some(0xff) => position += 1,
-            Some(0x00 | 0x01 | 0xd0..=0xd8) => position += 2,
-            Some(_) => {
-                let Some(length) = bytes.get(position + 2..position + 4) else { return false };
-                position += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-            }
-        }
+        Err(_) => Err(foreign::text(bytes, "a picture")
+            .unwrap_or_else(|| refusal("it is not a picture of a known format", CONVERT))),
     }
 }
 
@@ -160,6 +229,14 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 fn webp_is_whole(bytes: &[u8]) -> bool {
     let length = bytes.get(4..).and_then(|rest| rest.first_chunk()).map(|length| u32::from_le_bytes(*length));
     length.is_some_and(|length| bytes.len() as u64 + 1 >= u64::from(length) + 8)
+}
+
+/// Whether the first picture of a JPEG XL is complete. A file with an error counts as complete, and the decoder reports
+/// the error.
+#[cfg(feature = "jxl")]
+fn jxl_is_whole(bytes: &[u8]) -> bool {
+    let read = jxl_oxide::JxlImage::builder().read(Cursor::new(bytes));
+    read.map_or(true, |image| image.num_loaded_keyframes() > 0)
 }
 
 fn truncated(format: &str) -> Refusal {
@@ -177,74 +254,9 @@ fn explain(format: &str, error: ImageError) -> Refusal {
     refusal(error, help)
 }
 
-/// The type of a stored sample.
-trait Sample: Copy + Sync {
-    /// The value scaled to 0..1.
-    fn unit(self) -> f32;
-}
-
-impl Sample for u8 {
-    fn unit(self) -> f32 {
-        f32::from(self) / 255.0
-    }
-}
-
-impl Sample for u16 {
-    fn unit(self) -> f32 {
-        f32::from(self) / 65535.0
-    }
-}
-
-impl Sample for f32 {
-    fn unit(self) -> f32 {
-        self.clamp(0.0, 1.0) // NaN is kept and detected later
-    }
-}
-
-/// Converts interleaved samples, 1 to 4 per pixel, to sRGB planes.
-fn planes<T: Sample>(
-    samples: &[T],
-    channels: usize,
-    (width, height): (usize, usize),
-    converter: Option<Converter>,
-) -> Result<Picture, Refusal> {
-    let has_alpha = channels.is_multiple_of(2);
-    let colours = channels - usize::from(has_alpha);
-    let mut picture = Picture::new(width, height);
-    let (red, rest) = picture.rgb.split_at_mut(width * height);
-    let (green, blue) = rest.split_at_mut(width * height);
-    let rows = samples.par_chunks(width * channels).zip(red.par_chunks_mut(width));
-    rows.zip(green.par_chunks_mut(width).zip(blue.par_chunks_mut(width))).try_for_each(
-        |((row, red), (green, blue))| {
-            let pixels = row.chunks_exact(channels);
-            let grey = converter.as_ref().map_or(colours == 1, |converter| converter.grey);
-            let mut row: Vec<f32> = match (grey, colours) {
-                (false, 1) => pixels.flat_map(|pixel| [pixel[0].unit(); 3]).collect(),
-                _ => pixels.flat_map(|pixel| pixel[..colours].iter().map(|sample| sample.unit())).collect(),
-            };
-            if row.iter().any(|value| value.is_nan()) {
-                return Err(refusal("it holds values that are not numbers", INTEGERS));
-            }
-            if let Some(converter) = &converter {
-                row = converter.convert(&row).map_err(|reason| refusal(reason, "convert it to sRGB"))?;
-            }
-            let step = row.len() / width;
-            for (x, pixel) in row.chunks_exact(step).enumerate() {
-                (red[x], green[x], blue[x]) = (pixel[0], pixel[step / 2], pixel[step - 1]);
-            }
-            Ok(())
-        },
-    )?;
-    if has_alpha {
-        let alpha: Vec<f32> = samples.iter().skip(colours).step_by(channels).map(|sample| sample.unit()).collect();
-        if alpha.iter().any(|value| value.is_nan()) {
-            return Err(refusal("its alpha holds values that are not numbers", INTEGERS));
-        }
-        picture.alpha = Some(alpha).filter(|alpha| alpha.iter().any(|&value| value < 1.0));
-    }
-    Ok(picture)
-}
-
 #[cfg(test)]
 #[path = "decode_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "decode/tests.rs"]
+mod tests_of_tiff;

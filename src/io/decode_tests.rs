@@ -1,19 +1,19 @@
-//! Tests of `decode.rs` on files generated in memory.
+//! Tests of `decode.rs` on files generated in memory. Those of TIFF and CMYK are in `decode/tests.rs`.
 
 use std::path::Path;
 
 use image::{
     ExtendedColorType, ImageEncoder,
-    codecs::{jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder, webp::WebPEncoder},
+    codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
 };
 
 use super::*;
 
-fn load(bytes: &[u8]) -> Result<Picture, String> {
-    decode(Path::new("some/picture.png"), bytes).map_err(|error| error.to_string())
+pub(super) fn load(bytes: &[u8]) -> Result<Picture, String> {
+    decode(Path::new("some/picture.png"), bytes, None).map(|(picture, _)| picture).map_err(|error| error.to_string())
 }
 
-fn refusal(bytes: &[u8]) -> String {
+pub(super) fn refusal(bytes: &[u8]) -> String {
     let message = load(bytes).expect_err("is refused");
     assert!(message.starts_with("some/picture.png: "), "{message}");
     message
@@ -29,10 +29,17 @@ fn png(samples: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec
     bytes
 }
 
-fn jpeg(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
+pub(super) fn jpeg(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     JpegEncoder::new(&mut bytes).write_image(samples, width, height, ExtendedColorType::Rgb8).unwrap();
     bytes
+}
+
+fn tiff(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = ::tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+    encoder.write_image::<::tiff::encoder::colortype::RGB8>(width, height, samples).unwrap();
+    bytes.into_inner()
 }
 
 /// Inserts an APP1 segment with an EXIF orientation at the start of a JPEG.
@@ -106,7 +113,9 @@ fn profiles_are_converted_and_broken_ones_ignored() {
 #[test]
 fn what_is_no_picture_is_told_apart() {
     assert!(refusal(b"").contains("empty"));
-    assert!(refusal(b"\n<!DOCTYPE html><html>").contains("is text, not a picture: it begins with `<!DOCTYPE html>"));
+    assert!(
+        refusal(b"\n<!DOCTYPE html><html>").contains("is a web page, not a picture: it begins with `<!DOCTYPE html>")
+    );
     assert!(refusal(b"GIF89a\x01\0\x01\0").contains("GIF files are not supported; convert it to PNG"));
     assert!(refusal(b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
     assert!(refusal(b"\x80\x02\x8a\x0a").contains("not a picture of a known format"));
@@ -117,9 +126,7 @@ fn truncated_files_are_errors_at_every_length() {
     let samples = noise(40 * 24 * 3);
     let mut webp = Vec::new();
     WebPEncoder::new_lossless(&mut webp).write_image(&samples, 40, 24, ExtendedColorType::Rgb8).unwrap();
-    let mut tiff = Cursor::new(Vec::new());
-    TiffEncoder::new(&mut tiff).write_image(&samples, 40, 24, ExtendedColorType::Rgb8).unwrap();
-    let tiff = tiff.into_inner();
+    let tiff = tiff(&samples, 40, 24);
     let png = png(&samples, 40, 24, ExtendedColorType::Rgb8);
     // The end of a PNG (checksum of the data and the empty last chunk) and the padding byte of a WebP may be missing,
     // because all pixels are present.
@@ -138,10 +145,9 @@ fn damaged_files_never_panic() {
     let samples = noise(16 * 8 * 4);
     let mut webp = Vec::new();
     WebPEncoder::new_lossless(&mut webp).write_image(&samples, 16, 8, ExtendedColorType::Rgba8).unwrap();
-    let mut tiff = Cursor::new(Vec::new());
-    TiffEncoder::new(&mut tiff).write_image(&samples, 16, 8, ExtendedColorType::Rgba8).unwrap();
+    let tiff = tiff(&samples[..384], 16, 8);
     let jpeg = with_orientation(&jpeg(&samples[..384], 16, 8), 6);
-    for bytes in [jpeg, png(&samples, 16, 8, ExtendedColorType::Rgba8), webp, tiff.into_inner()] {
+    for bytes in [jpeg, png(&samples, 16, 8, ExtendedColorType::Rgba8), webp, tiff] {
         for position in 0..bytes.len() {
             for value in [0x00, 0x7f, 0xff] {
                 let mut damaged = bytes.clone();
@@ -156,7 +162,7 @@ fn damaged_files_never_panic() {
 fn the_source_of_an_error_is_the_decoders_error() {
     let mut bytes = png(&noise(8 * 8 * 3), 8, 8, ExtendedColorType::Rgb8);
     bytes[20] ^= 1; // in the header, whose checksum is then wrong
-    let error = decode(Path::new("bent.png"), &bytes).unwrap_err();
+    let error = decode(Path::new("bent.png"), &bytes, None).unwrap_err();
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.is::<ImageError>(), "{error}");
     assert!(error.to_string().ends_with(&format!("{source}; {AGAIN}")), "{error}");
@@ -195,4 +201,24 @@ fn flate_crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
     })
+}
+
+#[test]
+fn a_large_photo_is_reduced_before_it_is_converted() {
+    // Stripes of one pixel, so that skipping would show.
+    let samples: Vec<u8> = (0..401 * 103 * 3).map(|index| if index / 3 % 401 % 2 == 0 { 40 } else { 80 }).collect();
+    let bytes = png(&samples, 401, 103, ExtendedColorType::Rgb8);
+    let load = |long_side| decode(Path::new("a.png"), &bytes, Some(long_side)).unwrap().0;
+    let whole = load(100);
+    assert_eq!((whole.width, whole.height), (401, 103));
+    for long_side in [64, 37, 1] {
+        let (reduced, small) = (load(long_side), whole.fit(long_side));
+        assert_eq!(reduced.width.max(reduced.height), 2 * long_side);
+        let fitted = reduced.fit(long_side);
+        assert_eq!((fitted.width, fitted.height), (small.width, small.height));
+        assert!(fitted.rgb.iter().zip(&small.rgb).all(|(got, wanted)| (got - wanted).abs() < 0.03), "{long_side}");
+    }
+    // Averages would mix the colours of transparent pixels into others.
+    let clear = png(&[7; 40 * 4], 40, 1, ExtendedColorType::Rgba8);
+    assert_eq!(decode(Path::new("a.png"), &clear, Some(2)).unwrap().0.width, 40);
 }

@@ -1,21 +1,49 @@
 //! Encoding of picture files.
 
-use std::{fs::File, io, io::BufWriter, path::Path};
-
-use image::{
-    ExtendedColorType, ImageEncoder, ImageError,
-    codecs::{
-        jpeg::JpegEncoder,
-        png::{CompressionType, FilterType, PngEncoder},
-        tiff::TiffEncoder,
-        webp::WebPEncoder,
-    },
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
 };
 
-use super::{atomic, picture::Picture};
+use image::{ExtendedColorType, ImageEncoder, ImageError, codecs::jpeg::JpegEncoder};
+use tiff::{
+    TiffError,
+    encoder::{TiffEncoder, TiffValue, colortype},
+    tags::Tag,
+};
+
+use super::{
+    atomic,
+    metadata::Metadata,
+    picture::Picture,
+    profile::{self, Converter},
+};
 use crate::{Error, Result};
 
-const JPEG_QUALITY: u8 = 95;
+/// How [`Picture::save_with`] writes a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SaveOptions {
+    /// Quality of a JPEG, 1 to 100.
+    pub quality: u8,
+    /// What the file says besides the pixels.
+    pub metadata: Metadata,
+}
+
+impl Default for SaveOptions {
+    /// Quality 95 and no metadata.
+    fn default() -> Self {
+        SaveOptions { quality: 95, metadata: Metadata::default() }
+    }
+}
+
+/// Most bytes of a segment of a JPEG, and what EXIF and XMP have in front of them.
+const LONGEST_SEGMENT: usize = 65_533;
+const XMP_SEGMENT: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const EXIF_SEGMENT: &[u8] = b"Exif\0\0";
+
+/// The keyword of XMP in a PNG.
+const XMP_KEYWORD: &str = "XML:com.adobe.xmp";
 
 /// An output format.
 #[derive(Clone, Copy, PartialEq)]
@@ -80,28 +108,175 @@ impl Picture {
     /// of the first NaN or infinite value; [`Error::Picture`] if the picture is too large for the format;
     /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        save(self, path)
+        self.save_with(path, &SaveOptions::default())
+    }
+
+    /// As [`Picture::save`], with the metadata and the quality of `options`.
+    ///
+    /// The pixels are converted to the colour profile of the metadata if that is an RGB profile of a matrix and curves,
+    /// such as Display P3 or Adobe RGB. With any other profile, such as one for CMYK, the pixels stay sRGB, and the
+    /// profile of sRGB is embedded instead. A `deep` picture has 16 bits per channel as PNG or TIFF. TIFF has no EXIF
+    /// here. EXIF and XMP beyond 64 KB do not fit into a JPEG; they are left out with a warning.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::save`]; [`Error::Argument`] for a quality outside 1..100.
+    pub fn save_with(&self, path: &Path, options: &SaveOptions) -> Result<()> {
+        let output = Output::of(path)?;
+        if !(1..=100).contains(&options.quality) {
+            return Err(Error::argument("save", "quality", "1 to 100", options.quality));
+        }
+        check(self, path, output)?;
+        let SaveOptions { quality, metadata } = options;
+        let (profile, converter) = colours(path, metadata.profile.as_deref());
+        let deep = metadata.deep && matches!(output, Output::Png | Output::Tiff);
+        let samples = Samples::of(self, output == Output::Jpeg, converter.as_ref(), deep)
+            .map_err(|reason| Error::picture(path, reason))?;
+        let exif = metadata.exif.as_deref().filter(|exif| fits(path, output, "EXIF", exif, EXIF_SEGMENT));
+        let xmp = metadata.xmp.as_deref().filter(|xmp| fits(path, output, "XMP", xmp.as_bytes(), XMP_SEGMENT));
+        let about = About { profile, exif, xmp };
+        let size = [self.width as u32, self.height as u32];
+        atomic::write(path, |file: &mut BufWriter<&File>| match output {
+            Output::Png => png(file, size, &samples, about),
+            Output::WebP => webp(file, size, &samples, about),
+            Output::Tiff => tiff(file, size, &samples, about),
+            Output::Jpeg => jpeg(file, size, &samples, about, *quality),
+        })
     }
 }
 
-fn save(picture: &Picture, path: &Path) -> Result<()> {
-    let output = Output::of(path)?;
-    check(picture, path, output)?;
-    let (bytes, color) = interleave(picture, output == Output::Jpeg);
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    atomic::write(path, |file: &mut BufWriter<&File>| {
-        match output {
-            Output::Png => PngEncoder::new_with_quality(file, CompressionType::Default, FilterType::Adaptive)
-                .write_image(&bytes, width, height, color),
-            Output::WebP => WebPEncoder::new_lossless(file).write_image(&bytes, width, height, color),
-            Output::Tiff => TiffEncoder::new(file).write_image(&bytes, width, height, color),
-            Output::Jpeg => JpegEncoder::new_with_quality(file, JPEG_QUALITY).write_image(&bytes, width, height, color),
+/// What is written besides the pixels.
+struct About<'a> {
+    profile: Option<Vec<u8>>,
+    exif: Option<&'a [u8]>,
+    xmp: Option<&'a str>,
+}
+
+/// The profile to embed, and the conversion of sRGB to it.
+fn colours(path: &Path, profile: Option<&[u8]>) -> (Option<Vec<u8>>, Option<Converter>) {
+    let Some(profile) = profile else { return (None, None) };
+    match Converter::from_srgb(profile) {
+        Ok(converter) => (Some(profile.to_vec()), converter),
+        Err(reason) => {
+            tracing::info!(
+                "{}: the photo's colour profile is not kept ({reason}); it is saved as sRGB",
+                path.display()
+            );
+            (profile::srgb().ok(), None)
         }
-        .map_err(|error| match error {
-            ImageError::IoError(error) => error,
-            error => io::Error::other(error),
-        })
+    }
+}
+
+/// Whether a part of the metadata fits into the format; only JPEG has a limit.
+fn fits(path: &Path, output: Output, name: &str, data: &[u8], before: &[u8]) -> bool {
+    let fits = output != Output::Jpeg || before.len() + data.len() <= LONGEST_SEGMENT;
+    if !fits {
+        tracing::warn!("{}: the {name} of the photo is too long for a JPEG and is left out", path.display());
+    }
+    fits
+}
+
+fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::other(error)
+}
+
+fn png(file: &mut BufWriter<&File>, [width, height]: [u32; 2], samples: &Samples, about: About) -> io::Result<()> {
+    let encoding = |error: png::EncodingError| match error {
+        png::EncodingError::IoError(error) => error,
+        error => other(error),
+    };
+    let mut info = png::Info::with_size(width, height);
+    info.icc_profile = about.profile.map(Into::into);
+    info.exif_metadata = about.exif.map(Into::into);
+    info.color_type = if samples.alpha { png::ColorType::Rgba } else { png::ColorType::Rgb };
+    let bytes;
+    (info.bit_depth, bytes) = match &samples.values {
+        Values::U8(values) => (png::BitDepth::Eight, std::borrow::Cow::Borrowed(&values[..])),
+        Values::U16(values) => (png::BitDepth::Sixteen, values.iter().flat_map(|value| value.to_be_bytes()).collect()),
+    };
+    let mut encoder = png::Encoder::with_info(file, info).map_err(encoding)?;
+    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_filter(png::Filter::Adaptive);
+    if let Some(xmp) = about.xmp {
+        encoder.add_itxt_chunk(XMP_KEYWORD.into(), xmp.into()).map_err(encoding)?;
+    }
+    let mut writer = encoder.write_header().map_err(encoding)?;
+    writer.write_image_data(&bytes).map_err(encoding)?;
+    writer.finish().map_err(encoding)
+}
+
+fn webp(file: &mut BufWriter<&File>, [width, height]: [u32; 2], samples: &Samples, about: About) -> io::Result<()> {
+    let color = if samples.alpha { image_webp::ColorType::Rgba8 } else { image_webp::ColorType::Rgb8 };
+    let mut encoder = image_webp::WebPEncoder::new(file);
+    encoder.set_icc_profile(about.profile.unwrap_or_default());
+    encoder.set_exif_metadata(about.exif.unwrap_or_default().to_vec());
+    encoder.set_xmp_metadata(about.xmp.unwrap_or_default().as_bytes().to_vec());
+    encoder.encode(samples.bytes(), width, height, color).map_err(|error| match error {
+        image_webp::EncodingError::IoError(error) => error,
+        error => other(error),
     })
+}
+
+fn tiff(file: &mut BufWriter<&File>, size: [u32; 2], samples: &Samples, about: About) -> io::Result<()> {
+    fn write<C: colortype::ColorType>(
+        file: &mut BufWriter<&File>,
+        [width, height]: [u32; 2],
+        values: &[C::Inner],
+        about: About,
+    ) -> Result<(), TiffError>
+    where
+        [C::Inner]: TiffValue,
+    {
+        let mut encoder = TiffEncoder::new(file)?;
+        let mut image = encoder.new_image::<C>(width, height)?;
+        if let Some(profile) = &about.profile {
+            image.encoder().write_tag(Tag::IccProfile, &profile[..])?;
+        }
+        if let Some(xmp) = about.xmp {
+            image.encoder().write_tag(Tag::Unknown(700), xmp.as_bytes())?;
+        }
+        image.write_data(values)
+    }
+    match (&samples.values, samples.alpha) {
+        (Values::U8(values), false) => write::<colortype::RGB8>(file, size, values, about),
+        (Values::U8(values), true) => write::<colortype::RGBA8>(file, size, values, about),
+        (Values::U16(values), false) => write::<colortype::RGB16>(file, size, values, about),
+        (Values::U16(values), true) => write::<colortype::RGBA16>(file, size, values, about),
+    }
+    .map_err(|error| match error {
+        TiffError::IoError(error) => error,
+        error => other(error),
+    })
+}
+
+fn jpeg(
+    file: &mut BufWriter<&File>,
+    [width, height]: [u32; 2],
+    samples: &Samples,
+    about: About,
+    quality: u8,
+) -> io::Result<()> {
+    let mut encoded = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut encoded, quality);
+    encoder.set_icc_profile(about.profile.unwrap_or_default()).map_err(other)?;
+    encoder.set_exif_metadata(about.exif.unwrap_or_default().to_vec()).map_err(other)?;
+    encoder.write_image(samples.bytes(), width, height, ExtendedColorType::Rgb8).map_err(|error| match error {
+        ImageError::IoError(error) => error,
+        error => other(error),
+    })?;
+    // The encoder has no call for XMP. Its segment follows those of JFIF and EXIF.
+    let mut at = 2;
+    while let [0xff, 0xe0 | 0xe1, high, low, ..] = encoded[at..] {
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+    }
+    file.write_all(&encoded[..at])?;
+    if let Some(xmp) = about.xmp {
+        file.write_all(&[0xff, 0xe1])?;
+        file.write_all(&((2 + XMP_SEGMENT.len() + xmp.len()) as u16).to_be_bytes())?;
+        file.write_all(XMP_SEGMENT)?;
+        file.write_all(xmp.as_bytes())?;
+    }
+    file.write_all(&encoded[at..])
 }
 
 fn check(picture: &Picture, path: &Path, output: Output) -> Result<()> {
@@ -132,101 +307,70 @@ fn check(picture: &Picture, path: &Path, output: Output) -> Result<()> {
     Ok(())
 }
 
-/// The picture as interleaved bytes, with alpha if it has any and is not composited over white.
-fn interleave(picture: &Picture, over_white: bool) -> (Vec<u8>, ExtendedColorType) {
-    let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-    let pixels = picture.pixels();
-    let colour = |index: usize| [0, 1, 2].map(|channel| picture.rgb[channel * pixels + index].clamp(0.0, 1.0));
-    match &picture.alpha {
-        None => ((0..pixels).flat_map(|index| colour(index).map(byte)).collect(), ExtendedColorType::Rgb8),
-        Some(alpha) if over_white => {
-            let over = |index: usize| {
-                let alpha = alpha[index].clamp(0.0, 1.0);
-                colour(index).map(|value| byte(value * alpha + 1.0 - alpha))
-            };
-            ((0..pixels).flat_map(over).collect(), ExtendedColorType::Rgb8)
-        }
-        Some(alpha) => {
-            let pixel = |index: usize| {
-                let [red, green, blue] = colour(index).map(byte);
-                [red, green, blue, byte(alpha[index])]
-            };
-            ((0..pixels).flat_map(pixel).collect(), ExtendedColorType::Rgba8)
+enum Values {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+}
+
+/// A picture as interleaved integers.
+struct Samples {
+    values: Values,
+    alpha: bool,
+}
+
+impl Samples {
+    /// The samples, with alpha if the picture has any and is not composited over white.
+    fn of(picture: &Picture, over_white: bool, converter: Option<&Converter>, deep: bool) -> Result<Self, String> {
+        let values = match deep {
+            true => Values::U16(interleave(picture, over_white, converter, |value| (value * 65535.0).round() as u16)?),
+            false => Values::U8(interleave(picture, over_white, converter, |value| (value * 255.0).round() as u8)?),
+        };
+        Ok(Samples { values, alpha: picture.alpha.is_some() && !over_white })
+    }
+
+    /// The samples of a picture that is not deep.
+    fn bytes(&self) -> &[u8] {
+        match &self.values {
+            Values::U8(values) => values,
+            Values::U16(_) => unreachable!("only PNG and TIFF are deep"),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn picture() -> Picture {
-        let rgb = (0..3 * 24 * 16).map(|index| (index * 7 % 256) as f32 / 255.0).collect();
-        Picture::from_rgb(24, 16, rgb).unwrap()
-    }
-
-    #[test]
-    fn lossless_formats_give_back_what_was_saved() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut picture = picture();
-        for alpha in [None, Some((0..24 * 16).map(|index| (index % 256) as f32 / 255.0).collect())] {
-            picture.alpha = alpha;
-            for name in ["a.png", "b.webp", "c.tif", "d.TIFF"] {
-                let path = directory.path().join(name);
-                check_output(&path).unwrap();
-                picture.save(&path).unwrap();
-                assert_eq!(Picture::load(&path).unwrap(), picture, "{name}");
+fn interleave<T>(
+    picture: &Picture,
+    over_white: bool,
+    converter: Option<&Converter>,
+    rounded: impl Fn(f32) -> T,
+) -> Result<Vec<T>, String> {
+    let pixels = picture.pixels();
+    let channels = if picture.alpha.is_some() && !over_white { 4 } else { 3 };
+    let mut all = Vec::with_capacity(channels * pixels);
+    for row in 0..picture.height {
+        let row = row * picture.width..(row + 1) * picture.width;
+        let colour = |index: usize| [0, 1, 2].map(|channel| picture.rgb[channel * pixels + index].clamp(0.0, 1.0));
+        let mut colours: Vec<f32> = row.clone().flat_map(colour).collect();
+        if let Some(alpha) = picture.alpha.as_deref().filter(|_| over_white) {
+            for (pixel, alpha) in colours.as_chunks_mut::<3>().0.iter_mut().zip(&alpha[row.clone()]) {
+                let alpha = alpha.clamp(0.0, 1.0);
+                *pixel = pixel.map(|value| value * alpha + 1.0 - alpha);
+            }
+        }
+        if let Some(converter) = converter {
+            colours = converter.convert(&colours)?;
+        }
+        match picture.alpha.as_deref().filter(|_| !over_white) {
+            None => all.extend(colours.into_iter().map(&rounded)),
+            Some(alpha) => {
+                for ([red, green, blue], alpha) in colours.as_chunks::<3>().0.iter().zip(&alpha[row]) {
+                    all.extend([*red, *green, *blue, alpha.clamp(0.0, 1.0)].map(&rounded));
+                }
             }
         }
     }
-
-    #[test]
-    fn jpeg_is_close_and_lies_over_white() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.jpg");
-        let mut picture = Picture::new(32, 32);
-        picture.rgb[..1024].fill(0.8);
-        picture.alpha = Some((0..1024).map(|index| if index % 32 < 16 { 1.0 } else { 0.0 }).collect());
-        picture.save(&path).unwrap();
-        let loaded = Picture::load(&path).unwrap();
-        assert_eq!(loaded.alpha, None);
-        let pixel = |x: usize| [0, 1, 2].map(|channel| loaded.rgb[channel * 1024 + 16 * 32 + x]);
-        assert!(pixel(4).iter().zip([0.8, 0.0, 0.0]).all(|(got, want)| (got - want).abs() < 0.03), "{:?}", pixel(4));
-        assert!(pixel(28).iter().all(|value| *value > 0.97), "{:?}", pixel(28));
-    }
-
-    #[test]
-    fn values_are_clamped_and_rounded() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.png");
-        Picture::from_rgb(1, 1, vec![-3.0, 7.0, 0.5]).unwrap().save(&path).unwrap();
-        assert_eq!(Picture::load(&path).unwrap().rgb, [0.0, 1.0, 128.0 / 255.0]);
-    }
-
-    #[test]
-    fn a_value_that_is_no_number_is_named_and_never_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.png");
-        let mut picture = picture();
-        picture.rgb[2 * 24 * 16 + 24 + 5] = f32::NAN;
-        picture.rgb[24 * 16 + 24 + 6] = f32::INFINITY;
-        let message = picture.save(&path).unwrap_err().to_string();
-        assert!(message.contains("x 5, y 1, blue") && message.contains("a.png"), "{message}");
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn what_cannot_be_saved_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        for name in ["a.gif", "a", ".png"] {
-            let message = check_output(&directory.path().join(name)).unwrap_err().to_string();
-            assert!(message.contains(".webp") && message.contains(name), "{message}");
-        }
-        let path = directory.path().join("a.webp");
-        let message = Picture::new(16_384, 1).save(&path).unwrap_err().to_string();
-        assert!(message.contains("16383"), "{message}");
-        assert!(Picture::new(0, 3).save(&path).is_err());
-        assert!(Picture { alpha: Some(vec![1.0]), ..picture() }.save(&path).is_err());
-        assert!(check_output(&directory.path().join("none/a.png")).is_err());
-    }
+    Ok(all)
 }
+
+#[cfg(test)]
+#[path = "encode_tests.rs"]
+mod tests;

@@ -6,15 +6,19 @@ mod checkpoint;
 mod decode;
 mod encode;
 mod file;
+mod foreign;
+mod metadata;
 mod pickle;
 pub mod picture;
 mod profile;
+mod raster;
 mod tensor;
 #[cfg(test)]
 mod test_pickles;
 pub mod weights;
 
-pub use encode::{can_be_written, check_output};
+pub use encode::{SaveOptions, can_be_written, check_output};
+pub use metadata::Metadata;
 pub use picture::Picture;
 pub use tensor::{DType, HostTensor};
 pub use weights::{Format, WeightFile};

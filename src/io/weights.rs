@@ -12,6 +12,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use super::{
     atomic, checkpoint,
     file::{self, AGAIN, Refusal, quoted, refusal},
+    foreign,
     tensor::{DType, HostTensor, NamedTensors, elements},
 };
 use crate::{Error, Result};
@@ -44,7 +45,8 @@ impl WeightFile {
     /// Reads a safetensors or `.pth` file. The content, not the name, determines the format.
     ///
     /// A `.pth` is read as data: nothing in it is executed or imported, and anything except tensors, numbers, strings
-    /// and dictionaries is rejected. The state dict may be the whole file or the value of a key such as `state_dict`.
+    /// and dictionaries is rejected. The state dict may be the whole file or the value of a key such as `state_dict`,
+    /// beside which other tensors are ignored.
     ///
     /// # Errors
     ///
@@ -104,18 +106,19 @@ impl WeightFile {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Refusal> {
+        // A pickle of protocol 0 is text too.
+        let text = |bytes| foreign::text(bytes, "a weight file").filter(|_| !checkpoint::begins_with_pickle(bytes));
         let (format, tensors, metadata) = if bytes.starts_with(b"PK\x03\x04") {
             (Format::PthZip, checkpoint::read_zip(bytes)?, BTreeMap::new())
+        } else if let Some(refusal) = text(bytes) {
+            return Err(refusal);
         } else if bytes.get(8) == Some(&b'{') {
             let (tensors, metadata) = read_safetensors(bytes)?;
             (Format::Safetensors, tensors, metadata)
         } else if checkpoint::begins_with_pickle(bytes) {
             (Format::PthLegacy, checkpoint::read_legacy(bytes)?, BTreeMap::new())
-        } else if bytes.is_empty() {
-            return Err(refusal("the file is empty", AGAIN));
         } else {
-            let reason = "it is neither a safetensors file nor a PyTorch .pth";
-            return Err(refusal(reason, "convert it to safetensors"));
+            return Err(foreign::weights(path, bytes));
         };
         for (name, tensor) in &tensors {
             if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
@@ -155,7 +158,7 @@ fn from_safetensors(dtype: safetensors::Dtype) -> Option<DType> {
 
 fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, String>), Refusal> {
     let truncated =
-        || refusal(format!("it is truncated: its {} bytes are not what its header describes", bytes.len()), AGAIN);
+        || refusal(format!("it ends inside of its header, after {} bytes: it is truncated", bytes.len()), AGAIN);
     let (length, rest) = bytes.split_first_chunk().ok_or_else(truncated)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok();
     let (text, data) = length.and_then(|length| rest.split_at_checked(length)).ok_or_else(truncated)?;
@@ -167,8 +170,15 @@ fn read_safetensors(bytes: &[u8]) -> Result<(NamedTensors, BTreeMap<String, Stri
         };
         refusal(reason, AGAIN)
     })?;
-    if header.data_len() != data.len() {
-        return Err(truncated());
+    let (described, found) = (header.data_len(), data.len());
+    if found < described {
+        let reason = format!("it is truncated: its header describes {described} bytes of tensors, but it has {found}");
+        return Err(refusal(reason, AGAIN));
+    }
+    if found > described {
+        let reason =
+            format!("it has bytes at its end that no tensor uses: its header describes {described}, {found} follow");
+        return Err(refusal(reason, AGAIN));
     }
     let mut tensors = Vec::new();
     for name in header.offset_keys() {

@@ -1,9 +1,14 @@
 //! Nets: sequences of layers, with forward and backward passes.
+//!
+//! Weights are found by name. Prefixes that all names share (`module.`, `_orig_mod.`, `model.`, `net.`) are removed, and
+//! a file with a tensor that the net does not read is refused, except for counters such as `num_batches_tracked`, for the
+//! running statistics of instance norms, and for the classifier of a VGG-19.
 
 pub mod adain_decoder;
 pub mod adain_painter;
 mod conv_layer;
 pub mod image_transform_net;
+mod named;
 mod norm_layer;
 mod programs;
 pub mod vgg19;

@@ -15,7 +15,18 @@ use walkdir::{DirEntry, WalkDir};
 use crate::{Cause, Error, Result};
 
 /// File extensions that count as pictures.
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff"];
+const ENDINGS: &[&str] = &[
+    "png",
+    "jpg",
+    "jpeg",
+    "jpe",
+    "jfif",
+    "webp",
+    "tif",
+    "tiff",
+    #[cfg(feature = "jxl")]
+    "jxl",
+];
 
 /// Extensions of pictures that cannot be decoded. They are counted, so that nobody misses them silently.
 const OTHERS: [&str; 18] = [
@@ -35,7 +46,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// Finds all files with a picture extension (png, jpg, jpeg, jpe, jfif, webp, tif, tiff, in either case) under
+    /// Finds all files with a picture extension (png, jpg, jpeg, jpe, jfif, webp, tif, tiff, and jxl with the feature
+    /// `jxl`; in either case) under
     /// `root`, a folder (searched recursively) or a single file.
     ///
     /// Symbolic links are followed. Files and folders inside `root` whose names begin with a dot are left out, such as

@@ -1,6 +1,7 @@
 //! Files that `stylize` reads and writes: formats, orientation, alpha, numbered pictures, log, summary, profile.
 
 use image::{ImageFormat, Rgba, RgbaImage};
+use impasto::io::{Metadata, Picture, SaveOptions};
 use serde_json::Value;
 
 use crate::studio::{Done, QUICK, Studio, content, difference};
@@ -229,4 +230,43 @@ fn names_need_not_be_utf_8() {
     let inspected = run("weights inspect --json", &[b"n\xff.safetensors"]).json();
     assert_eq!(inspected["path"], "n\u{fffd}.safetensors");
     assert!(inspected["metadata"]["command"].as_str().unwrap().contains("a\u{fffd}.png"), "{inspected}");
+}
+
+#[test]
+fn the_photos_metadata_and_depth_are_kept() {
+    let studio = Studio::new();
+    let exif = [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[1, 0, 0, 0, 0, 0, 0]].concat();
+    let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let xmp = "<x:xmpmeta xmlns:x='adobe:ns:meta/'>\u{e9}</x:xmpmeta>".to_string();
+    let metadata = Metadata { profile: Some(profile), exif: Some(exif), xmp: Some(xmp), deep: true };
+    let photo = Picture::load(&studio.path("content.png")).unwrap();
+    let options = SaveOptions { metadata: metadata.clone(), ..SaveOptions::default() };
+    photo.save_with(&studio.path("deep.png"), &options).unwrap();
+    photo.save_with(&studio.path("photo.jpg"), &options).unwrap();
+    let shallow = Metadata { deep: false, ..metadata.clone() };
+    for (photo, output, expected) in [
+        ("deep.png", "out.png", &metadata),
+        ("deep.png", "out.jpg", &shallow),
+        ("photo.jpg", "out.webp", &shallow),
+        ("photo.jpg", "out.png", &shallow),
+    ] {
+        studio.succeed(&format!("stylize {photo} --style style.png {QUICK} -o {output}"));
+        let (_, got) = Picture::load_with_metadata(&studio.path(output)).unwrap();
+        assert!(got == *expected, "{photo} to {output}: {got:?}");
+    }
+    // AdaIN and nets write many photos in another way.
+    studio.succeed("stylize deep.png photo.jpg --model wave --size 40 -o painted");
+    for (name, expected) in [("deep.png", &metadata), ("photo.jpg", &shallow)] {
+        let (picture, got) = Picture::load_with_metadata(&studio.path(&format!("painted/{name}"))).unwrap();
+        assert!(got == *expected && picture.width == 40, "{name}: {got:?}");
+    }
+}
+
+#[test]
+fn quality_is_that_of_a_jpeg() {
+    let studio = Studio::new();
+    let length = |quality: &str| studio.stylize("out.jpg", quality).len();
+    assert!(length("--quality 40") < length("") && length("") < length("--quality 100"));
+    let command = studio.command("stylize content.png --style style.png --quality 40 -o out.png");
+    studio.refused(command, 1, &["an output that ends in .jpg", "out.png"]);
 }

@@ -223,11 +223,17 @@ fn a_machine_without_an_adapter() {
 #[test]
 fn unusable_weights() {
     let studio = studio_with_older_results();
+    studio.write("page.pth", "<!DOCTYPE html>\n<html><head>");
+    studio.write("pointer.pth", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    studio.write("candy.t7", b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1\x0d\0\0\0nn.Sequential");
     for (choice, words) in [
         ("random:7", ["--vgg random:WIDTH", "0.05 to 1", "got 7"]),
         ("random:x", ["--vgg random:WIDTH", "0.05 to 1", "got x"]),
         ("none.pth", ["cannot read none.pth: ", "none.pth", "check the path"]),
-        ("style.png", ["style.png", "neither a safetensors file nor a PyTorch .pth", "convert it"]),
+        ("style.png", ["style.png", "it is a PNG picture, not a weight file", "name a weight file"]),
+        ("page.pth", ["page.pth", "it is a web page, not a weight file", "download the file"]),
+        ("pointer.pth", ["pointer.pth", "it is a Git LFS pointer", "git lfs pull"]),
+        ("candy.t7", ["candy.t7", "a file of Lua Torch7", "torchfile"]),
     ] {
         let command =
             studio.command(&format!("stylize content.png --style style.png --vgg {choice} -o out.png --overwrite"));

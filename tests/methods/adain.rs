@@ -19,10 +19,14 @@ use impasto::train::adain::{Adain, AdainTrainerSettings};
 use impasto::train::{Crops, Folder, Trainer};
 
 use crate::reference::{Array, compare};
-use crate::{array, context, contexts, device, fixture};
+use crate::{array, context, contexts, device, fixture, tensors_of, vgg_of};
 
 fn file() -> WeightFile {
     fixture("adain.safetensors")
+}
+
+fn decoder_of(file: &WeightFile) -> WeightFile {
+    tensors_of(file, &["d4_", "d3_", "d2_", "d1_"])
 }
 
 /// A folder with one picture, for training whose pictures the test supplies itself.
@@ -52,10 +56,14 @@ fn ten_steps_of_training_agree_with_pytorch() {
     let file = file();
     for context in contexts() {
         let (_dir, folder) = folder();
-        let encoder = Vgg19::load(context, &file, Pooling::Max).unwrap();
-        let trainer =
-            Adain::new(encoder, AdainDecoderWeights::of(&file).unwrap(), [folder.clone(), folder], settings(&file))
-                .unwrap();
+        let encoder = Vgg19::load(context, &vgg_of(&file), Pooling::Max).unwrap();
+        let trainer = Adain::new(
+            encoder,
+            AdainDecoderWeights::of(&decoder_of(&file)).unwrap(),
+            [folder.clone(), folder],
+            settings(&file),
+        )
+        .unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| device(context, &array(&file, name)));
         let losses = DeviceTensor::new(context, "losses", [trainer.terms().len()]);
         let mut rec = Recorder::new(context);
@@ -112,13 +120,15 @@ struct Scene {
 impl Scene {
     fn new(context: &Context) -> Self {
         let file = file();
-        let encoder = Vgg19::load(context, &file, Pooling::Max).unwrap();
+        let encoder = Vgg19::load(context, &vgg_of(&file), Pooling::Max).unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| array(&file, name));
         Scene { encoder, photo: picture(&photos, 0), paintings: [0, 1].map(|i| picture(&paintings, i)), file }
     }
 
     fn painter(&self) -> AdainPainter<'_> {
-        let decoder = AdainDecoder::new(self.encoder.context(), AdainDecoderWeights::of(&self.file).unwrap()).unwrap();
+        let decoder =
+            AdainDecoder::new(self.encoder.context(), AdainDecoderWeights::of(&decoder_of(&self.file)).unwrap())
+                .unwrap();
         AdainPainter::new(&self.encoder, decoder).unwrap()
     }
 }
@@ -148,7 +158,7 @@ fn pictures_agree_with_pytorch() {
 fn pictures_with_short_planes_are_refused() {
     let context = Context::new(&Default::default()).unwrap();
     let Scene { encoder, photo, paintings: [painting, _], file } = &Scene::new(&context);
-    let decoder = AdainDecoder::new(&context, AdainDecoderWeights::of(file).unwrap()).unwrap();
+    let decoder = AdainDecoder::new(&context, AdainDecoderWeights::of(&decoder_of(file)).unwrap()).unwrap();
     let mut painter = AdainPainter::new(encoder, decoder).unwrap();
     let short = |of: &Picture| Picture { rgb: of.rgb[1..].to_vec(), ..of.clone() };
     let no_alpha = |of: &Picture| Picture { alpha: Some(vec![1.0; of.pixels() - 1]), ..of.clone() };
@@ -302,7 +312,7 @@ fn unsuitable_photos_regions_and_nets_are_refused() {
 #[test]
 fn files_that_are_not_a_decoder_are_refused() {
     let refused = |change: &dyn Fn(&mut WeightFile), telling: &str| {
-        let mut file = file();
+        let mut file = decoder_of(&file());
         change(&mut file);
         let error = AdainDecoderWeights::of(&file).unwrap_err().to_string();
         assert!(error.contains(telling), "{error}");
@@ -314,8 +324,13 @@ fn files_that_are_not_a_decoder_are_refused() {
         tensor.shape = vec![4, 4, 9, 1];
     };
     refused(&misshape, "d2_2 must have shapes [4, 4, 3, 3] and [4]");
+    let deeper = |file: &mut WeightFile| {
+        let weight = file.get("d4_1.weight").unwrap().clone();
+        file.tensors.push(("d4_2.weight".into(), weight));
+    };
+    refused(&deeper, "has no place for the tensor d4_2.weight");
     // With numbered names, as in a PyTorch `Sequential`.
-    let mut numbered = file();
+    let mut numbered = decoder_of(&file());
     for (number, layer) in ["d4_1", "d3_4", "d3_3", "d3_2", "d3_1", "d2_2", "d2_1", "d1_2", "d1_1"].iter().enumerate() {
         for (name, _) in &mut numbered.tensors {
             *name = name.replace(&format!("{layer}."), &format!("{}.", 3 * number + 1));
@@ -323,7 +338,7 @@ fn files_that_are_not_a_decoder_are_refused() {
     }
     assert_eq!(
         AdainDecoderWeights::of(&numbered).unwrap().tensors(),
-        AdainDecoderWeights::of(&file()).unwrap().tensors()
+        AdainDecoderWeights::of(&decoder_of(&file())).unwrap().tensors()
     );
 }
 

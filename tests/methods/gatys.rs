@@ -12,7 +12,7 @@ use impasto::ops::pool::Pooling;
 use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions};
 
 use crate::reference::compare;
-use crate::{array, context, contexts, data, fixture};
+use crate::{array, context, contexts, data, fixture, vgg_of};
 
 fn picture(file: &WeightFile, name: &str) -> Picture {
     let tensor = file.get(name).unwrap();
@@ -34,7 +34,7 @@ fn fixture_settings(file: &WeightFile) -> GatysSettings {
 }
 
 fn fixture_loss(context: &Context, file: &WeightFile, pool: Pooling) -> PictureLoss {
-    let vgg = Vgg19::load(context, file, pool).unwrap();
+    let vgg = Vgg19::load(context, &vgg_of(file), pool).unwrap();
     let styles = [(picture(file, "style"), 1.0)];
     let loss = PictureLoss::new(&vgg, &picture(file, "content"), &styles, &fixture_settings(file)).unwrap();
     loss.picture().write(&picture(file, "start").rgb).unwrap();
@@ -136,7 +136,7 @@ fn small_settings() -> GatysSettings {
 
 fn run(settings: &GatysSettings) -> Outcome {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
     stylize(&vgg, &picture(&file, "content"), &styles, settings, |_| Ok(ControlFlow::Continue(()))).unwrap()
 }
@@ -200,7 +200,7 @@ fn a_whole_run_lowers_the_loss_and_gives_the_golden_picture() {
 #[test]
 fn the_reported_loss_is_that_of_the_returned_picture() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     // A very strong style drives pixels out of 0..1, so clamping must affect the loss.
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
         let settings = GatysSettings { scales: Some(1), size: 48, style_weight: 1000.0, optimizer, ..small_settings() };
@@ -227,7 +227,7 @@ fn the_same_run_gives_the_same_bits() {
 #[test]
 fn scales_grow_by_the_root_of_two_and_start_from_the_previous_one() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
     let settings = GatysSettings { scales: Some(3), steps: 4, ..small_settings() };
     let mut sizes = Vec::new();
@@ -244,7 +244,7 @@ fn scales_grow_by_the_root_of_two_and_start_from_the_previous_one() {
 #[test]
 fn stopping_early_returns_the_current_picture() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let styles = [(picture(&file, "style"), 1.0)];
     let stop = |progress: &impasto::methods::gatys::Progress| {
         Ok(if progress.evaluations[0] >= 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -266,7 +266,7 @@ fn luminance_mode_keeps_the_contents_chrominance() {
 #[test]
 fn a_style_of_weight_zero_is_refused_and_equal_styles_blend_to_themselves() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let content = picture(&file, "content");
     let go = |styles: &[(Picture, f32)]| {
         stylize(&vgg, &content, styles, &small_settings(), |_| Ok(ControlFlow::Continue(())))
@@ -282,7 +282,7 @@ fn a_style_of_weight_zero_is_refused_and_equal_styles_blend_to_themselves() {
 fn real_weights_repaint_a_real_photo() {
     let Some(data) = data() else { return };
     let file = WeightFile::load(&data.join("vgg19/vgg19_caffe_to_relu4_1.safetensors")).unwrap();
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let content = Picture::load(&data.join("classics/content/tubingen.jpg")).unwrap();
     let style = Picture::load(&data.join("classics/style/starry_night_google.jpg")).unwrap();
     let settings = GatysSettings {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use impasto::gpu::{Context, DeviceTensor, Recorder};
-use impasto::io::{Picture, WeightFile};
+use impasto::io::{HostTensor, Picture, WeightFile};
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use impasto::ops::norm::Over;
@@ -25,7 +25,8 @@ const CASES: [(&str, Form, Over); 4] = [
 fn part(file: &WeightFile, prefix: &str) -> WeightFile {
     let tensors = file.tensors.iter().filter_map(|(name, tensor)| {
         let name = name.strip_prefix(prefix)?.strip_prefix('.')?;
-        Some((name.to_string(), tensor.clone()))
+        let is_of_net = ["conv", "res", "deconv", "in", "bn"].iter().any(|part| name.starts_with(part));
+        is_of_net.then(|| (name.to_string(), tensor.clone()))
     });
     let metadata = BTreeMap::from([("range".to_string(), "0..1".to_string())]);
     WeightFile { tensors: tensors.collect(), metadata, ..file.clone() }
@@ -226,6 +227,40 @@ fn files_that_are_not_such_a_net_are_refused() {
         tensor.shape = vec![8, 8, 9, 1];
     };
     refused(&misshape, "res1.conv1.conv2d.weight must have shape [8, 8, 3, 3]");
+    // Six residual blocks, also in the names of a wrapper.
+    let deeper = |file: &mut WeightFile| {
+        let sixth: Vec<_> = file
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with("res5."))
+            .map(|(name, tensor)| (name.replace("res5", "res6"), tensor.clone()))
+            .collect();
+        file.tensors.extend(sixth);
+    };
+    refused(&deeper, "has no place for the tensor res6.conv1.conv2d.bias and 7 more");
+    let wrapped = |file: &mut WeightFile| {
+        deeper(file);
+        file.tensors.iter_mut().for_each(|(name, _)| *name = format!("module.{name}"));
+    };
+    refused(&wrapped, "has no place for the tensor module.res6.conv1.conv2d.bias");
+}
+
+#[test]
+fn prefixes_of_wrappers_and_counters_are_no_part_of_the_net() {
+    let file = part(&fixture("image_transform_net.safetensors"), "resize.in");
+    let plain = ImageTransformNetWeights::of(&file).unwrap();
+    for prefix in ["module.", "_orig_mod.module.", "model.", "net._orig_mod."] {
+        let mut wrapped = file.clone();
+        wrapped.tensors.iter_mut().for_each(|(name, _)| *name = format!("{prefix}{name}"));
+        let count = HostTensor::new(&[], vec![3.0]).unwrap();
+        wrapped.tensors.push(("n_averaged".into(), count.clone()));
+        wrapped.tensors.push((format!("{prefix}in1.num_batches_tracked"), count));
+        let read = ImageTransformNetWeights::of(&wrapped).unwrap_or_else(|error| panic!("{error}"));
+        assert!(read.tensors == plain.tensors, "{prefix}");
+        // One name without the prefix: the prefix is not removed.
+        wrapped.tensors[0].0 = file.tensors[0].0.clone();
+        assert!(ImageTransformNetWeights::of(&wrapped).is_err(), "{prefix}");
+    }
 }
 
 #[test]

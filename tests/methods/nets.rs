@@ -7,11 +7,11 @@ use impasto::nets::vgg19::{Convention, Tap, Vgg19Weights};
 use impasto::ops::pool::Pooling;
 
 use crate::reference::compare;
-use crate::{array, context, contexts, data, device, fixture, kept};
+use crate::{array, context, contexts, data, device, fixture, kept, vgg_of};
 
 fn assert_activations_agree(file: &WeightFile, picture: &str, taps: &[(Tap, String)], convention: Convention) {
     for context in contexts() {
-        let vgg = Vgg19::load(context, file, Pooling::Max).unwrap();
+        let vgg = Vgg19::load(context, &vgg_of(file), Pooling::Max).unwrap();
         assert_eq!(vgg.convention(), convention);
         let mut rec = Recorder::new(context);
         let x = rec.pin(&device(context, &array(file, picture)));
@@ -78,7 +78,7 @@ fn both_pth_formats_have_the_weights_of_the_safetensors_file() {
 #[test]
 fn average_pooling_agrees_with_pytorch() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Average).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Average).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.pin(&device(context(), &array(&file, "content")));
     let tap = "relu4_1".parse().unwrap();
@@ -130,8 +130,19 @@ fn a_wrong_shape_is_named() {
 }
 
 #[test]
+fn only_a_classifier_may_be_left_over() {
+    let good = [("net.conv1_1.weight", tensor(&[4, 3, 3, 3])), ("net.conv1_1.bias", tensor(&[4]))];
+    let with = |name| Vgg19Weights::of(&saved(&[good.to_vec(), vec![(name, tensor(&[4]))]].concat(), None));
+    for name in ["net.classifier.0.weight", "net.fc6.weight"] {
+        assert!(with(name).is_ok(), "{name}");
+    }
+    let message = with("net.bn1_1.weight").err().unwrap().to_string();
+    assert!(message.contains("no place for the tensor net.bn1_1.weight"), "{message}");
+}
+
+#[test]
 fn a_tap_beyond_the_last_layer_is_refused_with_its_name() {
-    let vgg = Vgg19::load(context(), &fixture("gatys.safetensors"), Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&fixture("gatys.safetensors")), Pooling::Max).unwrap();
     let mut rec = Recorder::new(context());
     let x = rec.transient("x", [1, 3, 64, 64]);
     let message = vgg.forward(&mut rec, x, "relu5_1".parse().unwrap()).err().unwrap().to_string();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use impasto::gpu::{Context, Profile};
-use impasto::io::Picture;
+use impasto::io::{Picture, SaveOptions};
 use impasto::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Pooling;
@@ -205,7 +205,8 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
         return print_line(format_args!("{}: kept", call.output.display()));
     }
     call.check_outputs()?;
-    let content = Picture::load(photo)?;
+    let (content, metadata) = Picture::load_with_metadata(photo)?;
+    let written = args.save_options(metadata);
     let load = |text: &String| {
         let (name, weight) = weighted(text);
         Ok((Picture::load(Path::new(name))?, weight))
@@ -215,8 +216,8 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let context = args.device.open()?;
     let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();
-    let (outcome, lost) = paint(&call, &vgg, &content, &styles, &settings)?;
-    save(&outcome.picture, &call.output)?;
+    let (outcome, lost) = paint(&call, &vgg, &content, &styles, &settings, &written)?;
+    save(&outcome.picture, &call.output, &written)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &options.profile {
         let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &styles, &settings)?)];
@@ -243,6 +244,7 @@ fn paint(
     content: &Picture,
     styles: &[(Picture, f32)],
     settings: &GatysSettings,
+    written: &SaveOptions,
 ) -> Result<(gatys::Outcome, Option<Error>)> {
     let interrupted = interrupt::flag();
     let mut log = call.options.log.as_deref().map(Log::new);
@@ -285,7 +287,7 @@ fn paint(
             }
         }
         if let Some(due) = next_save.filter(|due| done >= *due) {
-            let saved = keep(progress.picture()?.save(&call.numbered(done)));
+            let saved = keep(progress.picture()?.save_with(&call.numbered(done), written));
             let every = call.options.save_every.filter(|_| saved);
             next_save = every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
         }
@@ -297,11 +299,11 @@ fn paint(
 
 /// Writes the picture. If that fails, for example because the disk is full, the picture goes to the folder of temporary
 /// files, and the error says where it is.
-fn save(picture: &Picture, output: &Path) -> Result<()> {
-    let Err(error) = picture.save(output) else { return Ok(()) };
+fn save(picture: &Picture, output: &Path, options: &SaveOptions) -> Result<()> {
+    let Err(error) = picture.save_with(output, options) else { return Ok(()) };
     let rescued = tempfile::Builder::new().prefix("impasto-").suffix(".png").tempfile();
     let Ok((_, path)) = rescued.and_then(|file| file.keep().map_err(|error| error.error)) else { return Err(error) };
-    match picture.save(&path) {
+    match picture.save_with(&path, options) {
         Ok(()) => Err(error.with_help(format!("the picture is in {}", path.display()))),
         Err(_) => {
             // Nothing more can be done about the empty file.

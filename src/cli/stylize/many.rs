@@ -1,13 +1,14 @@
 //! Paints many photos with a net, one pass each. Decoding, painting and encoding overlap.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Instant;
 
 use impasto::gpu::Context;
-use impasto::io::Picture;
+use impasto::io::{Picture, SaveOptions};
 use impasto::{Error, Result};
 use indicatif::ProgressBar;
 
@@ -30,17 +31,19 @@ pub struct Look<'a> {
 struct Attempt {
     photo: PathBuf,
     output: PathBuf,
+    options: Arc<SaveOptions>,
     /// Time of painting in seconds.
     seconds: f64,
 }
 
-fn write(output: &Path, painted: &Picture, overwrite: Overwrite) -> Result<()> {
+fn write(attempt: &Attempt, painted: &Picture, overwrite: Overwrite) -> Result<()> {
+    let output = &attempt.output;
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
     // Another process may have written the file meanwhile, or the disk may not tell upper from lower case.
     overwrite.check(output)?;
-    painted.save(output)
+    painted.save_with(output, &attempt.options)
 }
 
 /// Prints what becomes of each photo, as it is known: lines of text, or of JSON.
@@ -72,7 +75,7 @@ impl Report<'_> {
 
     fn painted(&mut self, attempt: &Attempt, picture: &Picture) -> Result<()> {
         self.painted += 1;
-        let (Attempt { photo, output, seconds }, Picture { width, height, .. }) = (attempt, picture);
+        let (Attempt { photo, output, seconds, .. }, Picture { width, height, .. }) = (attempt, picture);
         let [photo, output] = [photo, output].map(|path| path.display().to_string());
         self.line(
             || format!("{output}: {width}x{height} in {seconds:.2} s"),
@@ -132,7 +135,10 @@ pub fn run(
         };
         let decode = move || {
             for job in jobs {
-                let picture = Picture::load(&job.photo);
+                let picture = match args.size {
+                    Some(size) => Picture::load_for_size(&job.photo, size),
+                    None => Picture::load_with_metadata(&job.photo),
+                };
                 // After Ctrl-C the receiver is gone.
                 if decoder.send((job, picture)).is_err() {
                     return;
@@ -144,7 +150,7 @@ pub fn run(
             for (picture, attempt) in finished {
                 report.bar.set_message(attempt.output.display().to_string());
                 let written = picture.and_then(|picture| {
-                    write(&attempt.output, &picture, args.overwrite)?;
+                    write(&attempt, &picture, args.overwrite)?;
                     Ok(picture)
                 });
                 match written {
@@ -157,7 +163,10 @@ pub fn run(
         };
         let writer = thread::Builder::new().spawn_scoped(scope, write_all).map_err(threads)?;
         'jobs: for (job, photo) in decoded {
-            let mut photo = photo.map_err(Some);
+            let (mut photo, options) = match photo {
+                Ok((photo, metadata)) => (Ok(photo), Arc::new(args.save_options(metadata))),
+                Err(error) => (Err(Some(error)), Arc::default()),
+            };
             for (look, output) in job.outputs {
                 if interrupted.load(Ordering::Relaxed) {
                     break 'jobs;
@@ -171,7 +180,8 @@ pub fn run(
                         None => continue,
                     },
                 };
-                let attempt = Attempt { photo: job.photo.clone(), output, seconds: began.elapsed().as_secs_f64() };
+                let seconds = began.elapsed().as_secs_f64();
+                let attempt = Attempt { photo: job.photo.clone(), output, options: options.clone(), seconds };
                 if painted.send((picture, attempt)).is_err() {
                     break 'jobs;
                 }

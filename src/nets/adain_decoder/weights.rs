@@ -1,12 +1,13 @@
 //! The decoder's weights on the host, and their names in files.
 
+use crate::Result;
 use crate::io::{DType, HostTensor, WeightFile};
 use crate::nets::Tap;
+use crate::nets::named::Named;
 use crate::nets::vgg19::Vgg19Weights;
 use crate::ops::conv2d::{Conv2d, Padding};
 use crate::ops::pad::Border;
 use crate::random::Random;
-use crate::{Error, Result};
 
 /// Name of each convolution, and whether its input is enlarged by 2.
 pub(super) const LAYERS: [(&str, bool); 9] = [
@@ -36,13 +37,14 @@ impl AdainDecoderWeights {
     /// if the file is of a PyTorch `Sequential`.
     ///
     /// # Errors
-    /// A file that is not such a decoder, naming the tensor.
+    /// A file that is not such a decoder, or has further tensors (but for counters); the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong = |reason: String| Error::weights(&file.path, reason).with_help("use an AdaIN decoder");
+        let named = Named::new(file, "use an AdaIN decoder");
+        let wrong = |reason: String| named.wrong(reason);
         let mut stems: Vec<String> = LAYERS.iter().map(|(name, _)| name.to_string()).collect();
-        if file.get("d4_1.weight").is_none() {
+        if named.peek("d4_1.weight").is_none() {
             let number = |name: &str| name.strip_suffix(".weight")?.parse::<usize>().ok();
-            let mut numbers: Vec<usize> = file.tensors.iter().filter_map(|(name, _)| number(name)).collect();
+            let mut numbers: Vec<usize> = named.all().filter_map(|(name, _)| number(name)).collect();
             numbers.sort_unstable();
             if numbers.len() != LAYERS.len() {
                 return Err(wrong("has neither d4_1.weight nor nine numbered convolutions".into()));
@@ -51,10 +53,7 @@ impl AdainDecoderWeights {
         }
         let mut convolutions: Vec<[HostTensor; 2]> = Vec::new();
         for (stem, (layer, _)) in stems.iter().zip(LAYERS) {
-            let find = |kind: &str| {
-                let name = format!("{stem}.{kind}");
-                file.get(&name).cloned().ok_or_else(|| wrong(format!("lacks the tensor {name}")))
-            };
+            let find = |kind: &str| named.read(&format!("{stem}.{kind}")).cloned();
             let (weight, bias) = (find("weight")?, find("bias")?);
             let read = match convolutions.last() {
                 Some([before, _]) => before.shape[0],
@@ -68,6 +67,7 @@ impl AdainDecoderWeights {
             }
             convolutions.push([weight, bias]);
         }
+        named.check_all_read("AdaIN's decoder", |_| false)?;
         Ok(AdainDecoderWeights { convolutions })
     }
 

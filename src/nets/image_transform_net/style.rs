@@ -74,7 +74,7 @@ impl ImageTransformNetWeights {
     /// A net of one style: the convolutions of these weights with the scales and shifts of `style`.
     ///
     /// # Errors
-    /// A style of another body; a missing tensor, or one of the wrong shape.
+    /// A style of another body; a missing tensor, one of the wrong shape, or one that the body does not have.
     pub fn in_style(&self, style: &BodyStyle) -> Result<Self> {
         let refuse = |expected: String, got| Err(Error::argument("style", "style", expected, got));
         if style.body != self.fingerprint() {
@@ -82,6 +82,10 @@ impl ImageTransformNetWeights {
         }
         let mut one = self.clone();
         one.styles.clear();
+        if let Some((unknown, _)) = style.tensors.iter().find(|(name, _)| !one.affine().any(|(known, _)| known == name))
+        {
+            return refuse("scales and shifts of the body's norms alone".into(), format!("a tensor {unknown}"));
+        }
         for (name, tensor) in one.affine_mut() {
             let channels = tensor.shape[tensor.shape.len() - 1];
             match style.tensors.iter().find(|(known, _)| known == name) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::styles;
 use crate::io::{Format, HostTensor, WeightFile};
 use crate::nets::conv_layer::Convolution;
+use crate::nets::named::Named;
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use crate::ops::norm::{EPSILON, Over};
 use crate::ops::pad::Border;
@@ -107,28 +108,31 @@ const RANGE: (&str, &str) = ("range", "0..1");
 
 impl ImageTransformNetWeights {
     /// Finds the net in a file: the form by the shape of `deconv1`, the norm by `in1` or `bn1`, and the styles by the
-    /// metadata. Running statistics of instance norms, as in old files of pytorch/examples, are ignored.
+    /// metadata. Running statistics of instance norms, as in old files of pytorch/examples, and counters are ignored.
     ///
     /// # Errors
-    /// A file that is not such a net; the message names the tensor.
+    /// A file that is not such a net, or has further tensors; the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong =
-            |reason: String| Error::weights(&file.path, reason).with_help("use a net of Johnson's or Ulyanov's form");
-        let find = |name: &str| file.get(name).ok_or_else(|| wrong(format!("lacks the tensor {name}")));
-        let side = |name: &str, side: usize| Ok(find(name)?.shape.get(side).copied().unwrap_or(0));
+        let named = Named::new(file, "use a net of Johnson's or Ulyanov's form");
+        let wrong = |reason: String| named.wrong(reason);
+        let side = |name: &str, side: usize| Result::Ok(named.read(name)?.shape.get(side).copied().unwrap_or(0));
         let channels = side("conv1.conv2d.weight", 0)?;
         let deep = side("conv3.conv2d.weight", 0)?;
         let form = if side("deconv1.conv2d.weight", 0)? == deep { Form::Paper } else { Form::Resize };
-        let norm = if file.get("bn1.weight").is_some() { Over::Batch } else { Over::Instance };
+        let norm = if named.peek("bn1.weight").is_some() { Over::Batch } else { Over::Instance };
         let styles = styles::names(file).map_err(wrong)?;
         let mut weights = ImageTransformNetWeights { form, norm, channels, styles, tensors: Vec::new() };
         for (name, shape) in weights.shapes() {
-            let tensor = find(&name)?;
+            let tensor = named.read(&name)?;
             if tensor.shape != shape || tensor.data.is_empty() {
                 return Err(wrong(format!("tensor {name} must have shape {shape:?}, got {:?}", tensor.shape)));
             }
             weights.tensors.push((name, tensor.clone()));
         }
+        let statistics = |name: &str| name.ends_with(".running_mean") || name.ends_with(".running_var");
+        named.check_all_read("an image transform net of five residual blocks", |name| {
+            norm == Over::Instance && statistics(name)
+        })?;
         if file.metadata.get(RANGE.0).map(String::as_str) != Some(RANGE.1) {
             let mut scale = |name: &str, factor: f32| {
                 let tensors = weights.tensors.iter_mut().filter(|(known, _)| known == name);

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Tap, beyond};
 use crate::io::{DType, HostTensor, WeightFile};
+use crate::nets::named::Named;
 use crate::ops::pad::Border;
 use crate::ops::pool::{Pool, Pooling};
 use crate::random::Random;
@@ -79,6 +80,9 @@ pub struct Vgg19Weights {
     pub convolutions: Vec<[HostTensor; 2]>,
 }
 
+/// Beginnings of the names of what follows VGG-19's convolutions in torchvision's and Caffe's files. Nothing here reads it.
+const CLASSIFIER: [&str; 4] = ["classifier.", "fc6.", "fc7.", "fc8."];
+
 /// The number in names as `features.0.weight` (torchvision) or `0.weight`.
 fn numbered(name: &str) -> Option<usize> {
     let stem = name.strip_suffix(".weight")?;
@@ -89,26 +93,24 @@ fn numbered(name: &str) -> Option<usize> {
 impl Vgg19Weights {
     /// Finds the convolutions in a file by name and shape: `conv1_1.weight` (Caffe; normalised if there is a `conv0`),
     /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A
-    /// `convention` in the metadata overrides this.
+    /// `convention` in the metadata overrides this. The classifier (`classifier.`, `fc6.` to `fc8.`) and counters are
+    /// ignored.
     ///
     /// # Errors
-    /// A file that is not VGG-19; the message names the tensor.
+    /// A file that is not VGG-19, or has further tensors; the message names the tensor.
     pub fn of(file: &WeightFile) -> Result<Self> {
-        let wrong = |reason: String| Error::weights(&file.path, reason).with_help("use another file");
-        let refuse = |reason| Err(wrong(reason));
+        let named = Named::new(file, "use another file");
+        let refuse = |reason: String| Err(named.wrong(reason));
         let pair = |stem: &str| -> Result<[HostTensor; 2]> {
-            let find = |kind: &str| {
-                let name = format!("{stem}.{kind}");
-                file.get(&name).cloned().ok_or_else(|| wrong(format!("lacks the tensor {name}")))
-            };
+            let find = |kind: &str| named.read(&format!("{stem}.{kind}")).cloned();
             Ok([find("weight")?, find("bias")?])
         };
         let mut stems: Vec<String> = Tap::all().map(Tap::conv_name).collect();
-        stems.retain(|stem| file.get(&format!("{stem}.weight")).is_some());
-        let mut named_input = file.get("conv0.weight").map(|_| "conv0".to_string());
+        stems.retain(|stem| named.peek(&format!("{stem}.weight")).is_some());
+        let mut input_stem = named.peek("conv0.weight").map(|_| "conv0".to_string());
         let mut numbers: Vec<(usize, String)> = Vec::new();
         if stems.is_empty() {
-            for (name, tensor) in &file.tensors {
+            for (name, tensor) in named.all() {
                 if let Some(number) = numbered(name).filter(|_| tensor.shape.len() == 4) {
                     numbers.push((number, name.trim_end_matches(".weight").to_string()));
                 }
@@ -119,21 +121,21 @@ impl Vgg19Weights {
                 stems.first().cloned().filter(|stem| pair(stem).is_ok_and(|[w, _]| w.shape == [3, 3, 1, 1]))
             {
                 stems.remove(0);
-                named_input = Some(first);
+                input_stem = Some(first);
             }
         }
         if stems.is_empty() {
             let names = "conv1_1.weight, features.0.weight or 0.weight";
             return refuse(format!("it has no convolution called {names}, so it is not VGG-19"));
         }
-        let convention = match (file.metadata.get("convention"), &named_input) {
+        let convention = match (file.metadata.get("convention"), &input_stem) {
             (Some(name), _) => Convention::from_name(name).map_err(|error| Error::weights(&file.path, error))?,
             (None, Some(_)) => Convention::Normalised,
             (None, None) if stems[0].starts_with("conv") => Convention::Caffe,
             (None, None) => Convention::Torchvision,
         };
-        if (convention == Convention::Normalised) != named_input.is_some() {
-            let has = if named_input.is_some() { "begins" } else { "does not begin" };
+        if (convention == Convention::Normalised) != input_stem.is_some() {
+            let has = if input_stem.is_some() { "begins" } else { "does not begin" };
             let reason = format!(
                 "the net {has} with a 1x1 convolution, which only the normalised convention has, but its convention is \
                  said to be {convention}"
@@ -146,7 +148,7 @@ impl Vgg19Weights {
             if stem.starts_with("conv") && *stem != tap.conv_name() {
                 return refuse(format!("has {stem} but lacks {}", tap.conv_name()));
             }
-            if named_input.is_none() && numbered(&format!("{stem}.weight")).is_some_and(|number| number != tap.number())
+            if input_stem.is_none() && numbered(&format!("{stem}.weight")).is_some_and(|number| number != tap.number())
             {
                 return refuse(format!(
                     "has {stem}.weight where VGG-19 has number {}; it may be VGG-16 or a net with batch norm",
@@ -165,13 +167,14 @@ impl Vgg19Weights {
             }
             convolutions.push([weight, bias]);
         }
-        let input = named_input.map(|stem| pair(&stem)).transpose()?;
+        let input = input_stem.map(|stem| pair(&stem)).transpose()?;
         if let Some([weight, bias]) = &input
             && (weight.shape != [3, 3, 1, 1] || bias.shape != [3])
         {
             let got = format!("{:?} and {:?}", weight.shape, bias.shape);
             return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
         }
+        named.check_all_read("VGG-19", |name| CLASSIFIER.iter().any(|part| name.starts_with(part)))?;
         Ok(Vgg19Weights { convention, input, convolutions })
     }
 

@@ -1,0 +1,149 @@
+//! Tests of `encode.rs`.
+
+use super::*;
+
+fn picture() -> Picture {
+    let rgb = (0..3 * 24 * 16).map(|index| (index * 7 % 256) as f32 / 255.0).collect();
+    Picture::from_rgb(24, 16, rgb).unwrap()
+}
+
+#[test]
+fn lossless_formats_give_back_what_was_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut picture = picture();
+    for alpha in [None, Some((0..24 * 16).map(|index| (index % 256) as f32 / 255.0).collect())] {
+        picture.alpha = alpha;
+        for name in ["a.png", "b.webp", "c.tif", "d.TIFF"] {
+            let path = directory.path().join(name);
+            check_output(&path).unwrap();
+            picture.save(&path).unwrap();
+            assert_eq!(Picture::load(&path).unwrap(), picture, "{name}");
+        }
+    }
+}
+
+#[test]
+fn jpeg_is_close_and_lies_over_white() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jpg");
+    let mut picture = Picture::new(32, 32);
+    picture.rgb[..1024].fill(0.8);
+    picture.alpha = Some((0..1024).map(|index| if index % 32 < 16 { 1.0 } else { 0.0 }).collect());
+    picture.save(&path).unwrap();
+    let loaded = Picture::load(&path).unwrap();
+    assert_eq!(loaded.alpha, None);
+    let pixel = |x: usize| [0, 1, 2].map(|channel| loaded.rgb[channel * 1024 + 16 * 32 + x]);
+    assert!(pixel(4).iter().zip([0.8, 0.0, 0.0]).all(|(got, want)| (got - want).abs() < 0.03), "{:?}", pixel(4));
+    assert!(pixel(28).iter().all(|value| *value > 0.97), "{:?}", pixel(28));
+}
+
+#[test]
+fn values_are_clamped_and_rounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.png");
+    Picture::from_rgb(1, 1, vec![-3.0, 7.0, 0.5]).unwrap().save(&path).unwrap();
+    assert_eq!(Picture::load(&path).unwrap().rgb, [0.0, 1.0, 128.0 / 255.0]);
+}
+
+#[test]
+fn a_value_that_is_no_number_is_named_and_never_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.png");
+    let mut picture = picture();
+    picture.rgb[2 * 24 * 16 + 24 + 5] = f32::NAN;
+    picture.rgb[24 * 16 + 24 + 6] = f32::INFINITY;
+    let message = picture.save(&path).unwrap_err().to_string();
+    assert!(message.contains("x 5, y 1, blue") && message.contains("a.png"), "{message}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_cannot_be_saved_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a.gif", "a", ".png"] {
+        let message = check_output(&directory.path().join(name)).unwrap_err().to_string();
+        assert!(message.contains(".webp") && message.contains(name), "{message}");
+    }
+    let path = directory.path().join("a.webp");
+    let message = Picture::new(16_384, 1).save(&path).unwrap_err().to_string();
+    assert!(message.contains("16383"), "{message}");
+    assert!(Picture::new(0, 3).save(&path).is_err());
+    assert!(Picture { alpha: Some(vec![1.0]), ..picture() }.save(&path).is_err());
+    assert!(check_output(&directory.path().join("none/a.png")).is_err());
+}
+
+/// EXIF with an orientation of 6 and a link to a directory for a thumbnail.
+fn exif() -> Vec<u8> {
+    [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[6, 0, 0, 0, 0, 0, 99]].concat()
+}
+
+#[test]
+fn metadata_is_kept_by_every_format() {
+    let directory = tempfile::tempdir().unwrap();
+    let xmp = r#"<x:xmpmeta><rdf:Description tiff:Orientation="6" dc:title="Über"/></x:xmpmeta>"#;
+    let wide = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let given = Metadata { profile: Some(wide.clone()), exif: Some(exif()), xmp: Some(xmp.into()), deep: true };
+    let mut picture = Picture::new(4, 3);
+    picture.rgb.iter_mut().enumerate().for_each(|(index, value)| *value = 0.25 + index as f32 / 100.0);
+    let options = SaveOptions { metadata: given, ..SaveOptions::default() };
+    for (name, is_deep, has_exif) in
+        [("a.png", true, true), ("a.tif", true, false), ("a.jpg", false, true), ("a.webp", false, true)]
+    {
+        let path = directory.path().join(name);
+        picture.save_with(&path, &options).unwrap();
+        let (loaded, metadata) = Picture::load_with_metadata(&path).unwrap();
+        let upright = xmp.replace("Orientation=\"6", "Orientation=\"1");
+        assert_eq!((metadata.xmp, metadata.deep), (Some(upright), is_deep), "{name}");
+        assert!(metadata.profile == Some(wide.clone()), "{name}");
+        // EXIF has been made upright and has lost its thumbnail. The pixels have been turned as it said.
+        let mut upright = exif();
+        (upright[19], upright[25]) = (1, 0);
+        assert_eq!(metadata.exif, has_exif.then_some(upright), "{name}");
+        let turned = has_exif;
+        assert_eq!((loaded.width, loaded.height), if turned { (3, 4) } else { (4, 3) }, "{name}");
+        // The pixels are stored in the profile's colours and come back as sRGB.
+        let tolerance = if is_deep { 1e-3 } else { 0.03 };
+        let means = |picture: &Picture| [0, 1, 2].map(|c| picture.rgb[c * 12..][..12].iter().sum::<f32>() / 12.0);
+        for (got, wanted) in means(&loaded).into_iter().zip(means(&picture)) {
+            assert!((got - wanted).abs() < tolerance, "{name}: {got} instead of {wanted}");
+        }
+    }
+    let deep = Picture::load(&directory.path().join("a.png")).unwrap();
+    assert!(deep.rgb.iter().any(|value| (value * 255.0).fract().abs() > 0.1), "16 bits");
+    // The stored values differ from sRGB's.
+    picture.save(&directory.path().join("plain.jpg")).unwrap();
+    let stored = |name: &str| image::open(directory.path().join(name)).unwrap().to_rgb8().into_raw();
+    assert_ne!(stored("a.jpg"), stored("plain.jpg"));
+}
+
+#[test]
+fn a_profile_that_is_not_of_rgb_is_replaced_by_that_of_srgb() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.png");
+    let grey = moxcms::ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+    let metadata = Metadata { profile: Some(grey), ..Metadata::default() };
+    picture().save_with(&path, &SaveOptions { metadata, ..SaveOptions::default() }).unwrap();
+    let (loaded, metadata) = Picture::load_with_metadata(&path).unwrap();
+    assert_eq!(loaded, picture());
+    assert_eq!(metadata.profile, profile::srgb().ok());
+}
+
+#[test]
+fn quality_and_long_metadata_of_a_jpeg() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jpg");
+    let noise = |index: usize| (index * index % 251) as f32 / 251.0;
+    let picture = Picture::from_rgb(32, 32, (0..3 * 1024).map(noise).collect()).unwrap();
+    let length = |quality| {
+        picture.save_with(&path, &SaveOptions { quality, ..SaveOptions::default() }).unwrap();
+        std::fs::metadata(&path).unwrap().len()
+    };
+    assert!(length(30) < length(95));
+    for quality in [0, 101] {
+        let options = SaveOptions { quality, ..SaveOptions::default() };
+        assert!(picture.save_with(&path, &options).unwrap_err().to_string().contains("quality must be 1 to 100"));
+    }
+    let metadata = Metadata { exif: Some(vec![0; 70_000]), xmp: Some("x".repeat(70_000)), ..Metadata::default() };
+    picture.save_with(&path, &SaveOptions { metadata, ..SaveOptions::default() }).unwrap();
+    assert_eq!(Picture::load_with_metadata(&path).unwrap().1, Metadata::default());
+}
