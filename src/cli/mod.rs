@@ -10,6 +10,7 @@ mod models;
 mod outputs;
 mod profile;
 mod progress;
+mod standard;
 mod styles;
 mod stylize;
 mod table;

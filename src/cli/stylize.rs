@@ -20,6 +20,7 @@ use impasto::{Error, Result};
 
 use super::PainterArgs;
 use super::outputs::Overwrite;
+use super::standard::is_standard;
 use super::weights::pair_names;
 
 /// Declares the values of an option and the library value of each.
@@ -53,6 +54,7 @@ Examples:
   impasto stylize photo.jpg --model body.safetensors:wave:0.6 --model mine.style:0.4 -o out.png
   impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
   impasto stylize photo.jpg --style painting.jpg --method gatys --size 1024 -o out.png
+  cat photo.jpg | impasto stylize - --model wave -o - > out.png
   impasto stylize photo.jpg --style painting.jpg --preset first-five --log loss.jsonl -o out.png
 
 --style takes the style of any picture. AdaIN, the default, paints it in one pass. --method gatys optimises the pixels \
@@ -62,12 +64,13 @@ instead: this is slow, and the reference for quality.
 `impasto models` lists the nets."
 )]
 pub struct Args {
-    /// Photo to repaint: PNG, JPEG, WebP, TIFF or JPEG XL. Several photos and folders of photos are possible, except with
-    /// --method gatys
+    /// Photo to repaint: PNG, JPEG, WebP, TIFF or JPEG XL; `-` is standard input. Several photos and folders of photos
+    /// are possible, except with --method gatys
     #[arg(value_name = "PHOTO", required = true)]
     photos: Vec<PathBuf>,
     /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos, a folder of photos
-    /// or --grid: the folder of the results, created if necessary. It may also be the folder of a single result
+    /// or --grid: the folder of the results, created if necessary. It may also be the folder of a single result, or `-`
+    /// for standard output (PNG)
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     #[command(flatten)]
@@ -154,6 +157,9 @@ impl Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    if args.json && is_standard(&args.output) {
+        return Err(Error::argument("stylize", "--json", "without -o -, which writes the picture", "both"));
+    }
     let is_jpeg = |ending: &OsStr| ending.eq_ignore_ascii_case("jpg") || ending.eq_ignore_ascii_case("jpeg");
     if args.quality.is_some() && io::can_be_written(&args.output) && !args.output.extension().is_some_and(is_jpeg) {
         let expected = "an output that ends in .jpg, or no --quality, which other formats do not have";

@@ -54,6 +54,15 @@ impl Picture {
         decode(path, &read(path)?, None)
     }
 
+    /// Reads a picture from the bytes of a file; `name` is used as its path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::load`] of kind [`Error::Picture`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<(Self, Metadata)> {
+        decode(Path::new(name), bytes, None)
+    }
+
     /// As [`Picture::load_with_metadata`], for a picture that will be resized to a longer side of `long_side` pixels. An
     /// opaque picture of more than four times that size is reduced to twice that size first, which takes a fraction of
     /// the memory.

@@ -194,6 +194,29 @@ fn a_profile_has_time_and_work_of_every_dispatch() {
     assert!(done.json()["evaluations"].is_number(), "nothing but JSON");
 }
 
+#[test]
+fn pictures_come_from_standard_input_and_go_to_standard_output() {
+    use std::process::Stdio;
+
+    let studio = Studio::new();
+    for options in ["--model wave".to_string(), format!("--style style.png {QUICK}")] {
+        studio.succeed(&format!("stylize content.png {options} -o file.png --overwrite"));
+        let mut command = studio.command(&format!("stylize - {options} -o -"));
+        command.stdin(std::fs::File::open(studio.path("content.png")).unwrap()).stderr(Stdio::inherit());
+        let output = command.output().unwrap();
+        assert!(output.status.success() && output.stdout == std::fs::read(studio.path("file.png")).unwrap(), "{options}");
+    }
+    let cases = [
+        ("stylize - --model wave -o none.png", ["standard input", "the file is empty"]),
+        ("stylize - content.png --model wave -o none", ["PHOTO and --output", "got -"]),
+        ("stylize content.png style.png --model wave -o -", ["PHOTO and --output", "got -"]),
+        ("stylize content.png --model wave -o - --json", ["--json", "-o -"]),
+    ];
+    for (arguments, words) in cases {
+        studio.refused(studio.command(arguments), 1, &words);
+    }
+}
+
 /// Names that are not UTF-8 are written as they are; in JSON, U+FFFD replaces what is not UTF-8.
 #[cfg(unix)]
 #[test]

@@ -18,6 +18,7 @@ use super::jobs::single;
 use super::{Args, choice, suffixed, weighted};
 use crate::cli::log::Log;
 use crate::cli::progress::bar;
+use crate::cli::standard::{self, is_standard};
 use crate::cli::weights::load_gatys_vgg;
 use crate::cli::{interrupt, print_line};
 
@@ -179,8 +180,12 @@ impl Call<'_> {
 
     /// Refuses output files that cannot be written, before any work is done.
     fn check_outputs(&self) -> Result<()> {
+        if is_standard(&self.output) && self.options.save_every.is_some() {
+            return Err(Error::argument("stylize", "--save-every", "without -o -, which names no file", "both"));
+        }
         let others = self.options.log.iter().chain(&self.options.profile).map(PathBuf::as_path);
-        let all: Vec<_> = std::iter::once(self.output.as_path()).chain(others).collect();
+        let output = Some(self.output.as_path()).filter(|output| !is_standard(output));
+        let all: Vec<_> = output.into_iter().chain(others).collect();
         self.args.overwrite.check_all("--output, --log and --profile", &all)?;
         match self.options.save_every {
             Some(0) => Err(Error::argument("stylize", "--save-every", "at least 1", 0)),
@@ -205,7 +210,7 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
         return print_line(format_args!("{}: kept", call.output.display()));
     }
     call.check_outputs()?;
-    let (content, metadata) = Picture::load_with_metadata(photo)?;
+    let (content, metadata) = standard::load(photo, None)?;
     let written = args.save_options(metadata);
     let load = |text: &String| {
         let (name, weight) = weighted(text);
@@ -222,11 +227,13 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     if let Some(path) = &options.profile {
         let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &styles, &settings)?)];
         crate::cli::profile::write(path, &measured)?;
-        if !args.json {
+        if !args.json && !is_standard(&call.output) {
             measured.iter().try_for_each(crate::cli::profile::print)?;
         }
     }
-    report(&call, &context, &outcome, seconds)?;
+    if !is_standard(&call.output) {
+        report(&call, &context, &outcome, seconds)?;
+    }
     if outcome.interrupted {
         let [width, height] = outcome.scale;
         let enlarged = match [outcome.picture.width, outcome.picture.height] == outcome.scale {
@@ -300,7 +307,7 @@ fn paint(
 /// Writes the picture. If that fails, for example because the disk is full, the picture goes to the folder of temporary
 /// files, and the error says where it is.
 fn save(picture: &Picture, output: &Path, options: &SaveOptions) -> Result<()> {
-    let Err(error) = picture.save_with(output, options) else { return Ok(()) };
+    let Err(error) = standard::save(picture, output, options) else { return Ok(()) };
     let rescued = tempfile::Builder::new().prefix("impasto-").suffix(".png").tempfile();
     let Ok((_, path)) = rescued.and_then(|file| file.keep().map_err(|error| error.error)) else { return Err(error) };
     match picture.save_with(&path, options) {

@@ -9,6 +9,7 @@ use impasto::{Error, Result};
 
 use super::{Args, suffixed};
 use crate::cli::outputs::some_exist;
+use crate::cli::standard::is_standard;
 
 /// A photo and its results: the number of a look, and the file.
 pub struct Job {
@@ -44,6 +45,9 @@ fn names_a_folder(path: &Path) -> bool {
 
 /// Refuses a photo or folder that does not exist before anything is said about the output.
 fn check_exists(photo: &Path) -> Result<()> {
+    if is_standard(photo) {
+        return Ok(());
+    }
     let found = std::fs::metadata(photo);
     found.map(drop).map_err(|error| Error::file("read", photo, error).with_help("check the path"))
 }
@@ -53,6 +57,12 @@ fn check_exists(photo: &Path) -> Result<()> {
 pub fn single(photo: &Path, output: &Path) -> Result<PathBuf> {
     check_exists(photo)?;
     let mut file = output.to_path_buf();
+    if is_standard(output) {
+        return Ok(file);
+    }
+    if is_standard(photo) && (output.is_dir() || names_a_folder(output)) {
+        return refuse("--output", "a file for a photo from standard input", output);
+    }
     if output.is_dir() || names_a_folder(output) {
         file = with_format(output.join(photo.file_name().unwrap_or_default()));
         std::fs::create_dir_all(output).map_err(|error| Error::file("create", output, error))?;
@@ -81,7 +91,7 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
         }
         _ => many(args, looks)?,
     };
-    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    let exists = |path: &Path| !is_standard(path) && path.symlink_metadata().is_ok();
     if args.skip_existing {
         for job in &mut all.jobs {
             let (kept, missing) = std::mem::take(&mut job.outputs).into_iter().partition(|(_, path)| exists(path));
@@ -102,6 +112,9 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
 
 fn many(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
     let folder = &args.output;
+    if let Some(standard) = args.photos.iter().chain([folder]).find(|path| is_standard(path)) {
+        return refuse("PHOTO and --output", "files and folders for several pictures", standard);
+    }
     args.photos.iter().try_for_each(|photo| check_exists(photo))?;
     let is_file = folder.exists() || io::can_be_written(folder);
     if is_file && !folder.is_dir() {

@@ -16,6 +16,7 @@ use super::Args;
 use super::jobs::Jobs;
 use crate::cli::outputs::Overwrite;
 use crate::cli::progress::bar;
+use crate::cli::standard::{self, is_standard};
 use crate::cli::{in_options_of, interrupt, print_line};
 
 /// Capacity of the queue of decoded photos, and of the queue of results to be written.
@@ -38,6 +39,9 @@ struct Attempt {
 
 fn write(attempt: &Attempt, painted: &Picture, overwrite: Overwrite) -> Result<()> {
     let output = &attempt.output;
+    if is_standard(output) {
+        return standard::save(painted, output, &attempt.options);
+    }
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
@@ -75,6 +79,9 @@ impl Report<'_> {
 
     fn painted(&mut self, attempt: &Attempt, picture: &Picture) -> Result<()> {
         self.painted += 1;
+        if is_standard(&attempt.output) {
+            return Ok(());
+        }
         let (Attempt { photo, output, seconds, .. }, Picture { width, height, .. }) = (attempt, picture);
         let [photo, output] = [photo, output].map(|path| path.display().to_string());
         self.line(
@@ -135,10 +142,7 @@ pub fn run(
         };
         let decode = move || {
             for job in jobs {
-                let picture = match args.size {
-                    Some(size) => Picture::load_for_size(&job.photo, size),
-                    None => Picture::load_with_metadata(&job.photo),
-                };
+                let picture = standard::load(&job.photo, args.size);
                 // After Ctrl-C the receiver is gone.
                 if decoder.send((job, picture)).is_err() {
                     return;
