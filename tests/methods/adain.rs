@@ -3,12 +3,14 @@
 use impasto::gpu::Context;
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
-use impasto::methods::adain::{self, AdainSettings, Area, Source};
+use impasto::methods::Area;
+use impasto::methods::adain::{self, AdainSettings, Source};
 use impasto::methods::color::{KeepColor, chrominance, with_colors_of};
 use impasto::methods::feed_forward::{self, FeedForwardSettings};
 use impasto::methods::gatys::{self, GatysSettings};
+use impasto::nets::Place;
 use impasto::nets::adain_decoder::AdainDecoderWeights;
-use impasto::nets::adain_painter::{AdainStyle, Place, Region};
+use impasto::nets::adain_painter::{AdainStyle, Region};
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use impasto::nets::vgg19::Vgg19Weights;
 use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Vgg19};
@@ -167,7 +169,7 @@ fn pictures_with_short_planes_are_refused() {
     refused("mask", adain(photo.clone(), painting.clone(), Place::Mask(short(photo))));
 
     let gatys = |content: Picture, style: Picture| {
-        let styles = [(style, 1.0)];
+        let styles = [style.into()];
         let outcome = gatys::stylize(encoder, &content, &styles, &GatysSettings::default(), |_| {
             Ok(std::ops::ControlFlow::Break(()))
         });
@@ -353,4 +355,35 @@ fn embedded_pairs_reconstruct_pictures() {
         println!("{}: {decibels:.1} dB", pair.name);
         assert!(decibels > 18.0, "{}: {decibels:.1} dB", pair.name);
     }
+}
+
+/// The style of a picture that is transparent in one half is nearly that of its other half.
+#[test]
+fn transparent_pixels_have_no_part_in_a_style() {
+    let scene = Scene::new(context());
+    let painter = scene.painter();
+    let painting = scene.paintings[0].resize(64, 64);
+    let left = |pixel: usize| pixel % 64 < 32;
+    let mut half = painting.clone();
+    half.alpha = Some((0..64 * 64).map(|pixel| if left(pixel) { 1.0 } else { 0.0 }).collect());
+    let cropped = |plane: &[f32]| plane.chunks(64).flat_map(|row| &row[..32]).copied().collect::<Vec<_>>();
+    let crop = Picture::from_rgb(32, 64, painting.rgb.chunks(64 * 64).flat_map(cropped).collect()).unwrap();
+    let expected = painter.style(&crop).unwrap();
+    let apart = |picture: &Picture| {
+        let style = painter.style(picture).unwrap();
+        let [ours, theirs] = [&style, &expected].map(|style| [&style.mean[..], &style.deviation[..]].concat());
+        ours.iter().zip(&theirs).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+    };
+    let filled = Picture { alpha: None, ..half.filled().into_owned() };
+    let [weighted, counted, whole] = [&half, &filled, &painting].map(apart);
+    assert!(weighted < 0.5 * counted && weighted < 0.5 * whole, "{weighted}, {counted} if counted, {whole}");
+    // An opaque alpha plane changes nothing but rounding.
+    let opaque = Picture { alpha: Some(vec![1.0; 32 * 64]), ..crop.clone() };
+    assert!(apart(&opaque) < 1e-3 * apart(&painting), "{}", apart(&opaque));
+    // The photo is normalised by its visible pixels: with its own style, it is reproduced.
+    let mut paint = scene.painter();
+    let own = paint.style(&half).unwrap();
+    let [same, plain] =
+        [1.0, 0.0].map(|strength| paint.paint(&half, &[Region { strength, ..own.clone().into() }]).unwrap().rgb);
+    assert!(same.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-3));
 }
