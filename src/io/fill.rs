@@ -48,19 +48,17 @@ impl Level {
         Level { width: wide, height: high, pixels }
     }
 
-    /// The colour at a pixel of the finer level, interpolated.
-    fn at(&self, x: usize, y: usize) -> [f32; 3] {
+    /// A channel of the colour at a pixel of the finer level, interpolated.
+    fn at(&self, x: usize, y: usize, channel: usize) -> f32 {
         // The centre of a fine pixel is a quarter of a coarse pixel away from a coarse centre.
         let beside = |at: usize, side: usize| {
             let near = at / 2;
             [near, if at.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(side - 1) }]
         };
         let ([near_x, far_x], [near_y, far_y]) = (beside(x, self.width), beside(y, self.height));
-        let pixel = |x: usize, y: usize, channel: usize| self.pixels[y * self.width + x][channel];
-        [0, 1, 2].map(|channel| {
-            let row = |y| 0.75 * pixel(near_x, y, channel) + 0.25 * pixel(far_x, y, channel);
-            0.75 * row(near_y) + 0.25 * row(far_y)
-        })
+        let pixel = |x: usize, y: usize| self.pixels[y * self.width + x][channel];
+        let row = |y| 0.75 * pixel(near_x, y) + 0.25 * pixel(far_x, y);
+        0.75 * row(near_y) + 0.25 * row(far_y)
     }
 
     /// Completes the pixels with a weight below 1 from the coarser level.
@@ -69,10 +67,10 @@ impl Level {
         self.pixels.par_chunks_mut(width).enumerate().for_each(|(y, pixels)| {
             for (x, pixel) in pixels.iter_mut().enumerate().filter(|(_, pixel)| pixel[3] < 1.0) {
                 let weight = pixel[3];
-                pixel
-                    .iter_mut()
-                    .zip(coarser.at(x, y))
-                    .for_each(|(own, coarse)| *own = coarse + weight * (*own - coarse));
+                for (channel, own) in pixel[..3].iter_mut().enumerate() {
+                    let coarse = coarser.at(x, y, channel);
+                    *own = coarse + weight * (*own - coarse);
+                }
             }
         });
     }
@@ -115,7 +113,7 @@ impl Picture {
             let rows = plane.par_chunks_mut(width).zip(alpha.par_chunks(width)).enumerate();
             rows.for_each(|(y, (row, alpha))| {
                 for (x, (value, _)) in row.iter_mut().zip(alpha).enumerate().filter(|(_, (_, alpha))| **alpha == 0.0) {
-                    *value = coarser.at(x, y)[channel];
+                    *value = coarser.at(x, y, channel);
                 }
             });
         }

@@ -100,17 +100,19 @@ fn every_mask_has_its_own_style_or_net() {
     let both = paint("--mask left.png=a.safetensors --model b.safetensors");
     assert_eq!(columns(&both, 0, 28), columns(&a, 0, 28));
     assert_eq!(columns(&both, 36, 64), columns(&b, 36, 64));
-    // Gatys' method has Gram matrices for each area: on its side, each style has more effect than the other's.
+    // Gatys' method has Gram matrices for each area, and approaches the style of each.
     let mut other = style(60, 64);
     other.pixels_mut().for_each(|pixel| pixel.0.rotate_left(1));
     other.save(studio.path("other.png")).unwrap();
-    let gatys = "--vgg compact --scales 1 --steps 10";
-    let [a, b] = ["style", "other"].map(|style| paint(&format!("--style {style}.png {gatys}")));
-    let both = paint(&format!("--mask left.png=style.png --style other.png {gatys}"));
-    for (first, end, own, foreign) in [(0, 24, &a, &b), (40, 64, &b, &a)] {
-        let [both, own, foreign] = [&both, own, foreign].map(|picture| columns(picture, first, end));
-        let [near, far] = [&own, &foreign].map(|picture| difference(&both, picture));
-        assert!(near < 0.7 * far, "{near} from its own style, {far} from the other, at column {first}");
+    paint("--mask left.png=style.png --style other.png --vgg compact --scales 1 --steps 12 --log log.jsonl");
+    let log = studio.json_lines("log.jsonl");
+    for area in ["area 1", "area 2"] {
+        let [first, last] = [log.first(), log.last()].map(|line| {
+            let terms = line.unwrap()["terms"].as_object().unwrap();
+            let own = terms.iter().filter(|(name, _)| name.ends_with(area)).map(|(_, value)| value.as_f64().unwrap());
+            own.sum::<f64>()
+        });
+        assert!(0.0 < last && last < 0.5 * first, "{area}: {first} to {last}");
     }
 }
 

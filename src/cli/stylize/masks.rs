@@ -11,7 +11,7 @@ use super::Args;
 /// Splits `MASK=STYLE` or `MASK=NET`. Both names can contain `=`: the mask is the longest beginning that is a file.
 fn split(text: &str) -> Option<(&str, &str)> {
     let parts = || text.match_indices('=').map(|(at, _)| (&text[..at], &text[at + 1..]));
-    let found = parts().filter(|(mask, _)| Path::new(mask).is_file()).last();
+    let found = parts().rfind(|(mask, _)| Path::new(mask).is_file());
     found.or_else(|| parts().next()).filter(|(mask, name)| !mask.is_empty() && !name.is_empty())
 }
 
