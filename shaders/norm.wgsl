@@ -9,7 +9,9 @@
 // Planes are processed in runs of `run` pixels; those passes are in lib/norm.wgsl.
 // x, y, s (addend), dx, dy: f32[N,C,H,W]   mean (μ), variance (v): f32[domains]
 // gamma, beta, dgamma, dbeta: f32[C] or f32[N,C]
-// moments: vec4[N,C,parts] of (elements, mean, Σ (x−mean)², 0); a part is a run, or a quad of lib/winograd.wgsl
+// WEIGHTED: μ = Σ wx/M, v = Σ w(x−μ)²/M, with weights w of mean 1 for the pixels of every plane; there is no gradient.
+// weights (w): f32[H,W]
+// moments: vec4[N,C,parts] of (elements or Σ w, mean, Σ (x−mean)², 0); a part is a run, or a quad of lib/winograd.wgsl
 // partial: vec2[runs,N,C]   means: vec2[domains]   planes: vec4[N,C], see lib/load.wgsl
 #import lib/index.wgsl
 #import lib/norm.wgsl

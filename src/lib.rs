@@ -15,9 +15,8 @@
 //!
 //! use impasto::gpu::{Context, ContextOptions};
 //! use impasto::io::Picture;
-//! use impasto::methods::adain::{self, AdainSettings, Area, Source};
+//! use impasto::methods::adain::{self, AdainSettings, Source};
 //! use impasto::nets::adain_decoder::AdainDecoderWeights;
-//! use impasto::nets::adain_painter::Place;
 //! use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
 //! use impasto::ops::pool::Pooling;
 //! use impasto::weights::{self, PAIRS};
@@ -30,9 +29,8 @@
 //!     let mut painter = AdainPainter::new(&encoder, decoder)?;
 //!
 //!     let style = Source::Picture(Picture::load(Path::new("painting.jpg"))?);
-//!     let area = Area { styles: vec![(style, 1.0)], place: Place::Everywhere };
 //!     let photo = Picture::load(Path::new("photo.jpg"))?;
-//!     adain::stylize(&mut painter, &photo, &[area], &AdainSettings::default())?.save(Path::new("out.png"))
+//!     adain::stylize(&mut painter, &photo, &[style.into()], &AdainSettings::default())?.save(Path::new("out.png"))
 //! }
 //! ```
 //!

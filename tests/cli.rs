@@ -18,6 +18,8 @@ mod compare;
 mod eval;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/masks.rs"]
+mod masks;
 #[path = "cli/model.rs"]
 mod model;
 #[path = "cli/outputs.rs"]
@@ -30,6 +32,8 @@ mod studio;
 mod stylize;
 #[path = "cli/train.rs"]
 mod train;
+#[path = "cli/transparency.rs"]
+mod transparency;
 #[path = "cli/tune.rs"]
 mod tune;
 #[path = "cli/weights.rs"]

@@ -16,11 +16,12 @@ use std::time::Duration;
 use impasto::gpu::{Context, ContextOptions};
 use impasto::internal::Random;
 use impasto::io::{Picture, WeightFile};
-use impasto::methods::adain::{self, AdainSettings, Area, Source};
+use impasto::methods::Area;
+use impasto::methods::adain::{self, AdainSettings, Source};
 use impasto::methods::gatys;
 use impasto::nets::adain_decoder::AdainDecoderWeights;
-use impasto::nets::adain_painter::Place;
-use impasto::nets::{AdainDecoder, AdainPainter, Vgg19};
+
+use impasto::nets::{AdainDecoder, AdainPainter, Place, Vgg19};
 use impasto::ops::pool::Pooling;
 use impasto::weights::{self, PAIRS};
 use impasto::{Error, wgpu};
@@ -314,7 +315,7 @@ fn too_little_device_memory_is_a_clear_error() {
         let mut photo = Picture::new(400, 300);
         photo.rgb.iter_mut().enumerate().for_each(|(index, value)| *value = (index % 97) as f32 / 97.0);
         let go_on = |_: &gatys::Progress| Ok(ControlFlow::Continue(()));
-        Ok(gatys::stylize(&vgg, &photo, &[(photo.resize(200, 150), 1.0)], &settings, go_on)?.picture)
+        Ok(gatys::stylize(&vgg, &photo, &[photo.resize(200, 150).into()], &settings, go_on)?.picture)
     };
     let mut refused = 0;
     for percent in [Some(0), Some(2), Some(3), Some(4), Some(6), Some(8), Some(12), Some(100), None] {

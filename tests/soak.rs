@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use impasto::gpu::{Context, ContextOptions};
 use impasto::internal::Random;
 use impasto::io::Picture;
-use impasto::methods::adain::{self, AdainSettings, Area, Source};
+use impasto::methods::Area;
+use impasto::methods::adain::{self, AdainSettings, Source};
 use impasto::methods::feed_forward::{self, FeedForwardSettings};
 use impasto::methods::gatys::{self, GatysSettings};
 use impasto::nets::adain_decoder::AdainDecoderWeights;
-use impasto::nets::adain_painter::Place;
+
 use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
-use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Vgg19};
+use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Place, Vgg19};
 use impasto::ops::pool::Pooling;
 use impasto::weights::{self, PAIRS};
 
@@ -77,7 +78,7 @@ fn round(seen: &mut Seen, number: usize) -> Option<u64> {
     }
     let vgg = Vgg19::load(&context, &weights::encoder("compact").unwrap(), Pooling::Max).unwrap();
     let settings = GatysSettings { size: 64, steps: 3, scales: Some(2), ..GatysSettings::default() };
-    let styles = [(picture(1, 90, 70), 1.0)];
+    let styles = [picture(1, 90, 70).into()];
     let go_on = |_: &gatys::Progress| Ok(ControlFlow::Continue(()));
     let outcome = gatys::stylize(&vgg, &picture(0, 64, 48), &styles, &settings, go_on).unwrap();
     seen.same("gatys".into(), outcome.picture);

@@ -1,6 +1,7 @@
 // The passes of norm.wgsl over runs. An element is a scalar (lib/one.wgsl) or a vec4 (lib/four.wgsl).
 const RELU: bool = false;
 const ADDED: bool = false; // add `addend` to y
+const WEIGHTED: bool = false; // measure with `weights`
 
 struct Params {
     pixels: u32, // per plane
@@ -23,6 +24,7 @@ var<storage, read_write> means: array<vec2<f32>>; // Σ dz/M and Σ dz·x̂/M
 var<storage, read_write> dx: array<element>;
 var<storage, read_write> moments: array<vec4<f32>>;
 var<storage, read> addend: array<element>;
+var<storage, read> weights: array<element>;
 
 // The run of pixels that a workgroup processes.      dispatch [C, runs of a plane, N]
 struct Run {
@@ -83,16 +85,32 @@ fn measure(
 ) {
     let run = run_of(workgroup, workgroups);
     let origin = first_of(x[run.begin]);
+    let first = run.plane * (params.pixels / WIDTH);
     var sum = element(0.0);
+    var shares = element(0.0);
     for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
-        sum += x[at] - origin;
+        if (WEIGHTED) {
+            sum += weights[at - first] * (x[at] - origin);
+            shares += weights[at - first];
+        } else {
+            sum += x[at] - origin;
+        }
     }
-    let count = f32((run.end - run.begin) * WIDTH);
-    let average = origin + workgroup_sum(lane, sum_of(sum)) / count;
+    var count = f32((run.end - run.begin) * WIDTH);
+    var divisor = count;
+    if (WEIGHTED) {
+        count = workgroup_sum(lane, sum_of(shares));
+        divisor = select(count, 1.0, count == 0.0);
+    }
+    let average = origin + workgroup_sum(lane, sum_of(sum)) / divisor;
     var squares = element(0.0);
     for (var at = run.begin + lane; at < run.end; at += REDUCE_SIZE) {
         let difference = x[at] - average;
-        squares += difference * difference;
+        if (WEIGHTED) {
+            squares += weights[at - first] * difference * difference;
+        } else {
+            squares += difference * difference;
+        }
     }
     let total = workgroup_sum(lane, sum_of(squares));
     if (lane == 0u) {

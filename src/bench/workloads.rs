@@ -218,7 +218,7 @@ impl Evaluation {
             Picture::from_rgb(size, size, rgb)
         };
         let (content, style) = (noise()?, noise()?);
-        let loss = PictureLoss::new(&full_vgg(context)?, &content, &[(style, 1.0)], &GatysSettings::default())?;
+        let loss = PictureLoss::new(&full_vgg(context)?, &content, &[style.into()], &GatysSettings::default())?;
         loss.picture().write(&noise()?.rgb)?;
         Ok(Evaluation(loss))
     }

@@ -2,7 +2,7 @@
 
 mod find;
 
-pub use find::{find, start};
+pub use find::{find, is_net, start};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

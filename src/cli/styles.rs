@@ -69,6 +69,11 @@ fn installed() -> Vec<(String, PathBuf)> {
     paths.into_iter().map(|path| (name(&path), path)).collect()
 }
 
+/// Whether a style with this name is in the user's data directory.
+pub fn is_saved(name: &str) -> bool {
+    installed().iter().any(|(known, _)| known == name)
+}
+
 /// The style that `--style` names: a picture, a style file, or a style in the user's data directory.
 pub fn find(name: &str) -> Result<Source> {
     let path = Path::new(name);

@@ -4,6 +4,7 @@ mod adain;
 mod gatys;
 mod jobs;
 mod many;
+mod masks;
 mod model;
 mod sheets;
 
@@ -18,10 +19,10 @@ use impasto::io::{self, Metadata, SaveOptions};
 use impasto::methods::color::KeepColor;
 use impasto::{Error, Result};
 
-use super::PainterArgs;
 use super::outputs::Overwrite;
 use super::standard::is_standard;
 use super::weights::pair_names;
+use super::{PainterArgs, models};
 
 /// Declares the values of an option and the library value of each.
 macro_rules! choice {
@@ -47,6 +48,7 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg -o out.png
   impasto stylize photo.jpg --style a.jpg:0.7 --style b.jpg:0.3 --alpha 0.8 -o out.png
   impasto stylize photo.jpg --mask sky.png=a.jpg --style b.jpg --keep-color luminance -o out.png
+  impasto stylize photo.jpg --mask sky.png=starry-night --mask sea.png=wave -o out.png
   impasto stylize holiday/ --style a.jpg --style b.jpg --grid -o painted/
   impasto stylize photo.jpg --style painting.jpg --model adain-fast -o out.png
   impasto stylize photo.jpg --model starry-night -o out.png
@@ -90,6 +92,11 @@ pub struct Args {
     /// --style
     #[arg(long, value_name = "NAME|FILE[:STYLE][:WEIGHT]")]
     model: Vec<String>,
+    /// Paint in STYLE, or with NET, where the picture MASK, stretched over the photo, is bright and opaque; may be
+    /// repeated. A NET is named as for --model, a STYLE as for --style. --style or --model paints the rest; without
+    /// them, the rest keeps the photo's own pixels
+    #[arg(long, value_name = "MASK=STYLE|MASK=NET")]
+    mask: Vec<String>,
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "PX")]
     size: Option<usize>,
@@ -165,6 +172,11 @@ pub fn run(args: &Args) -> Result<()> {
         let expected = "an output that ends in .jpg, or no --quality, which other formats do not have";
         return Err(Error::argument("stylize", "--output", expected, args.output.display()));
     }
+    // Masks without --style, --model and --method say by their names what they are for.
+    let masked_nets = args.style.is_empty() && args.method.is_none() && args.masked_names().any(models::is_net);
+    if args.model.is_empty() && masked_nets && args.adain.is_none() && args.gatys.is_none() {
+        return model::run(args);
+    }
     if !args.model.is_empty() {
         let is_pair = |model: &String| pair_names().contains(&model.as_str());
         if args.model.len() == 1 && is_pair(&args.model[0]) {
@@ -185,7 +197,7 @@ pub fn run(args: &Args) -> Result<()> {
             refuse("gatys for options of Gatys' method such as --steps (do not combine them with AdaIN's)", "adain")
         }
         (Method::Gatys, ..) => {
-            refuse("adain for --alpha, --mask, --grid, --cell, --style-size, --coarse-size and --decoder", "gatys")
+            refuse("adain for --alpha, --grid, --cell, --style-size, --coarse-size and --decoder", "gatys")
         }
     }
 }

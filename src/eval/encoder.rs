@@ -268,12 +268,12 @@ pub fn service(
     style: &Picture,
     settings: &GatysSettings,
 ) -> Result<Service> {
-    let styles = [(style.clone(), 1.0)];
+    let styles = [style.clone().into()];
     let paint = |vgg| gatys::stylize(vgg, content, &styles, settings, |_| Ok(ControlFlow::Continue(())));
     let pictures = [paint(narrow)?.picture, paint(real)?.picture];
     let fitted = content.resize(pictures[0].width, pictures[0].height);
     let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;
-    let mut evaluator = PictureLoss::new(real, &fitted, &[(style.fit(side), 1.0)], settings)?;
+    let mut evaluator = PictureLoss::new(real, &fitted, &[style.fit(side).into()], settings)?;
     let mut terms: Vec<(String, [f64; 3])> =
         evaluator.terms().iter().map(|(name, _)| (name.clone(), [0.0; 3])).collect();
     for (index, picture) in [&fitted, &pictures[0], &pictures[1]].into_iter().enumerate() {

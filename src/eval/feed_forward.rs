@@ -88,7 +88,7 @@ pub struct Evaluator<'a> {
     vgg: &'a Vgg19,
     trained: Painter,
     untrained: Painter,
-    style: (Picture, f32),
+    style: Picture,
     learned: Learned,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Evaluator<'a> {
             vgg,
             trained: painter(weights)?,
             untrained: painter(untrained)?,
-            style: (style.fit(learned.style_size), 1.0),
+            style: style.fit(learned.style_size),
             learned,
         })
     }
@@ -125,7 +125,7 @@ impl<'a> Evaluator<'a> {
         mut on_step: impl FnMut(usize),
     ) -> Result<PhotoLosses> {
         let settings = GatysSettings { init, ..self.learned.settings(photo.width.max(photo.height), steps) };
-        let styles = [self.style.clone()];
+        let styles = [self.style.clone().into()];
         let painted = self.trained.paint(photo)?;
         let untrained = self.untrained.paint(photo)?;
         let mut loss = PictureLoss::new(self.vgg, photo, &styles, &settings)?;

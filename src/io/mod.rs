@@ -6,6 +6,7 @@ mod checkpoint;
 mod decode;
 mod encode;
 mod file;
+mod fill;
 mod foreign;
 mod metadata;
 mod pickle;

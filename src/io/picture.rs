@@ -5,6 +5,9 @@ use rayon::prelude::*;
 
 use crate::{Error, Result};
 
+/// Shares of red, green and blue in the luminance (Rec. 601).
+pub(crate) const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
 /// An sRGB picture as planes of `f32`, with an optional alpha plane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
@@ -98,7 +101,8 @@ impl Picture {
 
     /// Resamples to `width` × `height` (at least 1 × 1) with a Lanczos filter, which is widened for downscaling.
     ///
-    /// Colours are weighted by alpha, so that the colours of transparent pixels do not bleed into opaque ones.
+    /// Colours are weighted by alpha. The result does not depend on the colours of pixels whose alpha is 0, not even
+    /// where its own alpha is 0 and at the same size: those pixels are [`filled`](Picture::filled).
     ///
     /// # Panics
     ///
@@ -106,20 +110,21 @@ impl Picture {
     pub fn resize(&self, width: usize, height: usize) -> Picture {
         let (width, height) = (width.max(1), height.max(1));
         if (width, height) == (self.width, self.height) {
-            return self.clone();
+            return self.filled().into_owned();
         }
         if self.pixels() == 0 {
             return Picture::new(width, height);
         }
+        let filled = self.filled();
         let resample = |plane: &[f32]| resample(plane, (self.width, self.height), (width, height));
         let planes =
             |rgb: &[f32]| -> Vec<f32> { rgb.par_chunks(self.pixels()).map(&resample).collect::<Vec<_>>().concat() };
-        let mut rgb = planes(&self.rgb);
+        let mut rgb = planes(&filled.rgb);
         let mut resized_alpha = None;
         if let Some(alpha) = &self.alpha {
-            let premultiplied: Vec<f32> = self.rgb.iter().zip(alpha.iter().cycle()).map(|(v, a)| v * a).collect();
+            let premultiplied: Vec<f32> = filled.rgb.iter().zip(alpha.iter().cycle()).map(|(v, a)| v * a).collect();
             let alpha = resample(alpha);
-            // Where alpha is nearly 0 the quotient is noise, so the colour resampled without alpha is kept.
+            // Where alpha is nearly 0 the quotient is noise, so the filled colour, resampled without alpha, is kept.
             for ((value, product), &alpha) in rgb.iter_mut().zip(planes(&premultiplied)).zip(alpha.iter().cycle()) {
                 if alpha > 1.0 / 255.0 {
                     *value = (product / alpha).clamp(0.0, 1.0);
@@ -128,6 +133,20 @@ impl Picture {
             resized_alpha = Some(alpha);
         }
         Picture { width, height, rgb, alpha: resized_alpha }
+    }
+
+    /// Alpha resampled to `width` × `height`, `[height, width]`; `None` if every pixel is opaque.
+    pub fn alpha_at(&self, width: usize, height: usize) -> Option<Vec<f32>> {
+        self.alpha.as_ref().map(|alpha| resample(alpha, (self.width, self.height), (width, height)))
+    }
+
+    /// The picture as a mask, `[height, width]`, from 0 to 1: luminance (Rec. 601) times alpha, resampled.
+    pub fn mask(&self, width: usize, height: usize) -> Vec<f32> {
+        let count = self.pixels();
+        let luminance = |pixel: usize| -> f32 { (0..3).map(|c| LUMA[c] * self.rgb[c * count + pixel]).sum() };
+        let opacity = |pixel: usize| self.alpha.as_ref().map_or(1.0, |alpha| alpha[pixel]);
+        let mask: Vec<f32> = (0..count).map(|pixel| luminance(pixel) * opacity(pixel)).collect();
+        resample(&mask, (self.width, self.height), (width, height))
     }
 
     /// Resamples, up or down, to a longer side of `long_side` pixels, see [`scaled_size`].
@@ -144,6 +163,7 @@ pub fn scaled_size(width: usize, height: usize, long_side: usize) -> (usize, usi
     (scaled(width), scaled(height))
 }
 
+/// A plane at another size, with values of 0 to 1.
 fn resample(plane: &[f32], (width, height): (usize, usize), (new_width, new_height): (usize, usize)) -> Vec<f32> {
     let Some(view) = ImageBuffer::<Luma<f32>, &[f32]>::from_raw(width as u32, height as u32, plane) else {
         unreachable!("a plane of {width}x{height} has {} values", plane.len());
@@ -217,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_is_bright_and_opaque() {
+        // Black, white, red, and half-transparent white.
+        let rgb = vec![0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
+        let mut picture = Picture::from_rgb(4, 1, rgb).unwrap();
+        picture.alpha = Some(vec![1.0, 1.0, 1.0, 0.5]);
+        let close = |got: Vec<f32>, expected: [f32; 4]| got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(close(picture.mask(4, 1), [0.0, 1.0, 0.299, 0.5]), "{:?}", picture.mask(4, 1));
+        assert!(close(picture.alpha_at(4, 1).unwrap(), [1.0, 1.0, 1.0, 0.5]));
+        assert_eq!(picture.mask(3, 2).len(), 6);
+    }
+
+    #[test]
     fn shrinking_averages_instead_of_skipping() {
         let mut picture = Picture::new(256, 256);
         for (index, value) in picture.rgb.iter_mut().enumerate() {
@@ -244,8 +276,12 @@ mod tests {
             }
         }
         assert!(alpha[0] > 0.95 && (0.2..0.8).contains(&alpha[3]) && alpha[6] < 0.05, "{alpha:?}");
-        // Transparent pixels keep their colour if they are outside the filter's support.
-        let half = picture.resize(8, 2);
-        assert_eq!((half.alpha.unwrap()[7], half.rgb[16 + 7]), (0.0, 1.0));
+        // Nor does it stay where it was.
+        for (width, height) in [(16, 4), (8, 2), (40, 9)] {
+            let resized = picture.resize(width, height);
+            let last = width * height - 1;
+            assert_eq!(resized.alpha.unwrap()[last], 0.0);
+            assert!(resized.rgb[last] > 0.99 && resized.rgb[width * height + last] < 0.01, "{width}x{height}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! AdaIN (arXiv:1703.06868): repaints any photo in any style, with one pass of encoder and decoder for each scale.
 
-use super::advice;
 use super::color::{self, KeepColor};
 use super::feed_forward;
+use super::{advice, areas, areas::Area};
 use crate::io::Picture;
-use crate::nets::adain_painter::{AdainStyle, Place, Region};
+use crate::nets::adain_painter::{AdainStyle, Region};
 use crate::nets::{AdainPainter, Vgg19};
 use crate::{Error, Result};
 
@@ -77,16 +77,7 @@ fn reduced(picture: &Picture, style_size: usize) -> Result<Picture> {
     Ok(picture.fit(style_size.min(picture.width.max(picture.height))))
 }
 
-/// A weighted mixture of styles and the area of the picture in which it applies.
-#[derive(Clone, Debug)]
-pub struct Area {
-    /// The styles with their weights.
-    pub styles: Vec<(Source, f32)>,
-    /// The area.
-    pub place: Place,
-}
-
-impl Area {
+impl Area<Source> {
     async fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
         let mut measured = Vec::new();
         for (source, weight) in &self.styles {
@@ -116,8 +107,8 @@ impl Area {
     }
 }
 
-/// Repaints `photo` (RGB 0..1) in the styles of `areas` and keeps its alpha. The result is
-/// RGB 0..1.
+/// Repaints `photo` (RGB 0..1) in the styles of `areas` and keeps its alpha. Where no area applies, the result has the
+/// photo's own pixels. The result is RGB 0..1.
 ///
 /// # Errors
 /// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device (with the
@@ -126,18 +117,14 @@ impl Area {
 pub async fn stylize_async(
     painter: &mut AdainPainter<'_>,
     photo: &Picture,
-    areas: &[Area],
+    areas: &[Area<Source>],
     settings: &AdainSettings,
 ) -> Result<Picture> {
     if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
     }
     photo.check("stylize", "photo")?;
-    for area in areas {
-        if let Place::Mask(mask) = &area.place {
-            mask.check("stylize", "mask")?;
-        }
-    }
+    areas::check(areas.iter().map(|area| &area.place))?;
     let (width, height) = feed_forward::result_size(settings.size, photo);
     let plan = |size| {
         let (width, height) = feed_forward::result_size(Some(size), photo);
@@ -171,7 +158,8 @@ pub async fn stylize_async(
         }
         painted = Some(painter.paint_async(&base, &regions).await?);
     }
-    Ok(settings.keep_color.keep(painted.expect("at least one pass"), &photo))
+    let painted = settings.keep_color.keep(painted.expect("at least one pass"), &photo);
+    Ok(areas::over(&photo, painted, &areas.iter().map(|area| &area.place).collect::<Vec<_>>()))
 }
 
 /// [`stylize_async`], waited for.
@@ -182,7 +170,7 @@ pub async fn stylize_async(
 pub fn stylize(
     painter: &mut AdainPainter,
     photo: &Picture,
-    areas: &[Area],
+    areas: &[Area<Source>],
     settings: &AdainSettings,
 ) -> Result<Picture> {
     let context = painter.encoder().context();

@@ -1,6 +1,6 @@
 //! Colour preservation (Gatys, Bethge, Hertzmann and Shechtman, arXiv:1606.05897).
 
-use crate::io::Picture;
+use crate::io::{Picture, picture::LUMA};
 
 /// Whether and how the content's colours are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl KeepColor {
 }
 
 /// Luma and colour differences of RGB (Rec. 601).
-const TO_YCC: [[f32; 3]; 3] = [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
+const TO_YCC: [[f32; 3]; 3] = [LUMA, [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
 
 fn row(matrix: [f32; 3], pixel: [f32; 3]) -> f32 {
     matrix[0] * pixel[0] + matrix[1] * pixel[1] + matrix[2] * pixel[2]
@@ -69,16 +69,18 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
     [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
 }
 
-/// Mean colour and covariance matrix.
+/// Mean colour and covariance matrix of the visible pixels, weighted by alpha.
 fn moments(picture: &Picture) -> ([f64; 3], Matrix) {
     let count = picture.pixels();
-    let plane = |c: usize| &picture.rgb[c * count..(c + 1) * count];
-    let mean = [0, 1, 2].map(|c| plane(c).iter().map(|&v| f64::from(v)).sum::<f64>() / count as f64);
+    let weight = |pixel: usize| picture.alpha.as_ref().map_or(1.0, |alpha| f64::from(alpha[pixel]));
+    // The bound avoids a division by zero for a picture without a visible pixel.
+    let total = (0..count).map(weight).sum::<f64>().max(1e-9);
+    let value = |channel: usize, pixel: usize| f64::from(picture.rgb[channel * count + pixel]);
+    let mean = [0, 1, 2].map(|c| (0..count).map(|p| weight(p) * value(c, p)).sum::<f64>() / total);
     let covariance = [0, 1, 2].map(|a| {
         [0, 1, 2].map(|b| {
-            let products = plane(a).iter().zip(plane(b));
-            let sum: f64 = products.map(|(&x, &y)| (f64::from(x) - mean[a]) * (f64::from(y) - mean[b])).sum();
-            sum / count as f64
+            let product = |p: usize| weight(p) * (value(a, p) - mean[a]) * (value(b, p) - mean[b]);
+            (0..count).map(product).sum::<f64>() / total
         })
     });
     (mean, covariance)
@@ -193,6 +195,24 @@ mod tests {
             for j in 0..3 {
                 assert!((covariance[i][j] - wanted[i][j]).abs() < 1e-4, "{covariance:?} {wanted:?}");
             }
+        }
+    }
+
+    #[test]
+    fn hidden_pixels_have_no_part_in_the_colours() {
+        let content = picture(6, [0.3, 0.2, 0.25], [0.5, 0.45, 0.55]);
+        let half = |hidden: f32| {
+            let mut half = content.clone();
+            half.alpha = Some((0..1200).map(|pixel| if pixel < 600 { 1.0 } else { 0.0 }).collect());
+            half.rgb.chunks_mut(600).skip(1).step_by(2).for_each(|plane| plane.fill(hidden));
+            half
+        };
+        let visible = Picture::from_rgb(40, 15, content.rgb.chunks(600).step_by(2).collect::<Vec<_>>().concat());
+        let expected = moments(&visible.unwrap());
+        assert_eq!(moments(&half(0.0)), moments(&half(1.0)));
+        let (mean, covariance) = moments(&half(0.0));
+        for i in 0..3 {
+            assert!((mean[i] - expected.0[i]).abs() < 1e-9 && (covariance[i][i] - expected.1[i][i]).abs() < 1e-9);
         }
     }
 

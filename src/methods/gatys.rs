@@ -4,6 +4,7 @@
 mod problem;
 mod settings;
 
+use problem::Layout;
 pub use problem::PictureLoss;
 pub use settings::{GatysSettings, Init, Normalization, Optimizer, Preset};
 
@@ -11,11 +12,11 @@ use std::ops::ControlFlow;
 
 use web_time::Instant;
 
-use super::advice;
 use super::color::{self, KeepColor};
+use super::{Area, advice, areas};
 use crate::gpu::{Context, DeviceTensor, Memory};
 use crate::io::{Picture, picture::scaled_size};
-use crate::nets::Vgg19;
+use crate::nets::{Place, Vgg19};
 use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
 use crate::random::Random;
 use crate::{Error, Result};
@@ -36,13 +37,14 @@ pub struct Progress<'a> {
     pub seconds: f64,
     picture: &'a DeviceTensor,
     content: &'a Picture,
+    areas: &'a [Area<Picture>],
     keep_color: KeepColor,
 }
 
 impl Progress<'_> {
     /// The current picture in its final form, read back from the device.
     pub async fn picture_async(&self) -> Result<Picture> {
-        Ok(finished(read_picture(self.picture, self.size).await?, self.content, self.keep_color))
+        Ok(finished(read_picture(self.picture, self.size).await?, self.content, self.areas, self.keep_color))
     }
 
     /// [`picture_async`](Progress::picture_async), waited for.
@@ -97,13 +99,11 @@ async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<P
     Picture::from_rgb(width, height, rgb)
 }
 
-/// Completes an optimised picture with the content's alpha and, with [`KeepColor::Luminance`], its chrominance.
-fn finished(mut picture: Picture, content: &Picture, keep_color: KeepColor) -> Picture {
-    if keep_color == KeepColor::Luminance {
-        picture = color::with_chrominance_of(&picture, content);
-    }
-    picture.alpha = content.alpha.clone();
-    picture
+/// Completes an optimised picture with the content's alpha, its pixels where no area applies and, with
+/// [`KeepColor::Luminance`], its chrominance.
+fn finished(picture: Picture, content: &Picture, areas: &[Area<Picture>], keep_color: KeepColor) -> Picture {
+    let places: Vec<_> = areas.iter().map(|area| &area.place).collect();
+    areas::over(content, keep_color.keep(picture, content), &places)
 }
 
 /// Long side of the style picture for a result of the given size.
@@ -112,18 +112,28 @@ fn style_side((width, height): (usize, usize), settings: &GatysSettings) -> usiz
 }
 
 /// Peak of device memory over all scales, in bytes. Allocates nothing. Returns an error if a scale cannot be computed.
-fn plan(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &GatysSettings) -> Result<u64> {
+fn plan(vgg: &Vgg19, content: &Picture, areas: &[Area<Picture>], settings: &GatysSettings) -> Result<u64> {
     let mut peak = 0;
+    let layout = Layout::of(content, areas);
     for (width, height) in scales(content, settings) {
         problem::check_sides(vgg, "content", [width, height], settings)?;
-        peak = peak.max(PictureLoss::plan(vgg, [width, height], settings)?.peak_bytes());
-        for (index, (style, _)) in styles.iter().enumerate() {
+        peak = peak.max(PictureLoss::plan_at(vgg, [width, height], layout, settings)?.peak_bytes());
+        for (index, (style, _)) in areas.iter().flat_map(|area| &area.styles).enumerate() {
             let (width, height) = scaled_size(style.width, style.height, style_side((width, height), settings));
             problem::check_sides(vgg, &format!("style {}", index + 1), [width, height], settings)?;
-            peak = peak.max(PictureLoss::plan_style(vgg, [width, height], settings)?.peak_bytes());
+            peak = peak.max(PictureLoss::plan_style(vgg, style, [width, height], settings)?.peak_bytes());
         }
     }
     Ok(peak)
+}
+
+/// `area` with style pictures of a long side of `side`, and a mask of `size` (width and height).
+fn fitted(area: &Area<Picture>, side: usize, size: Option<[usize; 2]>) -> Area<Picture> {
+    let place = match (&area.place, size) {
+        (Place::Mask(mask), Some([width, height])) => Place::Mask(mask.resize(width, height)),
+        (place, _) => place.clone(),
+    };
+    Area { styles: area.styles.iter().map(|(style, weight)| (style.fit(side), *weight)).collect(), place }
 }
 
 fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Picture {
@@ -140,8 +150,8 @@ fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Pictur
     picture
 }
 
-/// Repaints `content` in the style of `styles` (picture and weight each; only the ratios of the weights matter).
-/// Pictures are RGB 0..1.
+/// Repaints `content` in the styles of `areas` and keeps its alpha. Where no area applies, the result has the content's
+/// own pixels. Pictures are RGB 0..1.
 ///
 /// `observer` is called after every optimiser step and can stop the optimisation; the result is then the current
 /// picture. A narrow net gives nearly the result of the full-width net if it has all channels at the taps ([`full`]).
@@ -155,19 +165,20 @@ fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Pictur
 pub async fn stylize_async(
     vgg: &Vgg19,
     content: &Picture,
-    styles: &[(Picture, f32)],
+    areas: &[Area<Picture>],
     settings: &GatysSettings,
     mut observer: impl AsyncFnMut(&Progress<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
-    settings.check(styles.iter().map(|(_, weight)| *weight))?;
+    settings.check(areas.iter().map(|area| area.styles.iter().map(|(_, weight)| *weight)))?;
     content.check("gatys", "content")?;
-    styles.iter().try_for_each(|(style, _)| style.check("gatys", "style"))?;
+    areas::check(areas.iter().map(|area| &area.place))?;
+    areas.iter().flat_map(|area| &area.styles).try_for_each(|(style, _)| style.check("gatys", "style"))?;
     if let Init::Picture(picture) = &settings.init {
         picture.check("gatys", "init")?;
     }
     let sizes = scales(content, settings);
-    let plan_at = |size| plan(vgg, content, styles, &GatysSettings { size, scales: Some(1), ..settings.clone() });
-    let peak_bytes = advice::or_largest(plan(vgg, content, styles, settings), settings.size, plan_at)?;
+    let plan_at = |size| plan(vgg, content, areas, &GatysSettings { size, scales: Some(1), ..settings.clone() });
+    let peak_bytes = advice::or_largest(plan(vgg, content, areas, settings), settings.size, plan_at)?;
     let &(width, height) = sizes.last().unwrap_or(&(content.width, content.height));
     tracing::info!(width, height, peak_mib = peak_bytes >> 20, "planned");
 
@@ -175,7 +186,7 @@ pub async fn stylize_async(
     // Pictures can be much larger than the largest scale, so they are reduced to it first.
     let content = content.resize(width, height);
     let largest = style_side((width, height), settings);
-    let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(largest), *weight)).collect();
+    let areas: Vec<_> = areas.iter().map(|area| fitted(area, largest, Some([width, height]))).collect();
     // The picture at the last scale that was optimised.
     let mut reached: Option<Picture> = None;
     let mut outcome = Outcome {
@@ -191,18 +202,16 @@ pub async fn stylize_async(
     let most = settings.steps.saturating_mul(sizes.len());
     for (index, &(width, height)) in sizes.iter().enumerate() {
         let content = content.resize(width, height);
-        let styles: Vec<_> = styles
-            .iter()
-            .map(|(style, weight)| {
-                let style = style.fit(style_side((width, height), settings));
-                let matched = settings.keep_color == KeepColor::Match;
-                (if matched { color::with_colors_of(&style, &content) } else { style }, *weight)
-            })
-            .collect();
-        let mut loss = PictureLoss::new_async(vgg, &content, &styles, settings).await?;
+        let mut fitting: Vec<_> =
+            areas.iter().map(|area| fitted(area, style_side((width, height), settings), None)).collect();
+        if settings.keep_color == KeepColor::Match {
+            let styles = fitting.iter_mut().flat_map(|area| &mut area.styles);
+            styles.for_each(|(style, _)| *style = color::with_colors_of(style, &content));
+        }
+        let mut loss = PictureLoss::new_async(vgg, &content, &fitting, settings).await?;
         let from = match &reached {
             Some(coarser) => coarser.resize(width, height),
-            None => start(&content, &styles[0].0, settings),
+            None => start(&content, &fitting[0].styles[0].0, settings),
         };
         loss.picture().write(&from.rgb)?;
         let mut optimizer = PixelOptimizer::new(vgg.context(), &loss, settings)?;
@@ -225,6 +234,7 @@ pub async fn stylize_async(
                 seconds: began.elapsed().as_secs_f64(),
                 picture: loss.picture(),
                 content: &content,
+                areas: &areas,
                 keep_color: settings.keep_color,
             };
             outcome.interrupted = observer(&progress).await?.is_break();
@@ -243,7 +253,8 @@ pub async fn stylize_async(
         }
     }
     if let Some(picture) = reached {
-        outcome.picture = finished(picture.resize(content.width, content.height), &content, settings.keep_color);
+        let picture = picture.resize(content.width, content.height);
+        outcome.picture = finished(picture, &content, &areas, settings.keep_color);
     }
     Ok(outcome)
 }
@@ -256,12 +267,12 @@ pub async fn stylize_async(
 pub fn stylize(
     vgg: &Vgg19,
     content: &Picture,
-    styles: &[(Picture, f32)],
+    areas: &[Area<Picture>],
     settings: &GatysSettings,
     mut observer: impl FnMut(&Progress) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     let observer = async |progress: &Progress<'_>| observer(progress);
-    vgg.context().block_on(stylize_async(vgg, content, styles, settings, observer))
+    vgg.context().block_on(stylize_async(vgg, content, areas, settings, observer))
 }
 
 /// L-BFGS is unbounded, so the picture is clamped to 0..1 every so many iterations. Otherwise pixels drift out of

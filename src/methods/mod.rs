@@ -2,6 +2,9 @@
 
 pub mod adain;
 mod advice;
+pub mod areas;
 pub mod color;
 pub mod feed_forward;
 pub mod gatys;
+
+pub use areas::Area;

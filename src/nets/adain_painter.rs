@@ -9,16 +9,19 @@
 use crate::gpu::{DeviceTensor, Memory, Recorder, Tensor};
 use crate::io::{DType, HostTensor, Picture, WeightFile};
 use crate::nets::programs::{Painting, Programs};
-use crate::nets::{AdainDecoder, Tap, Vgg19};
-use crate::ops::norm::{Affine, Norm, Over};
+use crate::nets::{AdainDecoder, Place, Tap, Vgg19, normalised, shares, visible};
+use crate::ops::norm::{Affine, Norm, Over, Statistics};
 use crate::ops::{mean_std, regions, vector};
 use crate::{Error, Result, loss};
 
 /// AdaIN of `content` (`[N, C, h, w]`) with the means and deviations of a style, `[N, C]` or `[C]`.
 pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Tensor; 2]) -> Result<Tensor> {
     let affine = Affine { gamma: deviation, beta: mean };
-    Ok(Norm { over: Over::Instance, relu: false }.forward(rec, content, None, affine)?.0)
+    Ok(INSTANCE.forward(rec, content, None, affine)?.0)
 }
+
+/// The norm of the content.
+const INSTANCE: Norm = Norm { over: Over::Instance, relu: false };
 
 /// A style as AdaIN uses it: mean and standard deviation of each channel at relu4_1.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,21 +41,35 @@ const FILE: [&str; 4] = ["mean", "deviation", "encoder", "architecture"];
 const ARCHITECTURE: &str = "adain_style";
 
 impl AdainStyle {
-    /// Measures the style of a picture (RGB 0..1) with `encoder`.
+    /// Measures the style of a picture (RGB 0..1) with `encoder`. Pixels count as much as they are opaque.
     ///
     /// # Errors
-    /// A picture too small for the encoder or too large for the device; values that are not finite.
+    /// A picture too small for the encoder or too large for the device, or without a visible pixel; values that are not
+    /// finite.
     pub async fn measure_async(encoder: &Vgg19, picture: &Picture) -> Result<AdainStyle> {
         let context = encoder.context();
         let shape = [1, 3, picture.height, picture.width];
-        let input = DeviceTensor::from_values(context, "style picture", shape, &picture.rgb)?;
+        let input = DeviceTensor::from_values(context, "style picture", shape, &picture.filled().rgb)?;
         let mut rec = Recorder::new(context);
         let x = rec.pin(&input);
         let features = encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
-        let (mean, deviation) = mean_std::forward(&mut rec, features, loss::EPSILON)?;
-        let (mean, deviation) = (rec.output(mean)?, rec.output(deviation)?);
+        let [_, _, height, width] = features.shape.nchw("style", "features")?;
+        let weights = visible(picture, [height, width])?;
+        let (mean, spread) = match &weights {
+            None => mean_std::forward(&mut rec, features, loss::EPSILON)?,
+            Some(weights) => {
+                let weights = DeviceTensor::from_values(context, "visible pixels", [height, width], weights)?;
+                let weights = rec.pin(&weights);
+                let Statistics { mean, variance } = INSTANCE.weighted_statistics(&mut rec, features, weights)?;
+                (mean, variance)
+            }
+        };
+        let (mean, spread) = (rec.output(mean)?, rec.output(spread)?);
         rec.finish()?.submit()?;
-        let (mean, deviation) = (mean.read_async().await?, deviation.read_async().await?);
+        let (mean, mut deviation) = (mean.read_async().await?, spread.read_async().await?);
+        if weights.is_some() {
+            deviation.iter_mut().for_each(|variance| *variance = (*variance + loss::EPSILON).sqrt());
+        }
         let style = AdainStyle { encoder: encoder.fingerprint().into(), mean, deviation };
         if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
             let help = "check the picture and the encoder's file".into();
@@ -136,18 +153,6 @@ pub fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
 }
 
-/// The region of a style.
-#[derive(Clone, Debug, Default)]
-pub enum Place {
-    /// The whole photo.
-    #[default]
-    Everywhere,
-    /// A mask: the first channel (0..1) of a picture of any size, stretched over the photo.
-    Mask(Picture),
-    /// What all masks leave.
-    Rest,
-}
-
 /// A style and its region.
 #[derive(Clone, Debug)]
 pub struct Region {
@@ -165,54 +170,45 @@ impl From<AdainStyle> for Region {
     }
 }
 
-/// The weights of each region and of the photo, for features of `[height, width]`. Where regions overlap to a sum above
-/// 1, they are scaled down to 1.
-fn shares(regions: &[Region], [height, width]: [usize; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
-    let count = height * width;
-    let mask = |region: &Region| match &region.place {
-        Place::Everywhere => vec![1.0; count],
-        Place::Mask(mask) => mask.resize(width, height).rgb[..count].iter().map(|v| v.clamp(0.0, 1.0)).collect(),
-        Place::Rest => vec![0.0; count],
-    };
-    let mut masks: Vec<Vec<f32>> = regions.iter().map(mask).collect();
-    let rests = regions.iter().filter(|region| matches!(region.place, Place::Rest)).count() as f32;
-    let mut photo = vec![1.0; count];
-    for (pixel, photo) in photo.iter_mut().enumerate() {
-        let sum: f32 = masks.iter().map(|mask| mask[pixel]).sum();
-        for (region, mask) in regions.iter().zip(&mut masks) {
-            let place = match region.place {
-                Place::Rest => (1.0 - sum).max(0.0) / rests,
-                _ => mask[pixel] / sum.max(1.0),
-            };
-            mask[pixel] = region.strength * place;
-            *photo -= mask[pixel];
+/// The weights of each region and of the photo, for features of `[height, width]`.
+fn weights(regions: &[Region], size: [usize; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
+    let (mut shares, _) = shares(&regions.iter().map(|region| &region.place).collect::<Vec<_>>(), size);
+    let mut photo = vec![1.0; size[0] * size[1]];
+    for (region, share) in regions.iter().zip(&mut shares) {
+        for (photo, share) in photo.iter_mut().zip(share) {
+            *share *= region.strength;
+            *photo -= *share;
         }
-        *photo = photo.max(0.0);
     }
-    (masks, photo)
+    photo.iter_mut().for_each(|photo| *photo = photo.max(0.0));
+    (shares, photo)
 }
 
 /// Inputs of a program besides the photo.
 struct Inputs {
     /// Weights of the photo's own features, `[h, w]`.
     rest: DeviceTensor,
+    /// Weights of the photo's pixels in its own statistics, `[h, w]`; `None` for an opaque photo.
+    visible: Option<DeviceTensor>,
     /// Mean, deviation and mask of each region.
     regions: Vec<[DeviceTensor; 3]>,
 }
+
+/// Shape of the photo, number of regions, and whether the photo has alpha.
+type Key = ([usize; 4], usize, bool);
 
 /// Paints photos. The most recently used programs are kept, one per size and number of regions.
 pub struct AdainPainter<'a> {
     encoder: &'a Vgg19,
     decoder: AdainDecoder,
-    programs: Programs<([usize; 4], usize), Inputs>,
+    programs: Programs<Key, Inputs>,
 }
 
-/// Records `count` regions on photos of `shape`.
+/// Records a program.
 fn record(
     encoder: &Vgg19,
     decoder: &AdainDecoder,
-    shape: [usize; 4],
-    count: usize,
+    (shape, count, has_alpha): Key,
 ) -> Result<(Recorder, [DeviceTensor; 2], Inputs)> {
     let context = encoder.context();
     let photo = DeviceTensor::new(context, "photo", shape);
@@ -226,12 +222,21 @@ fn record(
     let rest = mask("share of the photo");
     let share = rec.pin(&rest);
     regions::add(&mut rec, content, share, target)?;
-    let mut inputs = Inputs { rest, regions: Vec::new() };
+    let visible = has_alpha.then(|| mask("visible pixels"));
+    let statistics = match &visible {
+        None => INSTANCE.statistics(&mut rec, content, None)?,
+        Some(weights) => {
+            let weights = rec.pin(weights);
+            INSTANCE.weighted_statistics(&mut rec, content, weights)?
+        }
+    };
+    let mut inputs = Inputs { rest, visible, regions: Vec::new() };
     for _ in 0..count {
         let [mean, deviation] = ["mean", "deviation"].map(|name| DeviceTensor::new(context, name, [channels]));
         let tensors = [mean, deviation, mask("mask")];
         let [mean, deviation, share] = tensors.each_ref().map(|tensor| rec.pin(tensor));
-        let adapted = adapt(&mut rec, content, [mean, deviation])?;
+        let affine = Affine { gamma: deviation, beta: mean };
+        let adapted = INSTANCE.apply(&mut rec, content, statistics, affine, None)?;
         regions::add(&mut rec, adapted, share, target)?;
         inputs.regions.push(tensors);
     }
@@ -272,7 +277,7 @@ impl<'a> AdainPainter<'a> {
 
     /// Whether a program for that size and number of regions is already compiled.
     pub fn is_ready(&self, width: usize, height: usize, regions: usize) -> bool {
-        self.programs.has(([1, 3, height, width], regions))
+        [false, true].iter().any(|has_alpha| self.programs.has(([1, 3, height, width], regions, *has_alpha)))
     }
 
     /// Device memory for a photo of that size and number of regions. Allocates nothing.
@@ -280,7 +285,7 @@ impl<'a> AdainPainter<'a> {
     /// # Errors
     /// A size that cannot be painted.
     pub fn plan(&self, width: usize, height: usize, regions: usize) -> Result<Memory> {
-        record(self.encoder, &self.decoder, [1, 3, height, width], regions)?.0.memory()
+        record(self.encoder, &self.decoder, ([1, 3, height, width], regions, false))?.0.memory()
     }
 
     /// Paints `photo` (RGB 0..1) in the styles of `regions`. The result has the same size, values 0..1 and the photo's
@@ -304,15 +309,20 @@ impl<'a> AdainPainter<'a> {
                 return refuse("style", &expected, got);
             }
         }
-        let shape = [1, 3, photo.height, photo.width];
+        let key = ([1, 3, photo.height, photo.width], regions.len(), photo.alpha.is_some());
         let AdainPainter { encoder, decoder, programs } = self;
-        let painting = programs.get((shape, regions.len()), || {
-            let (rec, [photo, painted], inputs) = record(encoder, decoder, shape, regions.len())?;
+        let painting = programs.get(key, || {
+            let (rec, [photo, painted], inputs) = record(encoder, decoder, key)?;
             Ok(Painting { program: rec.finish()?, photo, painted, inputs })
         })?;
-        let Inputs { rest, regions: tensors } = &painting.inputs;
+        let Inputs { rest, visible, regions: tensors } = &painting.inputs;
         let size = [rest.shape().dims()[0], rest.shape().dims()[1]];
-        let (masks, photos_own) = shares(regions, size);
+        if let (Some(visible), Some(alpha)) = (visible, photo.alpha_at(size[1], size[0])) {
+            let (weights, mean) = normalised(alpha);
+            // The statistics of a photo without a visible pixel are those of all pixels.
+            visible.write(&if mean > 0.0 { weights } else { vec![1.0; weights.len()] })?;
+        }
+        let (masks, photos_own) = weights(regions, size);
         rest.write(&photos_own)?;
         for ((region, mask), [mean, deviation, share]) in regions.iter().zip(&masks).zip(tensors) {
             mean.write(&region.style.mean)?;

@@ -10,6 +10,7 @@ mod conv_layer;
 pub mod image_transform_net;
 mod named;
 mod norm_layer;
+mod place;
 mod programs;
 pub mod vgg19;
 
@@ -18,6 +19,8 @@ pub use adain_painter::AdainPainter;
 pub use conv_layer::{ConvLayer, Convolution};
 pub use image_transform_net::ImageTransformNet;
 pub use norm_layer::NormLayer;
+pub use place::Place;
+pub(crate) use place::{normalised, shares, visible, visible_mask};
 pub use vgg19::{Convention, Tap, Vgg19};
 
 use crate::Result;

@@ -16,12 +16,12 @@ pub(super) struct Painting<I> {
 }
 
 impl<I> Painting<I> {
-    /// Paints `photo` (RGB 0..1). The result is clamped to 0..1 and has the photo's alpha.
+    /// Paints `photo` (RGB 0..1), [filled](Picture::filled). The result is clamped to 0..1 and has the photo's alpha.
     ///
     /// # Errors
     /// Values that are not finite, with the first dispatch that wrote them.
     pub async fn run(&self, photo: &Picture) -> Result<Picture> {
-        self.photo.write(&photo.rgb)?;
+        self.photo.write(&photo.filled().rgb)?;
         self.program.submit()?;
         let mut rgb = self.painted.read_async().await?;
         if !rgb.iter().all(|value| value.is_finite()) {

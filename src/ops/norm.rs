@@ -71,6 +71,10 @@ fn pass(entry: &'static str, four: bool) -> Kernel {
     Kernel::new(if four { "norm_four.wgsl" } else { SHADER }, entry)
 }
 
+fn measuring(four: bool, weighted: bool) -> Kernel {
+    pass("measure", four).set("WEIGHTED", weighted)
+}
+
 fn normalise(four: bool, relu: bool, added: bool) -> Kernel {
     pass("normalise", four).set("RELU", relu).set("ADDED", added)
 }
@@ -80,7 +84,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
     let mut all = ["parameter_gradients", "defer", "track"].map(|entry| Kernel::new(SHADER, entry)).to_vec();
     all.extend(reducing_all(pass("statistics", false)));
     for four in [false, true] {
-        all.extend(reducing_all(pass("measure", four)));
+        all.extend([false, true].into_iter().flat_map(|weighted| reducing_all(measuring(four, weighted))));
         for relu in [false, true] {
             all.extend(reducing_all(pass("gradient_parts", four).set("RELU", relu)));
             all.push(pass("input_gradient", four).set("RELU", relu));
@@ -139,14 +143,15 @@ impl Norm {
         Ok(Sizes { params, four: pixels.is_multiple_of(4), groups, parts: runs * planes, statistics })
     }
 
-    /// Moments of the runs of `x` (`[N, C, H, W]`).
-    fn measure(&self, rec: &mut Recorder, x: Tensor) -> Result<Moments> {
+    /// Moments of the runs of `x` (`[N, C, H, W]`), with `weights` for the pixels of every plane or without.
+    fn measure(&self, rec: &mut Recorder, x: Tensor, weights: Option<Tensor>) -> Result<Moments> {
         let Sizes { params, four, groups, parts, .. } = self.sizes(rec, "norm", x)?;
         let [n, c, ..] = x.shape.nchw("norm", "x")?;
         let moments = Moments(rec.transient("moments of runs", [n, c, parts / (n * c), 4]));
         rec.dispatch(
-            Dispatch::new(reducing(pass("measure", four), rec.class()), "norm moments")
+            Dispatch::new(reducing(measuring(four, weights.is_some()), rec.class()), "norm moments")
                 .bind("x", x)
+                .bind_optional("weights", weights)
                 .bind("moments", moments.0)
                 .params(&params)
                 .groups(groups)
@@ -169,7 +174,7 @@ impl Norm {
 
     /// Mean and variance of `x` (`[N, C, H, W]`), merged from its `moments`, which are measured if they are not given.
     pub fn statistics(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Statistics> {
-        let moments = moments.map_or_else(|| self.measure(rec, x), Ok)?;
+        let moments = moments.map_or_else(|| self.measure(rec, x, None), Ok)?;
         let Sizes { params, statistics, .. } = self.sizes(rec, "norm", x)?;
         let [n, c, ..] = x.shape.nchw("norm", "x")?;
         let moments = match moments.0.shape.nchw("norm", "moments")? {
@@ -187,6 +192,17 @@ impl Norm {
                 .flops(2 * moments.shape.count() as u64),
         )?;
         Ok(Statistics { mean, variance })
+    }
+
+    /// As [`statistics`](Norm::statistics), with `weights` (`[H, W]`, at least 0, with a mean of 1) for the pixels of
+    /// every plane. There is no gradient.
+    pub fn weighted_statistics(&self, rec: &mut Recorder, x: Tensor, weights: Tensor) -> Result<Statistics> {
+        let [_, _, height, width] = x.shape.nchw("norm", "x")?;
+        if weights.shape != [height, width].into() {
+            return Err(Error::argument("norm", "weights", format!("[{height}, {width}]"), weights.shape));
+        }
+        let moments = self.measure(rec, x, Some(weights))?;
+        self.statistics(rec, x, Some(moments))
     }
 
     /// `y` from given statistics, plus `addend`, of the shape of `x`, if there is one.

@@ -49,13 +49,14 @@ impl Crops {
         Ok(())
     }
 
-    /// Crops a square from `picture`: RGB planes `[3, size, size]`, 0..1. Transparent pixels are composited over white.
+    /// Crops a square from `picture`, [filled](Picture::filled): RGB planes `[3, size, size]`, 0..1.
     fn cut(&self, picture: &Picture, random: &mut Random) -> Vec<f32> {
         // All random numbers are drawn, used or not, so that one option does not change the effect of another.
         let [least, greatest] = self.share;
         let share = least + (greatest - least) * random.uniform();
         let (across, down, mirrored) = (random.bits(), random.bits(), random.bits() & 1 == 1);
 
+        let picture = picture.filled();
         let short = picture.width.min(picture.height);
         let side = ((short as f32 * share).round() as usize).clamp(1, short);
         let left = below(across, picture.width - side + 1);
@@ -63,8 +64,7 @@ impl Crops {
         let mut square = ImageBuffer::<Rgb<f32>, Vec<f32>>::new(side as u32, side as u32);
         for (index, pixel) in square.pixels_mut().enumerate() {
             let from = (top + index / side) * picture.width + left + index % side;
-            let alpha = picture.alpha.as_ref().map_or(1.0, |alpha| alpha[from]);
-            pixel.0 = [0, 1, 2].map(|plane| picture.rgb[plane * picture.pixels() + from] * alpha + (1.0 - alpha));
+            pixel.0 = [0, 1, 2].map(|plane| picture.rgb[plane * picture.pixels() + from]);
         }
         // One resize of the RGB picture takes as long as one resize of a single plane (`Picture::resize` needs three).
         let size = self.size as u32;

@@ -169,9 +169,9 @@ fn shares_are_spread_over_their_range() {
 }
 
 #[test]
-fn a_single_pixel_is_enlarged_and_transparency_lies_over_white() {
+fn a_single_pixel_is_enlarged() {
     let crops = Crops { size: 5, share: [0.1, 0.1], flip: true };
-    let mut pixel = Picture::from_rgb(1, 1, vec![0.0, 0.5, 1.0]).unwrap();
+    let pixel = Picture::from_rgb(1, 1, vec![0.0, 0.5, 1.0]).unwrap();
     let colours = |picture: &Picture| {
         let cut = crops.cut(picture, &mut Random::new(0));
         assert_eq!(cut.len(), 75);
@@ -181,8 +181,24 @@ fn a_single_pixel_is_enlarged_and_transparency_lies_over_white() {
     };
     let close = |got: [f32; 3], expected: [f32; 3]| got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
     assert!(close(colours(&pixel), [0.0, 0.5, 1.0]));
-    pixel.alpha = Some(vec![0.25]);
-    assert!(close(colours(&pixel), [0.75, 0.875, 1.0]));
+    let faint = Picture { alpha: Some(vec![0.25]), ..pixel };
+    assert!(close(colours(&faint), [0.0, 0.5, 1.0]));
+}
+
+#[test]
+fn crops_do_not_show_hidden_colours() {
+    let picture = |hidden: f32| {
+        let visible = |index: usize| index % 24 < 10;
+        let rgb = (0..3 * 24 * 24).map(|index| if visible(index) { 0.4 } else { hidden }).collect();
+        let alpha = (0..24 * 24).map(|index| if visible(index) { 1.0 } else { 0.0 }).collect();
+        Picture { alpha: Some(alpha), ..Picture::from_rgb(24, 24, rgb).unwrap() }
+    };
+    let crops = Crops { size: 16, share: [0.5, 1.0], flip: true };
+    for seed in 0..4 {
+        let [black, white] = [0.0, 1.0].map(|hidden| crops.cut(&picture(hidden), &mut Random::new(seed)));
+        assert_eq!(black, white);
+        assert!(black.iter().all(|value| (value - 0.4).abs() < 1e-5));
+    }
 }
 
 #[test]

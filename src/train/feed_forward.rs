@@ -19,11 +19,11 @@ use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::Picture;
 use crate::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use crate::nets::vgg19::Vgg19Weights;
-use crate::nets::{ImageTransformNet, Tap, Vgg19};
+use crate::nets::{ImageTransformNet, Tap, Vgg19, visible_mask};
 use crate::ops::norm::Over;
 use crate::ops::pool::Pooling;
 use crate::ops::square_loss::Weight;
-use crate::ops::{gram, rows, total_variation, vector};
+use crate::ops::{rows, total_variation, vector};
 use crate::optim::Parameter;
 use crate::random::Random;
 use crate::sheet::{self, Cell};
@@ -175,8 +175,11 @@ impl FeedForward {
         // One list for each tap, with the Gram matrix of each style.
         let mut grams = vec![Vec::new(); style_taps.len()];
         for style in styles {
-            let of_taps = measure(&vgg, &style.fit(settings.style_size), &style_taps, |rec, features| {
-                gram::forward(rec, features, gram::scale(features))
+            let style = style.fit(settings.style_size);
+            let of_taps = measure(&vgg, &style, &style_taps, |rec, features| {
+                let [_, _, height, width] = features.shape.nchw("train", "features")?;
+                let mask = visible_mask(context, &style, [height, width])?.map(|mask| rec.pin(&mask));
+                loss::masked_gram(rec, features, mask)
             })?;
             grams.iter_mut().zip(of_taps).for_each(|(grams, gram)| grams.push(gram));
         }

@@ -204,7 +204,10 @@ fn pictures_come_from_standard_input_and_go_to_standard_output() {
         let mut command = studio.command(&format!("stylize - {options} -o -"));
         command.stdin(std::fs::File::open(studio.path("content.png")).unwrap()).stderr(Stdio::inherit());
         let output = command.output().unwrap();
-        assert!(output.status.success() && output.stdout == std::fs::read(studio.path("file.png")).unwrap(), "{options}");
+        assert!(
+            output.status.success() && output.stdout == std::fs::read(studio.path("file.png")).unwrap(),
+            "{options}"
+        );
     }
     let cases = [
         ("stylize - --model wave -o none.png", ["standard input", "the file is empty"]),

@@ -3,15 +3,16 @@
 use impasto::gpu::Context;
 use impasto::gpu::{DeviceTensor, Recorder};
 use impasto::io::{Picture, WeightFile};
-use impasto::methods::adain::{self, AdainSettings, Area, Source};
+use impasto::methods::Area;
+use impasto::methods::adain::{self, AdainSettings, Source};
 use impasto::methods::color::{KeepColor, chrominance, with_colors_of};
 use impasto::methods::feed_forward::{self, FeedForwardSettings};
 use impasto::methods::gatys::{self, GatysSettings};
 use impasto::nets::adain_decoder::AdainDecoderWeights;
-use impasto::nets::adain_painter::{AdainStyle, Place, Region};
+use impasto::nets::adain_painter::{AdainStyle, Region};
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use impasto::nets::vgg19::Vgg19Weights;
-use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Vgg19};
+use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Place, Tap, Vgg19};
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Pooling;
 use impasto::optim::{AdamOptions, ParameterAdam};
@@ -177,7 +178,7 @@ fn pictures_with_short_planes_are_refused() {
     refused("mask", adain(photo.clone(), painting.clone(), Place::Mask(short(photo))));
 
     let gatys = |content: Picture, style: Picture| {
-        let styles = [(style, 1.0)];
+        let styles = [style.into()];
         let outcome = gatys::stylize(encoder, &content, &styles, &GatysSettings::default(), |_| {
             Ok(std::ops::ControlFlow::Break(()))
         });
@@ -368,4 +369,45 @@ fn embedded_pairs_reconstruct_pictures() {
         println!("{}: {decibels:.1} dB", pair.name);
         assert!(decibels > 18.0, "{}: {decibels:.1} dB", pair.name);
     }
+}
+
+/// Pixels count in a style's mean and deviation as much as they are opaque.
+#[test]
+fn transparent_pixels_have_no_part_in_a_style() {
+    let scene = Scene::new(context());
+    let painter = scene.painter();
+    let mut half = scene.paintings[0].resize(64, 64);
+    half.alpha = Some((0..64 * 64).map(|pixel| if pixel % 64 < 40 { 1.0 } else { 0.0 }).collect());
+    let style = painter.style(&half).unwrap();
+    let filled = half.filled();
+    let input = DeviceTensor::from_values(context(), "picture", [1, 3, 64, 64], &filled.rgb).unwrap();
+    let (rec, features) = scene.encoder.measure(&input, &[Tap::RELU4_1], |_, features| Ok(features)).unwrap();
+    rec.finish().unwrap().run().unwrap();
+    let size = features[0].shape().dims()[2..].to_vec();
+    let weights = half.alpha_at(size[1], size[0]).unwrap();
+    let statistics = |weights: &[f32]| {
+        let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+        let features = features[0].read().unwrap();
+        let of = |plane: &[f32]| {
+            let mean_of = |value: &dyn Fn(f64) -> f64| {
+                plane.iter().zip(weights).map(|(x, weight)| f64::from(*weight) * value(f64::from(*x))).sum::<f64>()
+                    / total
+            };
+            let mean = mean_of(&|x| x);
+            (mean as f32, (mean_of(&|x| (x - mean).powi(2)) + 1e-5).sqrt() as f32)
+        };
+        let (mean, deviation): (Vec<_>, Vec<_>) = features.chunks(weights.len()).map(of).unzip();
+        [mean, deviation].map(|values| Array::from_f32(&[values.len()], &values))
+    };
+    let [mean, deviation] = statistics(&weights);
+    compare(&style.mean, &mean, 1e-4).unwrap();
+    compare(&style.deviation, &deviation, 1e-4).unwrap();
+    let [mean, deviation] = statistics(&vec![1.0; weights.len()]);
+    assert!(compare(&style.mean, &mean, 1e-2).is_err() && compare(&style.deviation, &deviation, 1e-2).is_err());
+    // The photo is normalised by its visible pixels: with its own style, it is reproduced.
+    let mut paint = scene.painter();
+    let own = paint.style(&half).unwrap();
+    let [same, plain] =
+        [1.0, 0.0].map(|strength| paint.paint(&half, &[Region { strength, ..own.clone().into() }]).unwrap().rgb);
+    assert!(same.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-3));
 }

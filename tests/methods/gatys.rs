@@ -5,9 +5,10 @@ use std::path::Path;
 
 use impasto::gpu::Context;
 use impasto::io::{Picture, WeightFile};
+use impasto::methods::Area;
 use impasto::methods::color::{KeepColor, chrominance};
 use impasto::methods::gatys::{GatysSettings, Init, Normalization, Optimizer, Outcome, PictureLoss, stylize};
-use impasto::nets::Vgg19;
+use impasto::nets::{Place, Vgg19};
 use impasto::ops::pool::Pooling;
 use impasto::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions};
 
@@ -35,7 +36,7 @@ fn fixture_settings(file: &WeightFile) -> GatysSettings {
 
 fn fixture_loss(context: &Context, file: &WeightFile, pool: Pooling) -> PictureLoss {
     let vgg = Vgg19::load(context, &vgg_of(file), pool).unwrap();
-    let styles = [(picture(file, "style"), 1.0)];
+    let styles = [picture(file, "style").into()];
     let loss = PictureLoss::new(&vgg, &picture(file, "content"), &styles, &fixture_settings(file)).unwrap();
     loss.picture().write(&picture(file, "start").rgb).unwrap();
     loss
@@ -137,7 +138,7 @@ fn small_settings() -> GatysSettings {
 fn run(settings: &GatysSettings) -> Outcome {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
-    let styles = [(picture(&file, "style"), 1.0)];
+    let styles = [picture(&file, "style").into()];
     stylize(&vgg, &picture(&file, "content"), &styles, settings, |_| Ok(ControlFlow::Continue(()))).unwrap()
 }
 
@@ -205,7 +206,7 @@ fn the_reported_loss_is_that_of_the_returned_picture() {
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
         let settings = GatysSettings { scales: Some(1), size: 48, style_weight: 1000.0, optimizer, ..small_settings() };
         let outcome = run(&settings);
-        let styles = [(picture(&file, "style").fit(48), 1.0)];
+        let styles = [picture(&file, "style").fit(48).into()];
         let mut loss = PictureLoss::new(&vgg, &picture(&file, "content"), &styles, &settings).unwrap();
         loss.picture().write(&outcome.picture.rgb).unwrap();
         close(&format!("{optimizer:?}"), outcome.loss[1], loss.evaluate().unwrap(), 1e-5);
@@ -228,7 +229,7 @@ fn the_same_run_gives_the_same_bits() {
 fn scales_grow_by_the_root_of_two_and_start_from_the_previous_one() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
-    let styles = [(picture(&file, "style"), 1.0)];
+    let styles = [picture(&file, "style").into()];
     let settings = GatysSettings { scales: Some(3), steps: 4, ..small_settings() };
     let mut sizes = Vec::new();
     let outcome = stylize(&vgg, &picture(&file, "content"), &styles, &settings, |progress| {
@@ -245,7 +246,7 @@ fn scales_grow_by_the_root_of_two_and_start_from_the_previous_one() {
 fn stopping_early_returns_the_current_picture() {
     let file = fixture("gatys.safetensors");
     let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
-    let styles = [(picture(&file, "style"), 1.0)];
+    let styles = [picture(&file, "style").into()];
     let stop = |progress: &impasto::methods::gatys::Progress| {
         Ok(if progress.evaluations[0] >= 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
@@ -269,7 +270,9 @@ fn a_style_of_weight_zero_is_refused_and_equal_styles_blend_to_themselves() {
     let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let content = picture(&file, "content");
     let go = |styles: &[(Picture, f32)]| {
-        stylize(&vgg, &content, styles, &small_settings(), |_| Ok(ControlFlow::Continue(())))
+        stylize(&vgg, &content, &[Area::everywhere(styles.to_vec())], &small_settings(), |_| {
+            Ok(ControlFlow::Continue(()))
+        })
     };
     let style = picture(&file, "style");
     assert!(go(&[(style.clone(), 1.0), (content.clone(), 0.0)]).is_err());
@@ -295,8 +298,58 @@ fn real_weights_repaint_a_real_photo() {
         scales: Some(1),
         ..GatysSettings::default()
     };
-    let outcome = stylize(&vgg, &content, &[(style, 1.0)], &settings, |_| Ok(ControlFlow::Continue(()))).unwrap();
+    let outcome = stylize(&vgg, &content, &[style.into()], &settings, |_| Ok(ControlFlow::Continue(()))).unwrap();
     let [first, last] = outcome.loss;
     assert!(last < first / 5.0, "{first:.4e} -> {last:.4e}");
     assert!(outcome.picture.rgb.iter().all(|v| v.is_finite()));
+}
+
+/// Two areas and a transparent corner: the gradient is the slope of the loss, and each term sees only its area.
+#[test]
+fn areas_have_gram_matrices_of_their_own() {
+    let file = fixture("gatys.safetensors");
+    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let mut content = picture(&file, "content");
+    let (width, height) = (content.width, content.height);
+    let corner = |pixel: usize| pixel % width < width / 4 && pixel / width < height / 4;
+    content.alpha = Some((0..width * height).map(|pixel| if corner(pixel) { 0.0 } else { 1.0 }).collect());
+    let mut mask = Picture::new(width, height);
+    mask.rgb.iter_mut().enumerate().for_each(|(index, value)| *value = ((index % width) < width / 2) as u8 as f32);
+    let [style, other] = [picture(&file, "style"), picture(&file, "start")];
+    let areas = [
+        Area { styles: vec![(style, 1.0)], place: Place::Mask(mask) },
+        Area { styles: vec![(other, 1.0)], place: Place::Rest },
+    ];
+    let settings = GatysSettings { content_weight: 0.0, tv_weight: 0.0, ..GatysSettings::default() };
+    let mut loss = PictureLoss::new(&vgg, &content, &areas, &settings).unwrap();
+    let at = picture(&file, "start").rgb;
+    let mut value = |rgb: &[f32]| {
+        loss.picture().write(rgb).unwrap();
+        let value = loss.evaluate().unwrap();
+        (value, loss.gradient().read().unwrap(), loss.terms().to_vec())
+    };
+    let (_, gradient, terms) = value(&at);
+    let square: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
+    let step = 2e-3 / square.sqrt();
+    let moved = |by: f64| -> Vec<f32> {
+        at.iter().zip(&gradient).map(|(x, g)| (f64::from(*x) + by * f64::from(*g)) as f32).collect()
+    };
+    let slope = (value(&moved(step)).0 - value(&moved(-step)).0) / (2.0 * step);
+    close("slope along the gradient", slope, square, 2e-2);
+    // Another picture in the right corner changes the terms of the second area alone; one that is hidden, neither.
+    let mut changed = |inside: &dyn Fn(usize) -> bool| {
+        let mut rgb = at.clone();
+        let pixels = width * height;
+        rgb.iter_mut().enumerate().filter(|(index, _)| inside(index % pixels)).for_each(|(_, v)| *v = 1.0 - *v);
+        let (_, _, now) = value(&rgb);
+        let apart = |area: &str| {
+            let of = terms.iter().zip(&now).filter(|((name, _), _)| name == &format!("style relu1_1 of area {area}"));
+            of.map(|((_, before), (_, after))| ((after - before) / before).abs()).sum::<f64>()
+        };
+        [apart("1"), apart("2")]
+    };
+    let [first, second] = changed(&|pixel| pixel % width > width * 3 / 4);
+    assert!(first < 1e-6 && second > 1e-2, "{first} {second}");
+    let [first, second] = changed(&|pixel| pixel % width < width / 4 - 3 && pixel / width < height / 4 - 3);
+    assert!(first < 1e-6 && second < 1e-6, "{first} {second}");
 }

@@ -218,6 +218,10 @@ fn statistics_and_losses() {
         let [dmean, dstd] = [filled(rec, [1, 2]), filled(rec, [2, 1])];
         mean_std::backward(rec, x, statistics, dmean, dstd)
     });
+    refused("norm", "weights", |rec| {
+        let (x, weights) = (filled(rec, [1, 2, 3, 4]), filled(rec, [4, 3]));
+        Norm::default().weighted_statistics(rec, x, weights)
+    });
     let loss = |rec: &mut Recorder, target: usize, slot: usize| {
         let [x, target, losses] = [7, target, 2].map(|length| filled(rec, [length]));
         let weight = Weight::new(rec, 1.0);
@@ -351,6 +355,10 @@ fn masks() {
     };
     refused("regions", "mask", |rec| add(rec, [5, 4], [2, 3, 4, 5]));
     refused("regions", "z", |rec| add(rec, [4, 5], [2, 3, 5, 4]));
+    refused("regions", "mask", |rec| {
+        let (x, mask) = (filled(rec, [2, 3, 4, 5]), filled(rec, [20]));
+        regions::scale(rec, x, mask)
+    });
 }
 
 /// Parameter blocks for the kernel `fill`, right and wrong ones.

@@ -215,3 +215,23 @@ fn running_statistics_match_the_oracle() {
         }
     }
 }
+
+#[test]
+fn weighted_statistics_match_the_oracle() {
+    for shape in [[1, 1, 1, 1], [2, 3, 5, 7], [2, 2, 8, 8], [3, 5, 37, 83], [1, 2, 36, 83]] {
+        let pixels = shape[2] * shape[3];
+        // The first run of a large plane has no weight at all.
+        let weight = |index: usize| if pixels > 2000 && index < 1100 { 0.0 } else { 1.0 + (index % 5) as f64 };
+        let mean = (0..pixels).map(weight).sum::<f64>() / pixels as f64;
+        let weights = (0..pixels).map(|index| f64::from((weight(index) / mean) as f32)).collect();
+        let (x, weights) = (Array::random(&shape, 139), Array::new(&shape[2..], weights));
+        let [mean, variance] = reference::weighted_statistics(&x, &weights);
+        let (mean, spread) = (mean, variance.map(|variance| variance + 1.0));
+        check(&format!("weighted statistics {shape:?}"), &[&x, &weights], &[&mean, &spread], SUM, |rec, inputs| {
+            let statistics = Norm::default().weighted_statistics(rec, inputs[0], inputs[1])?;
+            let ones = rec.transient("ones", statistics.variance.shape);
+            vector::fill(rec, ones, 1.0)?;
+            Ok(vec![statistics.mean, vector::add(rec, statistics.variance, ones)?])
+        });
+    }
+}

@@ -36,6 +36,13 @@ fn parameters(rec: &mut Recorder, x: Tensor, weights: bool) -> Result<Tensor> {
     Ok(if weights { dweights } else { dbias })
 }
 
+/// A mask of ones.
+fn ones(rec: &mut Recorder) -> Result<Tensor> {
+    let mask = rec.transient("filled", [SHAPE[2], SHAPE[3]]);
+    vector::fill(rec, mask, 1.0)?;
+    Ok(mask)
+}
+
 /// Scales and shifts of two channels.
 fn affine(rec: &mut Recorder, values: [f32; 2]) -> Result<Affine> {
     let [gamma, beta] = values.map(|value| {
@@ -66,7 +73,7 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 26] = [
+const OPERATIONS: [(&str, Operation); 28] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("transposed convolution", |rec, x| {
@@ -108,10 +115,18 @@ const OPERATIONS: [(&str, Operation); 26] = [
         vector::clamp(rec, x, 0.0, 1.0)?;
         Ok(x)
     }),
+    ("mask", |rec, x| {
+        let mask = ones(rec)?;
+        regions::scale(rec, x, mask)
+    }),
+    ("weighted mean", |rec, x| {
+        let weights = ones(rec)?;
+        Ok(Norm::default().weighted_statistics(rec, x, weights)?.mean)
+    }),
     ("region", |rec, x| {
-        let [z, mask] = [SHAPE.into(), Shape::from([SHAPE[2], SHAPE[3]])].map(|shape| rec.transient("filled", shape));
+        let z = rec.transient("filled", SHAPE);
         vector::fill(rec, z, 0.0)?;
-        vector::fill(rec, mask, 1.0)?;
+        let mask = ones(rec)?;
         regions::add(rec, x, mask, z).map(|()| z)
     }),
     ("sum", |rec, x| vector::add(rec, x, x)),

@@ -1,9 +1,9 @@
-//! Sums of activations weighted by masks.
+//! Activations weighted by masks.
 
 use impasto::ops::regions;
 
-use crate::harness::{SUM, check};
-use crate::reference::{Array, indices};
+use crate::harness::{EXACT, SUM, check};
+use crate::reference::{Array, indices, regions as reference};
 
 #[test]
 fn masked_sum_matches_the_oracle() {
@@ -16,6 +16,17 @@ fn masked_sum_matches_the_oracle() {
         check(&format!("regions {shape:?}"), &[&x, &mask, &z], &[&expected], SUM, |rec, inputs| {
             let [x, mask, z] = *inputs else { unreachable!() };
             regions::add(rec, x, mask, z).map(|()| vec![z])
+        });
+    }
+}
+
+#[test]
+fn masked_activations_match_the_oracle() {
+    for shape in [[1, 1, 1, 1], [2, 3, 5, 7], [1, 4, 8, 8], [3, 2, 37, 3]] {
+        let (x, mask) = (Array::random(&shape, 143), Array::random(&shape[2..], 144));
+        let expected = reference::scale(&x, &mask);
+        check(&format!("mask {shape:?}"), &[&x, &mask], &[&expected], EXACT, |rec, inputs| {
+            Ok(vec![regions::scale(rec, inputs[0], inputs[1])?])
         });
     }
 }

@@ -17,6 +17,7 @@ pub mod loss;
 pub mod mean_std;
 pub mod norm;
 pub mod pool;
+pub mod regions;
 pub mod relu;
 pub mod roof;
 pub mod rows;

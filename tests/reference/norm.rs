@@ -101,3 +101,14 @@ pub fn track(running: &[Array; 2], statistics: &[Array; 2], elements: usize, mom
         Array::vector(moved.map(|(r, s)| (1.0 - momentum) * r + momentum * factor * s).collect())
     })
 }
+
+/// The means and variances, each `[N, C]`, with `weights` `[H, W]` of mean 1 for the pixels of every channel.
+pub fn weighted_statistics(x: &Array, weights: &Array) -> [Array; 2] {
+    let spec = Norm { batch: false, relu: false, eps: 0.0 };
+    let weight = |at: [usize; 4]| weights.at([at[2], at[3]]);
+    let mean_of = |values: &Array| spec.sums(values).map(|sum| sum / spec.elements(x.dims()));
+    let mean = mean_of(&of_every(x, |at| weight(at) * x.at(at)));
+    let squares = of_every(x, |at| weight(at) * (x.at(at) - mean.at(spec.place(at))).powi(2));
+    let variance = mean_of(&squares);
+    [mean, variance]
+}

@@ -111,7 +111,7 @@ fn style_distances(net: &Vgg19, [picture, style]: &[Picture; 2]) -> Vec<f64> {
         normalization: plain,
         ..GatysSettings::default()
     };
-    let mut loss = PictureLoss::new(net, picture, &[(style.clone(), 1.0)], &settings).unwrap();
+    let mut loss = PictureLoss::new(net, picture, &[style.clone().into()], &settings).unwrap();
     loss.picture().write(&picture.rgb).unwrap();
     loss.evaluate().unwrap();
     loss.terms().iter().take(3).map(|(_, value)| *value).collect()

@@ -106,7 +106,7 @@ impl Ours {
             let weight = Weight::new(&mut rec, STYLE_WEIGHT / gram.shape().count() as f32);
             let target = rec.pin(gram);
             let x = features.at(*tap)?;
-            gradients.push((*tap, loss::gram_style(&mut rec, x, target, weight, slots, 1 + index)?));
+            gradients.push((*tap, loss::gram_style(&mut rec, x, None, target, weight, slots, 1 + index)?));
         }
         let dpicture = vgg.backward(&mut rec, &features, gradients)?;
         net.backward_parameters(&mut rec, &painted, dpicture)?;

@@ -183,7 +183,7 @@ impl ComparisonPlan {
         let Picture { width, height, .. } = self.content;
         let taps = self.settings.content_taps.iter().chain(&self.settings.style_taps);
         self.check_sides(taps.map(|(tap, _)| vgg.least_side(*tap)).max().unwrap_or(1))?;
-        PictureLoss::plan(vgg, [width, height], &self.settings)?;
+        PictureLoss::plan(vgg, &self.content, &[self.style.clone().into()], &self.settings)?;
         for model in &self.models {
             match &model.net {
                 Net::One(weights) => {
@@ -229,7 +229,7 @@ impl ComparisonPlan {
             });
         }
         bar.finish_and_clear();
-        let mut loss = PictureLoss::new(&vgg, &self.content, &[(self.style.clone(), 1.0)], &self.settings)?;
+        let mut loss = PictureLoss::new(&vgg, &self.content, &[self.style.clone().into()], &self.settings)?;
         let photo = Measures::of(&mut loss, &self.content)?;
         let mut entries = Vec::new();
         for (&method, painted) in self.methods.iter().zip(painted) {
@@ -248,7 +248,7 @@ impl ComparisonPlan {
         let run = |settings: &GatysSettings| {
             let began = Instant::now();
             let mut curve = Vec::new();
-            let styles = [(self.style.clone(), 1.0)];
+            let styles = [self.style.clone().into()];
             let outcome = gatys::stylize(&vgg, &self.content, &styles, settings, |progress| {
                 let [done, _] = progress.evaluations;
                 curve.push([done as f64, progress.seconds, progress.loss]);

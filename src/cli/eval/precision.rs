@@ -162,7 +162,7 @@ pub fn run(args: &Args) -> Result<()> {
         let settings = GatysSettings { size: args.photos.size, scales: Some(1), steps: args.steps, ..default };
         each(&mut |photo| {
             let done =
-                gatys::stylize(&vgg, photo, &[(style.clone(), 1.0)], &settings, |_| Ok(ControlFlow::Continue(())))?;
+                gatys::stylize(&vgg, photo, &[style.clone().into()], &settings, |_| Ok(ControlFlow::Continue(())))?;
             Ok(Painted { picture: done.picture, peak_bytes: done.peak_bytes, loss: Some(done.loss[1]) })
         })
     })?);

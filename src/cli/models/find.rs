@@ -9,7 +9,7 @@ use impasto::nets::adain_painter::AdainStyle;
 use impasto::nets::image_transform_net::{BodyStyle, ImageTransformNetWeights};
 use impasto::{Error, Result};
 
-use crate::cli::{data_directory, weights::inspected};
+use crate::cli::{data_directory, styles, weights::inspected};
 
 /// A file with a name: a net of one style, a body, or a style of a body.
 pub struct Model {
@@ -135,6 +135,17 @@ fn chosen<'a>(styles: &[String], rest: Option<&'a str>) -> (Option<&'a str>, f32
     let Some(rest) = rest.filter(|rest| !styles.iter().any(|known| known == rest)) else { return (rest, 1.0) };
     let (style, weight) = rest.rsplit_once(':').map_or((None, rest), |(style, weight)| (Some(style), weight));
     weight.parse().map_or((Some(rest), 1.0), |weight| (style, weight))
+}
+
+/// Whether `text` names a net and not a style for AdaIN.
+pub fn is_net(text: &str) -> bool {
+    let asked = Asked { command: "", option: "" };
+    let Ok(Named { model, .. }) = asked.open(text) else { return false };
+    match model.path.as_ref().and_then(|path| path.extension()) {
+        None => model.path.is_none() && !styles::is_saved(text),
+        Some(ending) if ending == "style" => model.file.is_ok_and(|file| BodyStyle::is_in(&file)),
+        Some(ending) => ending == "safetensors" || ending == "pth",
+    }
 }
 
 /// The net that an option of a command names, as a file of one style. Several names give the styles' weighted mean.

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use impasto::io::Picture;
-use impasto::methods::adain::{self, AdainSettings, Area, Source};
+use impasto::methods::Area;
+use impasto::methods::adain::{self, AdainSettings, Source};
 use impasto::methods::color::KeepColor;
 use impasto::nets::AdainPainter;
-use impasto::nets::adain_painter::Place;
 use impasto::sheet;
 use impasto::weights::PAIRS;
 use impasto::{Error, Result};
@@ -24,10 +23,6 @@ pub struct AdainArgs {
     /// Strength of the style, 0 to 1. At 0 the result is the photo as the decoder reproduces it [default: 1]
     #[arg(long, value_name = "A")]
     alpha: Option<f32>,
-    /// Paint STYLE where the grey picture MASK, stretched over the photo, is bright; may be repeated. The rest is
-    /// painted in the style of --style, or in the photo's own if there is none
-    #[arg(long, value_name = "MASK=STYLE")]
-    mask: Vec<String>,
     /// Paint every photo in every style of --style, into a folder, with a contact sheet grid.png: a column for each
     /// style, a row for each photo. Many photos need further sheets, grid-2.png and so on
     #[arg(long, requires = "style")]
@@ -64,18 +59,13 @@ fn title(text: &str) -> String {
 
 impl Args {
     /// The areas of each look. There is one look or, with `--grid`, one for each style.
-    fn looks(&self, options: Option<&AdainArgs>) -> Result<Vec<Vec<Area>>> {
-        let masks = options.map_or(&[][..], |options| &options.mask);
+    fn looks(&self, options: Option<&AdainArgs>) -> Result<Vec<Vec<Area<Source>>>> {
         let mut areas = Vec::new();
-        for text in masks {
-            let Some((mask, style)) = text.split_once('=') else {
-                return Err(Error::argument("stylize", "--mask", "MASK=STYLE, a grey picture and a style", text));
-            };
-            let place = Place::Mask(Picture::load(Path::new(mask))?);
+        for (place, style) in self.masks()? {
             areas.push(Area { styles: sources(&[style.to_string()])?, place });
         }
         let styles = sources(&self.style)?;
-        let place = if areas.is_empty() { Place::Everywhere } else { Place::Rest };
+        let place = self.rest();
         if options.is_some_and(|options| options.grid) {
             let look = |style: (Source, f32)| {
                 let area = Area { styles: vec![(style.0, 1.0)], place: place.clone() };

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use impasto::gpu::{Context, Profile};
 use impasto::io::{Picture, SaveOptions};
+use impasto::methods::Area;
 use impasto::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Pooling;
@@ -200,6 +201,23 @@ impl Call<'_> {
     }
 }
 
+impl Args {
+    /// The areas of the masks, and that of --style.
+    fn areas(&self) -> Result<Vec<Area<Picture>>> {
+        let load = |text: &str| {
+            let (name, weight) = weighted(text);
+            Result::Ok((Picture::load(Path::new(name))?, weight))
+        };
+        let masked = self.masks()?.into_iter().map(|(place, style)| Ok(Area { styles: vec![load(style)?], place }));
+        let mut areas = masked.collect::<Result<Vec<_>>>()?;
+        let styles = self.style.iter().map(|text| load(text)).collect::<Result<Vec<_>>>()?;
+        if !styles.is_empty() {
+            areas.push(Area { styles, place: self.rest() });
+        }
+        Ok(areas)
+    }
+}
+
 pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let [photo] = &args.photos[..] else {
         let expected = "one photo with --method gatys";
@@ -212,20 +230,16 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     call.check_outputs()?;
     let (content, metadata) = standard::load(photo, None)?;
     let written = args.save_options(metadata);
-    let load = |text: &String| {
-        let (name, weight) = weighted(text);
-        Ok((Picture::load(Path::new(name))?, weight))
-    };
-    let styles = args.style.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let areas = args.areas()?;
     let settings = call.settings(&content)?;
     let context = args.device.open()?;
     let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();
-    let (outcome, lost) = paint(&call, &vgg, &content, &styles, &settings, &written)?;
+    let (outcome, lost) = paint(&call, &vgg, &content, &areas, &settings, &written)?;
     save(&outcome.picture, &call.output, &written)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &options.profile {
-        let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &styles, &settings)?)];
+        let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &areas, &settings)?)];
         crate::cli::profile::write(path, &measured)?;
         if !args.json && !is_standard(&call.output) {
             measured.iter().try_for_each(crate::cli::profile::print)?;
@@ -249,7 +263,7 @@ fn paint(
     call: &Call,
     vgg: &Vgg19,
     content: &Picture,
-    styles: &[(Picture, f32)],
+    areas: &[Area<Picture>],
     settings: &GatysSettings,
     written: &SaveOptions,
 ) -> Result<(gatys::Outcome, Option<Error>)> {
@@ -269,7 +283,7 @@ fn paint(
     let bar = bar(1);
     let mut next_save = call.options.save_every;
     let mut last = (0, Instant::now());
-    let outcome = gatys::stylize(vgg, content, styles, settings, |progress| {
+    let outcome = gatys::stylize(vgg, content, areas, settings, |progress| {
         let [done, most] = progress.evaluations;
         let pace = last.1.elapsed().as_secs_f64() / (done - last.0).max(1) as f64;
         last = (done, Instant::now());
@@ -325,13 +339,15 @@ fn profile(
     vgg: &Vgg19,
     picture: &Picture,
     content: &Picture,
-    styles: &[(Picture, f32)],
+    areas: &[Area<Picture>],
     settings: &GatysSettings,
 ) -> Result<Profile> {
     let content = content.resize(picture.width, picture.height);
     let side = (settings.style_scale * settings.size as f32).round().max(1.0) as usize;
-    let styles: Vec<_> = styles.iter().map(|(style, weight)| (style.fit(side), *weight)).collect();
-    let mut loss = PictureLoss::new(vgg, &content, &styles, settings)?;
+    let fit = |(style, weight): &(Picture, f32)| (style.fit(side), *weight);
+    let fitted = |area: &Area<Picture>| Area { styles: area.styles.iter().map(fit).collect(), ..area.clone() };
+    let areas: Vec<_> = areas.iter().map(fitted).collect();
+    let mut loss = PictureLoss::new(vgg, &content, &areas, settings)?;
     loss.picture().write(&picture.rgb)?;
     loss.evaluate()?;
     loss.profile()

@@ -1,9 +1,12 @@
-//! `impasto stylize --model`: a net trained for one style, or a mixture of the styles of one body.
+//! `impasto stylize --model`: nets trained for one style, or a mixture of the styles of one body. Each net paints the
+//! whole photo, and masks put the results together.
 
 use impasto::Result;
+use impasto::gpu::Context;
+use impasto::methods::areas;
 use impasto::methods::feed_forward::{self, FeedForwardSettings};
-use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
+use impasto::nets::{ImageTransformNet, Place};
 
 use super::{Args, jobs, many};
 use crate::cli::models;
@@ -11,10 +14,26 @@ use crate::cli::models;
 pub fn run(args: &Args) -> Result<()> {
     let settings = FeedForwardSettings { size: args.size, keep_color: args.keep_color.into() };
     let jobs = jobs::jobs(args, None)?;
-    let weights = ImageTransformNetWeights::of(&models::find("stylize", "--model", &args.model)?)?;
+    let find = |option: &str, names: &[String]| ImageTransformNetWeights::of(&models::find("stylize", option, names)?);
+    let mut nets = Vec::new();
+    for (place, name) in args.masks()? {
+        nets.push((find("--mask", &[name.to_string()])?, place));
+    }
+    if !args.model.is_empty() {
+        nets.push((find("--model", &args.model)?, args.rest()));
+    }
     let context = args.device.open()?;
-    let mut painter = Painter::new(ImageTransformNet::new(&context, weights)?);
-    many::run(args, &context, jobs, &args.model.join(" + "), |photo, _| {
-        feed_forward::stylize(&mut painter, photo, &settings)
+    let painter = |context: &Context, net| Result::Ok(Painter::new(ImageTransformNet::new(context, net)?));
+    let painters = nets.into_iter().map(|(net, place)| Ok((painter(&context, net)?, place)));
+    let mut painters = painters.collect::<Result<Vec<_>>>()?;
+    let names: Vec<&str> = args.masked_names().chain(args.model.iter().map(String::as_str)).collect();
+    many::run(args, &context, jobs, &names.join(" + "), |photo, _| {
+        if let [(painter, Place::Everywhere)] = &mut painters[..] {
+            return feed_forward::stylize(painter, photo, &settings);
+        }
+        let paint = |(painter, _): &mut (Painter, Place)| feed_forward::stylize(painter, photo, &settings);
+        let painted = painters.iter_mut().map(paint).collect::<Result<Vec<_>>>()?;
+        let places = painters.iter().map(|(_, place)| place);
+        areas::compose(photo, &painted.into_iter().zip(places).collect::<Vec<_>>())
     })
 }

@@ -3,12 +3,13 @@
 use super::{GatysSettings, Normalization};
 #[cfg(feature = "blocking")]
 use crate::gpu::Profile;
-use crate::gpu::{DeviceTensor, Later, Memory, Program, Recorder, Tensor};
+use crate::gpu::{DeviceTensor, Memory, Program, Recorder};
 use crate::io::Picture;
 use crate::loss;
-use crate::nets::{Tap, Vgg19};
+use crate::methods::Area;
+use crate::nets::{Place, Tap, Vgg19, normalised, shares, visible_mask};
 use crate::ops::square_loss::Weight;
-use crate::ops::{gram, total_variation, vector};
+use crate::ops::{total_variation, vector};
 use crate::optim::Objective;
 use crate::{Error, Result};
 
@@ -16,15 +17,46 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TermKind {
     Content,
-    Style,
+    /// The style of the area with this index.
+    Style(usize),
 }
 
-/// The loss at a tap. Target and weight are set when the target has been computed.
+/// The loss at a tap. Mask, target and weight are set when the target has been computed.
 struct Term {
     kind: TermKind,
     tap: Tap,
+    /// The area's pixels in the Gram matrix of the picture.
+    mask: Option<DeviceTensor>,
     target: DeviceTensor,
     weight: Weight,
+}
+
+/// What the program depends on besides its size: the number of areas, and whether their pixels are weighted.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    areas: usize,
+    weighted: bool,
+}
+
+impl Layout {
+    pub(super) fn of(content: &Picture, areas: &[Area<Picture>]) -> Self {
+        let weighted = content.alpha.is_some() || areas.iter().any(|area| !matches!(area.place, Place::Everywhere));
+        Layout { areas: areas.len(), weighted }
+    }
+}
+
+/// The mask of each area in `content` for features of `[height, width]`, and the mean of its weights: the area's share
+/// of each pixel times alpha.
+fn masks(content: &Picture, areas: &[Area<Picture>], size: [usize; 2]) -> Vec<(Vec<f32>, f32)> {
+    let (mut shares, _) = shares(&areas.iter().map(|area| &area.place).collect::<Vec<_>>(), size);
+    if let Some(alpha) = content.alpha_at(size[1], size[0]) {
+        shares.iter_mut().for_each(|share| share.iter_mut().zip(&alpha).for_each(|(share, alpha)| *share *= alpha));
+    }
+    let mask = |share| {
+        let (weights, mean) = normalised(share);
+        (weights.into_iter().map(f32::sqrt).collect(), mean)
+    };
+    shares.into_iter().map(mask).collect()
 }
 
 /// Loss and pixel gradient of a picture. One evaluation is one program and one read-back of the loss terms.
@@ -38,14 +70,14 @@ pub struct PictureLoss {
     first: Option<f64>,
 }
 
-/// Taps with a positive weight, with their kind and total weight.
-fn wanted(settings: &GatysSettings) -> Vec<(TermKind, Tap, f32)> {
+/// The terms with a positive weight: kind, tap and total weight. The taps of each kind are in the order of the settings.
+fn wanted(settings: &GatysSettings, areas: usize) -> Vec<(TermKind, Tap, f32)> {
     let of = |kind, taps: &[(Tap, f32)], all: f32| -> Vec<_> {
         taps.iter().map(|&(tap, weight)| (kind, tap, weight * all)).filter(|(_, _, weight)| *weight > 0.0).collect()
     };
     let content = of(TermKind::Content, &settings.content_taps, settings.content_weight);
-    let style = of(TermKind::Style, &settings.style_taps, settings.style_weight);
-    [content, style].concat()
+    let style = |area| of(TermKind::Style(area), &settings.style_taps, settings.style_weight);
+    std::iter::once(content).chain((0..areas).map(style)).flatten().collect()
 }
 
 /// Returns an error if a picture, named `what`, is too small for its taps.
@@ -55,8 +87,8 @@ pub(super) fn check_sides(
     [width, height]: [usize; 2],
     settings: &GatysSettings,
 ) -> Result<()> {
-    let mut taps: Vec<_> = wanted(settings);
-    taps.retain(|(kind, _, _)| what == "content" || *kind == TermKind::Style);
+    let mut taps: Vec<_> = wanted(settings, 1);
+    taps.retain(|(kind, _, _)| what == "content" || *kind != TermKind::Content);
     let Some(deepest) = taps.iter().map(|(_, tap, _)| *tap).max() else { return Ok(()) };
     let least = vgg.least_side(deepest);
     if width.min(height) >= least {
@@ -71,31 +103,44 @@ pub(super) fn check_sides(
 
 /// The taps of one kind with a positive weight.
 fn wanted_of(settings: &GatysSettings, kind: TermKind) -> Vec<Tap> {
-    wanted(settings).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
+    wanted(settings, 1).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
 }
 
-/// Records the net on `picture` (`[1, 3, H, W]`). Also returns the tensors that will hold each tap's features (content)
-/// or Gram matrix (style).
-fn record_features(
+/// Records the net on `picture` (`[1, 3, H, W]`). Also returns the tensors that will hold each tap's Gram matrix, of the
+/// features under what `mask` gives for their `[height, width]`.
+fn record_grams(
     vgg: &Vgg19,
     picture: &DeviceTensor,
-    kind: TermKind,
     taps: &[Tap],
+    mask: impl Fn([usize; 2]) -> Result<Option<DeviceTensor>>,
 ) -> Result<(Recorder, Vec<DeviceTensor>)> {
-    vgg.measure(picture, taps, |rec, features| match kind {
-        TermKind::Content => Ok(features),
-        TermKind::Style => gram::forward(rec, features, gram::scale(features)),
+    vgg.measure(picture, taps, |rec, features| {
+        let [_, _, height, width] = features.shape.nchw("gram", "features")?;
+        let mask = mask([height, width])?.map(|mask| rec.pin(&mask));
+        loss::masked_gram(rec, features, mask)
     })
 }
 
-/// Runs the net on `picture` and returns each tap's features (content) or Gram matrix (style).
-async fn features(vgg: &Vgg19, picture: &Picture, kind: TermKind, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+/// Each tap's Gram matrix of the visible pixels of `style`.
+async fn grams(vgg: &Vgg19, style: &Picture, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+    let record =
+        |picture: &DeviceTensor| record_grams(vgg, picture, taps, |size| visible_mask(vgg.context(), style, size));
+    results(vgg, style, taps, record).await
+}
+
+/// Runs what `record` records on `picture`, unless there are no taps, and reads the results.
+async fn results(
+    vgg: &Vgg19,
+    picture: &Picture,
+    taps: &[Tap],
+    record: impl Fn(&DeviceTensor) -> Result<(Recorder, Vec<DeviceTensor>)>,
+) -> Result<Vec<Vec<f32>>> {
     if taps.is_empty() {
         return Ok(Vec::new());
     }
     let shape = [1, 3, picture.height, picture.width];
-    let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.rgb)?;
-    let (rec, results) = record_features(vgg, &pixels, kind, taps)?;
+    let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.filled().rgb)?;
+    let (rec, results) = record(&pixels)?;
     rec.finish()?.submit()?;
     let mut values = Vec::new();
     for result in &results {
@@ -104,26 +149,30 @@ async fn features(vgg: &Vgg19, picture: &Picture, kind: TermKind, taps: &[Tap]) 
     Ok(values)
 }
 
-/// The targets of all taps with a positive weight, in the order of [`wanted`].
+/// The targets of all terms, in the order of [`wanted`].
 async fn targets(
     vgg: &Vgg19,
     content: &Picture,
-    styles: &[(Picture, f32)],
+    areas: &[Area<Picture>],
     settings: &GatysSettings,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut all = features(vgg, content, TermKind::Content, &wanted_of(settings, TermKind::Content)).await?;
-    // With weights that sum to 1, Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ only by a constant.
-    let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
-    let mut blended: Vec<Vec<f32>> = Vec::new();
-    for (style, weight) in styles {
-        let matrices = features(vgg, style, TermKind::Style, &wanted_of(settings, TermKind::Style)).await?;
-        blended.resize(matrices.len(), Vec::new());
-        for (sum, matrix) in blended.iter_mut().zip(matrices) {
-            sum.resize(matrix.len(), 0.0);
-            sum.iter_mut().zip(matrix).for_each(|(sum, value)| *sum += weight / total * value);
+    let taps = wanted_of(settings, TermKind::Content);
+    let features = |picture: &DeviceTensor| vgg.measure(picture, &taps, |_, features| Ok(features));
+    let mut all = results(vgg, content, &taps, features).await?;
+    for Area { styles, .. } in areas {
+        // With weights that sum to 1, Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ only by a constant.
+        let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
+        let mut blended: Vec<Vec<f32>> = Vec::new();
+        for (style, weight) in styles {
+            let matrices = grams(vgg, style, &wanted_of(settings, TermKind::Style(0))).await?;
+            blended.resize(matrices.len(), Vec::new());
+            for (sum, matrix) in blended.iter_mut().zip(matrices) {
+                sum.resize(matrix.len(), 0.0);
+                sum.iter_mut().zip(matrix).for_each(|(sum, value)| *sum += weight / total * value);
+            }
         }
+        all.extend(blended);
     }
-    all.extend(blended);
     Ok(all)
 }
 
@@ -139,7 +188,7 @@ fn per_element(target: &[f32], weight: f32, normalization: Normalization) -> f32
     (f64::from(weight) / unit) as f32
 }
 
-/// A recorded evaluation. Targets and weights are not set yet, and nothing is allocated.
+/// A recorded evaluation. Masks, targets and weights are not set yet, and nothing is allocated.
 struct Recorded {
     recorder: Recorder,
     picture: DeviceTensor,
@@ -148,10 +197,10 @@ struct Recorded {
     terms: Vec<Term>,
 }
 
-fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &GatysSettings) -> Result<Recorded> {
+fn record(vgg: &Vgg19, [width, height]: [usize; 2], layout: Layout, settings: &GatysSettings) -> Result<Recorded> {
     let context = vgg.context();
     let mut rec = Recorder::new(context);
-    let wanted = wanted(settings);
+    let wanted = wanted(settings, layout.areas);
     let picture = DeviceTensor::new(context, "picture", [1, 3, height, width]);
     let slots = DeviceTensor::new(context, "loss terms", [wanted.len() + 1]);
     let (x, losses) = (rec.pin(&picture), rec.pin(&slots));
@@ -170,13 +219,24 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &GatysSettings) ->
         let features = activations.at(tap)?;
         let channels = vgg.channels(tap)?;
         let weight = Weight::new(&mut rec, 0.0);
-        let (target, record): (_, LossFn) = match kind {
-            TermKind::Content => (DeviceTensor::new(context, "content target", features.shape), loss::content),
-            TermKind::Style => (DeviceTensor::new(context, "style target", [1, channels, channels]), loss::gram_style),
+        let [_, _, height, width] = features.shape.nchw("gatys", "features")?;
+        let (mask, target) = match kind {
+            TermKind::Content => (None, DeviceTensor::new(context, "content target", features.shape)),
+            TermKind::Style(_) => {
+                let mask = layout.weighted.then(|| DeviceTensor::new(context, "mask", [height, width]));
+                (mask, DeviceTensor::new(context, "style target", [1, channels, channels]))
+            }
         };
-        let symbol = rec.pin(&target);
-        gradients.push((tap, record(&mut rec, features, symbol, weight, losses, slot)?));
-        terms.push(Term { kind, tap, target, weight });
+        let goal = rec.pin(&target);
+        let gradient = match kind {
+            TermKind::Content => loss::content(&mut rec, features, goal, weight, losses, slot)?,
+            TermKind::Style(_) => {
+                let mask = mask.as_ref().map(|mask| rec.pin(mask));
+                loss::gram_style(&mut rec, features, mask, goal, weight, losses, slot)?
+            }
+        };
+        gradients.push((tap, gradient));
+        terms.push(Term { kind, tap, mask, target, weight });
     }
     let dx = vgg.backward(&mut rec, &activations, gradients)?;
     let smoothing = total_variation::backward(&mut rec, x, roughness)?;
@@ -185,41 +245,61 @@ fn record(vgg: &Vgg19, [width, height]: [usize; 2], settings: &GatysSettings) ->
     Ok(Recorded { recorder: rec, picture, gradient, slots, terms })
 }
 
-/// Records a loss on features and returns the recording of its gradient.
-type LossFn = fn(&mut Recorder, Tensor, Tensor, Weight, Tensor, usize) -> Result<Later<'static>>;
-
 impl PictureLoss {
-    /// Device memory for pictures of `[width, height]`. Allocates nothing. Returns an error if such a picture cannot be
+    /// Device memory of [`new`](PictureLoss::new). Allocates nothing. Returns an error if such a picture cannot be
     /// computed.
-    pub fn plan(vgg: &Vgg19, size: [usize; 2], settings: &GatysSettings) -> Result<Memory> {
-        record(vgg, size, settings)?.recorder.memory()
+    pub fn plan(vgg: &Vgg19, content: &Picture, areas: &[Area<Picture>], settings: &GatysSettings) -> Result<Memory> {
+        Self::plan_at(vgg, [content.width, content.height], Layout::of(content, areas), settings)
     }
 
-    /// Device memory for computing the targets of a style picture of `[width, height]`, which happens before the
-    /// optimisation.
-    pub(super) fn plan_style(vgg: &Vgg19, [width, height]: [usize; 2], settings: &GatysSettings) -> Result<Memory> {
+    /// Device memory for pictures of `[width, height]`.
+    pub(super) fn plan_at(vgg: &Vgg19, size: [usize; 2], layout: Layout, settings: &GatysSettings) -> Result<Memory> {
+        record(vgg, size, layout, settings)?.recorder.memory()
+    }
+
+    /// Device memory for computing the targets of `style` at `[width, height]`, which happens before the optimisation.
+    pub(super) fn plan_style(
+        vgg: &Vgg19,
+        style: &Picture,
+        [width, height]: [usize; 2],
+        settings: &GatysSettings,
+    ) -> Result<Memory> {
         let picture = DeviceTensor::new(vgg.context(), "style picture", [1, 3, height, width]);
-        record_features(vgg, &picture, TermKind::Style, &wanted_of(settings, TermKind::Style))?.0.memory()
+        let mask = |size| Ok(style.alpha.as_ref().map(|_| DeviceTensor::new(vgg.context(), "visible pixels", size)));
+        record_grams(vgg, &picture, &wanted_of(settings, TermKind::Style(0)), mask)?.0.memory()
     }
 
-    /// The loss of pictures of `content`'s size against its features and the Gram matrices of `styles` (picture and
-    /// weight each).
+    /// The loss of pictures of `content`'s size against its features and the Gram matrices of the styles of `areas`.
+    ///
+    /// Each area has Gram matrices of its own, in which its pixels count by its share of them and by alpha. They are
+    /// divided by the sum of these weights, and the area's loss is multiplied by their mean. So an area has as strong an
+    /// effect on its pixels as the only style of a whole picture.
     pub async fn new_async(
         vgg: &Vgg19,
         content: &Picture,
-        styles: &[(Picture, f32)],
+        areas: &[Area<Picture>],
         settings: &GatysSettings,
     ) -> Result<Self> {
-        let targets = targets(vgg, content, styles, settings).await?;
+        let targets = targets(vgg, content, areas, settings).await?;
         let Recorded { recorder, picture, gradient, slots, terms } =
-            record(vgg, [content.width, content.height], settings)?;
+            record(vgg, [content.width, content.height], Layout::of(content, areas), settings)?;
         let program = recorder.finish()?;
         let mut names = Vec::new();
-        for ((term, values), (_, _, weight)) in terms.iter().zip(&targets).zip(wanted(settings)) {
+        for ((term, values), (_, _, weight)) in terms.iter().zip(&targets).zip(wanted(settings, areas.len())) {
             term.target.write(values)?;
-            term.weight.set(&program, per_element(values, weight, settings.normalization));
-            let kind = if term.kind == TermKind::Content { "content" } else { "style" };
-            names.push((format!("{kind} {}", term.tap), 0.0));
+            let mut weight = per_element(values, weight, settings.normalization);
+            if let (TermKind::Style(area), Some(mask)) = (term.kind, &term.mask) {
+                let size = [mask.shape().dims()[0], mask.shape().dims()[1]];
+                let (values, share) = masks(content, areas, size).swap_remove(area);
+                mask.write(&values)?;
+                weight *= share;
+            }
+            term.weight.set(&program, weight);
+            names.push(match term.kind {
+                TermKind::Content => (format!("content {}", term.tap), 0.0),
+                TermKind::Style(_) if areas.len() == 1 => (format!("style {}", term.tap), 0.0),
+                TermKind::Style(area) => (format!("style {} of area {}", term.tap, area + 1), 0.0),
+            });
         }
         names.push(("total variation".into(), 0.0));
         let clamp = {
@@ -233,8 +313,8 @@ impl PictureLoss {
 
     /// [`new_async`](PictureLoss::new_async), waited for.
     #[cfg(feature = "blocking")]
-    pub fn new(vgg: &Vgg19, content: &Picture, styles: &[(Picture, f32)], settings: &GatysSettings) -> Result<Self> {
-        vgg.context().block_on(Self::new_async(vgg, content, styles, settings))
+    pub fn new(vgg: &Vgg19, content: &Picture, areas: &[Area<Picture>], settings: &GatysSettings) -> Result<Self> {
+        vgg.context().block_on(Self::new_async(vgg, content, areas, settings))
     }
 
     /// The picture to evaluate, `[1, 3, H, W]`, RGB 0..1.

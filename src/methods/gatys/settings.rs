@@ -156,7 +156,7 @@ impl GatysSettings {
         self.content_taps.iter().chain(&self.style_taps).map(|(tap, _)| *tap)
     }
 
-    pub(super) fn check(&self, style_weights: impl Iterator<Item = f32>) -> Result<()> {
+    pub(super) fn check(&self, areas: impl Iterator<Item = impl Iterator<Item = f32>>) -> Result<()> {
         let refuse =
             |argument: &str, expected: &str, got: String| Err(Error::argument("stylize", argument, expected, got));
         let tap_weights = |name, taps: &[(Tap, f32)]| taps.iter().map(|(_, w)| (name, *w)).collect::<Vec<_>>();
@@ -172,9 +172,11 @@ impl GatysSettings {
                 return refuse(&name, "a number from 0 up", weight.to_string());
             }
         }
-        let style_weights: Vec<_> = style_weights.collect();
-        if style_weights.is_empty() || style_weights.iter().any(|w| !(*w > 0.0 && w.is_finite())) {
-            return refuse("style", "at least one picture, each of a weight above 0", format!("{style_weights:?}"));
+        let areas: Vec<Vec<f32>> = areas.map(Iterator::collect).collect();
+        let is_wrong = |weights: &Vec<f32>| weights.is_empty() || weights.iter().any(|w| !(*w > 0.0 && w.is_finite()));
+        if areas.is_empty() || areas.iter().any(is_wrong) {
+            let weights = areas.into_iter().find(is_wrong).unwrap_or_default();
+            return refuse("style", "at least one picture, each of a weight above 0", format!("{weights:?}"));
         }
         if self.taps().next().is_none() {
             return refuse("taps", "at least one", "none".into());

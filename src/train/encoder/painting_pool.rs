@@ -90,7 +90,7 @@ impl PaintingPool {
             scales: Some(1),
             ..GatysSettings::default()
         };
-        let painted = gatys::stylize(net, &content, &[(style, 1.0)], &choices, |progress| {
+        let painted = gatys::stylize(net, &content, &[style.into()], &choices, |progress| {
             let [done, most] = progress.evaluations;
             if stages.len() + 1 < STAGES && done * STAGES >= most * (stages.len() + 1) {
                 stages.push(progress.picture()?);

@@ -51,3 +51,12 @@ fn gradients() {
         }
     }
 }
+
+#[test]
+fn weighted_statistics_by_hand() {
+    let x = Array::new(&[1, 2, 2, 2], vec![1.0, 2.0, 3.0, 50.0, -1.0, 7.0, 1.0, 70.0]);
+    let weights = Array::new(&[2, 2], vec![2.0, 1.0, 1.0, 0.0]);
+    let [mean, variance] = norm::weighted_statistics(&x, &weights);
+    assert_close(&mean.data, &[7.0 / 4.0, 6.0 / 4.0]);
+    assert_close(&variance.data, &[11.0 / 16.0, 43.0 / 4.0]);
+}

@@ -1,7 +1,7 @@
 //! Gram matrices, channel statistics, the loss and total variation: values computed by hand, and gradients.
 
 use crate::reference::mean_std::MeanStd;
-use crate::reference::{Array, gram, loss, mean_std, total_variation};
+use crate::reference::{Array, gram, loss, mean_std, regions, total_variation};
 use crate::{assert_close, assert_gradient, project};
 
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 2], [1, 1, 2, 3], [2, 3, 3, 5], [1, 5, 4, 2], [2, 2, 1, 7]];
@@ -33,6 +33,20 @@ fn gradient_through_a_gram_matrix_and_its_loss() {
     let g = gram::forward(&f, 0.1);
     let df = gram::d_input(&f, 0.1, &loss::d_a(&g, &target, 3.0));
     assert_gradient(|f| loss::forward(&gram::forward(f, 0.1), &target, 3.0), &f, &df);
+}
+
+/// The style loss of a region: the Gram matrix of masked features.
+#[test]
+fn gradient_through_a_masked_gram_matrix() {
+    for shape in SHAPES {
+        let (f, mask) = (Array::random(&shape, 1), Array::random(&shape[2..], 2));
+        let target = Array::random(&[shape[0], shape[1], shape[1]], 3);
+        let of = |f: &Array| loss::forward(&gram::forward(&regions::scale(f, &mask), 0.3), &target, 2.0);
+        let masked = regions::scale(&f, &mask);
+        let dg = loss::d_a(&gram::forward(&masked, 0.3), &target, 2.0);
+        let df = regions::scale(&gram::d_input(&masked, 0.3, &dg), &mask);
+        assert_gradient(of, &f, &df);
+    }
 }
 
 #[test]

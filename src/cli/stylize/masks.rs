@@ -1,0 +1,41 @@
+//! `impasto stylize --mask`: which style or net paints which part of the photo.
+
+use std::path::Path;
+
+use impasto::io::Picture;
+use impasto::nets::Place;
+use impasto::{Error, Result};
+
+use super::Args;
+
+/// Splits `MASK=STYLE` or `MASK=NET`. Both names can contain `=`: the mask is the longest beginning that is a file.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let parts = || text.match_indices('=').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let found = parts().rfind(|(mask, _)| Path::new(mask).is_file());
+    found.or_else(|| parts().next()).filter(|(mask, name)| !mask.is_empty() && !name.is_empty())
+}
+
+impl Args {
+    /// The text after the `=` of each `--mask`.
+    pub fn masked_names(&self) -> impl Iterator<Item = &str> {
+        self.mask.iter().filter_map(|text| Some(split(text)?.1))
+    }
+
+    /// The masks, each with the name of its style or net.
+    pub fn masks(&self) -> Result<Vec<(Place, &str)>> {
+        let load = |text: &'_ String| {
+            let Some((mask, _)) = split(text) else {
+                let expected = "MASK=STYLE or MASK=NET: a picture, and a style or a net";
+                return Err(Error::argument("stylize", "--mask", expected, text));
+            };
+            Ok(Place::Mask(Picture::load(Path::new(mask))?))
+        };
+        let places = self.mask.iter().map(load).collect::<Result<Vec<_>>>()?;
+        Ok(places.into_iter().zip(self.masked_names()).collect())
+    }
+
+    /// The place of what `--style` or `--model` names: what the masks leave.
+    pub fn rest(&self) -> Place {
+        if self.mask.is_empty() { Place::Everywhere } else { Place::Rest }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which style applies where in a picture.
+
+use crate::io::Picture;
+use crate::nets::{Place, shares};
+use crate::{Error, Result};
+
+/// A weighted mixture of styles and the area of the picture in which it applies.
+#[derive(Clone, Debug)]
+pub struct Area<S> {
+    /// The styles with their weights. Only the ratios of the weights matter.
+    pub styles: Vec<(S, f32)>,
+    /// The area.
+    pub place: Place,
+}
+
+impl<S> Area<S> {
+    /// The mixture, everywhere.
+    pub fn everywhere(styles: Vec<(S, f32)>) -> Self {
+        Area { styles, place: Place::Everywhere }
+    }
+}
+
+/// One style, everywhere.
+impl<S> From<S> for Area<S> {
+    fn from(style: S) -> Self {
+        Area::everywhere(vec![(style, 1.0)])
+    }
+}
+
+/// Refuses masks whose planes do not have the mask's size.
+pub(super) fn check<'a>(places: impl IntoIterator<Item = &'a Place>) -> Result<()> {
+    places.into_iter().try_for_each(|place| match place {
+        Place::Mask(mask) => mask.check("stylize", "mask"),
+        Place::Everywhere | Place::Rest => Ok(()),
+    })
+}
+
+/// `painted` where a place applies, and `photo`, of the same size, elsewhere, with the alpha of `photo`.
+pub(super) fn over(photo: &Picture, painted: Picture, places: &[&Place]) -> Picture {
+    let (_, left) = shares(places, [painted.height, painted.width]);
+    let covered = left.iter().map(|left| 1.0 - left).collect();
+    sum(photo, &left, &[(&painted, covered)])
+}
+
+/// The sum of `photo` and of `layers`, pictures of the same size, by their shares in each pixel.
+fn sum(photo: &Picture, share: &[f32], layers: &[(&Picture, Vec<f32>)]) -> Picture {
+    let count = photo.pixels();
+    let mut rgb = vec![0.0; 3 * count];
+    let layers = layers.iter().map(|(layer, share)| (*layer, share.as_slice()));
+    for (layer, share) in std::iter::once((photo, share)).chain(layers) {
+        for (sums, values) in rgb.chunks_mut(count).zip(layer.rgb.chunks(count)) {
+            sums.iter_mut().zip(values).zip(share).for_each(|((sum, value), share)| *sum += share * value);
+        }
+    }
+    Picture { rgb, alpha: photo.alpha.clone(), ..*photo }
+}
+
+/// Puts `painted`, versions of `photo` of the same size, together: each where its place is, and the photo's own pixels
+/// where there is none. `photo` is resampled to that size.
+///
+/// # Errors
+/// No picture; pictures of different sizes; planes that do not have the picture's size.
+pub fn compose(photo: &Picture, painted: &[(Picture, &Place)]) -> Result<Picture> {
+    let Some((first, _)) = painted.first() else {
+        return Err(Error::argument("stylize", "painted", "at least one picture", "none"));
+    };
+    photo.check("stylize", "photo")?;
+    for (picture, _) in painted {
+        picture.check("stylize", "painted")?;
+        if (picture.width, picture.height) != (first.width, first.height) {
+            let expected = format!("pictures of one size, {}x{}", first.width, first.height);
+            return Err(Error::argument(
+                "stylize",
+                "painted",
+                expected,
+                format!("{}x{}", picture.width, picture.height),
+            ));
+        }
+    }
+    let places: Vec<_> = painted.iter().map(|(_, place)| *place).collect();
+    check(places.iter().copied())?;
+    let (shares, left) = shares(&places, [first.height, first.width]);
+    let layers: Vec<_> = painted.iter().map(|(picture, _)| picture).zip(shares).collect();
+    Ok(sum(&photo.resize(first.width, first.height), &left, &layers))
+}
