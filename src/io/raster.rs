@@ -36,12 +36,14 @@ impl Raster {
         }
     }
 
-    /// Averages the samples of an opaque picture that is more than four times as large as `long_side` down to twice that
-    /// size. Resizing the result gives the same size as resizing the whole picture.
+    /// Averages the integers of an opaque picture that is more than four times as large as `long_side` down to twice that
+    /// size. Resizing the result gives the same size as resizing the whole picture. Floats are not reduced:
+    /// `thumbnail_exact` rounds as for integers, which adds half a unit to them.
     pub fn reduce(&mut self, long_side: usize) {
         let (width, height) = (self.image.width() as usize, self.image.height() as usize);
         let is_opaque = self.cmyk || !self.image.color().has_alpha();
-        if is_opaque && width.max(height) / 4 > long_side.max(1) {
+        let is_float = matches!(self.image, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_));
+        if is_opaque && !is_float && width.max(height) / 4 > long_side.max(1) {
             let (width, height) = scaled_size(width, height, long_side.max(1));
             self.image = self.image.thumbnail_exact(2 * width as u32, 2 * height as u32);
         }

@@ -165,6 +165,15 @@ fn inks_are_converted_by_their_profile() {
     assert!(picture.rgb.iter().all(|got| (got - 0.466).abs() < 0.006), "JPEG: {:?}", &picture.rgb[..4]);
 }
 
+#[test]
+fn a_large_picture_of_floats_keeps_its_brightness() {
+    let wide = [[40], [1]];
+    let tags = [&tags(&wide, &[32], &[1], &[1])[..], &[(339, 3, &[3])]].concat();
+    let bytes = tiff(&tags, &0.25f32.to_le_bytes().repeat(40), false);
+    let (picture, _) = decode(Path::new("a.tif"), &bytes, Some(4)).unwrap();
+    assert!(picture.rgb.iter().all(|value| (value - 0.25).abs() < 0.001), "{:?}", picture.rgb);
+}
+
 #[cfg(feature = "jxl")]
 #[test]
 fn jpeg_xl_is_read() {

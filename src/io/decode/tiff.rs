@@ -64,7 +64,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Refusal> {
             Samples::read(open(&relabelled(bytes, BLACK_IS_ZERO)?)?.0, size)?.through(&palette)?
         }
         Some(space @ (CIE_LAB | ICC_LAB)) => {
-            Samples::read(open(&relabelled(bytes, RGB)?)?.0, size)?.from_lab(space == CIE_LAB)
+            Samples::read(open(&relabelled(bytes, RGB)?)?.0, size)?.in_srgb(space == CIE_LAB)
         }
         _ => Samples::read(decoder, size)?,
     };
@@ -216,7 +216,7 @@ impl Samples {
     }
 
     /// The sRGB colours of L\*a\*b\*, whose a and b are `signed` or offset.
-    fn from_lab(self, signed: bool) -> Self {
+    fn in_srgb(self, signed: bool) -> Self {
         let lab = |pixel: [f32; 3], most: f32, unit: f32| {
             let [l, a, b] = pixel.map(|value| value / unit);
             let axis = |value: f32| match signed {
