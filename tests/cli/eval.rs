@@ -174,7 +174,7 @@ fn invalid_eval_encoder_arguments_are_refused() {
         (with("teacher.", "cut."), &["cut.safetensors", "truncated"]),
         (with("--photos photos", "--photos nowhere"), &["cannot read nowhere", "check the path"]),
         (with("--photos photos", "--photos empty"), &["cannot read empty", "holds no picture"]),
-        (with("--photos photos", "--photos broken"), &["broken/a.png", "text, not a picture"]),
+        (with("--photos photos", "--photos broken"), &["broken/a.png", "a web page, not a picture"]),
         (with("--photos photos", "--photos photos --limit 1"), &["photos", "at least two pictures", "got 1"]),
         (with("--photos photos", "--photos photos --limit 0"), &["photos", "at least two pictures", "got 0"]),
         (with("--photos photos", "--photos photos --hold-out 0"), &["hold-out", "at least 1", "got 0"]),

@@ -276,7 +276,7 @@ fn the_photos_metadata_and_depth_are_kept() {
         ("photo.jpg", "out.webp", &shallow),
         ("photo.jpg", "out.png", &shallow),
     ] {
-        studio.succeed(&format!("stylize {photo} --style style.png {QUICK} -o {output}"));
+        studio.succeed(&format!("stylize {photo} --style style.png {QUICK} -o {output} --overwrite"));
         let (_, got) = Picture::load_with_metadata(&studio.path(output)).unwrap();
         assert!(got == *expected, "{photo} to {output}: {got:?}");
     }

@@ -35,7 +35,7 @@ fn the_photo_is_untouched_outside_the_masks() {
     let studio = studio();
     let photo = studio.picture("content.png");
     let paint = |options: &str| {
-        studio.succeed(&format!("stylize content.png {options} -o out.png"));
+        studio.succeed(&format!("stylize content.png {options} -o out.png --overwrite"));
         studio.picture("out.png")
     };
     for [masked, _] in methods("none.png") {
@@ -64,7 +64,7 @@ fn the_photo_is_untouched_outside_the_masks() {
 fn masks_count_by_luminance_and_alpha_and_their_names_can_hold_an_equals_sign() {
     let studio = studio();
     let paint = |mask: &str| {
-        studio.succeed(&format!("stylize content.png --mask {mask}=a.safetensors -o out.png"));
+        studio.succeed(&format!("stylize content.png --mask {mask}=a.safetensors -o out.png --overwrite"));
         studio.picture("out.png")
     };
     let photo = studio.picture("content.png");
@@ -92,7 +92,7 @@ fn masks_count_by_luminance_and_alpha_and_their_names_can_hold_an_equals_sign() 
 fn every_mask_has_its_own_style_or_net() {
     let studio = studio();
     let paint = |options: &str| {
-        studio.succeed(&format!("stylize content.png {options} -o out.png"));
+        studio.succeed(&format!("stylize content.png {options} -o out.png --overwrite"));
         studio.picture("out.png")
     };
     // Nets do not influence each other.
@@ -127,6 +127,6 @@ fn wrong_masks_are_refused() {
         ("--mask left.png=style.png --model a.safetensors", &["style.png"]),
         ("--mask left.png=a.safetensors --style style.png", &["a.safetensors"]),
     ] {
-        studio.refused(studio.command(&format!("stylize content.png {options} -o out.png")), 1, words);
+        studio.refused(studio.command(&format!("stylize content.png {options} -o out.png --overwrite")), 1, words);
     }
 }

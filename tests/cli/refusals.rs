@@ -37,7 +37,7 @@ fn files_that_are_not_pictures() {
         ("none.png", ["cannot read none.png: ", "none.png", "check the path"]),
         ("folder", ["cannot read folder", "directory", "name a file in it"]),
         ("text.png", ["text.png", "text, not a picture", "Dear diary"]),
-        ("page.png", ["page.png", "text, not a picture", "DOCTYPE"]),
+        ("page.png", ["page.png", "a web page, not a picture", "DOCTYPE"]),
         ("empty.png", ["empty.png", "the file is empty", "fetch or export it again"]),
         ("cut.jpg", ["cut.jpg", "truncated", "fetch or export it again"]),
         ("cut.png", ["cut.png", "truncated", "fetch or export it again"]),

@@ -96,7 +96,7 @@ fn training_writes_net_log_curve_samples_and_checkpoints() {
         "step-00000008/part-000.safetensors",
     ];
     let mut expected = expected.map(|name| format!("net.safetensors.training/{name}")).to_vec();
-    expected.push("net.safetensors".into());
+    expected.extend(["net.safetensors".into(), "net.safetensors.training/.lock".into()]);
     expected.sort();
     let mut names = training_outputs(&studio);
     names.sort();

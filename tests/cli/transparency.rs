@@ -27,7 +27,7 @@ fn hidden_colours_of_photos_and_styles_change_nothing() {
     save_net(&studio, "net.safetensors", 1);
     let results = |command: &str| -> Vec<Vec<u8>> {
         let paint = |(name, _): &(&str, Option<[u8; 3]>)| {
-            studio.succeed(&command.replace('@', name).replace("OUT", "-o out.png"));
+            studio.succeed(&command.replace('@', name).replace("OUT", "-o out.png --overwrite"));
             std::fs::read(studio.path("out.png")).unwrap()
         };
         HIDDEN.iter().map(paint).collect()
@@ -72,7 +72,7 @@ fn a_style_without_a_visible_pixel_is_refused() {
         studio.refused(studio.command(&command), 1, &["visible", "transparent"]);
     }
     // A photo without a visible pixel stays invisible.
-    studio.succeed("stylize nothing.png --style style.png -o out.png");
+    studio.succeed("stylize nothing.png --style style.png -o out.png --overwrite");
     let painted = image::open(studio.path("out.png")).unwrap().to_rgba8();
     assert!(painted.pixels().all(|pixel| pixel.0[3] == 0));
 }
