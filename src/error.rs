@@ -113,6 +113,16 @@ pub enum Error {
         /// The remedy.
         help: String,
     },
+    /// The adapter gives wrong results.
+    #[error("{adapter} {fault}; {help}")]
+    Adapter {
+        /// The adapter's name.
+        adapter: String,
+        /// What it does wrong, as a phrase: "painted every pixel alike".
+        fault: String,
+        /// The remedy.
+        help: String,
+    },
     /// The user interrupted the work. Results so far have been kept.
     #[error("interrupted{0}")]
     Interrupted(String),
@@ -154,7 +164,10 @@ impl Error {
             Error::File { help, .. } | Error::Picture { help, .. } | Error::Weights { help, .. } => {
                 *help = Some(remedy.into());
             }
-            Error::NoAdapter { help, .. } | Error::TooLarge { help, .. } | Error::NonFinite { help, .. } => {
+            Error::NoAdapter { help, .. }
+            | Error::TooLarge { help, .. }
+            | Error::NonFinite { help, .. }
+            | Error::Adapter { help, .. } => {
                 *help = remedy.into();
             }
             _ => {}

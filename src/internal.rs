@@ -5,10 +5,19 @@ pub use crate::gpu::kernel::{
     Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of,
 };
 pub use crate::gpu::recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
-pub use crate::gpu::shaders::{names as shader_names, source as shader_source};
+pub use crate::gpu::shaders::{alter as alter_kernel, names as shader_names, source as shader_source};
 pub use crate::random::Random;
 
 use crate::gpu::{Context, Program};
+
+#[cfg(feature = "doctor")]
+pub use crate::doctor::{case, cases, pictures};
+
+/// Textbook formulas in f64.
+#[cfg(feature = "doctor")]
+pub mod reference {
+    pub use crate::reference::*;
+}
 
 /// Atomic writes of files.
 pub mod atomic {
@@ -18,6 +27,12 @@ pub mod atomic {
 /// Every kernel in every variant that an operation can use.
 pub fn kernels() -> Vec<Kernel> {
     crate::ops::kernels()
+}
+
+/// Every kernel that the doctor checks in a context, as text.
+#[cfg(feature = "doctor")]
+pub fn examined_kernels(context: &Context) -> crate::Result<std::collections::BTreeSet<String>> {
+    crate::doctor::examined(context)
 }
 
 /// Fills all transient buffers of a program with NaN, to expose kernels that read values which were never written.

@@ -127,6 +127,7 @@
 //! - [`eval`]: evaluation of trained nets (feature `train`).
 //! - [`mod@bench`]: workloads and the adapter's limits (feature `train`).
 //! - [`sheet`]: contact sheets (feature `plot`).
+//! - [`doctor`]: known-answer tests of an adapter (feature `doctor`).
 //! - [`tune`]: search for the fastest convolution settings (feature `cache`).
 //!
 //! # Features
@@ -135,12 +136,13 @@
 //! between runs and waits for nothing.
 //!
 //! - `blocking`: a blocking variant of each `async` function, such as [`gpu::Context::new`] for [`gpu::Context::open`].
-//! - `cli`: the `impasto` command; includes `cache` and `train`.
+//! - `cli`: the `impasto` command; includes `cache`, `doctor` and `train`.
 //! - `train`: training, evaluation and benchmarks; includes `blocking` and `plot`.
 //! - `plot`: plots and contact sheets.
 //! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`]; includes
 //!   `blocking`.
 //! - `jxl`: pictures in JPEG XL.
+//! - `doctor`: known-answer tests of an adapter; includes `cache`.
 //! - `vulkan`, `metal`, `dx12`, `gles`, `webgpu`: backends of wgpu.
 //! - `embedded-weights`: all embedded nets. `weights-adain`, `weights-starry-night` and so on embed single nets.
 
@@ -153,12 +155,16 @@ pub mod bench;
 mod blocking;
 #[cfg(feature = "cache")]
 mod cache;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 mod error;
 #[cfg(feature = "train")]
 pub mod eval;
 pub mod gpu;
 pub mod internal;
 pub mod io;
+#[cfg(feature = "cache")]
+mod kept;
 pub mod loss;
 pub mod methods;
 pub mod nets;
@@ -167,6 +173,8 @@ pub mod optim;
 #[cfg(feature = "plot")]
 mod plot;
 mod random;
+#[cfg(feature = "doctor")]
+mod reference;
 #[cfg(feature = "plot")]
 pub mod sheet;
 #[cfg(feature = "train")]

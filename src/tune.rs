@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Program, Recorder, Tensor, Tuning};
-use crate::io::atomic;
+use crate::kept;
 use crate::nets::adain_decoder::AdainDecoderWeights;
 use crate::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use crate::nets::vgg19::Vgg19Weights;
@@ -12,7 +13,6 @@ use crate::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19};
 use crate::ops::norm::Over;
 use crate::ops::pool::Pooling;
 use crate::random::Random;
-use crate::{Error, Result};
 
 /// Relative reduction of the time that a candidate must achieve to be kept.
 pub const GAIN: f64 = 0.05;
@@ -176,17 +176,16 @@ pub fn search(context: &Context, size: usize, seconds: f64, mut on_trial: impl F
     Ok(tuning)
 }
 
-/// The file for the tuning of the context's adapter, driver, kernel class and set of kernels, in the user's data
-/// directory. `None` if the home directory is unknown.
-fn file(context: &Context) -> Option<PathBuf> {
-    let directories = directories::ProjectDirs::from("", "", "impasto")?;
-    Some(directories.data_dir().join(format!("tuning-{}.json", context.tuning_key())))
+/// The name of the file for the tuning of the context's adapter, driver, kernel class and set of kernels, in the user's
+/// data directory.
+fn file(context: &Context) -> String {
+    format!("tuning-{}.json", context.tuning_key())
 }
 
 /// The context with the tuning stored by [`keep`] for its adapter, or unchanged if there is none. Results with another
 /// tuning differ in their last digits.
 pub fn tuned(context: Context) -> Context {
-    match file(&context).and_then(|path| load(&path)) {
+    match kept::file(&file(&context)).and_then(|path| load(&path)) {
         Some(tuning) => context.with_tuning(tuning),
         None => context,
     }
@@ -195,40 +194,17 @@ pub fn tuned(context: Context) -> Context {
 /// Stores a tuning for [`tuned`], or removes the stored one if `tuning` is `None`. Returns the path of the file.
 ///
 /// # Errors
-/// [`Error::File`] if the home directory is unknown or the file cannot be written or removed.
+/// [`Error::File`](crate::Error::File) if the home directory is unknown or the file cannot be written or removed.
 pub fn keep(context: &Context, tuning: Option<Tuning>) -> Result<PathBuf> {
-    let path = file(context).ok_or_else(|| {
-        let folder = Path::new("the user's data directory");
-        Error::file("find", folder, "the home directory is not known").with_help("set HOME")
-    })?;
-    store(&path, tuning)?;
+    let path = kept::known_file(&file(context))?;
+    kept::store(&path, tuning.as_ref())?;
     Ok(path)
 }
 
 /// Reads the file; `None` if it is missing, malformed or contains invalid values.
 fn load(path: &Path) -> Option<Tuning> {
-    let text = std::fs::read(path).ok()?;
-    match serde_json::from_slice::<Tuning>(&text) {
-        Ok(tuning) if tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0 => Some(tuning),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!("{} is ignored: {error}; tuning again replaces it", path.display());
-            None
-        }
-    }
-}
-
-fn store(path: &Path, tuning: Option<Tuning>) -> Result<()> {
-    let Some(tuning) = tuning else {
-        return match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
-            _ => Ok(()),
-        };
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
-    }
-    atomic::write(path, |file| Ok(serde_json::to_writer_pretty(file, &tuning)?))
+    let tuning: Tuning = kept::load(path, "tuning again replaces it")?;
+    (tuning.tiles_from[0] >= 4 && tuning.band_mib.min(tuning.slice_mib) > 0).then_some(tuning)
 }
 
 #[cfg(test)]
@@ -242,14 +218,14 @@ mod tests {
         let path = folder.path().join("deep/tuning.json");
         let tuning = Tuning { band_mib: 7, ..Tuning::rules(KernelClass::Broadcast) };
         assert_eq!(load(&path), None);
-        store(&path, Some(tuning)).unwrap();
+        kept::store(&path, Some(&tuning)).unwrap();
         assert_eq!(load(&path), Some(tuning));
         for broken in ["", "{}", "{\"tiles_from\":[0,0],\"band_mib\":1,\"slice_mib\":1,\"workgroups\":1}"] {
             std::fs::write(&path, broken).unwrap();
             assert_eq!(load(&path), None, "{broken}");
         }
-        store(&path, None).unwrap();
-        store(&path, None).unwrap();
+        kept::store::<Tuning>(&path, None).unwrap();
+        kept::store::<Tuning>(&path, None).unwrap();
         assert!(!path.exists());
     }
 }

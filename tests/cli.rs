@@ -14,6 +14,8 @@ mod body;
 mod commands;
 #[path = "cli/compare.rs"]
 mod compare;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/eval.rs"]
 mod eval;
 #[path = "cli/files.rs"]

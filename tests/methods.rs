@@ -1,5 +1,5 @@
 //! Tests of nets, losses, optimisers and whole methods: against figures of PyTorch (tests/fixtures), against the f64
-//! references (tests/reference) and against golden pictures (tests/golden).
+//! references (src/reference) and against golden pictures (tests/golden).
 
 #[path = "methods/adain.rs"]
 mod adain;
@@ -13,8 +13,6 @@ mod layers;
 mod nets;
 #[path = "methods/optimisers.rs"]
 mod optimisers;
-#[path = "reference/mod.rs"]
-mod reference;
 #[path = "methods/training.rs"]
 mod training;
 
@@ -22,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Recorder, Tensor};
+use impasto::internal::reference;
 use impasto::io::WeightFile;
 use impasto::ops::vector;
 use reference::Array;

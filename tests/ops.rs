@@ -1,9 +1,6 @@
-//! Tests of every operation, forward and backward, against the f64 oracles of tests/reference: for both kernel classes,
+//! Tests of every operation, forward and backward, against the f64 oracles of src/reference: for both kernel classes,
 //! with checked and unchecked shaders, with outputs that held NaN before, and with the same bits in every run. Invalid
 //! arguments give errors that name them.
-
-#[path = "reference/mod.rs"]
-mod reference;
 
 #[path = "ops/harness.rs"]
 mod harness;
@@ -48,3 +45,5 @@ mod rows;
 mod tanh;
 #[path = "ops/vector.rs"]
 mod vector;
+
+use impasto::internal::reference;

@@ -1,26 +1,24 @@
 //! Tests of the reference implementations: every gradient against central differences, and forward values computed by
 //! hand.
 
-#[path = "reference/mod.rs"]
-mod reference;
-
-#[path = "reference/checks/comparison.rs"]
+#[path = "reference_gradients/comparison.rs"]
 mod comparison;
-#[path = "reference/checks/convolution.rs"]
+#[path = "reference_gradients/convolution.rs"]
 mod convolution;
-#[path = "reference/checks/normalisation.rs"]
+#[path = "reference_gradients/normalisation.rs"]
 mod normalisation;
-#[path = "reference/checks/optimisers.rs"]
+#[path = "reference_gradients/optimisers.rs"]
 mod optimisers;
-#[path = "reference/checks/pooling.rs"]
+#[path = "reference_gradients/pooling.rs"]
 mod pooling;
-#[path = "reference/checks/quasi_newton.rs"]
+#[path = "reference_gradients/quasi_newton.rs"]
 mod quasi_newton;
-#[path = "reference/checks/rows.rs"]
+#[path = "reference_gradients/rows.rs"]
 mod rows;
-#[path = "reference/checks/statistics.rs"]
+#[path = "reference_gradients/statistics.rs"]
 mod statistics;
 
+use impasto::internal::reference;
 use reference::{Array, central_differences, compare_f64, vector};
 
 const TOLERANCE: f64 = 1e-7;

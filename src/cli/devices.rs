@@ -30,6 +30,11 @@ pub fn run(args: &Args) -> Result<()> {
         // The error of opening a context says how to install a driver.
         Context::new(&ContextOptions::default())?;
     }
+    print(&adapters)
+}
+
+/// A line for each adapter.
+pub fn print(adapters: &[gpu::Adapter]) -> Result<()> {
     for adapter in adapters {
         let gpu::Adapter { index, name, kind, backend, driver, precisions } = adapter;
         let precisions = precisions.join(", ");

@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod devices;
+mod doctor;
 mod eval;
 pub mod interrupt;
 mod log;
@@ -65,6 +66,8 @@ enum Command {
     Compare(Box<compare::Args>),
     /// List the adapters (GPUs and software drivers) that `--device` accepts
     Devices(devices::Args),
+    /// Test whether an adapter computes right results, and avoid kernels that do not
+    Doctor(doctor::Args),
     /// Inspect weight files, or import a VGG-19 for later runs
     #[command(subcommand)]
     Weights(weights::Command),
@@ -88,13 +91,25 @@ struct DeviceArgs {
 
 impl DeviceArgs {
     fn open(&self) -> Result<Context> {
-        Context::new(&self.options())
+        open(self.options())
     }
 
     fn options(&self) -> ContextOptions {
         let cache = UserCache::new().map(|cache| Arc::new(cache) as _);
         ContextOptions { device: self.device.clone(), checked: Some(self.checked), cache, ..Default::default() }
     }
+}
+
+/// Opens a device without the kernels that `doctor` has found to fail on it.
+fn open(options: ContextOptions) -> Result<Context> {
+    let context = Context::new(&options)?;
+    let avoid = impasto::doctor::avoided(&context);
+    if !avoid.iter().any(|variant| context.uses(*variant)) {
+        return Ok(context);
+    }
+    let names: Vec<_> = avoid.iter().map(|variant| variant.to_string()).collect();
+    tracing::warn!("{} runs without {}, which `impasto doctor` found wrong", context.name(), names.join(", "));
+    Context::new(&ContextOptions { avoid, ..options })
 }
 
 /// The options of commands that paint but do not train: they also choose a precision, and use what `tune` has stored.
@@ -109,13 +124,17 @@ struct PainterArgs {
 }
 
 impl PainterArgs {
+    fn options(&self) -> Result<ContextOptions> {
+        self.device.options().in_precision(&self.precision)
+    }
+
     fn open(&self) -> Result<Context> {
-        Ok(impasto::tune::tuned(Context::new(&self.device.options().in_precision(&self.precision)?)?))
+        Ok(impasto::tune::tuned(open(self.options()?)?))
     }
 
     /// A context with cooperative matrices if the adapter supports them, whatever `--precision` says.
     fn open_whole(&self) -> Result<Context> {
-        let whole = Context::new(&self.device.options().in_precision("f16-matrix")?);
+        let whole = open(self.device.options().in_precision("f16-matrix")?);
         if whole.is_ok() { whole } else { self.open() }
     }
 }
@@ -154,6 +173,8 @@ fn in_options(error: Error, command: &clap::Command) -> Error {
             Some(largest) => format!("choose a --size of at most {largest}"),
             None => "choose a smaller --size".into(),
         }),
+        error @ Error::Adapter { .. } if !has("forget") => error
+            .with_help("run `impasto doctor` to find out why, and use another adapter (--device) or update the driver"),
         error => error,
     }
 }
@@ -167,6 +188,14 @@ fn start(cli: Cli) -> Result<()> {
         // The time since the start shows how long each part of a start takes.
         _ => log.with_timer(tracing_subscriber::fmt::time::uptime()).init(),
     }
+    // A test hook: `FILE|TEXT|REPLACEMENT` changes a kernel in memory.
+    if let Ok(alteration) = std::env::var("IMPASTO_ALTER_KERNEL") {
+        let parts: Vec<_> = alteration.splitn(3, '|').collect();
+        let &[file, text, replacement] = parts.as_slice() else {
+            return Err(Error::argument("impasto", "$IMPASTO_ALTER_KERNEL", "FILE|TEXT|REPLACEMENT", alteration));
+        };
+        impasto::internal::alter_kernel(file, text, replacement)?;
+    }
     // These two commands save partial results and handle Ctrl-C themselves.
     if !matches!(cli.command, Command::Stylize(_) | Command::Train(_)) {
         interrupt::end_at_once();
@@ -179,6 +208,7 @@ fn start(cli: Cli) -> Result<()> {
         Command::Eval(command) => eval::run(command),
         Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),

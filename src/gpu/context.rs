@@ -18,6 +18,7 @@ use super::limits::check_limits;
 use super::precision::PRECISIONS;
 use super::signal::Signal;
 use super::tuning::Tuning;
+use super::variant::Variant;
 use super::{Cache, Precision, shaders};
 use crate::{Error, Result};
 
@@ -51,6 +52,8 @@ pub struct ContextOptions {
     /// Run f16 convolutions on the adapter's cooperative matrices ([`Context::matrices`]), which accumulate in f32.
     /// Needs [`Precision::F16`], tiled kernels and a device that the context opens itself. Experimental in wgpu.
     pub matrices: bool,
+    /// Variants of kernels that are replaced by others, because they fail on this adapter.
+    pub avoid: Vec<Variant>,
     /// Keeps compiled pipelines between runs, where the driver has them to give; default: nowhere.
     pub cache: Option<Arc<dyn Cache>>,
 }
@@ -77,6 +80,7 @@ struct Inner {
     checked: bool,
     precision: Precision,
     matrices: Option<Matrices>,
+    avoid: Vec<Variant>,
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     cache: Option<PipelineCache>,
     made: AtomicU64,
@@ -124,7 +128,8 @@ impl Context {
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
             | wgpu::Features::SHADER_F16
             | wgpu::Features::PIPELINE_CACHE;
-        let matrices = if options.matrices { Some(wanted_matrices(&adapter, options)?) } else { None };
+        let wants_matrices = options.matrices && !options.avoid.contains(&Variant::CooperativeMatrices);
+        let matrices = if wants_matrices { Some(wanted_matrices(&adapter, options)?) } else { None };
         let mut required_features = adapter.features() & wanted;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if matrices.is_some() {
@@ -204,7 +209,7 @@ impl Context {
                 ));
             }
             Some(class) => class,
-            None if matrices.is_some() => KernelClass::Tiled,
+            None if matrices.is_some() || options.avoid.contains(&Variant::BroadcastKernels) => KernelClass::Tiled,
             None if can_broadcast && info.device_type == wgpu::DeviceType::Cpu => KernelClass::Broadcast,
             None => KernelClass::Tiled,
         };
@@ -224,13 +229,15 @@ impl Context {
             checked,
             precision,
             matrices,
+            avoid: options.avoid.clone(),
             pipelines,
             cache,
             made,
             lost,
             unsettled: Mutex::default(),
         };
-        Ok(Context { inner: Arc::new(inner), tuning: Tuning::rules(class) })
+        let tuning = Tuning::rules(class).avoiding(&inner.avoid);
+        Ok(Context { inner: Arc::new(inner), tuning })
     }
 
     /// Whether both are handles of the same context.
@@ -267,18 +274,38 @@ impl Context {
         self.tuning
     }
 
-    /// The same device with another tuning of its convolutions.
+    /// The same device with another tuning of its convolutions, apart from the variants that are avoided.
     pub fn with_tuning(&self, tuning: Tuning) -> Self {
-        Context { inner: self.inner.clone(), tuning }
+        Context { inner: self.inner.clone(), tuning: tuning.avoiding(&self.inner.avoid) }
+    }
+
+    /// Whether kernels of that variant can be selected.
+    pub fn uses(&self, variant: Variant) -> bool {
+        let possible = match variant {
+            Variant::WinogradTiles => true,
+            Variant::LargeTiles => self.class() == KernelClass::Tiled,
+            Variant::CooperativeMatrices => self.matrices().is_some(),
+            Variant::BroadcastKernels => self.class() == KernelClass::Broadcast,
+        };
+        possible && !self.inner.avoid.contains(&variant)
     }
 
     /// A name for the tuning of this adapter, driver, class and set of kernels: 16 hexadecimal digits.
     pub fn tuning_key(&self) -> String {
+        self.key(&format!("{:?}", self.class()))
+    }
+
+    /// A name for this adapter, driver and set of kernels: 16 hexadecimal digits.
+    pub fn adapter_key(&self) -> String {
+        self.key("")
+    }
+
+    fn key(&self, further: &str) -> String {
         let (info, mut hash) = (&self.inner.info, Sha256::new());
         let driver = format!("{} {}", info.driver, info.driver_info);
-        hash.update(format!("{}\n{driver}\n{:?}\n{:?}\n", info.name, info.backend, self.class()));
+        hash.update(format!("{}\n{driver}\n{:?}\n{further}\n", info.name, info.backend));
         for name in shaders::all() {
-            hash.update(shaders::source(name).unwrap_or_default());
+            hash.update(shaders::embedded(name).unwrap_or_default());
         }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -322,6 +349,10 @@ impl Context {
     /// The kernels compiled so far.
     pub(crate) fn kernels(&self) -> Vec<Kernel> {
         self.inner.pipelines.lock().unwrap_or_else(|e| e.into_inner()).keys().cloned().collect()
+    }
+
+    pub(super) fn info(&self) -> &wgpu::AdapterInfo {
+        &self.inner.info
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {

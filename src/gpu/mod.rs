@@ -4,6 +4,7 @@ mod adapter;
 mod buffers;
 mod cache;
 mod context;
+mod details;
 pub(crate) mod kernel;
 mod limits;
 mod memory;
@@ -16,12 +17,14 @@ mod signal;
 mod specialise;
 mod tensor;
 mod tuning;
+mod variant;
 
 #[cfg(feature = "blocking")]
 pub use adapter::adapters;
 pub use adapter::{Adapter, Matrices, list_adapters};
 pub use cache::Cache;
 pub use context::{Context, ContextOptions, KernelClass};
+pub use details::{Details, WGPU_VERSION};
 pub(crate) use kernel::Kernel;
 pub use memory::Memory;
 pub use precision::{PRECISIONS, Precision};
@@ -31,3 +34,4 @@ pub(crate) use recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use recorder::{Later, Recorder, Uniform};
 pub use tensor::{DeviceTensor, Shape, Tensor};
 pub use tuning::Tuning;
+pub use variant::Variant;

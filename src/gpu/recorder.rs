@@ -224,6 +224,12 @@ impl Recorder {
         self.context.class()
     }
 
+    /// The kernels of its dispatches.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn kernels(&self) -> Vec<Kernel> {
+        self.dispatches.iter().map(|dispatch| dispatch.kernel.clone()).collect()
+    }
+
     fn add(&mut self, precision: Precision, shape: Shape, place: Place, written: bool) -> Tensor {
         let tensor = Tensor { owner: self.number, id: self.places.len() as u32, shape, precision };
         self.places.push(place);

@@ -1,5 +1,9 @@
 //! The embedded kernel files. A new file is one line here.
 
+use std::sync::OnceLock;
+
+use crate::{Error, Result};
+
 macro_rules! shaders {
     ($($name:literal),* $(,)?) => {
         const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../shaders/", $name)))),*];
@@ -58,8 +62,35 @@ shaders![
     "winograd_4.wgsl",
 ];
 
-/// The source of a kernel file, by its name under `shaders/`.
+/// A change to one file, for tests of what notices a kernel that computes something else.
+static ALTERATION: OnceLock<(String, String)> = OnceLock::new();
+
+/// Replaces `find` in the file `name` for the rest of the process, before any kernel is compiled. Only the first call
+/// has an effect.
+///
+/// # Errors
+/// An unknown file; a file that does not contain `find`.
+pub fn alter(name: &str, find: &str, replacement: &str) -> Result<()> {
+    let text = embedded(name).filter(|text| text.contains(find)).ok_or_else(|| {
+        Error::argument(
+            "kernel alteration",
+            "text",
+            "the name of a kernel file and a part of it",
+            format!("{name}, {find}"),
+        )
+    })?;
+    let _ = ALTERATION.set((name.into(), text.replace(find, replacement)));
+    Ok(())
+}
+
+/// The source of a kernel file, by its name under `shaders/`, as it is compiled.
 pub fn source(name: &str) -> Option<&'static str> {
+    let altered = ALTERATION.get().filter(|(file, _)| file == name);
+    altered.map(|(_, text)| text.as_str()).or_else(|| embedded(name))
+}
+
+/// The source of a kernel file as it is in `shaders/`.
+pub(super) fn embedded(name: &str) -> Option<&'static str> {
     SOURCES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 

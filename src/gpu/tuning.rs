@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::KernelClass;
+use super::{KernelClass, Variant};
 
 /// Thresholds and sizes. ARCHITECTURE.md, "How a convolution is chosen", explains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,18 @@ impl Tuning {
             KernelClass::Tiled => Tuning { tiles_from: [128, 128], band_mib: 64, slice_mib: 10, workgroups: 128 },
             KernelClass::Broadcast => Tuning { tiles_from: [16, 17], band_mib: 4, slice_mib: 10, workgroups: 128 },
         }
+    }
+
+    /// This tuning with thresholds that no convolution reaches for the variants in `avoid`.
+    pub(super) fn avoiding(self, avoid: &[Variant]) -> Self {
+        let mut tuning = self;
+        if avoid.contains(&Variant::WinogradTiles) {
+            tuning.tiles_from = [usize::MAX; 2];
+        }
+        if avoid.contains(&Variant::LargeTiles) {
+            tuning.workgroups = usize::MAX;
+        }
+        tuning
     }
 
     /// Alternatives to the rules. Each has a name and a function that applies it to a tuning.

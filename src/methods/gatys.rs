@@ -16,7 +16,7 @@ use super::color::{self, KeepColor};
 use super::{Area, advice, areas};
 use crate::gpu::{Context, DeviceTensor, Memory};
 use crate::io::{Picture, picture::scaled_size};
-use crate::nets::{Place, Vgg19};
+use crate::nets::{Place, Vgg19, check_detail};
 use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
 use crate::random::Random;
 use crate::{Error, Result};
@@ -44,7 +44,8 @@ pub struct Progress<'a> {
 impl Progress<'_> {
     /// The current picture in its final form, read back from the device.
     pub async fn picture_async(&self) -> Result<Picture> {
-        Ok(finished(read_picture(self.picture, self.size).await?, self.content, self.areas, self.keep_color))
+        let picture = read_picture(self.picture, self.size, self.content).await?;
+        Ok(finished(picture, self.content, self.areas, self.keep_color))
     }
 
     /// [`picture_async`](Progress::picture_async), waited for.
@@ -88,13 +89,14 @@ fn scales(content: &Picture, settings: &GatysSettings) -> Vec<(usize, usize)> {
     sizes
 }
 
-async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2]) -> Result<Picture> {
+async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2], content: &Picture) -> Result<Picture> {
     let mut rgb = x.read_async().await?;
     if let Some(at) = rgb.iter().position(|v| !v.is_finite()) {
         let place = format!("pixel {} of the picture", at % (width * height));
         let help = "lower the weight of the style, or use Adam".into();
         return Err(Error::NonFinite { what: "the picture".into(), place, help });
     }
+    check_detail(x.context(), content, &rgb)?;
     rgb.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
     Picture::from_rgb(width, height, rgb)
 }
@@ -161,7 +163,8 @@ fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Pictur
 /// # Errors
 /// Before anything is allocated: settings out of range, a tap that the net does not have, a picture too small for the
 /// taps at one of the scales, a size that does not fit the device (with the largest that does). Later: a non-finite
-/// loss, with the first dispatch that produced it; a non-finite pixel; device errors; errors of `observer`.
+/// loss, with the first dispatch that produced it; a non-finite pixel; a uniform picture from a content with detail;
+/// device errors; errors of `observer`.
 pub async fn stylize_async(
     vgg: &Vgg19,
     content: &Picture,
@@ -247,7 +250,7 @@ pub async fn stylize_async(
         outcome.loss[1] = loss.evaluate_async().await?;
         outcome.terms = loss.terms().to_vec();
         outcome.scale = [width, height];
-        reached = Some(read_picture(loss.picture(), outcome.scale).await?);
+        reached = Some(read_picture(loss.picture(), outcome.scale, &content).await?);
         if outcome.interrupted {
             break;
         }

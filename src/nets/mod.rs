@@ -7,6 +7,7 @@
 pub mod adain_decoder;
 pub mod adain_painter;
 mod conv_layer;
+mod detail;
 pub mod image_transform_net;
 mod named;
 mod norm_layer;
@@ -17,6 +18,7 @@ pub mod vgg19;
 pub use adain_decoder::AdainDecoder;
 pub use adain_painter::AdainPainter;
 pub use conv_layer::{ConvLayer, Convolution};
+pub(crate) use detail::check_detail;
 pub use image_transform_net::ImageTransformNet;
 pub use norm_layer::NormLayer;
 pub use place::Place;

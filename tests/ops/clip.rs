@@ -1,36 +1,13 @@
 //! The global norm of gradients, and clipping.
 
 use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::internal::cases::vectors;
 use impasto::ops::clip;
-use impasto::ops::vector;
 
-use crate::harness::{SUM, check, contexts};
-use crate::reference::Array;
-use crate::reference::{clip as reference, vector as oracle};
+use crate::harness::{check_case, contexts};
 
 fn check_norm(shapes: &[&[usize]], limit: f32) {
-    let gradients: Vec<_> = (110..).zip(shapes).map(|(seed, shape)| Array::random(shape, seed)).collect();
-    let slices: Vec<_> = gradients.iter().map(|g| g.data.as_slice()).collect();
-    let [norm, scale] = reference::norm(&slices, f64::from(limit));
-    let squares = slices.iter().map(|g| oracle::dot(g, g)).collect();
-    let expected = [vec![norm], vec![scale], squares].map(Array::vector);
-    let inputs: Vec<_> = gradients.iter().collect();
-    check(&format!("{shapes:?} to {limit}"), &inputs, &expected.each_ref(), SUM, |rec, gradients| {
-        let out = rec.transient("norm and scale", [2]);
-        let squares = rec.transient("squares", [gradients.len()]);
-        clip::norm(rec, gradients, limit, squares, out)?;
-        // Separately, so that an error in the smaller value is not hidden by the larger one.
-        let parts = [(); 2].map(|()| rec.transient("part", [1]));
-        for (slot, &part) in parts.iter().enumerate() {
-            let picked = rec.transient("picked", [2]);
-            vector::fill(rec, picked, 0.0)?;
-            let one = rec.transient("one", [1]);
-            vector::fill(rec, one, 1.0)?;
-            vector::dot(rec, one, one, picked, slot)?;
-            vector::dot(rec, picked, out, part, 0)?;
-        }
-        Ok([parts.as_slice(), &[squares]].concat())
-    });
+    check_case(&vectors::gradient_norm(shapes, limit));
 }
 
 #[test]

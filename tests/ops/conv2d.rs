@@ -1,34 +1,13 @@
 //! Convolution and its gradients with respect to the input, the weights and the bias.
 
 use impasto::gpu::Precision;
+use impasto::internal::cases::conv2d::{self, PADDINGS, Setting};
 use impasto::ops::conv2d::{Conv2d, Padding};
 use impasto::ops::pad::Border;
-use impasto::ops::vector;
 
-use crate::harness::{HALF, SUM, check, has_half, rounded};
-use crate::reference::Array;
-use crate::reference::conv2d as reference;
+use crate::harness::{check_case, has_half};
 
-/// All paddings, with those of the oracle.
-pub const PADDINGS: [(Padding, reference::Padding); 4] = [
-    (Padding::None, reference::Padding::None),
-    (Padding::Same(Border::Zero), reference::Padding::Zero),
-    (Padding::Same(Border::Reflect), reference::Padding::Reflect),
-    (Padding::Same(Border::Replicate), reference::Padding::Replicate),
-];
-
-/// The input: a batch of images, with weights shared by all or separate for each.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    images: usize,
-    size: [usize; 2],
-    bias: bool,
-    own_weights: bool,
-    /// Storage of input, weights and output; gradients are f32.
-    precision: Precision,
-}
-
-const CASE: Case = Case { images: 1, size: [7, 11], bias: true, own_weights: false, precision: Precision::F32 };
+const CASE: Setting = Setting { images: 1, size: [7, 11], bias: true, own_weights: false, precision: Precision::F32 };
 
 /// A convolution with all options.
 const CONV: Conv2d = Conv2d {
@@ -41,51 +20,8 @@ const CONV: Conv2d = Conv2d {
     relu: true,
 };
 
-/// One image of a batch, or the weights of one image.
-fn part(array: &Array, parts: usize, index: usize) -> Array {
-    let length = array.data.len() / parts;
-    let shape = [&[array.shape[0] / parts], &array.shape[1..]].concat();
-    Array::new(&shape, array.data[index * length..][..length].to_vec())
-}
-
-fn join(parts: Vec<Array>) -> Array {
-    let shape = [&[parts.iter().map(|part| part.shape[0]).sum()], &parts[0].shape[1..]].concat();
-    Array::new(&shape, parts.into_iter().flat_map(|part| part.data).collect())
-}
-
-fn check_conv(conv: Conv2d, case: Case) {
-    let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
-    let Case { images: n, size: [height, width], .. } = case;
-    let weight_sets = if case.own_weights { n } else { 1 };
-    let [x, w] = [Array::random(&[n, c, height, width], 91), Array::random(&[weight_sets * m, c, k, k], 92)];
-    let half = case.precision == Precision::F16;
-    let [x, w] = if half { [x, w].map(rounded) } else { [x, w] };
-    let b = if case.bias { Array::random(&[m], 93) } else { Array::zeros(&[m]) };
-
-    let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
-    let twin = reference::Conv2d { stride: conv.stride, padding, upsample: conv.upsample, relu: conv.relu };
-    let weights_of = |image: usize| part(&w, weight_sets, if case.own_weights { image } else { 0 });
-    let y = join((0..n).map(|image| reference::forward(twin, &part(&x, n, image), &weights_of(image), &b)).collect());
-    let dy = Array::random(&y.shape, 94);
-    let gradient = |image: usize| {
-        let [y, dy] = [&y, &dy].map(|array| part(array, n, image));
-        reference::d_input(twin, &[1, c, height, width], &weights_of(image), &y, &dy)
-    };
-    let dx = join((0..n).map(gradient).collect());
-
-    let tolerance = if half { HALF } else { SUM };
-    check(&format!("{conv:?} {case:?}"), &[&x, &w, &b, &dy, &y], &[&y, &dx], tolerance, |rec, inputs| {
-        let &[x, w, b, dy, y] = inputs else { unreachable!() };
-        let [x, y] = [vector::stored(rec, x, case.precision)?, vector::stored(rec, y, case.precision)?];
-        let [forward, backward] = conv
-            .packed_count(rec.class())
-            .map(|count| rec.transient_stored(case.precision, "packed", [weight_sets * count]));
-        conv.pack(rec, w, false, forward)?;
-        conv.pack(rec, w, true, backward)?;
-        let result = conv.forward(rec, x, forward, case.bias.then_some(b))?;
-        let mask = conv.relu.then_some(y);
-        Ok(vec![result, conv.backward(rec, dy, mask, backward, [height, width])?])
-    });
+fn check_conv(conv: Conv2d, setting: Setting) {
+    check_case(&conv2d::sums(conv, setting));
 }
 
 /// All kernels, strides and paddings; sides divisible by the stride and not; with and without ReLU and bias.
@@ -97,7 +33,7 @@ fn geometries_match_the_oracle() {
                 for (odd, size) in sizes.into_iter().enumerate() {
                     let [relu, bias] = [1, 2].map(|bit| (index + odd) & bit != 0);
                     let conv = Conv2d { kernel, stride, padding, relu, ..CONV };
-                    check_conv(conv, Case { size, bias, images: 2, ..CASE });
+                    check_conv(conv, Setting { size, bias, images: 2, ..CASE });
                 }
             }
         }
@@ -111,20 +47,20 @@ fn enlarged_inputs_match_the_oracle() {
         for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
             for (odd, size) in sizes.into_iter().enumerate() {
                 let conv = Conv2d { kernel, padding, upsample: true, relu: (index + odd) % 2 == 0, ..CONV };
-                check_conv(conv, Case { size, images: 2, ..CASE });
+                check_conv(conv, Setting { size, images: 2, ..CASE });
                 check_parameters(conv, 2, size);
             }
         }
     }
     let conv = Conv2d { channels_in: 17, channels_out: 33, upsample: true, ..CONV };
-    check_conv(conv, Case { size: [9, 11], images: 2, ..CASE });
+    check_conv(conv, Setting { size: [9, 11], images: 2, ..CASE });
     check_parameters(conv, 2, [9, 11]);
 }
 
 #[test]
 fn bias_and_relu_are_independent() {
     for (bias, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-        check_conv(Conv2d { relu, ..CONV }, Case { bias, ..CASE });
+        check_conv(Conv2d { relu, ..CONV }, Setting { bias, ..CASE });
     }
 }
 
@@ -132,25 +68,25 @@ fn bias_and_relu_are_independent() {
 #[test]
 fn channels_match_the_oracle() {
     for channels in [1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
-        check_conv(Conv2d { channels_in: 3, channels_out: channels, ..CONV }, Case { size: [3, 5], ..CASE });
-        check_conv(Conv2d { channels_in: channels, channels_out: 2, ..CONV }, Case { size: [3, 5], ..CASE });
+        check_conv(Conv2d { channels_in: 3, channels_out: channels, ..CONV }, Setting { size: [3, 5], ..CASE });
+        check_conv(Conv2d { channels_in: channels, channels_out: 2, ..CONV }, Setting { size: [3, 5], ..CASE });
     }
-    check_conv(Conv2d { channels_in: 33, channels_out: 65, ..CONV }, Case { images: 2, size: [5, 7], ..CASE });
+    check_conv(Conv2d { channels_in: 33, channels_out: 65, ..CONV }, Setting { images: 2, size: [5, 7], ..CASE });
 }
 
 /// Numbers of pixels around the tiles of 32, 128 and 256; row lengths around multiples of 4.
 #[test]
 fn pixels_match_the_oracle() {
     let zero = Conv2d { padding: Padding::Same(Border::Zero), ..CONV };
-    check_conv(zero, Case { size: [1, 1], ..CASE });
+    check_conv(zero, Setting { size: [1, 1], ..CASE });
     for width in [1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
-        check_conv(zero, Case { size: [2, width], ..CASE });
+        check_conv(zero, Setting { size: [2, width], ..CASE });
     }
     for size in [[16, 16], [17, 15], [1, 257], [129, 1], [31, 33]] {
-        check_conv(zero, Case { images: 2, size, ..CASE });
+        check_conv(zero, Setting { images: 2, size, ..CASE });
     }
     for size in [[4, 8], [31, 1], [11, 3], [2, 32], [3, 43]] {
-        check_conv(Conv2d { channels_in: 33, channels_out: 34, ..zero }, Case { images: 2, size, ..CASE });
+        check_conv(Conv2d { channels_in: 33, channels_out: 34, ..zero }, Setting { images: 2, size, ..CASE });
     }
 }
 
@@ -159,7 +95,7 @@ fn pixels_match_the_oracle() {
 fn large_tiles_match_the_oracle() {
     let large = |channels_in, channels_out, kernel, images| {
         let conv = Conv2d { channels_in, channels_out, kernel, padding: Padding::Same(Border::Replicate), ..CONV };
-        check_conv(conv, Case { images, size: [65, 127], ..CASE });
+        check_conv(conv, Setting { images, size: [65, 127], ..CASE });
     };
     // 65 channels and 8,255 or 16,510 pixels: about fifty, and more than a hundred, workgroups of 128 × 128.
     for images in [1, 2] {
@@ -183,22 +119,22 @@ fn tiles_match_the_oracle() {
             let [relu, bias] = [1, 2].map(|bit| (index + size[0]) & bit != 0);
             check_conv(
                 Conv2d { channels_in: 20, channels_out: 36, padding, relu, ..CONV },
-                Case { size, bias, ..CASE },
+                Setting { size, bias, ..CASE },
             );
         }
         let conv = Conv2d { channels_in: 16, channels_out: 33, padding, upsample: true, ..CONV };
-        check_conv(conv, Case { size: [8, 9], ..CASE });
+        check_conv(conv, Setting { size: [8, 9], ..CASE });
         for size in [[16, 16], [13, 20], [17, 23], [9, 34]] {
             let [relu, bias] = [1, 2].map(|bit| (index + size[0]) & bit != 0);
             let conv = Conv2d { channels_in: 20, channels_out: 36, padding, relu, ..CONV };
-            check_conv(conv, Case { size, bias, images: 2, ..CASE });
+            check_conv(conv, Setting { size, bias, images: 2, ..CASE });
         }
         let conv = Conv2d { channels_in: 16, channels_out: 33, padding, upsample: true, ..CONV };
-        check_conv(conv, Case { size: [9, 11], images: 2, ..CASE });
+        check_conv(conv, Setting { size: [9, 11], images: 2, ..CASE });
     }
-    check_conv(Conv2d { channels_in: 16, channels_out: 20, ..CONV }, Case { images: 4, size: [57, 63], ..CASE });
+    check_conv(Conv2d { channels_in: 16, channels_out: 20, ..CONV }, Setting { images: 4, size: [57, 63], ..CASE });
     for (padding, size) in [(PADDINGS[1].0, [8, 32]), (PADDINGS[2].0, [19, 29]), (PADDINGS[3].0, [14, 15])] {
-        check_conv(Conv2d { channels_in: 128, channels_out: 132, padding, ..CONV }, Case { size, ..CASE });
+        check_conv(Conv2d { channels_in: 128, channels_out: 132, padding, ..CONV }, Setting { size, ..CASE });
     }
 }
 
@@ -208,10 +144,10 @@ fn halves_match_the_oracle() {
     if !has_half() {
         return;
     }
-    let half = Case { precision: Precision::F16, ..CASE };
+    let half = Setting { precision: Precision::F16, ..CASE };
     for size in [[7, 11], [16, 16], [16, 32]] {
-        check_conv(CONV, Case { size, images: 2, ..half });
-        check_conv(Conv2d { channels_in: 20, channels_out: 36, ..CONV }, Case { size, ..half });
+        check_conv(CONV, Setting { size, images: 2, ..half });
+        check_conv(Conv2d { channels_in: 20, channels_out: 36, ..CONV }, Setting { size, ..half });
     }
     check_conv(Conv2d { stride: 2, ..CONV }, half);
     check_conv(Conv2d { kernel: 1, channels_in: 12, ..CONV }, half);
@@ -224,20 +160,20 @@ fn halves_of_many_channels_match_the_oracle() {
     if !has_half() {
         return;
     }
-    let half = Case { precision: Precision::F16, images: 2, ..CASE };
+    let half = Setting { precision: Precision::F16, images: 2, ..CASE };
     let conv = Conv2d { channels_in: 16, channels_out: 34, ..CONV };
     for (index, (padding, _)) in PADDINGS.into_iter().enumerate() {
         let [relu, bias] = [1, 2].map(|bit| index & bit != 0);
         for stride in [1, 2] {
-            check_conv(Conv2d { stride, padding, relu, ..conv }, Case { bias, ..half });
+            check_conv(Conv2d { stride, padding, relu, ..conv }, Setting { bias, ..half });
         }
-        check_conv(Conv2d { padding, relu, upsample: true, ..conv }, Case { size: [4, 5], bias, ..half });
+        check_conv(Conv2d { padding, relu, upsample: true, ..conv }, Setting { size: [4, 5], bias, ..half });
     }
-    check_conv(Conv2d { kernel: 9, channels_in: 19, ..conv }, Case { images: 1, size: [10, 9], ..half });
+    check_conv(Conv2d { kernel: 9, channels_in: 19, ..conv }, Setting { images: 1, size: [10, 9], ..half });
     check_conv(Conv2d { kernel: 1, channels_in: 70, channels_out: 130, ..conv }, half);
-    check_conv(Conv2d { kernel: 1, relu: false, channels_out: 64, ..conv }, Case { own_weights: true, ..half });
+    check_conv(Conv2d { kernel: 1, relu: false, channels_out: 64, ..conv }, Setting { own_weights: true, ..half });
     // Enough channels and pixels for the larger tile and a partial one.
-    check_conv(Conv2d { kernel: 1, channels_out: 136, ..conv }, Case { size: [66, 65], ..half });
+    check_conv(Conv2d { kernel: 1, channels_out: 136, ..conv }, Setting { size: [66, 65], ..half });
 }
 
 /// Separate weights for each image, as in the gradient of a Gram matrix.
@@ -245,40 +181,12 @@ fn halves_of_many_channels_match_the_oracle() {
 fn images_can_have_their_own_weights() {
     for (channels_in, channels_out, kernel) in [(3, 5, 3), (9, 17, 1), (33, 35, 1)] {
         let conv = Conv2d { channels_in, channels_out, kernel, relu: false, ..CONV };
-        check_conv(conv, Case { images: 3, own_weights: true, ..CASE });
+        check_conv(conv, Setting { images: 3, own_weights: true, ..CASE });
     }
 }
 
-/// Checks the gradients of weights and bias, which are accumulated onto existing values.
 fn check_parameters(conv: Conv2d, images: usize, size: [usize; 2]) {
-    let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
-    let x = Array::random(&[images, c, size[0], size[1]], 95);
-    let w = Array::random(&[m, c, k, k], 96);
-    let b = Array::random(&[m], 97);
-    let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
-    let twin = reference::Conv2d { stride: conv.stride, padding, upsample: conv.upsample, relu: conv.relu };
-    let y = reference::forward(twin, &x, &w, &b);
-    let dy = Array::random(&y.shape, 98);
-    let before = [Array::random(&w.shape, 99), Array::random(&b.shape, 100)];
-    let add = |before: &Array, more: Array| {
-        Array::new(&more.shape, before.data.iter().zip(&more.data).map(|(a, b)| a + b).collect())
-    };
-    let dw = add(&before[0], reference::d_weight(twin, &x, &w.shape, &y, &dy));
-    let db = add(&before[1], reference::d_bias(twin, &y, &dy));
-
-    let inputs = [&x, &dy, &y, &before[0], &before[1]];
-    check(&format!("{conv:?}, {images} of {size:?}"), &inputs, &[&dw, &db, &dw], SUM, |rec, inputs| {
-        let &[x, dy, y, dw_before, db_before] = inputs else { unreachable!() };
-        let mask = conv.relu.then_some(y);
-        let [dw, db, alone] = [dw_before, db_before, dw_before].map(|before| {
-            let sum = rec.transient("gradient", before.shape);
-            vector::copy(rec, before, sum).map(|()| sum)
-        });
-        let [dw, db, alone] = [dw?, db?, alone?];
-        conv.backward_parameters(rec, x, dy, mask, dw, Some(db))?;
-        conv.backward_parameters(rec, x, dy, mask, alone, None)?;
-        Ok(vec![dw, db, alone])
-    });
+    check_case(&conv2d::parameters(conv, images, size));
 }
 
 /// All kernels, strides and paddings, with and without a ReLU; sides divisible by the stride and not.

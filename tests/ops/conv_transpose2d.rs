@@ -1,48 +1,15 @@
 //! Transposed convolution and its gradients with respect to the input, the weights and the bias.
 
+use impasto::internal::cases::conv2d;
 use impasto::nets::ConvLayer;
 use impasto::ops::conv2d::ConvTranspose2d;
-use impasto::ops::vector;
 
-use crate::harness::{SUM, check};
+use crate::harness::{SUM, check, check_case};
 use crate::reference::Array;
 use crate::reference::conv_transpose2d as reference;
 
 fn check_transposed(conv: ConvTranspose2d, images: usize, size: [usize; 2], bias: bool) {
-    let ConvTranspose2d { channels_in: c, channels_out: m, output_padding, relu } = conv;
-    let twin = reference::ConvTranspose2d { output_padding, relu };
-    let x = Array::random(&[images, c, size[0], size[1]], 111);
-    let w = Array::random(&[c, m, 3, 3], 112);
-    let b = if bias { Array::random(&[m], 113) } else { Array::zeros(&[m]) };
-    let y = reference::forward(twin, &x, &w, &b);
-    let dy = Array::random(&y.shape, 114);
-    let dx = reference::d_input(twin, &x.shape, &w, &y, &dy);
-    // Parameter gradients are accumulated onto existing values.
-    let before = [Array::random(&w.shape, 115), Array::random(&b.shape, 116)];
-    let add = |before: &Array, more: Array| {
-        Array::new(&more.shape, before.data.iter().zip(&more.data).map(|(a, b)| a + b).collect())
-    };
-    let dw = add(&before[0], reference::d_weight(twin, &x, &w.shape, &y, &dy));
-    let db = if bias { add(&before[1], reference::d_bias(twin, &y, &dy)) } else { before[1].clone() };
-
-    let inputs = [&x, &w, &b, &dy, &y, &before[0], &before[1]];
-    let label = format!("{conv:?}, {images} of {size:?}, bias: {bias}");
-    check(&label, &inputs, &[&y, &dx, &dw, &db], SUM, |rec, inputs| {
-        let &[x, w, b, dy, y, dw_before, db_before] = inputs else { unreachable!() };
-        let [forward, backward] = conv.packed_count(rec.class()).map(|count| rec.transient("packed", [count]));
-        conv.pack(rec, w, false, forward)?;
-        conv.pack(rec, w, true, backward)?;
-        let result = conv.forward(rec, x, forward, bias.then_some(b))?;
-        let mask = relu.then_some(y);
-        let dx = conv.backward(rec, dy, mask, backward, size)?;
-        let [dw, db] = [dw_before, db_before].map(|before| {
-            let sum = rec.transient("gradient", before.shape);
-            vector::copy(rec, before, sum).map(|()| sum)
-        });
-        let (dw, db) = (dw?, db?);
-        conv.backward_parameters(rec, x, dy, mask, dw, bias.then_some(db))?;
-        Ok(vec![result, dx, dw, db])
-    });
+    check_case(&conv2d::transposed(conv, images, size, bias));
 }
 
 const CONV: ConvTranspose2d = ConvTranspose2d { channels_in: 3, channels_out: 5, output_padding: 1, relu: true };

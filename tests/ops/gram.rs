@@ -1,25 +1,13 @@
 //! Gram matrices.
 
-use impasto::ops::gram;
+use impasto::gpu::Precision;
+use impasto::internal::cases::features;
 
-use crate::harness::{SUM, check};
-use crate::reference::{Array, gram as reference};
+use crate::harness::check_case;
 
 /// Up to 16 thousand products in 64 partial sums.
-const TOLERANCE: f64 = SUM;
-
 fn check_gram(shape: [usize; 4]) {
-    let features = Array::random(&shape, 61);
-    let scale = reference::default_scale(&shape);
-    let matrix = reference::forward(&features, scale);
-    // Not symmetric: the gradient must symmetrise it.
-    let dgram = Array::random(&matrix.shape, 62);
-    let dfeatures = reference::d_input(&features, scale, &dgram);
-    check(&format!("gram {shape:?}"), &[&features, &dgram], &[&matrix, &dfeatures], TOLERANCE, |rec, inputs| {
-        let scale = gram::scale(inputs[0]);
-        let matrix = gram::forward(rec, inputs[0], scale)?;
-        Ok(vec![matrix, gram::backward(rec, inputs[0], inputs[1], scale)?])
-    });
+    check_case(&features::gram_matrix(shape, Precision::F32));
 }
 
 /// Numbers of channels around the tiles of 8, 16 and 32.

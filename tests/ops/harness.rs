@@ -3,21 +3,12 @@
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use impasto::gpu::{Context, ContextOptions, DeviceTensor, KernelClass, Precision, Recorder, Shape, Tensor};
-use impasto::internal::{self, Kernel};
-use impasto::{Error, Result, ops};
+use impasto::gpu::{Context, ContextOptions, KernelClass, Precision, Shape};
+pub use impasto::internal::case::{Case, EXACT, HALF, Operation, SUM};
+use impasto::internal::{self, Kernel, case};
+use impasto::{Error, Result};
 
 use crate::reference::{Array, compare, vector};
-
-/// Tolerance of at most one rounding: values that are copied, selected or scaled.
-pub const EXACT: f64 = 1e-7;
-
-/// Tolerance of sums of up to some thousand products. f32 rounds each to 6e-8; the error of a random sum grows as the
-/// square root of the number of terms, as does the sum itself.
-pub const SUM: f64 = 1e-5;
-
-/// Tolerance of one rounding to f16, which has 11 significant bits.
-pub const HALF: f64 = 4.9e-4 + SUM;
 
 struct Configuration {
     how: String,
@@ -72,28 +63,29 @@ pub fn has_half() -> bool {
 
 /// The array rounded to f16.
 pub fn rounded(array: Array) -> Array {
-    array.map(|value| half::f16::from_f64(value).to_f64())
+    case::rounded(array, Precision::F16)
 }
-
-/// An operation: records its dispatches on the inputs and returns the tensors with its results.
-pub trait Operation: Fn(&mut Recorder, &[Tensor]) -> Result<Vec<Tensor>> {}
-
-impl<F: Fn(&mut Recorder, &[Tensor]) -> Result<Vec<Tensor>>> Operation for F {}
 
 /// Asserts that `operation` on `inputs` gives `expected` in every configuration. Checked shaders clamp accesses out of
 /// range, so an operation with such accesses cannot be correct with both kinds of shaders.
 pub fn check(label: &str, inputs: &[&Array], expected: &[&Array], tolerance: f64, operation: impl Operation) {
+    check_case(&Case::new(label, inputs, expected, tolerance, operation));
+}
+
+/// [`check`] of a case.
+pub fn check_case(case: &Case) {
+    let Case { name, expected, tolerance, .. } = case;
     for expected in expected {
-        assert_tamper_proof(label, expected, tolerance);
+        assert_tamper_proof(name, expected, *tolerance);
     }
     for configuration in every_context() {
-        let label = format!("{label}, {}", configuration.how);
-        let results = run(configuration, inputs, &operation).unwrap_or_else(|error| panic!("{label}: {error}"));
+        let label = format!("{name}, {}", configuration.how);
+        let results = run(configuration, case).unwrap_or_else(|error| panic!("{label}: {error}"));
         assert_listed(&configuration.context);
         assert_eq!(results.len(), expected.len(), "{label}");
         for (Output { shape, values: [first, second] }, expected) in results.iter().zip(expected) {
             assert_eq!(shape.dims(), expected.shape, "{label}");
-            compare(first, expected, tolerance).unwrap_or_else(|error| panic!("{label}: {error}"));
+            compare(first, expected, *tolerance).unwrap_or_else(|error| panic!("{label}: {error}"));
             let mut pairs = first.iter().zip(second);
             let different = pairs.find(|(first, second)| first.to_bits() != second.to_bits());
             assert_eq!(different, None, "{label}: two runs give different bits");
@@ -133,35 +125,12 @@ struct Output {
     values: [Vec<f32>; 2],
 }
 
-/// Results of `operation`. Before each run, results and transients are filled with NaN.
-fn run(configuration: &Configuration, inputs: &[&Array], operation: &impl Operation) -> Result<Vec<Output>> {
-    let Configuration { context, undisturbed, .. } = configuration;
-    let mut rec = Recorder::new(context);
-    let tensor = |input: &&Array| DeviceTensor::new(context, "input", Shape::new(&input.shape));
-    let pinned: Vec<_> = inputs.iter().map(tensor).collect();
-    let symbols: Vec<_> = pinned.iter().map(|tensor| rec.pin(tensor)).collect();
-    let mut results = Vec::new();
-    for symbol in operation(&mut rec, &symbols)? {
-        let result = DeviceTensor::new(context, "result", symbol.shape);
-        let into = rec.pin(&result);
-        ops::vector::copy(&mut rec, symbol, into)?;
-        results.push(result);
-    }
-    let program = rec.finish()?;
-    let run_once = || -> Result<Vec<_>> {
-        for (tensor, input) in pinned.iter().zip(inputs) {
-            tensor.write(&input.to_f32())?;
-        }
-        for result in &results {
-            result.write(&vec![f32::NAN; result.shape().count()])?;
-        }
-        internal::poison(&program);
-        program.run()?;
-        results.iter().map(DeviceTensor::read).collect()
-    };
+/// Results of a case in two runs.
+fn run(Configuration { context, undisturbed, .. }: &Configuration, case: &Case) -> Result<Vec<Output>> {
+    let prepared = case.record(context)?.finish()?;
     let undisturbed = undisturbed.lock().unwrap_or_else(PoisonError::into_inner);
-    let both = run_once()?.into_iter().zip(run_once()?);
+    let both = case.run(&prepared)?.into_iter().zip(case.run(&prepared)?);
     drop(undisturbed);
-    let outputs = results.iter().zip(both);
-    Ok(outputs.map(|(result, (first, second))| Output { shape: result.shape(), values: [first, second] }).collect())
+    let outputs = prepared.shapes().zip(both);
+    Ok(outputs.map(|(shape, (first, second))| Output { shape, values: [first, second] }).collect())
 }

@@ -1,17 +1,12 @@
 //! Deferred norms, which convolutions apply when they load their input. (For padding, see pad.rs. Masked loads are
 //! tested with the gradients.)
 
-use impasto::Result;
-use impasto::gpu::{Precision, Recorder, Tensor};
+use impasto::gpu::Precision;
+use impasto::internal::cases::conv2d::{self, PADDINGS};
 use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
-use impasto::ops::load::Input;
-use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
 use impasto::ops::pad::Border;
-use impasto::ops::vector;
 
-use crate::conv2d::PADDINGS;
-use crate::harness::{HALF, SUM, check, has_half, rounded};
-use crate::reference::{Array, conv_transpose2d, conv2d, norm};
+use crate::harness::{check_case, has_half};
 
 const CONV: Conv2d = Conv2d {
     channels_in: 3,
@@ -23,57 +18,8 @@ const CONV: Conv2d = Conv2d {
     relu: false,
 };
 
-/// An input with different means and deviations in each plane, and scales of both signs.
-struct Source {
-    x: Array,
-    gamma: Array,
-    beta: Array,
-    normalised: Array,
-}
-
-impl Source {
-    fn new(shape: [usize; 4], precision: Precision) -> Self {
-        let x = Array::random(&shape, 181);
-        let plane = shape[2] * shape[3];
-        let spread = x.data.iter().enumerate().map(|(at, value)| {
-            let plane = (at / plane) as f64;
-            f64::from((value * (1.0 + plane % 3.0) + plane % 5.0 - 2.0) as f32)
-        });
-        let x = Array::new(&shape, spread.collect());
-        let x = if precision == Precision::F16 { rounded(x) } else { x };
-        let [gamma, beta] = [182, 183].map(|seed| Array::random(&shape[1..2], seed));
-        let twin = norm::Norm { batch: false, relu: true, eps: EPSILON.into() };
-        let normalised = norm::forward(twin, &x, &gamma, &beta);
-        Source { x, gamma, beta, normalised }
-    }
-}
-
-/// `x` with a deferred norm and ReLU.
-pub fn deferred(rec: &mut Recorder, x: Tensor, affine: Affine) -> Result<Input> {
-    let norm = Norm { over: Over::Instance, relu: true };
-    let statistics = norm.statistics(rec, x, None)?;
-    norm.defer(rec, x, statistics, affine)
-}
-
 fn check_conv(conv: Conv2d, images: usize, size: [usize; 2], precision: Precision) {
-    let Conv2d { channels_in: c, channels_out: m, kernel: k, .. } = conv;
-    let Source { x, gamma, beta, normalised } = Source::new([images, c, size[0], size[1]], precision);
-    let [w, b] = [Array::random(&[m, c, k, k], 184), Array::random(&[m], 185)];
-    let half = precision == Precision::F16;
-    let w = if half { rounded(w) } else { w };
-    let (_, padding) = PADDINGS.into_iter().find(|(padding, _)| *padding == conv.padding).unwrap();
-    let twin = conv2d::Conv2d { stride: conv.stride, padding, upsample: conv.upsample, relu: conv.relu };
-    let y = conv2d::forward(twin, &normalised, &w, &b);
-    let tolerance = if half { HALF } else { SUM };
-    let label = format!("norm in {conv:?}, {images} of {size:?}, {precision:?}");
-    check(&label, &[&x, &gamma, &beta, &w, &b], &[&y], tolerance, |rec, inputs| {
-        let &[x, gamma, beta, w, b] = inputs else { unreachable!() };
-        let x = vector::stored(rec, x, precision)?;
-        let packed = rec.transient_stored(precision, "packed", [conv.packed_count(rec.class())[0]]);
-        conv.pack(rec, w, false, packed)?;
-        let input = deferred(rec, x, Affine { gamma, beta })?;
-        Ok(vec![conv.forward(rec, input, packed, Some(b))?])
-    });
+    check_case(&conv2d::of_norm(conv, images, size, precision));
 }
 
 /// Zero padding stays zero; strides and enlarged inputs; loads with staging and without (few channels).
@@ -118,15 +64,5 @@ fn halves_match_the_oracle() {
 #[test]
 fn a_transposed_convolution_matches_the_oracle() {
     let conv = ConvTranspose2d { channels_in: 3, channels_out: 5, output_padding: 1, relu: false };
-    let twin = conv_transpose2d::ConvTranspose2d { output_padding: 1, relu: false };
-    let Source { x, gamma, beta, normalised } = Source::new([2, 3, 5, 7], Precision::F32);
-    let [w, b] = [Array::random(&[3, 5, 3, 3], 186), Array::random(&[5], 187)];
-    let y = conv_transpose2d::forward(twin, &normalised, &w, &b);
-    check(&format!("norm in {conv:?}"), &[&x, &gamma, &beta, &w, &b], &[&y], SUM, |rec, inputs| {
-        let &[x, gamma, beta, w, b] = inputs else { unreachable!() };
-        let packed = rec.transient("packed", [conv.packed_count(rec.class())[0]]);
-        conv.pack(rec, w, false, packed)?;
-        let input = deferred(rec, x, Affine { gamma, beta })?;
-        Ok(vec![conv.forward(rec, input, packed, Some(b))?])
-    });
+    check_case(&conv2d::transposed_of_norm(conv, 2, [5, 7], Precision::F32));
 }

@@ -1,39 +1,18 @@
 //! Square loss and total variation: a sum in a slot, and a gradient.
 
-use impasto::gpu::{Recorder, Tensor};
+use impasto::gpu::{Precision, Recorder, Tensor};
+use impasto::internal::cases::features;
+use impasto::ops::square_loss;
 use impasto::ops::square_loss::Weight;
-use impasto::ops::{square_loss, total_variation};
 use impasto::{Result, gpu};
 
-use crate::harness::{SUM, check, contexts};
-use crate::reference::{self, Array};
-
-/// Exact in f32, so that the oracle uses the same value.
-const WEIGHT: f32 = 0.375;
-
-/// The slots before and after; the neighbours have the magnitude of the value.
-fn slots(value: f64) -> [Array; 2] {
-    let before = Array::random(&[3], 53).map(|other| f64::from((other * value) as f32));
-    let mut after = before.clone();
-    after.data[1] = value;
-    [before, after]
-}
-
-fn check_square_loss(shape: &[usize]) {
-    let [x, target] = [51, 52].map(|seed| Array::random(shape, seed));
-    let [before, after] = slots(reference::loss::forward(&x, &target, WEIGHT.into()));
-    let dx = reference::loss::d_a(&x, &target, WEIGHT.into());
-    check(&format!("square loss {shape:?}"), &[&x, &target, &before], &[&after, &dx], SUM, |rec, inputs| {
-        let weight = Weight::new(rec, WEIGHT);
-        square_loss::forward(rec, inputs[0], inputs[1], weight, inputs[2], 1)?;
-        Ok(vec![inputs[2], square_loss::backward(rec, inputs[0], inputs[1], weight)?])
-    });
-}
+use crate::harness::{check_case, contexts};
+use crate::reference::Array;
 
 #[test]
 fn square_loss_matches_the_oracle() {
     let shapes: [&[usize]; 8] = [&[1], &[63], &[64], &[65], &[4095], &[4097], &[2, 3, 31, 33], &[2, 16, 127, 129]];
-    shapes.into_iter().for_each(check_square_loss);
+    shapes.into_iter().for_each(|shape| check_case(&features::square_loss(shape, Precision::F32)));
 }
 
 #[test]
@@ -49,13 +28,7 @@ fn total_variation_matches_the_oracle() {
         [1, 3, 67, 129],
     ];
     for shape in shapes {
-        let x = Array::random(&shape, 54);
-        let [before, after] = slots(reference::total_variation::forward(&x, WEIGHT.into()));
-        let dx = reference::total_variation::d_input(&x, WEIGHT.into());
-        check(&format!("total variation {shape:?}"), &[&x, &before], &[&after, &dx], SUM, |rec, inputs| {
-            total_variation::forward(rec, inputs[0], WEIGHT, inputs[1], 1)?;
-            Ok(vec![inputs[1], total_variation::backward(rec, inputs[0], WEIGHT)?])
-        });
+        check_case(&features::variation(shape));
     }
 }
 

@@ -1,11 +1,13 @@
 //! Instance and batch normalisation.
 
+use impasto::gpu::Precision;
+use impasto::internal::cases::norm::{self as cases, Problem, shaped};
 use impasto::ops::conv2d::{Conv2d, Padding};
-use impasto::ops::norm::{self, Affine, EPSILON, Norm, Over, Statistics};
+use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::Border;
 use impasto::ops::vector;
 
-use crate::harness::{EXACT, SUM, check};
+use crate::harness::{EXACT, SUM, check, check_case};
 use crate::reference::conv2d as conv_reference;
 use crate::reference::norm as reference;
 use crate::reference::{Array, indices};
@@ -14,58 +16,13 @@ use crate::reference::{Array, indices};
 fn layers() -> impl Iterator<Item = (Norm, reference::Norm)> {
     indices([2, 2]).map(|flags| {
         let [batch, relu] = flags.map(|flag| flag == 1);
-        let over = if batch { Over::Batch } else { Over::Instance };
-        (Norm { over, relu }, reference::Norm { batch, relu, eps: EPSILON.into() })
+        let layer = Norm { over: if batch { Over::Batch } else { Over::Instance }, relu };
+        (layer, cases::twin(layer))
     })
-}
-
-/// The oracle's `[1, C]` of a batch corresponds to `[C]` on the device.
-fn shaped(over: Over, statistics: [Array; 2]) -> [Array; 2] {
-    statistics.map(|array| if over == Over::Batch { Array::vector(array.data) } else { array })
 }
 
 fn sum(a: &Array, b: &Array) -> Array {
     Array::new(&a.shape, a.data.iter().zip(&b.data).map(|(a, b)| a + b).collect())
-}
-
-struct Problem {
-    x: Array,
-    gamma: Array,
-    beta: Array,
-    dy: Array,
-    /// Existing values of the accumulated gradients.
-    earlier: [Array; 2],
-}
-
-impl Problem {
-    fn new(x: Array) -> Self {
-        let channels = &x.shape[1..2];
-        let [gamma, beta, dgamma, dbeta] = [130, 131, 132, 133].map(|seed| Array::random(channels, seed));
-        let dy = Array::random(&x.shape, 134);
-        Problem { x, gamma, beta, dy, earlier: [dgamma, dbeta] }
-    }
-
-    fn check(&self, layer: Norm, spec: reference::Norm) {
-        let Problem { x, gamma, beta, dy, earlier } = self;
-        let statistics = reference::statistics(spec, x);
-        let z = reference::affine(spec, x, &statistics, gamma, beta);
-        assert!(z.data.iter().all(|z| z.abs() > 2e-6), "f32 may take another side of the ReLU's corner");
-        let y = reference::forward(spec, x, gamma, beta);
-        let [mean, variance] = shaped(layer.over, statistics);
-        let [dx, dgamma, dbeta] = reference::backward(spec, x, gamma, beta, dy);
-        let [dgamma, dbeta] = [sum(&dgamma, &earlier[0]), sum(&dbeta, &earlier[1])];
-        let inputs = [x, gamma, beta, dy, &earlier[0], &earlier[1]];
-        let added = sum(&y, dy);
-        let expected = [&y, &mean, &variance, &added, &dx, &dgamma, &dbeta];
-        check(&format!("{layer:?} {:?}", x.shape), &inputs, &expected, SUM, |rec, inputs| {
-            let [x, gamma, beta, dy, dgamma, dbeta] = *inputs else { unreachable!() };
-            let affine = Affine { gamma, beta };
-            let (y, statistics) = layer.forward(rec, x, None, affine)?;
-            let added = layer.apply(rec, x, statistics, affine, Some(dy))?;
-            let dx = layer.backward(rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
-            Ok(vec![y, statistics.mean, statistics.variance, added, dx, dgamma, dbeta])
-        });
-    }
 }
 
 #[test]
@@ -76,7 +33,7 @@ fn matches_the_oracle() {
     let fours = [[2, 3, 2, 2], [3, 67, 3, 4], [3, 2, 8, 8], [1, 2, 16, 16], [1, 2, 20, 13], [3, 5, 36, 83]];
     for shape in [single, fours].concat() {
         let problem = Problem::new(Array::random(&shape, 135));
-        layers().for_each(|(layer, spec)| problem.check(layer, spec));
+        layers().for_each(|(layer, _)| check_case(&problem.case(layer)));
     }
 }
 
@@ -154,7 +111,7 @@ fn an_offset_costs_no_digits() {
     for width in [67, 68] {
         let x = Array::random(&[3, 2, 31, width], 136).map(|value| f64::from((value * 4.0 + 20.0) as f32));
         let problem = Problem::new(x);
-        layers().for_each(|(layer, spec)| problem.check(layer, spec));
+        layers().for_each(|(layer, _)| check_case(&problem.case(layer)));
     }
 }
 
@@ -193,25 +150,8 @@ fn constants_give_beta() {
 #[test]
 fn running_statistics_match_the_oracle() {
     for (n, channels, width) in [(3, 5, 7), (2, 67, 7), (3, 5, 8)] {
-        let shape = [n, channels, 3, width];
-        let Problem { x, gamma, beta, earlier: [mean, spread], .. } = Problem::new(Array::random(&shape, 137));
-        let variance = spread.map(|value| value.abs() + 0.5);
-        let running = [mean, variance].map(|array| Array::from_f32(&array.shape, &array.to_f32()));
-        for (layer, spec) in layers().filter(|(layer, _)| layer.over == Over::Batch) {
-            let columns = running.clone().map(|array| Array::new(&[1, channels], array.data));
-            let applied = reference::apply(spec, &x, &columns, &gamma, &beta);
-            let [mean, variance] =
-                reference::track(&running, &reference::statistics(spec, &x), n * 3 * width, f64::from(0.1f32));
-            let inputs = [&x, &gamma, &beta, &running[0], &running[1]];
-            let label = format!("{layer:?} {shape:?} with running statistics");
-            check(&label, &inputs, &[&applied, &mean, &variance], SUM, |rec, inputs| {
-                let [x, gamma, beta, mean, variance] = *inputs else { unreachable!() };
-                let (affine, running) = (Affine { gamma, beta }, Statistics { mean, variance });
-                let applied = layer.apply(rec, x, running, affine, None)?;
-                let (_, statistics) = layer.forward(rec, x, None, affine)?;
-                norm::track(rec, statistics, n * 3 * width, 0.1, running)?;
-                Ok(vec![applied, mean, variance])
-            });
+        for (layer, _) in layers().filter(|(layer, _)| layer.over == Over::Batch) {
+            check_case(&cases::running(layer, [n, channels, 3, width]));
         }
     }
 }
@@ -219,19 +159,6 @@ fn running_statistics_match_the_oracle() {
 #[test]
 fn weighted_statistics_match_the_oracle() {
     for shape in [[1, 1, 1, 1], [2, 3, 5, 7], [2, 2, 8, 8], [3, 5, 37, 83], [1, 2, 36, 83]] {
-        let pixels = shape[2] * shape[3];
-        // The first run of a large plane has no weight at all.
-        let weight = |index: usize| if pixels > 2000 && index < 1100 { 0.0 } else { 1.0 + (index % 5) as f64 };
-        let mean = (0..pixels).map(weight).sum::<f64>() / pixels as f64;
-        let weights = (0..pixels).map(|index| f64::from((weight(index) / mean) as f32)).collect();
-        let (x, weights) = (Array::random(&shape, 139), Array::new(&shape[2..], weights));
-        let [mean, variance] = reference::weighted_statistics(&x, &weights);
-        let (mean, spread) = (mean, variance.map(|variance| variance + 1.0));
-        check(&format!("weighted statistics {shape:?}"), &[&x, &weights], &[&mean, &spread], SUM, |rec, inputs| {
-            let statistics = Norm::default().weighted_statistics(rec, inputs[0], inputs[1])?;
-            let ones = rec.transient("ones", statistics.variance.shape);
-            vector::fill(rec, ones, 1.0)?;
-            Ok(vec![statistics.mean, vector::add(rec, statistics.variance, ones)?])
-        });
+        check_case(&cases::weighted(shape, Precision::F32));
     }
 }

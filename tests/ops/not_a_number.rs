@@ -96,7 +96,7 @@ const OPERATIONS: [(&str, Operation); 28] = [
     ("instance normalisation's gradient", |rec, x| normalisation(rec, x, Over::Instance, true)),
     ("instance normalisation that its reader carries out", |rec, x| {
         let affine = affine(rec, [1.0, 9.0])?;
-        let input = crate::load::deferred(rec, x, affine)?;
+        let input = impasto::internal::cases::norm::deferred(rec, x, affine)?;
         pad::forward(rec, input, Border::Zero, Placement { before: 1, size: [8, 10], scale: 1 })
     }),
     ("batch normalisation", |rec, x| normalisation(rec, x, Over::Batch, false)),

@@ -1,21 +1,17 @@
 //! Rectified linear unit.
 
+use impasto::gpu::Precision;
+use impasto::internal::cases::features;
 use impasto::ops::relu;
 
-use crate::harness::{EXACT, check};
+use crate::harness::{EXACT, check, check_case};
 use crate::reference::{self, Array};
 
 #[test]
 fn matches_the_oracle() {
     let shapes: [&[usize]; 7] = [&[1], &[2, 3, 5, 7], &[63], &[64], &[65], &[127, 129], &[3, 1031]];
     for shape in shapes {
-        let (x, dy) = (Array::random(shape, 12), Array::random(shape, 13));
-        let y = reference::relu::forward(&x);
-        let dx = reference::relu::d_input(&y, &dy);
-        check(&format!("relu {shape:?}"), &[&x, &dy], &[&y, &dx], EXACT, |rec, inputs| {
-            let y = relu::forward(rec, inputs[0])?;
-            Ok(vec![y, relu::backward(rec, y, inputs[1])?])
-        });
+        check_case(&features::rectified(shape, Precision::F32));
     }
 }
 

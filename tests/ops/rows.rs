@@ -1,9 +1,10 @@
 //! Tables with one row per style, from which each image takes its row.
 
 use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::internal::cases::vectors;
 use impasto::ops::{rows, vector};
 
-use crate::harness::{EXACT, SUM, check, contexts};
+use crate::harness::{EXACT, SUM, check, check_case, contexts};
 use crate::reference::{Array, rows as reference};
 
 /// One-hot weights for each image: one style is used several times, another not at all.
@@ -16,27 +17,11 @@ fn one_hot_weights(images: usize, styles: usize) -> Array {
 /// Images, styles and elements: below, at and above a workgroup, and with many rows of workgroups.
 const SIZES: [(usize, usize, usize); 6] = [(1, 1, 1), (2, 3, 5), (4, 2, 16), (3, 6, 67), (2, 4, 1031), (4, 12, 4096)];
 
-fn check_mix(weights: &Array, length: usize, tolerance: f64) {
-    let [images, styles] = weights.dims();
-    let label = format!("mix of {styles} rows of {length} for {images} images");
-    let (table, dy) = (Array::random(&[styles, length], 151), Array::random(&[images, length], 152));
-    let earlier = Array::random(&[styles, length], 153);
-    let y = reference::mix(weights, &table);
-    let dtable = reference::d_table(weights, &dy);
-    let dtable = Array::new(&dtable.shape, dtable.data.iter().zip(&earlier.data).map(|(a, b)| a + b).collect());
-    check(&label, &[weights, &table, &dy, &earlier], &[&y, &dtable], tolerance, |rec, inputs| {
-        let [weights, table, dy, dtable] = *inputs else { unreachable!() };
-        let y = rows::mix(rec, weights, table)?;
-        rows::mix_gradient(rec, weights, dy, dtable)?;
-        Ok(vec![y, dtable])
-    });
-}
-
 #[test]
 fn mix_and_its_gradient_match_the_oracle() {
     for (images, styles, length) in SIZES {
-        check_mix(&Array::random(&[images, styles], 150), length, SUM);
-        check_mix(&one_hot_weights(images, styles), length, SUM);
+        check_case(&vectors::mix(&Array::random(&[images, styles], 150), length, SUM));
+        check_case(&vectors::mix(&one_hot_weights(images, styles), length, SUM));
     }
 }
 
@@ -67,10 +52,6 @@ fn a_single_weight_copies_its_row_exactly() {
 #[test]
 fn scale_matches_the_oracle() {
     for shape in [vec![1, 1], vec![3, 5], vec![2, 3, 3], vec![4, 2, 7, 9], vec![2, 64, 64]] {
-        let (x, factors) = (Array::random(&shape, 155), Array::random(&[shape[0]], 156));
-        let expected = reference::scale(&x, &factors);
-        check(&format!("scale {shape:?}"), &[&x, &factors], &[&expected], EXACT, |rec, inputs| {
-            Ok(vec![rows::scale(rec, inputs[0], inputs[1])?])
-        });
+        check_case(&vectors::scaled_images(&shape));
     }
 }

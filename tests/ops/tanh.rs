@@ -1,24 +1,17 @@
 //! The scaled hyperbolic tangent.
 
-use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::gpu::{DeviceTensor, Precision, Recorder};
+use impasto::internal::cases::features;
 use impasto::ops::{tanh, vector};
 
-use crate::harness::{SUM, check, contexts};
-use crate::reference::{Array, tanh as reference};
+use crate::harness::{check_case, contexts};
 
 #[test]
 fn matches_the_oracle() {
     let shapes: [&[usize]; 6] = [&[5], &[2, 3, 5, 7], &[63], &[64], &[65], &[127, 129]];
     for shape in shapes {
         for range in [0.01, 1.0, 5.0] {
-            let x = Array::random(shape, 150).map(|value| f64::from((value * range) as f32));
-            let dy = Array::random(shape, 151);
-            let y = reference::forward(&x);
-            let dx = reference::d_input(&y, &dy);
-            check(&format!("tanh {shape:?} to {range}"), &[&x, &dy], &[&y, &dx], SUM, |rec, inputs| {
-                let y = tanh::forward(rec, inputs[0])?;
-                Ok(vec![y, tanh::backward(rec, y, inputs[1])?])
-            });
+            check_case(&features::bent(shape, range, Precision::F32));
         }
     }
 }

@@ -17,7 +17,7 @@ use super::Photos;
 use crate::cli::models;
 use crate::cli::progress::bar;
 use crate::cli::weights::{load_pair, load_vgg};
-use crate::cli::{DeviceArgs, print_line};
+use crate::cli::{DeviceArgs, open as open_context, print_line};
 
 /// Arguments of `impasto eval precision`.
 #[derive(clap::Args)]
@@ -120,10 +120,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let photos = files.iter().map(|path| args.photos.middle(path)).collect::<Result<Vec<_>>>()?;
     let style = Picture::load(&args.style)?;
-    let open = |precision: &str| Context::new(&args.device.options().in_precision(precision)?);
+    let open = |precision: &str| open_context(args.device.options().in_precision(precision)?);
     let mut contexts = vec![open("f32")?, open("f16")?];
     match open("f16-matrix") {
-        Ok(context) => contexts.push(context),
+        Ok(context) if context.matrices().is_some() => contexts.push(context),
+        Ok(_) => {}
         Err(error) => tracing::info!("{error}"),
     }
     let progress = bar((contexts.len() * photos.len() * (args.model.len() + 2)) as u64).with_message("pictures");

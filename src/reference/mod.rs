@@ -1,9 +1,9 @@
 //! Reference implementations in f64: the oracles that the GPU kernels are compared with.
 //!
-//! Every function is the textbook formula as a plain, unoptimised loop. The module is shared by several test binaries
-//! (`#[path = "reference/mod.rs"] mod reference;`), none of which uses all of it. Its own tests, which compare every
-//! gradient with central differences of the forward function, are in `tests/reference_gradients.rs`.
-#![allow(dead_code)]
+//! Every function is the textbook formula as a plain, unoptimised loop. `doctor` and the tests of `tests/` use them; they
+//! panic if shapes do not fit, which is a bug of the caller. `tests/reference_gradients.rs` compares every gradient with
+//! central differences of the forward function.
+#![allow(missing_docs)]
 
 pub mod adam;
 pub mod clip;
@@ -25,8 +25,7 @@ pub mod tanh;
 pub mod total_variation;
 pub mod vector;
 
-#[allow(unused_imports)]
-pub use compare::{central_differences, compare, compare_f64, gradient_check};
+pub use compare::{Worst, central_differences, compare, compare_f64, gradient_check, worst};
 
 /// A dense tensor in row-major order; images and feature maps are NCHW.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,25 +15,36 @@ pub fn compare(actual: &[f32], expected: &Array, tolerance: f64) -> Result<(), S
 
 /// [`compare`] for f64 values.
 pub fn compare_f64(actual: &[f64], expected: &Array, tolerance: f64) -> Result<(), String> {
+    let Worst { element, error } = worst(actual, expected)?;
+    // Not `error > tolerance`, which would accept NaN.
+    if !(error <= tolerance) {
+        return Err(format!(
+            "relative error {error:.3e} is above {tolerance:.1e}: element {element} of {:?} is {:e}, expected {:e}",
+            expected.shape, actual[element], expected.data[element],
+        ));
+    }
+    Ok(())
+}
+
+/// The element with the largest error, and that error relative to the largest expected value. The error is NaN if an
+/// element is NaN.
+pub struct Worst {
+    pub element: usize,
+    pub error: f64,
+}
+
+/// The worst element of `actual`. An error if there are more or fewer elements than expected, or none.
+pub fn worst(actual: &[f64], expected: &Array) -> Result<Worst, String> {
     if actual.len() != expected.data.len() {
         return Err(format!("{} elements where {} were expected", actual.len(), expected.data.len()));
     }
     let difference = |i: usize| (actual[i] - expected.data[i]).abs();
     // In `total_cmp`, a positive NaN is above every number, so a NaN anywhere is the worst element.
-    let Some(worst) = (0..actual.len()).max_by(|&i, &j| difference(i).total_cmp(&difference(j))) else {
+    let Some(element) = (0..actual.len()).max_by(|&i, &j| difference(i).total_cmp(&difference(j))) else {
         return Err("there is nothing to compare".into());
     };
     let largest = expected.data.iter().fold(0.0, |largest: f64, e| largest.max(e.abs()));
-    let error = difference(worst) / (largest + TINY);
-    // Not `error > tolerance`, which would accept NaN.
-    #[allow(clippy::neg_cmp_op_on_partial_ord)]
-    if !(error <= tolerance) {
-        return Err(format!(
-            "relative error {error:.3e} is above {tolerance:.1e}: element {worst} of {:?} is {:e}, expected {:e}",
-            expected.shape, actual[worst], expected.data[worst],
-        ));
-    }
-    Ok(())
+    Ok(Worst { element, error: difference(element) / (largest + TINY) })
 }
 
 /// The gradient of `f` at `x`, one element at a time: `df/dx[i] ≈ (f(x + h eᵢ) - f(x - h eᵢ)) / 2h`.

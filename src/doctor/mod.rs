@@ -1,0 +1,353 @@
+//! Known-answer tests of an adapter: every operation against f64, and a small picture of each method against a stored
+//! one.
+//!
+//! [`examine`] never stops at a failure. Where other kernels compute the same, it tries them; [`keep`] stores the
+//! variants that an installation should avoid, and [`avoided`] reads them.
+
+#[doc(hidden)]
+pub mod case;
+#[doc(hidden)]
+pub mod cases;
+#[doc(hidden)]
+pub mod pictures;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use self::case::Case;
+use self::cases::Make;
+use self::watch::within;
+use crate::gpu::{Context, ContextOptions, Details, Kernel, Tuning, Variant};
+use crate::{Error, Result, kept, tune};
+
+/// The group of the pictures among [`Report::checks`].
+pub const PICTURES: &str = "pictures";
+
+/// The result of one known-answer test.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// The kind of operation, or [`PICTURES`].
+    pub group: &'static str,
+    /// What was computed, and on which shapes.
+    pub name: String,
+    /// Largest error relative to the largest right value; for a picture, largest difference of values 0..1. `None` if
+    /// there is no finite result.
+    pub error: Option<f64>,
+    /// Largest permitted error.
+    pub tolerance: Option<f64>,
+    /// Speed in 1e9 floating-point operations per second, with small shapes and all waiting included.
+    pub gflop_per_second: Option<f64>,
+    /// What is wrong; `None` if nothing is.
+    pub fault: Option<String>,
+    /// The kernels that ran; after a fault, only those that no passed test has run, if there are any.
+    pub kernels: Vec<String>,
+}
+
+/// The result of an examination.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Adapter, driver, features, limits and versions.
+    pub details: Details,
+    /// [`Context::adapter_key`].
+    pub key: String,
+    /// All checks in the order in which they ran.
+    pub checks: Vec<Check>,
+    /// Variants that the adapter computes wrong, and whose replacement it computes right.
+    pub avoid: Vec<Variant>,
+    /// Variants that were tested.
+    pub tested: Vec<Variant>,
+    /// Checks that fail whatever is avoided.
+    pub without_remedy: usize,
+    /// Duration in seconds.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// The checks that failed.
+    pub fn faults(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.fault.is_some())
+    }
+}
+
+/// A case that was run.
+struct Measured {
+    name: String,
+    kernels: BTreeSet<String>,
+    error: f64,
+    tolerance: f64,
+    gflop_per_second: Option<f64>,
+}
+
+impl Measured {
+    fn is_right(&self) -> bool {
+        // Not `error > tolerance`, which would accept NaN.
+        self.error <= self.tolerance
+    }
+}
+
+/// The tunings with which a case is checked: that of the context, and those that select all other kernels.
+fn tunings(context: &Context) -> [Tuning; 4] {
+    let tuning = context.tuning();
+    let large = Tuning { workgroups: 1, ..tuning };
+    [
+        tuning,
+        large,
+        Tuning { tiles_from: [4, 4], ..large },
+        Tuning { tiles_from: [usize::MAX; 2], workgroups: usize::MAX, ..tuning },
+    ]
+}
+
+/// The kernels that a case dispatches with each of the tunings that differ in them. Compiles nothing.
+fn variants(context: &Context, case: &Case) -> Result<Vec<(Tuning, Vec<Kernel>)>> {
+    let mut found: Vec<(Tuning, Vec<Kernel>)> = Vec::new();
+    for tuning in tunings(context) {
+        let kernels = case.record(&context.with_tuning(tuning))?.kernels();
+        if found.iter().all(|(_, known)| *known != kernels) {
+            found.push((tuning, kernels));
+        }
+    }
+    Ok(found)
+}
+
+/// Every kernel that [`examine`] checks in a context.
+pub(crate) fn examined(context: &Context) -> Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for make in cases::all(context.precision()).iter().flat_map(|group| &group.cases) {
+        for (_, kernels) in variants(context, &make())? {
+            all.extend(kernels.iter().map(Kernel::to_string));
+        }
+    }
+    Ok(all)
+}
+
+/// Runs a case with every tuning, twice each. Stops at the first wrong result.
+fn measure(context: &Context, case: &Case) -> Result<Measured> {
+    let mut measured = Measured {
+        name: case.name.clone(),
+        kernels: BTreeSet::new(),
+        error: 0.0,
+        tolerance: case.tolerance,
+        gflop_per_second: None,
+    };
+    for (tuning, kernels) in variants(context, case)? {
+        let names = kernels.iter().map(Kernel::to_string);
+        let prepared = case.record(&context.with_tuning(tuning))?.finish()?;
+        // The second run finds what depends on the order of threads or on values left in memory, and is not slowed
+        // by what a driver does at a first run.
+        let first = case.error(&prepared, &case.run(&prepared)?)?;
+        let (results, seconds) = case.timed(&prepared)?;
+        let second = case.error(&prepared, &results)?;
+        let error = if first.is_nan() || second.is_nan() { f64::NAN } else { first.max(second) };
+        if !(error <= case.tolerance) {
+            return Ok(Measured { kernels: names.collect(), error, ..measured });
+        }
+        let flops = prepared.program.flops() as f64;
+        let rate = (flops > 1e6).then_some(flops / seconds * 1e-9);
+        measured.gflop_per_second = [measured.gflop_per_second, rate].into_iter().flatten().reduce(f64::max);
+        measured.error = measured.error.max(error);
+        measured.kernels.extend(names);
+    }
+    Ok(measured)
+}
+
+/// Opens and reopens the context of an examination.
+struct Clinic {
+    options: ContextOptions,
+    limit: Duration,
+    context: Context,
+}
+
+impl Clinic {
+    fn open(options: &ContextOptions, limit: Duration) -> Result<Self> {
+        let context = tune::tuned(Context::new(options)?);
+        Ok(Clinic { options: options.clone(), limit, context })
+    }
+
+    /// Runs `work` with the context. After a lost device or a timeout, the next work gets a new context.
+    fn run<T: Send + 'static>(&mut self, work: impl FnOnce(&Context) -> Result<T> + Send + 'static) -> Result<T> {
+        let context = self.context.clone();
+        let result = within(self.limit, move || work(&context));
+        if matches!(result, Err(Error::DeviceLost(_))) {
+            self.context = tune::tuned(Context::new(&self.options)?);
+        }
+        result
+    }
+
+    fn check(&mut self, make: &Arc<Make>) -> Result<Measured> {
+        let make = make.clone();
+        self.run(move |context| measure(context, &make()))
+    }
+}
+
+/// Checks the adapter of `options`, without avoiding any variant. `limit` is the time that a check may take.
+/// `on_check` is called before each check, with the number of checks that are done and of all.
+///
+/// # Errors
+/// An adapter that cannot be opened, or not again after its device was lost.
+pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnMut(usize, usize)) -> Result<Report> {
+    let began = Instant::now();
+    let options = ContextOptions { avoid: Vec::new(), ..options.clone() };
+    let mut clinic = Clinic::open(&options, limit)?;
+    let (details, key) = (clinic.context.details(), clinic.context.adapter_key());
+    let groups = cases::all(clinic.context.precision());
+    let count = groups.iter().map(|group| group.cases.len()).sum::<usize>() + pictures::METHODS.len();
+    let (mut checks, mut failed, mut right) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for group in groups {
+        for make in group.cases.into_iter().map(Arc::new) {
+            on_check(checks.len(), count);
+            let result = clinic.check(&make);
+            let check = of_case(group.name, &make, result);
+            match check.fault {
+                Some(_) => failed.push((checks.len(), make)),
+                None => right.extend(check.kernels.iter().cloned()),
+            }
+            checks.push(check);
+        }
+    }
+    for (index, _) in &failed {
+        let suspects: Vec<_> =
+            checks[*index].kernels.iter().filter(|kernel| !right.contains(*kernel)).cloned().collect();
+        if !suspects.is_empty() {
+            checks[*index].kernels = suspects;
+        }
+    }
+    let tested = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant)).collect();
+    let (avoid, without_remedy) = remedy(&clinic, failed.iter().map(|(_, make)| make))?;
+    match Clinic::open(&ContextOptions { avoid: avoid.clone(), ..options }, limit) {
+        Ok(mut clinic) => {
+            for method in pictures::METHODS {
+                on_check(checks.len(), count);
+                let result = clinic.run(move |context| pictures::difference(context, method));
+                checks.extend(of_picture(pictures::title(method), result));
+            }
+        }
+        Err(error) => checks.extend(of_picture("all methods".into(), Err(error))),
+    }
+    let wrong = checks.iter().filter(|check| check.group == PICTURES && check.fault.is_some()).count();
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Report { details, key, checks, avoid, tested, without_remedy: without_remedy + wrong, seconds })
+}
+
+fn of_case(group: &'static str, make: &Arc<Make>, result: Result<Measured>) -> Check {
+    match result {
+        Ok(measured) => {
+            let fault = (!measured.is_right()).then(|| match measured.error.is_finite() {
+                true => format!("error {:.1e}, at most {:.0e} is right", measured.error, measured.tolerance),
+                false => "results that are not finite".into(),
+            });
+            Check {
+                group,
+                name: measured.name,
+                error: Some(measured.error).filter(|error| error.is_finite()),
+                tolerance: Some(measured.tolerance),
+                gflop_per_second: measured.gflop_per_second,
+                fault,
+                kernels: measured.kernels.into_iter().collect(),
+            }
+        }
+        Err(error) => Check {
+            group,
+            name: make().name,
+            error: None,
+            tolerance: None,
+            gflop_per_second: None,
+            fault: Some(error.to_string()),
+            kernels: Vec::new(),
+        },
+    }
+}
+
+/// `None` if the build does not include the nets of the method.
+fn of_picture(name: String, result: Result<Option<[f64; 2]>>) -> Option<Check> {
+    let (difference, fault) = match result {
+        Ok(None) => return None,
+        Ok(Some([error, tolerance])) => {
+            // Not `error > tolerance`, which would accept NaN.
+            let fault = (!(error <= tolerance)).then(|| format!("differs by {error:.3}, at most {tolerance} is right"));
+            (Some([error, tolerance]), fault)
+        }
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Some(Check {
+        group: PICTURES,
+        name,
+        error: difference.map(|[error, _]| error),
+        tolerance: difference.map(|[_, tolerance]| tolerance),
+        gflop_per_second: None,
+        fault,
+        kernels: Vec::new(),
+    })
+}
+
+/// The variants without which failed cases give right results, and the number of cases for which there are none.
+fn remedy<'m>(clinic: &Clinic, failed: impl Iterator<Item = &'m Arc<Make>>) -> Result<(Vec<Variant>, usize)> {
+    let (mut avoid, mut left) = (Vec::new(), 0);
+    let is_right = |avoid: &[Variant], make: &Arc<Make>| -> bool {
+        let options = ContextOptions { avoid: avoid.to_vec(), ..clinic.options.clone() };
+        let mut clinic = match Clinic::open(&options, clinic.limit) {
+            Ok(clinic) => clinic,
+            Err(_) => return false,
+        };
+        clinic.check(make).is_ok_and(|measured| measured.is_right())
+    };
+    for make in failed {
+        if !avoid.is_empty() && is_right(&avoid, make) {
+            continue;
+        }
+        let one_more = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant));
+        let candidates = one_more.map(|variant| [avoid.as_slice(), &[variant]].concat()).chain([Variant::ALL.to_vec()]);
+        match candidates.into_iter().find(|candidate| is_right(candidate, make)) {
+            Some(found) => avoid = found,
+            None => left += 1,
+        }
+    }
+    avoid.retain(|variant| clinic.context.uses(*variant));
+    avoid.sort();
+    avoid.dedup();
+    Ok((avoid, left))
+}
+
+/// The name of the file for the variants to avoid on an adapter with its driver and this set of kernels.
+fn file(key: &str) -> String {
+    format!("avoid-{key}.json")
+}
+
+fn stored(key: &str) -> Vec<Variant> {
+    let path = kept::file(&file(key));
+    path.and_then(|path| kept::load(&path, "another examination of the adapter replaces it")).unwrap_or_default()
+}
+
+/// The variants that are stored for the context's adapter, driver and set of kernels.
+pub fn avoided(context: &Context) -> Vec<Variant> {
+    stored(&context.adapter_key())
+}
+
+/// Stores the variants of [`Report::avoid`] for the adapter. Of the variants stored before, those that were not tested
+/// remain. Gives the path of the file and all variants that it now contains; without any, there is no file.
+///
+/// # Errors
+/// [`Error::File`] if the home directory is unknown or the file cannot be written or removed.
+pub fn keep(report: &Report) -> Result<(PathBuf, Vec<Variant>)> {
+    let earlier = stored(&report.key).into_iter().filter(|variant| !report.tested.contains(variant));
+    let mut all: Vec<_> = earlier.chain(report.avoid.iter().copied()).collect();
+    all.sort();
+    all.dedup();
+    let path = kept::known_file(&file(&report.key))?;
+    kept::store(&path, Some(&all).filter(|all| !all.is_empty()))?;
+    Ok((path, all))
+}
+
+/// Removes what [`keep`] stored for the context's adapter, and gives the path of the file.
+///
+/// # Errors
+/// [`Error::File`] if the home directory is unknown or the file cannot be removed.
+pub fn forget(context: &Context) -> Result<PathBuf> {
+    let path = kept::known_file(&file(&context.adapter_key()))?;
+    kept::store::<Vec<Variant>>(&path, None)?;
+    Ok(path)
+}
