@@ -6,7 +6,9 @@
 //! m_k is the mask of region k at the size of the features. A single constant mask is the paper's α. t_k is linear in
 //! the means and deviations of a style, so several styles are mixed by averaging these.
 
-use crate::gpu::{DeviceTensor, Memory, Recorder, Tensor};
+#[cfg(feature = "train")]
+use crate::gpu::Tensor;
+use crate::gpu::{DeviceTensor, Memory, Recorder};
 use crate::io::{DType, HostTensor, Picture, WeightFile};
 use crate::nets::programs::{Painting, Programs};
 use crate::nets::{AdainDecoder, Place, Tap, Vgg19, normalised, shares, visible};
@@ -15,6 +17,7 @@ use crate::ops::{mean_std, regions, vector};
 use crate::{Error, Result, loss};
 
 /// AdaIN of `content` (`[N, C, h, w]`) with the means and deviations of a style, `[N, C]` or `[C]`.
+#[cfg(feature = "train")]
 pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Tensor; 2]) -> Result<Tensor> {
     let affine = Affine { gamma: deviation, beta: mean };
     Ok(INSTANCE.forward(rec, content, None, affine)?.0)
