@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use self::case::Case;
@@ -116,13 +117,10 @@ fn variants(context: &Context, case: &Case) -> Result<Vec<(Tuning, Vec<Kernel>)>
 
 /// Every kernel that [`examine`] checks in a context.
 pub(crate) fn examined(context: &Context) -> Result<BTreeSet<String>> {
-    let mut all = BTreeSet::new();
-    for make in cases::all(context.precision()).iter().flat_map(|group| &group.cases) {
-        for (_, kernels) in variants(context, &make())? {
-            all.extend(kernels.iter().map(Kernel::to_string));
-        }
-    }
-    Ok(all)
+    let groups = cases::all(context.precision());
+    let makes: Vec<_> = groups.iter().flat_map(|group| &group.cases).collect();
+    let found: Vec<_> = makes.par_iter().map(|make| variants(context, &make())).collect::<Result<_>>()?;
+    Ok(found.iter().flatten().flat_map(|(_, kernels)| kernels).map(Kernel::to_string).collect())
 }
 
 /// Runs a case with every tuning, twice each. Stops at the first wrong result.
