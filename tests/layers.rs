@@ -129,6 +129,9 @@ impl Sources {
                     folders.push(path);
                     continue;
                 }
+                if path.extension().is_none_or(|extension| extension != "rs") {
+                    continue;
+                }
                 let name = path.strip_prefix(root).unwrap().with_extension("");
                 let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
                 let mut module: Vec<String> = name.iter().map(|part| part.to_string_lossy().into_owned()).collect();

@@ -6,12 +6,15 @@ mod jobs;
 mod many;
 mod masks;
 mod model;
+mod names;
 mod sheets;
 
 pub use gatys::{InitName, taps};
 
+use names::{suffixed, weighted};
+
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -138,22 +141,6 @@ choice!(KeepColorName => KeepColor {
     /// Match the colours of the style picture to the photo's before painting
     Match => KeepColor::Match,
 });
-
-/// Splits `NAME` or `NAME:WEIGHT`. An existing file whose name ends in a colon and a number is a name.
-fn weighted(text: &str) -> (&str, f32) {
-    match text.rsplit_once(':').and_then(|(name, weight)| Some((name, weight.parse().ok()?))) {
-        Some((name, weight)) if !name.is_empty() && !Path::new(text).exists() => (name, weight),
-        _ => (text, 1.0),
-    }
-}
-
-/// Inserts a text before the ending: `out.png` becomes `out-text.png`.
-fn suffixed(output: &Path, text: &str) -> PathBuf {
-    let mut name = output.file_stem().unwrap_or_default().to_os_string();
-    name.push(format!("-{text}."));
-    name.push(output.extension().unwrap_or_default());
-    output.with_file_name(name)
-}
 
 impl Args {
     /// How the results of a photo are written: with what its file says besides the pixels.

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use self::case::Case;
@@ -116,13 +117,10 @@ fn variants(context: &Context, case: &Case) -> Result<Vec<(Tuning, Vec<Kernel>)>
 
 /// Every kernel that [`examine`] checks in a context.
 pub(crate) fn examined(context: &Context) -> Result<BTreeSet<String>> {
-    let mut all = BTreeSet::new();
-    for make in cases::all(context.precision()).iter().flat_map(|group| &group.cases) {
-        for (_, kernels) in variants(context, &make())? {
-            all.extend(kernels.iter().map(Kernel::to_string));
-        }
-    }
-    Ok(all)
+    let groups = cases::all(context.precision());
+    let makes: Vec<_> = groups.iter().flat_map(|group| &group.cases).collect();
+    let found: Vec<_> = makes.par_iter().map(|make| variants(context, &make())).collect::<Result<_>>()?;
+    Ok(found.iter().flatten().flat_map(|(_, kernels)| kernels).map(Kernel::to_string).collect())
 }
 
 /// Runs a case with every tuning, twice each. Stops at the first wrong result.
@@ -217,7 +215,7 @@ pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnM
         }
     }
     let tested = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant)).collect();
-    let (avoid, without_remedy) = remedy(&clinic, failed.iter().map(|(_, make)| make))?;
+    let (avoid, without_remedy) = remedy(&clinic, failed.iter().map(|(_, make)| make));
     match Clinic::open(&ContextOptions { avoid: avoid.clone(), ..options }, limit) {
         Ok(mut clinic) => {
             for method in pictures::METHODS {
@@ -284,32 +282,45 @@ fn of_picture(name: String, result: Result<Option<[f64; 2]>>) -> Option<Check> {
     })
 }
 
+/// Contexts that avoid different variants, each opened once.
+struct Alternatives<'c> {
+    clinic: &'c Clinic,
+    opened: Vec<(Vec<Variant>, Option<Clinic>)>,
+}
+
+impl Alternatives<'_> {
+    /// Whether a case gives right results without the variants in `avoid`.
+    fn is_right(&mut self, avoid: &[Variant], make: &Arc<Make>) -> bool {
+        let known = self.opened.iter().position(|(known, _)| known == avoid);
+        let index = known.unwrap_or_else(|| {
+            let options = ContextOptions { avoid: avoid.to_vec(), ..self.clinic.options.clone() };
+            self.opened.push((avoid.to_vec(), Clinic::open(&options, self.clinic.limit).ok()));
+            self.opened.len() - 1
+        });
+        let clinic = self.opened[index].1.as_mut();
+        clinic.is_some_and(|clinic| clinic.check(make).is_ok_and(|measured| measured.is_right()))
+    }
+}
+
 /// The variants without which failed cases give right results, and the number of cases for which there are none.
-fn remedy<'m>(clinic: &Clinic, failed: impl Iterator<Item = &'m Arc<Make>>) -> Result<(Vec<Variant>, usize)> {
+fn remedy<'m>(clinic: &Clinic, failed: impl Iterator<Item = &'m Arc<Make>>) -> (Vec<Variant>, usize) {
+    let used: Vec<_> = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant)).collect();
+    let mut alternatives = Alternatives { clinic, opened: Vec::new() };
     let (mut avoid, mut left) = (Vec::new(), 0);
-    let is_right = |avoid: &[Variant], make: &Arc<Make>| -> bool {
-        let options = ContextOptions { avoid: avoid.to_vec(), ..clinic.options.clone() };
-        let mut clinic = match Clinic::open(&options, clinic.limit) {
-            Ok(clinic) => clinic,
-            Err(_) => return false,
-        };
-        clinic.check(make).is_ok_and(|measured| measured.is_right())
-    };
     for make in failed {
-        if !avoid.is_empty() && is_right(&avoid, make) {
-            continue;
-        }
-        let one_more = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant));
-        let candidates = one_more.map(|variant| [avoid.as_slice(), &[variant]].concat()).chain([Variant::ALL.to_vec()]);
-        match candidates.into_iter().find(|candidate| is_right(candidate, make)) {
+        // What is avoided already, then one variant more, then all.
+        let mut candidates: Vec<_> = used.iter().map(|&variant| [avoid.as_slice(), &[variant]].concat()).collect();
+        candidates.insert(0, avoid.clone());
+        candidates.push(used.clone());
+        let tried = candidates.into_iter().filter(|candidate| !candidate.is_empty());
+        match tried.into_iter().find(|candidate| alternatives.is_right(candidate, make)) {
             Some(found) => avoid = found,
             None => left += 1,
         }
     }
-    avoid.retain(|variant| clinic.context.uses(*variant));
     avoid.sort();
     avoid.dedup();
-    Ok((avoid, left))
+    (avoid, left)
 }
 
 /// The name of the file for the variants to avoid on an adapter with its driver and this set of kernels.

@@ -38,7 +38,7 @@ pub const METHODS: [&str; 5] = ["adain", "adain-fast", "starry-night", "mosaic-b
 /// What [`METHODS`] are, for reports.
 pub fn title(method: &str) -> String {
     match method {
-        "gatys" => "Gatys' method, 8 evaluations".into(),
+        "gatys" => "Gatys' method, 4 evaluations".into(),
         "adain" | "adain-fast" => format!("AdaIN, {method}"),
         _ => format!("feed-forward net {method}"),
     }
@@ -88,7 +88,7 @@ pub fn paint(context: &Context, method: &str, size: [usize; 2]) -> Result<Option
         let Ok(encoder) = weights::encoder("half") else { return Ok(None) };
         let vgg = Vgg19::load(context, &encoder, Pooling::Max)?;
         let settings =
-            GatysSettings { size: size[0].max(size[1]), scales: Some(1), steps: 8, ..GatysSettings::default() };
+            GatysSettings { size: size[0].max(size[1]), scales: Some(1), steps: 4, ..GatysSettings::default() };
         let outcome = gatys::stylize(&vgg, &photo, &[style.into()], &settings, |_| Ok(ControlFlow::Continue(())))?;
         return Ok(Some(outcome.picture));
     }

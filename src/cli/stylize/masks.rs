@@ -7,13 +7,7 @@ use impasto::nets::Place;
 use impasto::{Error, Result};
 
 use super::Args;
-
-/// Splits `MASK=STYLE` or `MASK=NET`. Both names can contain `=`: the mask is the longest beginning that is a file.
-fn split(text: &str) -> Option<(&str, &str)> {
-    let parts = || text.match_indices('=').map(|(at, _)| (&text[..at], &text[at + 1..]));
-    let found = parts().rfind(|(mask, _)| Path::new(mask).is_file());
-    found.or_else(|| parts().next()).filter(|(mask, name)| !mask.is_empty() && !name.is_empty())
-}
+use super::names::split;
 
 impl Args {
     /// The text after the `=` of each `--mask`.

@@ -165,7 +165,7 @@ fn transform_net(precision: Precision) -> Vec<Make> {
             }
         }
         // Residual blocks, whose convolutions also measure their output for a norm.
-        let narrow = [[16, 16], [15, 17], [6, 8], [24, 24], [23, 26]].map(|size| ([32, 36], size));
+        let narrow = [[16, 16], [15, 17], [6, 8], [24, 24], [23, 26]].map(|size| ([32, 32], size));
         for (channels, size) in narrow.into_iter().chain([([128, 128], [16, 16])]) {
             for relu in [false, true] {
                 let block = conv(channels, inner, relu);
