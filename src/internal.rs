@@ -6,6 +6,7 @@ pub use crate::gpu::kernel::{
 };
 pub use crate::gpu::recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use crate::gpu::shaders::{alter as alter_kernel, names as shader_names, source as shader_source};
+pub use crate::io::decode::is_decoding;
 pub use crate::random::Random;
 
 use crate::gpu::{Context, Program};

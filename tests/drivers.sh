@@ -3,7 +3,7 @@
 #
 #   tests/drivers.sh [IMPASTO]     the command to test [default: target/release/impasto]
 #
-# Drivers beside those that are installed: SwiftShader, which Debian's package chromium carries (or SWIFTSHADER=LIBRARY),
+# Drivers beside those that are installed: SwiftShader, which Debian's package chromium-common carries (or SWIFTSHADER=LIBRARY),
 # and Mesa of Debian's newest release in a folder (as the superuser; or SYSTEM=FOLDER of a Debian that has it). They are
 # kept in target/drivers. A driver that cannot be set up is skipped by name.
 set -uo pipefail
@@ -47,7 +47,9 @@ examine "OpenGL" env VK_DRIVER_FILES=/nonexistent EGL_PLATFORM=surfaceless "$imp
 
 library=${SWIFTSHADER:-$(ls /usr/lib/chromium/libvk_swiftshader.so "$folder"/chromium/usr/lib/chromium/libvk_swiftshader.so 2>/dev/null | head -n 1)}
 if [ -z "$library" ] && command -v apt-get >/dev/null; then
-  (cd "$folder" && apt-get download -qq chromium && dpkg -x chromium_*.deb chromium && rm chromium_*.deb) >/dev/null 2>&1
+  (
+    cd "$folder" && apt-get download -qq chromium-common && dpkg -x chromium-common_*.deb chromium && rm chromium-common_*.deb
+  ) >/dev/null 2>&1
   library=$(ls "$folder"/chromium/usr/lib/chromium/libvk_swiftshader.so 2>/dev/null)
 fi
 if [ -n "$library" ]; then
@@ -55,7 +57,7 @@ if [ -n "$library" ]; then
     >"$folder/swiftshader.json"
   examine "SwiftShader" env VK_DRIVER_FILES="$folder/swiftshader.json" __EGL_VENDOR_LIBRARY_FILENAMES=/nonexistent "$impasto"
 else
-  row "SwiftShader" "" "skipped: no libvk_swiftshader.so (install chromium, or set SWIFTSHADER)"
+  row "SwiftShader" "" "skipped: no libvk_swiftshader.so (install chromium-common, or set SWIFTSHADER)"
 fi
 
 system=${SYSTEM:-$folder/sid}

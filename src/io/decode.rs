@@ -1,7 +1,9 @@
 //! Decoding of picture files.
 
 use std::{
+    cell::Cell,
     io::{Cursor, ErrorKind},
+    panic::{self, AssertUnwindSafe},
     path::Path,
 };
 
@@ -83,9 +85,24 @@ struct Decoded {
     orientation: Orientation,
 }
 
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is decoding a picture. A panic of a decoder is caught then, and becomes an error.
+pub fn is_decoding() -> bool {
+    DECODING.get()
+}
+
 /// Decodes the bytes of a file; `path` is used only in messages.
 fn decode(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Result<(Picture, Metadata)> {
-    decode_or_refuse(path, bytes, long_side).map_err(|(reason, help)| Error::picture(path, reason).with_help(help))
+    DECODING.set(true);
+    // Decoders of other crates can panic on damaged files.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode_or_refuse(path, bytes, long_side)));
+    DECODING.set(false);
+    let decoded =
+        decoded.unwrap_or_else(|_| Err(refusal("its decoder stopped with a fault: the file is damaged", AGAIN)));
+    decoded.map_err(|(reason, help)| Error::picture(path, reason).with_help(help))
 }
 
 fn decode_or_refuse(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Result<(Picture, Metadata), Refusal> {

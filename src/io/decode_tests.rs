@@ -222,3 +222,31 @@ fn a_large_photo_is_reduced_before_it_is_converted() {
     let clear = png(&[7; 40 * 4], 40, 1, ExtendedColorType::Rgba8);
     assert_eq!(decode(Path::new("a.png"), &clear, Some(2)).unwrap().0.width, 40);
 }
+
+/// A PNG of 7 × 5 pixels of one byte each, with this palette.
+fn with_palette(palette: &[u8]) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        !bytes.iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
+        })
+    };
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let pixels = [0; 5 * 8];
+    // Deflate without compression: one stored block, then the checksum of zeros.
+    let data = [&[0x78, 0x01, 1, 40, 0, 0xd7, 0xff], &pixels[..], &[0, 40, 0, 1]].concat();
+    for (kind, data) in
+        [(b"IHDR", &[0, 0, 0, 7, 0, 0, 0, 5, 8, 3, 0, 0, 0][..]), (b"PLTE", palette), (b"IDAT", &data), (b"IEND", &[])]
+    {
+        let chunk = [kind, data].concat();
+        png.extend((data.len() as u32).to_be_bytes().iter().chain(&chunk).chain(&crc(&chunk).to_be_bytes()));
+    }
+    png
+}
+
+#[test]
+fn a_fault_of_a_decoder_is_an_error() {
+    assert_eq!(Picture::from_bytes("whole.png", &with_palette(&[10, 20, 30])).unwrap().0.rgb[0], 10.0 / 255.0);
+    let error = Picture::from_bytes("cut.png", &with_palette(&[10, 20])).unwrap_err().to_string();
+    assert!(error.contains("cut.png") && error.ends_with(AGAIN), "{error}");
+    assert!(!is_decoding());
+}

@@ -3,7 +3,7 @@
 
 pub(crate) mod atomic;
 mod checkpoint;
-mod decode;
+pub(crate) mod decode;
 mod encode;
 mod file;
 mod fill;
