@@ -130,10 +130,10 @@ fn a_wrong_shape_is_named() {
 }
 
 #[test]
-fn only_a_classifier_may_be_left_over() {
+fn only_what_changes_nothing_may_be_left_over() {
     let good = [("net.conv1_1.weight", tensor(&[4, 3, 3, 3])), ("net.conv1_1.bias", tensor(&[4]))];
     let with = |name| Vgg19Weights::of(&saved(&[good.to_vec(), vec![(name, tensor(&[4]))]].concat(), None));
-    for name in ["net.classifier.0.weight", "net.fc6.weight"] {
+    for name in ["net.classifier.0.weight", "net.fc6.weight", "net.scale1_1"] {
         assert!(with(name).is_ok(), "{name}");
     }
     let message = with("net.bn1_1.weight").err().unwrap().to_string();

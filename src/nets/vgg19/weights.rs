@@ -80,8 +80,10 @@ pub struct Vgg19Weights {
     pub convolutions: Vec<[HostTensor; 2]>,
 }
 
-/// Beginnings of the names of what follows VGG-19's convolutions in torchvision's and Caffe's files. Nothing here reads it.
-const CLASSIFIER: [&str; 4] = ["classifier.", "fc6.", "fc7.", "fc8."];
+/// Beginnings of the names of tensors that files have beside the convolutions, and that change nothing of what they
+/// compute: the classifier of torchvision's and Caffe's files, and `scale1_1` and so on, the ratios by which a file in the
+/// normalised convention was made from one in Caffe's.
+const BESIDE: [&str; 5] = ["classifier.", "fc6.", "fc7.", "fc8.", "scale"];
 
 /// The number in names as `features.0.weight` (torchvision) or `0.weight`.
 fn numbered(name: &str) -> Option<usize> {
@@ -93,8 +95,8 @@ fn numbered(name: &str) -> Option<usize> {
 impl Vgg19Weights {
     /// Finds the convolutions in a file by name and shape: `conv1_1.weight` (Caffe; normalised if there is a `conv0`),
     /// `features.0.weight` (torchvision) or `0.weight` (normalised if the first is 1×1, else torchvision). A
-    /// `convention` in the metadata overrides this. The classifier (`classifier.`, `fc6.` to `fc8.`) and counters are
-    /// ignored.
+    /// `convention` in the metadata overrides this. The classifier (`classifier.`, `fc6.` to `fc8.`), counters and the
+    /// ratios of a normalisation (`scale1_1`, ...) are ignored.
     ///
     /// # Errors
     /// A file that is not VGG-19, or has further tensors; the message names the tensor.
@@ -174,7 +176,7 @@ impl Vgg19Weights {
             let got = format!("{:?} and {:?}", weight.shape, bias.shape);
             return refuse(format!("conv0 must have shapes [3, 3, 1, 1] and [3], got {got}"));
         }
-        named.check_all_read("VGG-19", |name| CLASSIFIER.iter().any(|part| name.starts_with(part)))?;
+        named.check_all_read("VGG-19", |name| BESIDE.iter().any(|part| name.starts_with(part)))?;
         Ok(Vgg19Weights { convention, input, convolutions })
     }
 
