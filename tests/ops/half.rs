@@ -1,13 +1,14 @@
 //! Tensors stored as f16: kernels read the stored values and round results once.
 
 use impasto::gpu::Precision::{F16, F32};
+use impasto::internal::cases;
 use impasto::ops::norm::{Affine, EPSILON, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::ops::{gram, mean_std, regions, relu, tanh, vector};
 
-use crate::harness::{EXACT, HALF, SUM, check, contexts, has_half, rounded};
+use crate::harness::{EXACT, HALF, SUM, check, check_case, contexts, has_half, rounded};
 use crate::reference::{self, Array};
 
 fn random(shape: &[usize], seed: u64) -> Array {
@@ -48,6 +49,17 @@ fn activations_are_rounded_once() {
             Ok(results)
         });
     }
+}
+
+/// The doctor's cases apart from convolutions, which others test with many more shapes.
+#[test]
+fn the_cases_of_the_doctor_match_the_oracle() {
+    if !has_half() {
+        return;
+    }
+    let groups = cases::all(F16).into_iter().filter(|group| !group.name.starts_with("convolutions"));
+    let made = groups.flat_map(|group| group.cases);
+    assert!(made.map(|make| check_case(&make())).count() > 100);
 }
 
 /// Padding and cropping only move elements.
