@@ -469,6 +469,7 @@ fn without_a_driver_the_error_says_how_to_get_one() {
         .args(["--exact", name, "--nocapture"])
         .env("VK_DRIVER_FILES", "/nonexistent")
         .env("VK_ICD_FILENAMES", "/nonexistent")
+        .env("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);

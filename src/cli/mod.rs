@@ -173,8 +173,6 @@ fn in_options(error: Error, command: &clap::Command) -> Error {
             Some(largest) => format!("choose a --size of at most {largest}"),
             None => "choose a smaller --size".into(),
         }),
-        error @ Error::Adapter { .. } if !has("forget") => error
-            .with_help("run `impasto doctor` to find out why, and use another adapter (--device) or update the driver"),
         error => error,
     }
 }

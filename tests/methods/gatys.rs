@@ -308,7 +308,7 @@ fn real_weights_repaint_a_real_photo() {
 #[test]
 fn areas_have_gram_matrices_of_their_own() {
     let file = fixture("gatys.safetensors");
-    let vgg = Vgg19::load(context(), &file, Pooling::Max).unwrap();
+    let vgg = Vgg19::load(context(), &vgg_of(&file), Pooling::Max).unwrap();
     let mut content = picture(&file, "content");
     let (width, height) = (content.width, content.height);
     let corner = |pixel: usize| pixel % width < width / 4 && pixel / width < height / 4;
