@@ -48,8 +48,9 @@ test:
 # Methods, nets and sizes in turn for this many seconds: memory must not grow.
 SOAK ?= 1200
 
+soak: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
 soak: setup
-	IMPASTO_SOAK=$(SOAK) cargo test --test soak -- --nocapture
+	IMPASTO_SOAK=$(SOAK) cargo test --test soak -- --ignored --nocapture
 
 # Kills, full disks, lost devices, little memory.
 faults: setup

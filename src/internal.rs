@@ -11,6 +11,9 @@ pub use crate::random::Random;
 
 use crate::gpu::{Context, Program};
 
+#[cfg(feature = "cache")]
+pub use crate::kept::folder as data_folder;
+
 #[cfg(feature = "doctor")]
 pub use crate::doctor::{case, cases, pictures};
 

@@ -8,9 +8,14 @@ use serde::de::DeserializeOwned;
 use crate::io::atomic;
 use crate::{Error, Result};
 
+/// The user's data directory. `None` if the home directory is unknown.
+pub fn folder() -> Option<PathBuf> {
+    Some(directories::ProjectDirs::from("", "", "impasto")?.data_dir().into())
+}
+
 /// The file `name` in the user's data directory. `None` if the home directory is unknown.
 pub fn file(name: &str) -> Option<PathBuf> {
-    Some(directories::ProjectDirs::from("", "", "impasto")?.data_dir().join(name))
+    Some(folder()?.join(name))
 }
 
 /// [`file`], or an error that says why there is none.

@@ -236,8 +236,7 @@ fn file_name(path: &Path) -> String {
 
 /// The user's data directory, which holds imported weights, nets and styles.
 fn data_directory() -> Result<PathBuf> {
-    let directories = directories::ProjectDirs::from("", "", "impasto");
-    directories.map(|found| found.data_dir().to_path_buf()).ok_or_else(|| {
+    impasto::internal::data_folder().ok_or_else(|| {
         let folder = Path::new("the user's data directory");
         let help = "set HOME, or name the weights with --vgg FILE";
         Error::file("find", folder, "the home directory is unknown").with_help(help)

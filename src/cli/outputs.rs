@@ -25,6 +25,12 @@ impl Overwrite {
     /// Refuses a file that cannot be written, or exists and must not be replaced: to be called before any work.
     pub fn check(self, path: &Path) -> Result<()> {
         atomic::check_writable(path)?;
+        self.check_absent(path)
+    }
+
+    /// Refuses a file that exists and must not be replaced: to be called again before a file is written, because another
+    /// process may have made it meanwhile, or the disk may not tell upper from lower case.
+    pub fn check_absent(self, path: &Path) -> Result<()> {
         match self.overwrite || path.symlink_metadata().is_err() {
             true => Ok(()),
             false => Err(exists(path, "choose another name, or replace it with --overwrite")),

@@ -312,8 +312,8 @@ fn remedy<'m>(clinic: &Clinic, failed: impl Iterator<Item = &'m Arc<Make>>) -> (
         let mut candidates: Vec<_> = used.iter().map(|&variant| [avoid.as_slice(), &[variant]].concat()).collect();
         candidates.insert(0, avoid.clone());
         candidates.push(used.clone());
-        let tried = candidates.into_iter().filter(|candidate| !candidate.is_empty());
-        match tried.into_iter().find(|candidate| alternatives.is_right(candidate, make)) {
+        let mut tried = candidates.into_iter().filter(|candidate| !candidate.is_empty());
+        match tried.find(|candidate| alternatives.is_right(candidate, make)) {
             Some(found) => avoid = found,
             None => left += 1,
         }

@@ -37,6 +37,10 @@ pub(super) fn check<'a>(places: impl IntoIterator<Item = &'a Place>) -> Result<(
 
 /// `painted` where a place applies, and `photo`, of the same size, elsewhere, with the alpha of `photo`.
 pub(super) fn over(photo: &Picture, painted: Picture, places: &[&Place]) -> Picture {
+    if places.iter().any(|place| !matches!(place, Place::Mask(_))) {
+        // Nothing is left.
+        return Picture { alpha: photo.alpha.clone(), ..painted };
+    }
     let (_, left) = shares(places, [painted.height, painted.width]);
     let covered = left.iter().map(|left| 1.0 - left).collect();
     sum(photo, &left, &[(&painted, covered)])

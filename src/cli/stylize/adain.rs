@@ -114,6 +114,11 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
         Sheets::check(&args.output, args.overwrite)?;
     }
     let mut looks = args.looks(options)?;
+    let sheets = titles.map(|titles| {
+        // The last area of a look is that of its style.
+        let styles = looks.iter().filter_map(|areas| Some(&areas.last()?.styles.first()?.0)).collect::<Vec<_>>();
+        Sheets::new(&args.output, args.overwrite, side, styles.into_iter().zip(&titles), jobs.jobs.len())
+    });
     let context = args.device.open()?;
     let decoder = options.and_then(|options| options.decoder.as_deref()).or(args.model.first().map(String::as_str));
     let decoder = decoder.unwrap_or(PAIRS[0].name);
@@ -124,13 +129,11 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
             *area = area.measured(&encoder, settings.style_size)?;
         }
     }
-    let Some(titles) = titles else {
+    let Some(mut sheets) = sheets else {
         return many::run(args, &context, jobs, "adain", |photo, look| {
             adain::stylize(&mut painter, photo, &looks[look.number], &settings)
         });
     };
-    let names = [&args.style[..], &titles[..]];
-    let mut sheets = Sheets::new(&args.output, args.overwrite, side, names, jobs.jobs.len())?;
     let outcome = many::run(args, &context, jobs, "adain", |photo, look| {
         let painted = adain::stylize(&mut painter, photo, &looks[look.number], &settings);
         if look.number == 0 {

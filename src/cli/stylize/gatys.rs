@@ -225,7 +225,11 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     };
     let call = Call { args, options, output: single(photo, &args.output)? };
     if args.skip_existing && call.output.exists() {
-        return print_line(format_args!("{}: kept", call.output.display()));
+        let [photo, output] = [photo, &call.output].map(|path| path.display().to_string());
+        return match args.json {
+            true => print_line(serde_json::json!({ "photo": photo, "output": output, "skipped": true })),
+            false => print_line(format_args!("{output}: kept")),
+        };
     }
     call.check_outputs()?;
     let (content, metadata) = standard::load(photo, None)?;

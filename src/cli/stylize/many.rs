@@ -45,8 +45,7 @@ fn write(attempt: &Attempt, painted: &Picture, overwrite: Overwrite) -> Result<(
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, error))?;
     }
-    // Another process may have written the file meanwhile, or the disk may not tell upper from lower case.
-    overwrite.check(output)?;
+    overwrite.check_absent(output)?;
     painted.save_with(output, &attempt.options)
 }
 
@@ -108,7 +107,8 @@ impl Report<'_> {
         };
         self.bar.suspend(|| tracing::error!("{text}"));
         if self.args.json {
-            self.line(String::new, || serde_json::json!({ "photo": photo.display().to_string(), "error": text }))?;
+            let json = serde_json::json!({ "photo": photo.display().to_string(), "error": text });
+            self.bar.suspend(|| print_line(json))?;
         }
         Ok(())
     }

@@ -7,9 +7,7 @@ use impasto::io::Picture;
 use impasto::methods::adain::Source;
 use impasto::sheet::{self, Cell};
 
-use super::weighted;
 use crate::cli::outputs::Overwrite;
-use crate::cli::styles;
 
 /// The file name of the first sheet. Further ones are `grid-2.png`, `grid-3.png` and so on.
 const NAME: &str = "grid.png";
@@ -44,23 +42,21 @@ impl Sheets {
         if folder.exists() { overwrite.check(&first) } else { Ok(()) }
     }
 
-    /// Sheets for `photos` photos in the styles `names`, whose captions are `titles`.
-    pub fn new(
+    /// Sheets for `photos` photos in styles with these captions.
+    pub fn new<'s>(
         folder: &Path,
         overwrite: Overwrite,
         side: usize,
-        [names, titles]: [&[String]; 2],
+        styles: impl ExactSizeIterator<Item = (&'s Source, &'s String)>,
         photos: usize,
-    ) -> Result<Self> {
-        let corner = ["AdaIN".into(), counted(names.len(), "style"), counted(photos, "photo")];
-        let mut head = vec![Cell::words(corner)];
-        for (name, title) in names.iter().zip(titles) {
-            head.push(match styles::find(weighted(name).0)? {
-                Source::Picture(picture) => Cell::head(&picture, side, title),
-                Source::Style(_) => Cell::tile("a saved style", title),
-            });
-        }
-        Ok(Sheets { folder: folder.into(), overwrite, side, head, rows: Vec::new(), written: 0, failed: Ok(()) })
+    ) -> Self {
+        let corner = ["AdaIN".into(), counted(styles.len(), "style"), counted(photos, "photo")];
+        let heads = styles.map(|(style, title)| match style {
+            Source::Picture(picture) => Cell::head(picture, side, title),
+            Source::Style(_) => Cell::tile("a saved style", title),
+        });
+        let head = std::iter::once(Cell::words(corner)).chain(heads).collect();
+        Sheets { folder: folder.into(), overwrite, side, head, rows: Vec::new(), written: 0, failed: Ok(()) }
     }
 
     /// Begins the row of a photo.
@@ -84,8 +80,8 @@ impl Sheets {
             number => format!("grid-{number}.png"),
         });
         let rows: Vec<_> = std::iter::once(self.head.clone()).chain(self.rows.drain(..)).collect();
-        let written =
-            self.overwrite.check(&path).and_then(|()| sheet::sheet(&rows)).and_then(|sheet| sheet.save(&path));
+        let absent = self.overwrite.check_absent(&path);
+        let written = absent.and_then(|()| sheet::sheet(&rows)).and_then(|sheet| sheet.save(&path));
         if self.failed.is_ok() {
             self.failed = written;
         }

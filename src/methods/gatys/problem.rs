@@ -285,14 +285,16 @@ impl PictureLoss {
             record(vgg, [content.width, content.height], Layout::of(content, areas), settings)?;
         let program = recorder.finish()?;
         let mut names = Vec::new();
+        let mut masks_of = std::collections::HashMap::new();
         for ((term, values), (_, _, weight)) in terms.iter().zip(&targets).zip(wanted(settings, areas.len())) {
             term.target.write(values)?;
             let mut weight = per_element(values, weight, settings.normalization);
             if let (TermKind::Style(area), Some(mask)) = (term.kind, &term.mask) {
                 let size = [mask.shape().dims()[0], mask.shape().dims()[1]];
-                let (values, share) = masks(content, areas, size).swap_remove(area);
-                mask.write(&values)?;
-                weight *= share;
+                let all = masks_of.entry(size).or_insert_with(|| masks(content, areas, size));
+                let (values, share) = &all[area];
+                mask.write(values)?;
+                weight *= *share;
             }
             term.weight.set(&program, weight);
             names.push(match term.kind {
