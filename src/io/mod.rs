@@ -9,6 +9,7 @@ mod file;
 mod fill;
 mod foreign;
 mod metadata;
+mod parts;
 mod pickle;
 pub mod picture;
 mod profile;
@@ -20,6 +21,7 @@ pub mod weights;
 
 pub use encode::{SaveOptions, can_be_written, check_output};
 pub use metadata::Metadata;
+pub use parts::{PixelSink, PixelSource};
 pub use picture::Picture;
 pub use tensor::{DType, HostTensor};
 pub use weights::{Format, WeightFile};

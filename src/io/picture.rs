@@ -1,5 +1,7 @@
 //! Pictures in memory and their resampling. `decode.rs` reads pictures, `encode.rs` writes them.
 
+use std::ops::Range;
+
 use image::{ImageBuffer, Luma, imageops};
 use rayon::prelude::*;
 
@@ -81,16 +83,25 @@ impl Picture {
         }
     }
 
+    /// A part of the picture.
+    ///
+    /// # Panics
+    ///
+    /// If the part is not within the picture.
+    pub fn cut(&self, rows: Range<usize>, columns: Range<usize>) -> Picture {
+        let cut = |plane: &[f32]| -> Vec<f32> {
+            let row = |row: usize| &plane[row * self.width..][columns.clone()];
+            rows.clone().flat_map(row).copied().collect()
+        };
+        let rgb = self.rgb.chunks(self.pixels().max(1)).flat_map(cut).collect();
+        Picture { width: columns.len(), height: rows.len(), rgb, alpha: self.alpha.as_deref().map(cut) }
+    }
+
     /// The central part of `width` × `height` pixels, or the whole side where the picture is smaller.
     pub fn middle(&self, width: usize, height: usize) -> Picture {
         let (width, height) = (width.min(self.width), height.min(self.height));
         let [left, top] = [(self.width - width) / 2, (self.height - height) / 2];
-        let cut = |plane: &[f32]| -> Vec<f32> {
-            let rows = plane.chunks(self.width.max(1)).skip(top).take(height);
-            rows.flat_map(|row| &row[left..left + width]).copied().collect()
-        };
-        let rgb = self.rgb.chunks(self.pixels().max(1)).flat_map(cut).collect();
-        Picture { width, height, rgb, alpha: self.alpha.as_deref().map(cut) }
+        self.cut(top..top + height, left..left + width)
     }
 
     /// The largest central square.
