@@ -22,6 +22,9 @@ pub trait PixelSource {
     /// # Panics
     /// If the part is not within the picture.
     fn read(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Picture>;
+
+    /// Alpha resampled to `width` × `height`, `[height, width]`; `None` if every pixel is opaque.
+    fn alpha_at(&self, width: usize, height: usize) -> Result<Option<Vec<f32>>>;
 }
 
 /// A picture that is written in parts.
@@ -46,6 +49,10 @@ impl PixelSource for Picture {
 
     fn read(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Picture> {
         Ok(self.cut(rows, columns))
+    }
+
+    fn alpha_at(&self, width: usize, height: usize) -> Result<Option<Vec<f32>>> {
+        Ok(Picture::alpha_at(self, width, height))
     }
 }
 

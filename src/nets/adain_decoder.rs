@@ -12,6 +12,7 @@ pub use weights::AdainDecoderWeights;
 
 use weights::LAYERS;
 
+use super::tiles::Reach;
 use super::{ConvLayer, packed};
 use crate::gpu::{Context, Recorder, Tensor};
 use crate::ops::pad;
@@ -73,6 +74,15 @@ impl AdainDecoder {
             total += layer.conv().flops(1, at);
         }
         Ok(total)
+    }
+
+    /// What windows of a picture need, in pixels.
+    pub fn reach(&self) -> Reach {
+        let mut factor = 8;
+        Reach::of(self.layers.iter().map(|layer| {
+            factor /= layer.conv().enlargement();
+            (layer.conv().kernel(), factor)
+        }))
     }
 
     /// Records the decoder on `features` (`[N, 8c, h, w]`), with the output cropped to `size` `[height, width]`.

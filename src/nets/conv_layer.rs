@@ -55,6 +55,27 @@ impl Convolution {
         }
     }
 
+    /// Side of the kernel in elements.
+    pub fn kernel(&self) -> usize {
+        self.weight_shape()[3]
+    }
+
+    /// Factor by which it enlarges its input.
+    pub fn enlargement(&self) -> usize {
+        match self {
+            Convolution::Plain(conv) if !conv.upsample => 1,
+            Convolution::Plain(_) | Convolution::Transposed(_) => 2,
+        }
+    }
+
+    /// Factor by which it reduces its input.
+    pub fn stride(&self) -> usize {
+        match self {
+            Convolution::Plain(conv) => conv.stride,
+            Convolution::Transposed(_) => 1,
+        }
+    }
+
     /// Channels of the output.
     pub fn channels_out(&self) -> usize {
         either!(self, conv => conv.channels_out)

@@ -16,12 +16,14 @@ fn range(rgb: &[f32]) -> f32 {
 }
 
 /// Warns of a result `rgb`, not yet clamped, whose pixels are all exactly alike, for a photo with visible detail. A broken
-/// driver gives a black picture; so can a net that has hardly been trained, so the result is kept.
-pub(crate) fn check_detail(context: &Context, photo: &Picture, rgb: &[f32]) {
-    if range(rgb) == 0.0 && range(&photo.rgb) >= DETAIL {
+/// driver gives a black picture; so can a net that has hardly been trained, so the result is kept. Gives whether it warned.
+pub(crate) fn check_detail(context: &Context, photo: &Picture, rgb: &[f32]) -> bool {
+    let is_uniform = range(rgb) == 0.0 && range(&photo.rgb) >= DETAIL;
+    if is_uniform {
         let adapter = context.name();
         tracing::warn!(
             "{adapter} painted all pixels alike, although the photo has detail; test the adapter and its driver"
         );
     }
+    is_uniform
 }

@@ -49,6 +49,11 @@ impl<K: PartialEq, I> Programs<K, I> {
         Programs(Vec::new())
     }
 
+    /// Drops all programs and their memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether there is a program for `key`.
     pub fn has(&self, key: K) -> bool {
         self.0.iter().any(|(known, _)| *known == key)

@@ -12,6 +12,8 @@
 
 use std::ops::Range;
 
+use crate::gpu::Context;
+use crate::io::Picture;
 use crate::{Error, Result};
 
 /// What a net needs of windows.
@@ -24,6 +26,16 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// The reach of convolutions with these kernel sizes, each with the factor by which its output is smaller than the
+    /// picture.
+    pub(crate) fn of(convolutions: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let add = |reach: Reach, (kernel, factor): (usize, usize)| Reach {
+            halo: reach.halo + kernel / 2 * factor,
+            alignment: reach.alignment.max(factor),
+        };
+        convolutions.into_iter().fold(Reach { halo: 0, alignment: 1 }, add)
+    }
+
     /// The halo, rounded up to whole steps of the alignment.
     fn aligned_halo(self) -> usize {
         self.halo.next_multiple_of(self.alignment)
@@ -107,6 +119,142 @@ impl Tiling {
     }
 }
 
+/// Limits of painting in windows.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Most device memory in bytes, weights included.
+    pub device: u64,
+    /// Most host memory in bytes for features that are kept between passes. Features that need more are computed again.
+    pub host: u64,
+    /// Largest side of a window in pixels; `None`: as large as the memory allows.
+    pub window: Option<usize>,
+    /// Steps of the alignment by which halos are too small. For tests, which must notice.
+    #[doc(hidden)]
+    pub lack: usize,
+}
+
+impl Default for Budget {
+    /// 2 GiB on the device, and 256 MiB on the host.
+    fn default() -> Self {
+        Budget { device: 2 << 30, host: 256 << 20, window: None, lack: 0 }
+    }
+}
+
+impl Budget {
+    /// The device memory in bytes that is left beside what `context` has allocated.
+    pub(crate) fn left(&self, context: &Context) -> u64 {
+        self.device.saturating_sub(context.allocated_bytes().unwrap_or(0))
+    }
+
+    /// The error of a smallest window that needs that many bytes.
+    fn too_small(&self, left: u64, needed: u64) -> Error {
+        let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+        let enough = mebibytes(self.device) + mebibytes(needed - left);
+        Error::TooLarge {
+            what: "the smallest window".into(),
+            needed: format!("{} MiB", mebibytes(needed)),
+            allowed: format!("{} MiB beside the weights", left >> 20),
+            largest: None,
+            help: format!("allow {enough} MiB of device memory, not {}", self.device >> 20),
+        }
+    }
+
+    /// The windows, as large as possible, for a picture of `[height, width]`, and the device memory in bytes that `plan`
+    /// gives for their height and width.
+    ///
+    /// # Errors
+    /// The smallest windows need more than `left` bytes.
+    pub(crate) fn windows(
+        &self,
+        size: [usize; 2],
+        reach: Reach,
+        left: u64,
+        plan: impl Fn([usize; 2]) -> Result<u64>,
+    ) -> Result<(Tiling, u64)> {
+        let reach = Reach { halo: reach.halo.saturating_sub(self.lack * reach.alignment), ..reach };
+        let fitting = |most: usize| {
+            let tiling = Tiling::new(size, most, reach)?;
+            match plan(tiling.window()) {
+                Ok(bytes) if bytes <= left => Ok(Ok((tiling, bytes))),
+                Ok(bytes) => Ok(Err(self.too_small(left, bytes))),
+                Err(error @ Error::TooLarge { .. }) => Ok(Err(error)),
+                Err(error) => Err(error),
+            }
+        };
+        let step = reach.alignment;
+        let longest = size[0].max(size[1]);
+        let mut too_large = self.window.unwrap_or(longest).min(longest);
+        if let Ok(found) = fitting(too_large)? {
+            return Ok(found);
+        }
+        let mut least = reach.least_window().next_multiple_of(step);
+        let mut found = fitting(least.min(too_large))??;
+        while too_large > least + step {
+            let most = least.midpoint(too_large).next_multiple_of(step);
+            match fitting(most)? {
+                Ok(better) => (least, found) = (most, better),
+                Err(_) => too_large = most.min(too_large - 1),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The window that is about to be painted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Height and width of the picture.
+    pub size: [usize; 2],
+    /// Height and width of the windows.
+    pub window: [usize; 2],
+    /// Number of the window, from 0, counted over all passes.
+    pub at: usize,
+    /// Number of windows of all passes.
+    pub windows: usize,
+    /// Passes over the picture.
+    pub passes: usize,
+    /// Device memory in bytes.
+    pub bytes: u64,
+}
+
+/// Sees each window before it is painted. An error ends the work.
+pub type Watch<'a> = dyn FnMut(&Progress) -> Result<()> + 'a;
+
+/// Receives the colours of a part of the result (RGB 0..1) with its rows and columns, row of windows by row.
+pub type Paint<'a> = dyn FnMut(Range<usize>, Range<usize>, Picture) -> Result<()> + 'a;
+
+/// Mean and variance of each channel, merged from those of parts (Chan, Golub and LeVeque 1979).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Merged {
+    /// Sum of the weights.
+    weight: f64,
+    /// Mean and sum of squared differences from it.
+    channels: Vec<[f64; 2]>,
+}
+
+impl Merged {
+    /// Adds a part of that weight. A part without weight is ignored.
+    pub fn add(&mut self, weight: f64, mean: &[f32], variance: &[f32]) {
+        if weight <= 0.0 {
+            return;
+        }
+        self.channels.resize(mean.len(), [0.0; 2]);
+        let total = self.weight + weight;
+        for ([mean, squares], (part, variance)) in self.channels.iter_mut().zip(mean.iter().zip(variance)) {
+            let difference = f64::from(*part) - *mean;
+            *mean += difference * weight / total;
+            *squares += f64::from(*variance) * weight + difference * difference * self.weight * weight / total;
+        }
+        self.weight = total;
+    }
+
+    /// Means and variances.
+    pub fn statistics(&self) -> [Vec<f32>; 2] {
+        let mean = self.channels.iter().map(|[mean, _]| *mean as f32).collect();
+        [mean, self.channels.iter().map(|[_, squares]| (squares / self.weight) as f32).collect()]
+    }
+}
+
 /// The windows along a side.
 fn spans(side: usize, most: usize, reach: Reach) -> Result<Vec<Span>> {
     if side <= most {
@@ -173,6 +321,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn statistics_of_parts_are_those_of_the_whole() {
+        let values: Vec<f64> = (0..97).map(|index| 1000.0 + f64::from(index * 37 % 41) / 7.0).collect();
+        let of = |values: &[f64]| {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+            [[mean as f32], [variance as f32]]
+        };
+        let mut merged = Merged::default();
+        for part in values.chunks(30) {
+            let [mean, variance] = of(part);
+            merged.add(part.len() as f64, &mean, &variance);
+            merged.add(0.0, &[f32::NAN], &[f32::NAN]);
+        }
+        let ([mean, variance], [expected_mean, expected]) = (merged.statistics(), of(&values));
+        assert!((mean[0] - expected_mean[0]).abs() < 1e-4, "{mean:?}");
+        assert!((variance[0] / expected[0] - 1.0).abs() < 1e-4, "{variance:?} {expected:?}");
+    }
+
+    #[test]
+    fn windows_are_as_large_as_the_memory_allows() {
+        let reach = Reach { halo: 30, alignment: 8 };
+        let plan = |[height, width]: [usize; 2]| Ok((height * width) as u64);
+        let windows = |left, window| Budget { window, ..Budget::default() }.windows([1000, 700], reach, left, plan);
+        assert_eq!(windows(700_000, None).unwrap().0.count(), 1);
+        let (tiling, bytes) = windows(400_000, None).unwrap();
+        assert!(tiling.count() == 2 && bytes <= 400_000, "{tiling:?}");
+        let (tiling, bytes) = windows(40_000, None).unwrap();
+        assert!((30_000..=40_000).contains(&bytes), "{:?} {bytes}", tiling.window());
+        assert!(windows(700_000, Some(200)).unwrap().0.window().iter().all(|side| *side <= 200));
+        let error = windows(100, None).err().unwrap().to_string();
+        assert!(error.contains("MiB of device memory"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub use weights::{Convention, Vgg19Weights, scaled_channels};
 use std::fmt;
 use std::str::FromStr;
 
+use super::tiles::Reach;
 use super::{ConvLayer, NewLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Later, Recorder, Tensor};
 use crate::io::{HostTensor, WeightFile};
@@ -204,6 +205,12 @@ impl Vgg19 {
     pub fn least_side(&self, tap: Tap) -> usize {
         // Reflection padding needs two pixels.
         tap.reduction() * if self.convention.border() == Border::Reflect { 2 } else { 1 }
+    }
+
+    /// What windows of a picture need for the features at `tap`.
+    pub fn reach(&self, tap: Tap) -> Reach {
+        let layers = Tap::all().zip(&self.layers).take(tap.position() + 1);
+        Reach::of(layers.map(|(tap, layer)| (layer.conv().kernel(), tap.reduction())))
     }
 
     /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1) up to the tap `deepest`.

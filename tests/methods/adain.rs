@@ -111,22 +111,22 @@ fn assert_painted(painted: &Picture, file: &WeightFile, name: &str) {
     compare(&painted.rgb, &Array::from_f32(&[count], &clamped), 1e-3).unwrap_or_else(|e| panic!("{name}: {e}"));
 }
 
-struct Scene {
+pub struct Scene {
     file: WeightFile,
     encoder: Vgg19,
     photo: Picture,
-    paintings: [Picture; 2],
+    pub paintings: [Picture; 2],
 }
 
 impl Scene {
-    fn new(context: &Context) -> Self {
+    pub fn new(context: &Context) -> Self {
         let file = file();
         let encoder = Vgg19::load(context, &vgg_of(&file), Pooling::Max).unwrap();
         let [photos, paintings] = ["photos", "paintings"].map(|name| array(&file, name));
         Scene { encoder, photo: picture(&photos, 0), paintings: [0, 1].map(|i| picture(&paintings, i)), file }
     }
 
-    fn painter(&self) -> AdainPainter<'_> {
+    pub fn painter(&self) -> AdainPainter<'_> {
         let decoder =
             AdainDecoder::new(self.encoder.context(), AdainDecoderWeights::of(&decoder_of(&self.file)).unwrap())
                 .unwrap();

@@ -1,0 +1,326 @@
+//! AdaIN window by window, with the same result as in one piece.
+//!
+//! The norm's statistics are those of the whole photo. So a first pass encodes every window and merges the statistics of
+//! the cores; a second one normalises with the merged statistics and decodes. The features of the first pass are kept on
+//! the host if they fit there. The second pass then reads only the decoder's halo, in features; else it encodes again.
+
+use std::ops::Range;
+
+use super::{AdainPainter, INSTANCE, Region, Styling, weights};
+use crate::gpu::{DeviceTensor, Program, Recorder};
+use crate::io::{Picture, PixelSource};
+use crate::nets::tiles::{Budget, Merged, Paint, Progress, Reach, Span, Tile, Tiling, Watch};
+use crate::nets::{Tap, check_detail};
+use crate::ops::norm::Statistics;
+use crate::{Error, Result};
+
+/// The encoder's tap.
+const TAP: Tap = Tap::RELU4_1;
+
+/// Sides of a feature in pixels.
+const CELL: usize = 8;
+
+/// A recorded program and what it exchanges with the host.
+struct Recorded<T> {
+    rec: Recorder,
+    tensors: T,
+    /// Bytes of staging buffers for what is written and read.
+    staging: u64,
+}
+
+impl<T> Recorded<T> {
+    fn new(rec: Recorder, tensors: T, exchanged: &[&DeviceTensor]) -> Self {
+        let staging = exchanged.iter().map(|tensor| tensor.shape().bytes(tensor.precision())).sum();
+        Recorded { rec, tensors, staging }
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        Ok(self.rec.memory()?.peak_bytes() + self.staging)
+    }
+
+    fn finish(self) -> Result<(Program, T)> {
+        Ok((self.rec.finish()?, self.tensors))
+    }
+}
+
+/// Tensors of the first pass.
+struct Encoding {
+    photo: DeviceTensor,
+    /// Weights of the features in the statistics, `[h, w]`: 0 outside of the core.
+    weights: DeviceTensor,
+    features: DeviceTensor,
+    /// Means and variances.
+    statistics: [DeviceTensor; 2],
+}
+
+/// Tensors of the second pass.
+struct Decoding {
+    /// The photo, or its features.
+    input: DeviceTensor,
+    statistics: [DeviceTensor; 2],
+    styling: Styling,
+    painted: DeviceTensor,
+}
+
+/// Features of the whole photo on the host, `[C, h, w]`.
+struct Features {
+    channels: usize,
+    size: [usize; 2],
+    values: Vec<f32>,
+}
+
+/// A part of planes `[planes, height, width]`.
+fn cut(values: &[f32], [height, width]: [usize; 2], rows: Range<usize>, columns: Range<usize>) -> Vec<f32> {
+    let plane = |plane: &[f32]| -> Vec<f32> {
+        rows.clone().flat_map(|row| &plane[row * width..][columns.clone()]).copied().collect()
+    };
+    values.chunks(height * width).flat_map(plane).collect()
+}
+
+impl Features {
+    /// Takes over the core of a window of features, `[C, h, w]`, with its upper left corner at `start`.
+    fn put(&mut self, window: &[f32], [height, width]: [usize; 2], core: [Range<usize>; 2], start: [usize; 2]) {
+        let [rows, columns] = core;
+        for channel in 0..self.channels {
+            for row in rows.clone() {
+                let from = &window[(channel * height + row) * width..][columns.clone()];
+                let into = (channel * self.size[0] + start[0] + row) * self.size[1] + start[1] + columns.start;
+                self.values[into..into + columns.len()].copy_from_slice(from);
+            }
+        }
+    }
+}
+
+/// The features that begin in a range of pixels.
+fn cells(pixels: &Range<usize>) -> Range<usize> {
+    pixels.start / CELL..pixels.end.div_ceil(CELL)
+}
+
+/// How a photo is painted.
+struct Plan {
+    first: Tiling,
+    /// Windows of the second pass: of features that are kept, or of pixels.
+    second: Tiling,
+    is_kept: bool,
+    bytes: u64,
+}
+
+impl AdainPainter<'_> {
+    /// What the second pass needs, counted in features that are kept.
+    fn decoder_reach(&self) -> Reach {
+        Reach { halo: self.decoder.reach().halo.div_ceil(CELL), alignment: 1 }
+    }
+
+    /// What encoder and decoder need together.
+    fn reach(&self) -> Reach {
+        let encoder = self.encoder.reach(TAP);
+        Reach { halo: encoder.halo + self.decoder_reach().halo * CELL, ..encoder }
+    }
+
+    fn encoding(&self, [height, width]: [usize; 2], is_kept: bool) -> Result<Recorded<Encoding>> {
+        let context = self.encoder.context();
+        let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
+        let mut rec = Recorder::new(context);
+        let x = rec.pin(&photo);
+        let content = self.encoder.forward(&mut rec, x, TAP)?.at(TAP)?;
+        let [_, _, height, width] = content.shape.nchw("AdaIN", "content")?;
+        let weights = DeviceTensor::new(context, "weights of the core", [height, width]);
+        let core = rec.pin(&weights);
+        let Statistics { mean, variance } = INSTANCE.weighted_statistics(&mut rec, content, core)?;
+        let statistics = [rec.output(mean)?, rec.output(variance)?];
+        let features = rec.output(content)?;
+        let tensors = Encoding { photo, weights, features, statistics };
+        let Encoding { photo, weights, features, .. } = &tensors;
+        let exchanged = [photo.clone(), weights.clone(), features.clone()];
+        let exchanged: Vec<_> = exchanged.iter().take(if is_kept { 3 } else { 2 }).collect();
+        Ok(Recorded::new(rec, tensors, &exchanged))
+    }
+
+    /// The second pass on features of `window` `[h, w]`, or on pixels.
+    fn decoding(&self, window: [usize; 2], is_kept: bool, count: usize) -> Result<Recorded<Decoding>> {
+        let context = self.encoder.context();
+        let mut rec = Recorder::new(context);
+        let [height, width] = window;
+        let channels = self.encoder.channels(TAP)?;
+        let (input, content, size) = if is_kept {
+            let precision = context.precision();
+            let input = DeviceTensor::stored(context, precision, "features", [1, channels, height, width]);
+            let content = rec.pin(&input);
+            (input, content, window.map(|side| side * CELL))
+        } else {
+            let input = DeviceTensor::new(context, "photo", [1, 3, height, width]);
+            let x = rec.pin(&input);
+            let content = self.encoder.forward(&mut rec, x, TAP)?.at(TAP)?;
+            (input, content, window)
+        };
+        let [_, _, height, width] = content.shape.nchw("AdaIN", "content")?;
+        let statistics = ["means", "variances"].map(|name| DeviceTensor::new(context, name, [1, channels]));
+        let [mean, variance] = statistics.each_ref().map(|tensor| rec.pin(tensor));
+        let styling = Styling::new(context, count, [channels, height, width]);
+        let target = styling.record(&mut rec, content, Statistics { mean, variance })?;
+        let picture = self.decoder.forward(&mut rec, target, size)?.picture;
+        let painted = rec.output(picture)?;
+        let tensors = Decoding { input, statistics, styling, painted };
+        let exchanged = [tensors.input.clone(), tensors.painted.clone()];
+        Ok(Recorded::new(rec, tensors, &exchanged.iter().collect::<Vec<_>>()))
+    }
+
+    fn plan_windows(&self, size: [usize; 2], count: usize, budget: &Budget) -> Result<Plan> {
+        let left = budget.left(self.encoder.context());
+        let channels = self.encoder.channels(TAP)?;
+        let whole = size.map(|side| side.div_ceil(CELL));
+        let is_kept = (channels * whole[0] * whole[1]) as u64 * size_of::<f32>() as u64 <= budget.host;
+        let encoder = self.encoder.reach(TAP);
+        let (first, first_bytes) =
+            budget.windows(size, encoder, left, |window| self.encoding(window, is_kept)?.bytes())?;
+        let decoding = |window| self.decoding(window, is_kept, count)?.bytes();
+        let (second, second_bytes) = if is_kept {
+            let budget = Budget { window: budget.window.map(|side| side / CELL), ..*budget };
+            budget.windows(whole, self.decoder_reach(), left, decoding)?
+        } else {
+            budget.windows(size, self.reach(), left, decoding)?
+        };
+        Ok(Plan { first, second, is_kept, bytes: budget.device - left + first_bytes.max(second_bytes) })
+    }
+
+    /// Paints `photo` in the styles of `regions` within `budget`, as [`AdainPainter::paint_async`] does, and hands the
+    /// parts of the result to `paint`. The result is that of one piece: the largest difference is that of rounding.
+    ///
+    /// # Errors
+    /// Those of [`AdainPainter::paint_async`]; a budget too small for the smallest window; those of `watch` and `paint`.
+    pub async fn paint_parts_async(
+        &mut self,
+        photo: &dyn PixelSource,
+        regions: &[Region],
+        budget: &Budget,
+        watch: &mut Watch<'_>,
+        paint: &mut Paint<'_>,
+    ) -> Result<()> {
+        self.check(regions)?;
+        let size = [photo.height(), photo.width()];
+        if self.fits(photo, regions.len(), budget)? {
+            let bytes = self.plan(size[1], size[0], regions.len())?.peak_bytes();
+            watch(&Progress { size, window: size, at: 0, windows: 1, passes: 1, bytes })?;
+            let painted = self.paint_async(&photo.read(0..size[0], 0..size[1])?, regions).await?;
+            return paint(0..size[0], 0..size[1], painted);
+        }
+        self.programs.clear();
+        let plan = self.plan_windows(size, regions.len(), budget)?;
+        let windows = plan.first.count() + plan.second.count();
+        let mut at = 0;
+        let mut watch = |tiling: &Tiling, factor: usize| {
+            let window = tiling.window().map(|side| side * factor);
+            let progress = Progress { size, window, at, windows, passes: 2, bytes: plan.bytes };
+            at += 1;
+            watch(&progress)
+        };
+        let (statistics, features) = self.measure(photo, &plan, &mut |tiling| watch(tiling, 1)).await?;
+        let factor = if plan.is_kept { CELL } else { 1 };
+        let (program, tensors) = self.decoding(plan.second.window(), plan.is_kept, regions.len())?.finish()?;
+        tensors.statistics.iter().zip(&statistics).try_for_each(|(tensor, values)| tensor.write(values))?;
+        tensors.styling.write_styles(regions)?;
+        let whole = size.map(|side| side.div_ceil(CELL));
+        let (masks, rest) = weights(regions, whole);
+        let mut is_checked = false;
+        for Tile { rows, columns } in plan.second.tiles() {
+            watch(&plan.second, factor)?;
+            let [outer_rows, outer_columns] = [&rows, &columns].map(|span| match plan.is_kept {
+                true => span.outer.clone(),
+                false => cells(&span.outer),
+            });
+            let part = |mask: &Vec<f32>| cut(mask, whole, outer_rows.clone(), outer_columns.clone());
+            tensors.styling.write_masks(&masks.iter().map(part).collect::<Vec<_>>(), &part(&rest))?;
+            // In pixels, within the picture.
+            let pixels = [(&rows, size[0]), (&columns, size[1])].map(|(span, side)| {
+                let scaled = |range: &Range<usize>| range.start * factor..(range.end * factor).min(side);
+                Span { outer: scaled(&span.outer), core: scaled(&span.core) }
+            });
+            match &features {
+                Some(Features { values, size, .. }) => {
+                    tensors.input.write(&cut(values, *size, outer_rows, outer_columns))?;
+                }
+                None => {
+                    let [rows, columns] = pixels.each_ref().map(|span| span.outer.clone());
+                    tensors.input.write(&photo.read(rows, columns)?.rgb)?;
+                }
+            }
+            program.submit()?;
+            let mut rgb = tensors.painted.read_async().await?;
+            if !rgb.iter().all(|value| value.is_finite()) {
+                let place = program.find_non_finite_async().await?.unwrap_or_else(|| "the picture".into());
+                let help = "check the weight file".into();
+                return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
+            }
+            rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+            let [height, width] = plan.second.window().map(|side| side * factor);
+            let [rows, columns] = pixels;
+            let part = Picture::from_rgb(width, height, rgb)?.cut(rows.inner(), columns.inner());
+            if !is_checked {
+                let under = photo.read(rows.core.clone(), columns.core.clone())?;
+                is_checked = check_detail(self.encoder.context(), &under, &part.rgb);
+            }
+            paint(rows.core, columns.core, part)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the photo can be painted in one piece within the budget.
+    fn fits(&self, photo: &dyn PixelSource, count: usize, budget: &Budget) -> Result<bool> {
+        let (height, width) = (photo.height(), photo.width());
+        if budget.window.is_some_and(|side| side < height.max(width)) {
+            return Ok(false);
+        }
+        if self.is_ready(width, height, count) {
+            return Ok(true);
+        }
+        match self.plan(width, height, count) {
+            // What is written and read: two pictures.
+            Ok(memory) => {
+                let staging = (2 * 3 * height * width * size_of::<f32>()) as u64;
+                Ok(memory.peak_bytes() + staging <= budget.left(self.encoder.context()))
+            }
+            Err(Error::TooLarge { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first pass: means and variances of the photo's features, and the features if they are kept.
+    async fn measure(
+        &self,
+        photo: &dyn PixelSource,
+        plan: &Plan,
+        watch: &mut dyn FnMut(&Tiling) -> Result<()>,
+    ) -> Result<([Vec<f32>; 2], Option<Features>)> {
+        let (program, tensors) = self.encoding(plan.first.window(), plan.is_kept)?.finish()?;
+        let whole = [photo.height(), photo.width()].map(|side| side.div_ceil(CELL));
+        let [_, channels, height, width] = tensors.features.shape().nchw("AdaIN", "features")?;
+        let mut alpha = photo.alpha_at(whole[1], whole[0])?;
+        // The statistics of a photo without a visible pixel are those of all pixels.
+        alpha = alpha.filter(|alpha| alpha.iter().any(|value| *value > 0.0));
+        let values = if plan.is_kept { vec![0.0; channels * whole[0] * whole[1]] } else { Vec::new() };
+        let mut features = Features { channels, size: whole, values };
+        let mut merged = Merged::default();
+        for Tile { rows, columns } in plan.first.tiles() {
+            watch(&plan.first)?;
+            tensors.photo.write(&photo.read(rows.outer.clone(), columns.outer.clone())?.rgb)?;
+            let core = [cells(&rows.inner()), cells(&columns.inner())];
+            let start = [rows.outer.start / CELL, columns.outer.start / CELL];
+            let mut weights = vec![0.0; height * width];
+            for row in core[0].clone() {
+                for column in core[1].clone() {
+                    let seen = |alpha: &Vec<f32>| alpha[(start[0] + row) * whole[1] + start[1] + column];
+                    weights[row * width + column] = alpha.as_ref().map_or(1.0, seen);
+                }
+            }
+            let weight: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+            tensors.weights.write(&super::seen(weights))?;
+            program.submit()?;
+            let [mean, variance] = &tensors.statistics;
+            merged.add(weight, &mean.read_async().await?, &variance.read_async().await?);
+            if plan.is_kept {
+                features.put(&tensors.features.read_async().await?, [height, width], core, start);
+            }
+        }
+        Ok((merged.statistics(), Some(features).filter(|_| plan.is_kept)))
+    }
+}

@@ -1,0 +1,142 @@
+//! A picture that is painted in windows is the same as one that is painted whole.
+
+use impasto::gpu::Context;
+use impasto::io::Picture;
+use impasto::nets::adain_painter::{AdainStyle, Region};
+use impasto::nets::tiles::Budget;
+use impasto::nets::{AdainPainter, Place};
+
+use crate::adain::Scene;
+use crate::context;
+
+/// A picture without a period, with smooth areas and edges.
+fn photo(width: usize, height: usize) -> Picture {
+    let mut picture = Picture::new(width, height);
+    // Fractions of multiples of an irrational number.
+    let number = |index: usize| (index as f32 * 0.754_877_7).fract();
+    let waves: Vec<[f32; 5]> = (0..9).map(|wave| [0, 1, 2, 3, 4].map(|at| number(5 * wave + at + 1))).collect();
+    for (index, value) in picture.rgb.iter_mut().enumerate() {
+        let (channel, pixel) = (index / (width * height), index % (width * height));
+        let [x, y] = [pixel % width, pixel / width].map(|at| at as f32);
+        let wave = |[a, b, c, d, e]: &[f32; 5]| ((a - 0.5) * x * 0.4 + (b - 0.5) * y * 0.4 + 6.0 * c).sin() * d * e;
+        let sum: f32 = waves[3 * channel..][..3].iter().map(wave).sum();
+        let edge = if (x * 0.7 + y * 0.3) % 61.0 < 20.0 { 0.2f32 } else { -0.1 };
+        *value = (0.5 + 0.3 * sum + edge).clamp(0.0, 1.0);
+    }
+    picture
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// A budget of windows of that side.
+fn windows(side: usize) -> Budget {
+    Budget { window: Some(side), ..Budget::default() }
+}
+
+fn in_windows(painter: &mut AdainPainter, photo: &Picture, regions: &[Region], budget: Budget) -> (Picture, usize) {
+    let context = painter.encoder().context().clone();
+    let (mut painted, mut count) = (Picture::new(photo.width, photo.height), 0);
+    painted.rgb.fill(f32::NAN);
+    let mut watch = |progress: &impasto::nets::tiles::Progress| {
+        assert_eq!(progress.at, count);
+        count += 1;
+        Ok(())
+    };
+    let mut paint = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>, part: Picture| {
+        assert_eq!((part.height, part.width), (rows.len(), columns.len()));
+        painted.paste(&part, [columns.start, rows.start]);
+        Ok(())
+    };
+    context
+        .block_on(painter.paint_parts_async(photo, regions, &budget, &mut watch, &mut paint))
+        .unwrap_or_else(|error| panic!("{error}"));
+    (painted, count)
+}
+
+struct Adain<'a> {
+    painter: AdainPainter<'a>,
+    styles: [AdainStyle; 2],
+}
+
+impl<'a> Adain<'a> {
+    fn new(scene: &'a Scene) -> Self {
+        let painter = scene.painter();
+        let styles = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
+        Adain { painter, styles }
+    }
+}
+
+#[test]
+fn adain_in_windows_is_adain() {
+    let scene = Scene::new(context());
+    let Adain { mut painter, styles: [first, second] } = Adain::new(&scene);
+    let plain = [Region::from(first.clone())];
+    let half = Picture::from_rgb(2, 1, vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0]).unwrap();
+    let masked = [
+        Region { place: Place::Mask(half), ..first.clone().into() },
+        Region { place: Place::Rest, strength: 0.6, ..second.into() },
+    ];
+    let mut transparent = photo(171, 133);
+    let alpha = (0..171 * 133).map(|index| if index % 171 > 90 { 0.0 } else { (index % 7) as f32 / 6.0 }).collect();
+    transparent.alpha = Some(alpha);
+    transparent = transparent.filled().into_owned();
+    let cases: [(Picture, &[Region], usize); 6] = [
+        (photo(700, 500), &plain, 192),
+        (photo(333, 211), &plain, 144),
+        (photo(700, 50), &plain, 150),
+        (photo(37, 301), &plain, 144),
+        (photo(203, 180), &masked, 160),
+        (transparent, &plain, 144),
+    ];
+    for (photo, regions, side) in &cases {
+        let whole = painter.paint(photo, regions).unwrap();
+        for host in [0, 256 << 20] {
+            let name = format!("{}x{}, {host} bytes of features", photo.width, photo.height);
+            let (painted, count) = in_windows(&mut painter, photo, regions, Budget { host, ..windows(*side) });
+            assert!(count > 2, "{name}: {count} windows");
+            let difference = largest_difference(&painted.rgb, &whole.rgb);
+            assert!(difference <= 1e-4, "{name}: {difference}");
+        }
+    }
+}
+
+/// Halos that are a step too small show.
+#[test]
+fn a_halo_too_small_is_noticed() {
+    let scene = Scene::new(context());
+    let Adain { mut painter, styles: [style, _] } = Adain::new(&scene);
+    let (photo, regions) = (photo(333, 211), [Region::from(style)]);
+    let whole = painter.paint(&photo, &regions).unwrap();
+    for host in [0, 256 << 20] {
+        let budget = Budget { host, lack: 1, ..windows(144) };
+        let (painted, _) = in_windows(&mut painter, &photo, &regions, budget);
+        assert!(largest_difference(&painted.rgb, &whole.rgb) > 1e-4, "{host} bytes of features");
+    }
+}
+
+/// Windows are as large as the memory allows, and the device is not asked for more.
+#[test]
+fn memory_is_bounded() {
+    let context = Context::new(&Default::default()).unwrap();
+    let scene = Scene::new(&context);
+    let Adain { mut painter, styles: [style, _] } = Adain::new(&scene);
+    let Some(before) = context.allocated_bytes() else { return };
+    let (photo, regions) = (photo(640, 480), [Region::from(style)]);
+    let memory = painter.plan(640, 480, 1).unwrap().peak_bytes();
+    let budget = Budget { device: before + memory / 2, ..Budget::default() };
+    let mut most = 0;
+    let mut watch = |progress: &impasto::nets::tiles::Progress| {
+        most = most.max(context.allocated_bytes().unwrap());
+        assert!(progress.windows > 2 && progress.bytes <= budget.device);
+        Ok(())
+    };
+    let mut paint = |_, _, _| Ok(());
+    context.block_on(painter.paint_parts_async(&photo, &regions, &budget, &mut watch, &mut paint)).unwrap();
+    assert!((budget.device / 2..=budget.device).contains(&most), "{most} of {}", budget.device);
+    let little = Budget { device: before, ..budget };
+    let error = context.block_on(painter.paint_parts_async(&photo, &regions, &little, &mut |_| Ok(()), &mut paint));
+    assert!(error.unwrap_err().to_string().contains("MiB of device memory"));
+}
