@@ -76,13 +76,9 @@ impl AdainDecoder {
         Ok(total)
     }
 
-    /// What windows of a picture need, in pixels.
+    /// What windows of the features need.
     pub fn reach(&self) -> Reach {
-        let mut factor = 8;
-        Reach::of(self.layers.iter().map(|layer| {
-            factor /= layer.conv().enlargement();
-            (layer.conv().kernel(), factor)
-        }))
+        Reach::of(1, |picture| self.layers.iter().rev().fold(picture, |outputs, layer| layer.conv().reads(outputs)))
     }
 
     /// Records the decoder on `features` (`[N, 8c, h, w]`), with the output cropped to `size` `[height, width]`.

@@ -1,5 +1,6 @@
 //! A plain or transposed convolution with weights on the device, frozen or trainable.
 
+use super::tiles::Reads;
 use crate::Result;
 use crate::gpu::{DeviceTensor, KernelClass, Recorder, Tensor};
 use crate::ops::conv2d::{Conv2d, ConvTranspose2d};
@@ -55,9 +56,15 @@ impl Convolution {
         }
     }
 
-    /// Side of the kernel in elements.
-    pub fn kernel(&self) -> usize {
-        self.weight_shape()[3]
+    /// The inputs that outputs depend on.
+    pub(super) fn reads(&self, outputs: Reads) -> Reads {
+        match self {
+            Convolution::Plain(conv) => {
+                let reads = outputs.windowed(conv.kernel, conv.stride);
+                if conv.upsample { reads.repeated() } else { reads }
+            }
+            Convolution::Transposed(_) => outputs.transposed(),
+        }
     }
 
     /// Factor by which it enlarges its input.

@@ -10,10 +10,14 @@ mod painter;
 mod style;
 mod styles;
 mod weights;
+mod windows;
 
 pub use painter::Painter;
 pub use style::BodyStyle;
 pub use weights::{Form, ImageTransformNetWeights};
+pub use windows::Sampling;
+
+use std::ops::Range;
 
 use weights::BLOCKS;
 
@@ -31,6 +35,9 @@ const MARGIN: usize = 40;
 
 /// Rows and columns that a residual block without padding loses on each side, one for each of its convolutions.
 const EATEN: usize = 2;
+
+/// The units of the residual blocks, two for each.
+const BLOCK_UNITS: Range<usize> = 3..3 + 2 * BLOCKS;
 
 /// A convolution and its norm.
 struct Unit {
@@ -59,8 +66,26 @@ struct Kept {
     statistics: Option<Statistics>,
 }
 
+/// What the norms use besides their inputs.
+#[derive(Clone, Copy, Default)]
+struct Norms<'a> {
+    /// Weights of the styles for each image, `[N, S]`, in a net of many styles.
+    styles: Option<Tensor>,
+    /// Statistics of the first norms, which do not measure their own inputs.
+    given: &'a [Statistics],
+}
+
 impl Unit {
-    fn forward(&self, rec: &mut Recorder, x: Input, styles: Option<Tensor>, becomes: Use) -> Result<(Input, Kept)> {
+    /// The `index`-th unit of the net on `x`.
+    fn forward(
+        &self,
+        rec: &mut Recorder,
+        index: usize,
+        x: Input,
+        norms: Norms<'_>,
+        becomes: Use,
+    ) -> Result<(Input, Kept)> {
+        let styles = norms.styles;
         let kept = |z, statistics| Kept { x: x.tensor, styles, z, statistics };
         let skip = |rec: &mut Recorder, z: Tensor| -> Result<Option<Tensor>> {
             let Use::AddedTo(skip) = becomes else { return Ok(None) };
@@ -75,14 +100,20 @@ impl Unit {
             };
             return Ok((y.into(), kept(z, None)));
         };
-        let (z, moments) = self.conv.forward_measured(rec, x)?;
+        let (z, statistics) = match norms.given.get(index) {
+            Some(statistics) => (self.conv.forward(rec, x)?, *statistics),
+            None => {
+                let (z, moments) = self.conv.forward_measured(rec, x)?;
+                (z, norm.statistics(rec, z, moments)?)
+            }
+        };
         if matches!(becomes, Use::Convolved)
-            && let Some(y) = norm.deferred(rec, z, moments)?
+            && let Some(y) = norm.deferred(rec, z, statistics)?
         {
-            return Ok((y, kept(z, None)));
+            return Ok((y, kept(z, Some(statistics))));
         }
         let skip = skip(rec, z)?;
-        let (y, statistics) = norm.forward(rec, z, styles, moments, skip)?;
+        let y = norm.forward(rec, z, styles, statistics, skip)?;
         Ok((y.into(), kept(z, Some(statistics))))
     }
 
@@ -214,45 +245,62 @@ impl ImageTransformNet {
     /// # Errors
     /// A picture too small for reflection padding; missing `styles`.
     pub fn forward_in(&self, rec: &mut Recorder, picture: Tensor, styles: Option<Tensor>) -> Result<Activations> {
+        self.forward_with(rec, picture, Norms { styles, given: &[] })
+    }
+
+    fn forward_with(&self, rec: &mut Recorder, picture: Tensor, norms: Norms<'_>) -> Result<Activations> {
+        let [_, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
+        let mut kept = Vec::new();
+        let mut uncut = self.run(rec, picture, norms, self.units.len(), &mut kept)?.tensor;
+        if self.weights.form == Form::Paper {
+            uncut = tanh::forward(rec, uncut)?;
+        }
+        // Strides round sizes up, so the output may be larger than the picture.
+        let picture = pad::cut(rec, uncut, 0, [height, width])?;
+        Ok(Activations { units: kept, uncut, picture })
+    }
+
+    /// Records the first `count` units on `picture`. Gives the input of the next unit.
+    fn run(
+        &self,
+        rec: &mut Recorder,
+        picture: Tensor,
+        norms: Norms<'_>,
+        count: usize,
+        kept: &mut Vec<Kept>,
+    ) -> Result<Input> {
         let [_, _, height, width] = picture.shape.nchw("image transform net", "picture")?;
         let least = self.least_side();
         if height < least || width < least {
             let expected = format!("at least {least} px on each side");
             return Err(Error::argument("image transform net", "picture", expected, format!("{width}x{height}")));
         }
-        let paper = self.weights.form == Form::Paper;
         let mut x = vector::stored(rec, picture, self.context.precision())?;
-        if paper {
+        if self.weights.form == Form::Paper {
             let at = Placement { before: MARGIN, size: [height, width].map(|side| side + 2 * MARGIN), scale: 1 };
             x = pad::forward(rec, x, Border::Reflect, at)?;
         }
-        let mut kept = Vec::new();
-        let mut units = self.units.iter();
-        let mut next = |rec: &mut Recorder, x: Input, becomes: Use| -> Result<Input> {
-            let unit = units.next().expect("as many units as layers");
-            let (y, left) = unit.forward(rec, x, styles, becomes)?;
+        let mut seen: Input = x.into();
+        let mut block = x;
+        for (index, unit) in self.units[..count].iter().enumerate() {
+            let becomes = match index {
+                _ if !BLOCK_UNITS.contains(&index) => {
+                    match index + 1 == BLOCK_UNITS.start || index + 1 == self.units.len() {
+                        true => Use::Stored,
+                        false => Use::Convolved,
+                    }
+                }
+                _ if (index - BLOCK_UNITS.start).is_multiple_of(2) => {
+                    block = seen.tensor;
+                    Use::Convolved
+                }
+                _ => Use::AddedTo(block),
+            };
+            let (y, left) = unit.forward(rec, index, seen, norms, becomes)?;
             kept.push(left);
-            Ok(y)
-        };
-        let mut seen = x.into();
-        for becomes in [Use::Convolved, Use::Convolved, Use::Stored] {
-            seen = next(rec, seen, becomes)?;
+            seen = y;
         }
-        for _ in 0..BLOCKS {
-            let inner = next(rec, seen, Use::Convolved)?;
-            seen = next(rec, inner, Use::AddedTo(seen.tensor))?;
-        }
-        for becomes in [Use::Convolved, Use::Convolved, Use::Stored] {
-            seen = next(rec, seen, becomes)?;
-        }
-        x = seen.tensor;
-        if paper {
-            x = tanh::forward(rec, x)?;
-        }
-        // Strides round sizes up, so the output may be larger than the picture.
-        let uncut = x;
-        let picture = pad::cut(rec, uncut, 0, [height, width])?;
-        Ok(Activations { units: kept, uncut, picture })
+        Ok(seen)
     }
 
     /// Records the parameter gradients, accumulated into those of [`ImageTransformNet::parameters`], from the gradient

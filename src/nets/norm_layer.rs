@@ -71,35 +71,43 @@ impl NormLayer {
         Ok(Affine { gamma: rows::mix(rec, styles, gamma)?, beta: rows::mix(rec, styles, beta)? })
     }
 
-    /// `y` from `x` (`[N, C, H, W]`), plus `addend` if there is one, and the statistics for the gradient. `moments` of
-    /// `x` save a pass. Tables need each image's weights `styles` (`[N, S]`). Running statistics are updated.
-    pub fn forward(
-        &self,
-        rec: &mut Recorder,
-        x: Tensor,
-        styles: Option<Tensor>,
-        moments: Option<Moments>,
-        addend: Option<Tensor>,
-    ) -> Result<(Tensor, Statistics)> {
-        let affine = self.affine(rec, styles)?;
+    /// The statistics of `x` (`[N, C, H, W]`). `moments` of `x` save a pass. Running statistics are updated.
+    pub fn statistics(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Statistics> {
         let statistics = self.norm.statistics(rec, x, moments)?;
-        let y = self.norm.apply(rec, x, statistics, affine, addend)?;
         if let Some([mean, variance]) = &self.running {
             let [n, _, height, width] = x.shape.nchw("norm", "x")?;
             let running = Statistics { mean: rec.pin(mean), variance: rec.pin(variance) };
             norm::track(rec, statistics, n * height * width, MOMENTUM, running)?;
         }
-        Ok((y, statistics))
+        Ok(statistics)
+    }
+
+    /// The statistics of `x` with `weights` (`[H, W]`, with a mean of 1) for the pixels of every plane.
+    pub fn weighted_statistics(&self, rec: &mut Recorder, x: Tensor, weights: Tensor) -> Result<Statistics> {
+        self.norm.weighted_statistics(rec, x, weights)
+    }
+
+    /// `y` from `x` (`[N, C, H, W]`) and `statistics`, plus `addend` if there is one. Tables need each image's weights
+    /// `styles` (`[N, S]`).
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        x: Tensor,
+        styles: Option<Tensor>,
+        statistics: Statistics,
+        addend: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let affine = self.affine(rec, styles)?;
+        self.norm.apply(rec, x, statistics, affine, addend)
     }
 
     /// `y` of a frozen layer with a ReLU, to be computed by its reader as it loads `x`, without a pass of its own.
     /// `None` for other layers.
-    pub fn deferred(&self, rec: &mut Recorder, x: Tensor, moments: Option<Moments>) -> Result<Option<Input>> {
+    pub fn deferred(&self, rec: &mut Recorder, x: Tensor, statistics: Statistics) -> Result<Option<Input>> {
         if self.trained.is_some() || !self.norm.relu {
             return Ok(None);
         }
         let affine = self.affine(rec, None)?;
-        let statistics = self.norm.statistics(rec, x, moments)?;
         self.norm.defer(rec, x, statistics, affine).map(Some)
     }
 

@@ -1,7 +1,7 @@
 //! Cached inference programs, one per picture size.
 
 use super::check_detail;
-use crate::gpu::{DeviceTensor, Program};
+use crate::gpu::{DeviceTensor, Program, Recorder};
 use crate::io::Picture;
 use crate::{Error, Result};
 
@@ -24,18 +24,58 @@ impl<I> Painting<I> {
     pub async fn run(&self, photo: &Picture) -> Result<Picture> {
         self.photo.write(&photo.filled().rgb)?;
         self.program.submit()?;
-        let mut rgb = self.painted.read_async().await?;
-        if !rgb.iter().all(|value| value.is_finite()) {
-            let place = self.program.find_non_finite_async().await?.unwrap_or_else(|| "the picture".into());
-            let help = "check the weight file".into();
-            return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
-        }
+        let mut rgb = read_finite(&self.program, &self.painted).await?;
         check_detail(self.program.context(), photo, &rgb);
         rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
         let mut painted = Picture::from_rgb(photo.width, photo.height, rgb)?;
         painted.alpha = photo.alpha.clone();
         Ok(painted)
     }
+}
+
+/// A recorded program and what it exchanges with the host.
+pub(super) struct Recorded<T> {
+    rec: Recorder,
+    tensors: T,
+    /// Bytes of staging buffers for what is written and read.
+    staging: u64,
+}
+
+impl<T> Recorded<T> {
+    pub fn new(rec: Recorder, tensors: T, exchanged: &[DeviceTensor]) -> Self {
+        let staging = exchanged.iter().map(|tensor| tensor.shape().bytes(tensor.precision())).sum();
+        Recorded { rec, tensors, staging }
+    }
+
+    /// Device memory.
+    pub fn bytes(&self) -> Result<u64> {
+        Ok(self.rec.memory()?.peak_bytes() + self.staging)
+    }
+
+    pub fn finish(self) -> Result<(Program, T)> {
+        Ok((self.rec.finish()?, self.tensors))
+    }
+}
+
+/// The result of a program for a window of `[height, width]`, clamped to 0..1.
+///
+/// # Errors
+/// Values that are not finite, with the first dispatch that wrote them.
+pub(super) async fn read_window(program: &Program, painted: &DeviceTensor, window: [usize; 2]) -> Result<Picture> {
+    let mut rgb = read_finite(program, painted).await?;
+    rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+    Picture::from_rgb(window[1], window[0], rgb)
+}
+
+/// The values of a result.
+async fn read_finite(program: &Program, painted: &DeviceTensor) -> Result<Vec<f32>> {
+    let rgb = painted.read_async().await?;
+    if rgb.iter().all(|value| value.is_finite()) {
+        return Ok(rgb);
+    }
+    let place = program.find_non_finite_async().await?.unwrap_or_else(|| "the picture".into());
+    let help = "check the weight file".into();
+    Err(Error::NonFinite { what: "the repainted picture".into(), place, help })
 }
 
 /// A cache of programs by key, most recently used first.

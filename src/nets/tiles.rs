@@ -12,9 +12,36 @@
 
 use std::ops::Range;
 
-use crate::gpu::Context;
+use crate::gpu::{Context, Memory};
 use crate::io::Picture;
 use crate::{Error, Result};
+
+/// A range of rows or columns that a layer reads or writes: its first relative to the first of a core, and its end
+/// relative to the end of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reads(pub [isize; 2]);
+
+impl Reads {
+    /// The inputs of a window of `size` that moves by `stride`, with padding of `size / 2` if it is odd.
+    pub fn windowed(self, size: usize, stride: usize) -> Self {
+        let Reads([first, end]) = self;
+        let (size, stride) = (size as isize, stride as isize);
+        let before = (size - 1) / 2;
+        Reads([first * stride - before, (end - 1) * stride - before + size])
+    }
+
+    /// The inputs of an enlargement by 2 that repeats them.
+    pub fn repeated(self) -> Self {
+        let Reads([first, end]) = self;
+        Reads([first.div_euclid(2), (end - 1).div_euclid(2) + 1])
+    }
+
+    /// The inputs of a transposed convolution of 3×3 and stride 2: output `p` reads `(p − 1) / 2` to `(p + 1) / 2`.
+    pub fn transposed(self) -> Self {
+        let Reads([first, end]) = self;
+        Reads([first.div_euclid(2), end.div_euclid(2) + 1])
+    }
+}
 
 /// What a net needs of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,14 +53,11 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// The reach of convolutions with these kernel sizes, each with the factor by which its output is smaller than the
-    /// picture.
-    pub(crate) fn of(convolutions: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let add = |reach: Reach, (kernel, factor): (usize, usize)| Reach {
-            halo: reach.halo + kernel / 2 * factor,
-            alignment: reach.alignment.max(factor),
-        };
-        convolutions.into_iter().fold(Reach { halo: 0, alignment: 1 }, add)
+    /// The reach of a net with that alignment, in pixels of its input: `reads` gives the inputs that a range of outputs
+    /// depends on.
+    pub(crate) fn of(alignment: usize, reads: impl FnOnce(Reads) -> Reads) -> Self {
+        let [first, end] = reads(Reads([0, 0])).0;
+        Reach { halo: (-first).max(end).max(0) as usize, alignment }
     }
 
     /// The halo, rounded up to whole steps of the alignment.
@@ -144,6 +168,32 @@ impl Budget {
     /// The device memory in bytes that is left beside what `context` has allocated.
     pub(crate) fn left(&self, context: &Context) -> u64 {
         self.device.saturating_sub(context.allocated_bytes().unwrap_or(0))
+    }
+
+    /// Whether a picture of `[height, width]` can be painted in one piece, whose program needs the memory of `plan`. A
+    /// program that exists (`is_ready`) fits.
+    pub(crate) fn fits(
+        &self,
+        size: [usize; 2],
+        context: &Context,
+        is_ready: bool,
+        plan: impl FnOnce() -> Result<Memory>,
+    ) -> Result<bool> {
+        if self.window.is_some_and(|side| side < size[0].max(size[1])) {
+            return Ok(false);
+        }
+        if is_ready {
+            return Ok(true);
+        }
+        match plan() {
+            // The picture and the result are copied through staging buffers.
+            Ok(memory) => {
+                let staging = (2 * 3 * size[0] * size[1] * size_of::<f32>()) as u64;
+                Ok(memory.peak_bytes() + staging <= self.left(context))
+            }
+            Err(Error::TooLarge { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The error of a smallest window that needs that many bytes.
@@ -295,6 +345,21 @@ fn along(side: usize, window: usize, reach: Reach) -> Vec<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_read_what_they_need() {
+        // conv4_1, pool, four convolutions, pool, two, pool, two: 30 px beyond a core.
+        let block = |reads: Reads, count| (0..count).fold(reads, |reads, _| reads.windowed(3, 1));
+        let pool = |reads: Reads| reads.windowed(2, 2);
+        let encoder = |reads| block(pool(block(pool(block(pool(block(reads, 1)), 4)), 2)), 2);
+        assert_eq!(Reach::of(8, encoder), Reach { halo: 30, alignment: 8 });
+        // Pixel 0 reads pixel -1 of the enlarged plane, which is pixel -1 of the plane.
+        assert_eq!(Reads([0, 0]).windowed(3, 1).repeated(), Reads([-1, 1]));
+        assert_eq!(Reads([0, 0]).transposed(), Reads([0, 1]));
+        assert_eq!(Reads([-1, 1]).transposed(), Reads([-1, 1]));
+        assert_eq!(Reads([0, 0]).windowed(9, 1), Reads([-4, 4]));
+        assert_eq!(Reads([0, 0]).windowed(3, 2), Reads([-1, 0]));
+    }
 
     #[test]
     fn cores_cover_the_picture_and_keep_their_distance_from_inner_edges() {

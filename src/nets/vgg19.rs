@@ -209,8 +209,13 @@ impl Vgg19 {
 
     /// What windows of a picture need for the features at `tap`.
     pub fn reach(&self, tap: Tap) -> Reach {
-        let layers = Tap::all().zip(&self.layers).take(tap.position() + 1);
-        Reach::of(layers.map(|(tap, layer)| (layer.conv().kernel(), tap.reduction())))
+        let layers: Vec<_> = Tap::all().zip(&self.layers).take(tap.position() + 1).collect();
+        Reach::of(tap.reduction(), |features| {
+            layers.iter().rev().fold(features, |outputs, (tap, layer)| {
+                let reads = layer.conv().reads(outputs);
+                if tap.begins_block() { reads.windowed(2, 2) } else { reads }
+            })
+        })
     }
 
     /// Records the net on `picture` (`[N, 3, H, W]`, RGB 0..1) up to the tap `deepest`.

@@ -7,41 +7,19 @@
 use std::ops::Range;
 
 use super::{AdainPainter, INSTANCE, Region, Styling, weights};
-use crate::gpu::{DeviceTensor, Program, Recorder};
-use crate::io::{Picture, PixelSource};
+use crate::Result;
+use crate::gpu::{DeviceTensor, Recorder};
+use crate::io::PixelSource;
+use crate::nets::programs::{Recorded, read_window};
 use crate::nets::tiles::{Budget, Merged, Paint, Progress, Reach, Span, Tile, Tiling, Watch};
 use crate::nets::{Tap, check_detail};
 use crate::ops::norm::Statistics;
-use crate::{Error, Result};
 
 /// The encoder's tap.
 const TAP: Tap = Tap::RELU4_1;
 
 /// Sides of a feature in pixels.
 const CELL: usize = 8;
-
-/// A recorded program and what it exchanges with the host.
-struct Recorded<T> {
-    rec: Recorder,
-    tensors: T,
-    /// Bytes of staging buffers for what is written and read.
-    staging: u64,
-}
-
-impl<T> Recorded<T> {
-    fn new(rec: Recorder, tensors: T, exchanged: &[&DeviceTensor]) -> Self {
-        let staging = exchanged.iter().map(|tensor| tensor.shape().bytes(tensor.precision())).sum();
-        Recorded { rec, tensors, staging }
-    }
-
-    fn bytes(&self) -> Result<u64> {
-        Ok(self.rec.memory()?.peak_bytes() + self.staging)
-    }
-
-    fn finish(self) -> Result<(Program, T)> {
-        Ok((self.rec.finish()?, self.tensors))
-    }
-}
 
 /// Tensors of the first pass.
 struct Encoding {
@@ -106,15 +84,10 @@ struct Plan {
 }
 
 impl AdainPainter<'_> {
-    /// What the second pass needs, counted in features that are kept.
-    fn decoder_reach(&self) -> Reach {
-        Reach { halo: self.decoder.reach().halo.div_ceil(CELL), alignment: 1 }
-    }
-
     /// What encoder and decoder need together.
     fn reach(&self) -> Reach {
         let encoder = self.encoder.reach(TAP);
-        Reach { halo: encoder.halo + self.decoder_reach().halo * CELL, ..encoder }
+        Reach { halo: encoder.halo + self.decoder.reach().halo * CELL, ..encoder }
     }
 
     fn encoding(&self, [height, width]: [usize; 2], is_kept: bool) -> Result<Recorded<Encoding>> {
@@ -131,9 +104,8 @@ impl AdainPainter<'_> {
         let features = rec.output(content)?;
         let tensors = Encoding { photo, weights, features, statistics };
         let Encoding { photo, weights, features, .. } = &tensors;
-        let exchanged = [photo.clone(), weights.clone(), features.clone()];
-        let exchanged: Vec<_> = exchanged.iter().take(if is_kept { 3 } else { 2 }).collect();
-        Ok(Recorded::new(rec, tensors, &exchanged))
+        let exchanged = [photo, weights, features].map(DeviceTensor::clone);
+        Ok(Recorded::new(rec, tensors, &exchanged[..if is_kept { 3 } else { 2 }]))
     }
 
     /// The second pass on features of `window` `[h, w]`, or on pixels.
@@ -162,7 +134,7 @@ impl AdainPainter<'_> {
         let painted = rec.output(picture)?;
         let tensors = Decoding { input, statistics, styling, painted };
         let exchanged = [tensors.input.clone(), tensors.painted.clone()];
-        Ok(Recorded::new(rec, tensors, &exchanged.iter().collect::<Vec<_>>()))
+        Ok(Recorded::new(rec, tensors, &exchanged))
     }
 
     fn plan_windows(&self, size: [usize; 2], count: usize, budget: &Budget) -> Result<Plan> {
@@ -176,7 +148,7 @@ impl AdainPainter<'_> {
         let decoding = |window| self.decoding(window, is_kept, count)?.bytes();
         let (second, second_bytes) = if is_kept {
             let budget = Budget { window: budget.window.map(|side| side / CELL), ..*budget };
-            budget.windows(whole, self.decoder_reach(), left, decoding)?
+            budget.windows(whole, self.decoder.reach(), left, decoding)?
         } else {
             budget.windows(size, self.reach(), left, decoding)?
         };
@@ -197,12 +169,13 @@ impl AdainPainter<'_> {
         paint: &mut Paint<'_>,
     ) -> Result<()> {
         self.check(regions)?;
-        let size = [photo.height(), photo.width()];
-        if self.fits(photo, regions.len(), budget)? {
-            let bytes = self.plan(size[1], size[0], regions.len())?.peak_bytes();
+        let (size @ [height, width], count) = ([photo.height(), photo.width()], regions.len());
+        let plan = || self.plan(width, height, count);
+        if budget.fits(size, self.encoder.context(), self.is_ready(width, height, count), plan)? {
+            let bytes = plan()?.peak_bytes();
             watch(&Progress { size, window: size, at: 0, windows: 1, passes: 1, bytes })?;
-            let painted = self.paint_async(&photo.read(0..size[0], 0..size[1])?, regions).await?;
-            return paint(0..size[0], 0..size[1], painted);
+            let painted = self.paint_async(&photo.read(0..height, 0..width)?, regions).await?;
+            return paint(0..height, 0..width, painted);
         }
         self.programs.clear();
         let plan = self.plan_windows(size, regions.len(), budget)?;
@@ -245,16 +218,10 @@ impl AdainPainter<'_> {
                 }
             }
             program.submit()?;
-            let mut rgb = tensors.painted.read_async().await?;
-            if !rgb.iter().all(|value| value.is_finite()) {
-                let place = program.find_non_finite_async().await?.unwrap_or_else(|| "the picture".into());
-                let help = "check the weight file".into();
-                return Err(Error::NonFinite { what: "the repainted picture".into(), place, help });
-            }
-            rgb.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
-            let [height, width] = plan.second.window().map(|side| side * factor);
+            let window = plan.second.window().map(|side| side * factor);
+            let painted = read_window(&program, &tensors.painted, window).await?;
             let [rows, columns] = pixels;
-            let part = Picture::from_rgb(width, height, rgb)?.cut(rows.inner(), columns.inner());
+            let part = painted.cut(rows.inner(), columns.inner());
             if !is_checked {
                 let under = photo.read(rows.core.clone(), columns.core.clone())?;
                 is_checked = check_detail(self.encoder.context(), &under, &part.rgb);
@@ -262,26 +229,6 @@ impl AdainPainter<'_> {
             paint(rows.core, columns.core, part)?;
         }
         Ok(())
-    }
-
-    /// Whether the photo can be painted in one piece within the budget.
-    fn fits(&self, photo: &dyn PixelSource, count: usize, budget: &Budget) -> Result<bool> {
-        let (height, width) = (photo.height(), photo.width());
-        if budget.window.is_some_and(|side| side < height.max(width)) {
-            return Ok(false);
-        }
-        if self.is_ready(width, height, count) {
-            return Ok(true);
-        }
-        match self.plan(width, height, count) {
-            // What is written and read: two pictures.
-            Ok(memory) => {
-                let staging = (2 * 3 * height * width * size_of::<f32>()) as u64;
-                Ok(memory.peak_bytes() + staging <= budget.left(self.encoder.context()))
-            }
-            Err(Error::TooLarge { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// The first pass: means and variances of the photo's features, and the features if they are kept.

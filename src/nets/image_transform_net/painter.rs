@@ -8,8 +8,8 @@ use crate::nets::programs::{Painting, Programs};
 
 /// Repaints pictures. The programs of the most recently used sizes are kept.
 pub struct Painter {
-    net: ImageTransformNet,
-    programs: Programs<[usize; 4], ()>,
+    pub(super) net: ImageTransformNet,
+    pub(super) programs: Programs<[usize; 4], ()>,
 }
 
 fn record(net: &ImageTransformNet, shape: [usize; 4]) -> Result<(Recorder, DeviceTensor, DeviceTensor)> {
