@@ -6,6 +6,7 @@ use clap::Subcommand;
 use impasto::io::{Picture, WeightFile};
 use impasto::methods::adain::{AdainSettings, Source};
 use impasto::nets::adain_painter::{self, AdainStyle};
+use impasto::nets::tiles::Budget;
 use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
 
@@ -119,7 +120,7 @@ fn save(args: &SaveArgs) -> Result<()> {
     let source = Source::Picture(Picture::load(&args.picture)?);
     let context = args.device.open()?;
     let encoder = load_vgg(&context, Some(&args.vgg), Pooling::Max)?;
-    let style = source.measured(&encoder, args.style_size)?;
+    let style = source.measured(&encoder, args.style_size, &Budget::default())?;
     let picture = args.picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
     style.save(&output, &[("picture", picture), ("style_size", args.style_size.to_string())])?;
     let encoder = adain_painter::short(&style.encoder);

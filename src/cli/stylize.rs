@@ -20,6 +20,7 @@ use clap::ValueEnum;
 
 use impasto::io::{self, Metadata, SaveOptions};
 use impasto::methods::color::KeepColor;
+use impasto::nets::tiles::Budget;
 use impasto::{Error, Result};
 
 use super::outputs::Overwrite;
@@ -103,6 +104,14 @@ pub struct Args {
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "PX")]
     size: Option<usize>,
+    /// Device memory that painting may use, in MiB. A picture that needs more is painted in windows, without a seam
+    /// [default: 2048]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    memory: Option<u64>,
+    /// With --model, make a picture that is painted in windows exactly as one piece would be. This takes a pass for each
+    /// norm of the net; without it, the norms use the statistics of a reduced photo
+    #[arg(long, requires = "model")]
+    exact: bool,
     /// VGG-19 weights: a file (.safetensors, .pth), an included encoder (`half`, `fast`, `compact`), or
     /// `random[:WIDTH]` [default: the encoder of the decoder; for Gatys the imported weights, else `half`]
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
@@ -143,6 +152,12 @@ choice!(KeepColorName => KeepColor {
 });
 
 impl Args {
+    /// The memory within which pictures are painted.
+    fn budget(&self) -> Budget {
+        let default = Budget::default();
+        Budget { device: self.memory.map_or(default.device, |mebibytes| mebibytes.saturating_mul(1 << 20)), ..default }
+    }
+
     /// How the results of a photo are written: with what its file says besides the pixels.
     fn save_options(&self, metadata: Metadata) -> SaveOptions {
         let quality = self.quality.unwrap_or(SaveOptions::default().quality);

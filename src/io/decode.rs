@@ -12,6 +12,7 @@ use image::{
 };
 
 use super::{
+    compact::CompactPicture,
     file::{Refusal, read, refusal},
     foreign,
     metadata::{Metadata, upright_exif, upright_xmp},
@@ -53,7 +54,7 @@ impl Picture {
     ///
     /// Those of [`Picture::load`].
     pub fn load_with_metadata(path: &Path) -> Result<(Self, Metadata)> {
-        decode(path, &read(path)?, None)
+        decode(path, &read(path)?, None, Raster::into_picture)
     }
 
     /// Reads a picture from the bytes of a file; `name` is used as its path.
@@ -62,7 +63,7 @@ impl Picture {
     ///
     /// Those of [`Picture::load`] of kind [`Error::Picture`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<(Self, Metadata)> {
-        decode(Path::new(name), bytes, None)
+        decode(Path::new(name), bytes, None, Raster::into_picture)
     }
 
     /// As [`Picture::load_with_metadata`], for a picture that will be resized to a longer side of `long_side` pixels. An
@@ -73,7 +74,39 @@ impl Picture {
     ///
     /// Those of [`Picture::load`].
     pub fn load_for_size(path: &Path, long_side: usize) -> Result<(Self, Metadata)> {
-        decode(path, &read(path)?, Some(long_side))
+        decode(path, &read(path)?, Some(long_side), Raster::into_picture)
+    }
+}
+
+impl CompactPicture {
+    /// Reads what [`Picture::load_with_metadata`] reads. The samples have 8 bits if those of the file have 8 bits and its
+    /// colours are sRGB, and then they are the file's; else they have 16 bits. Colours are replaced where alpha is 0, as
+    /// by [`Picture::filled`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::load`].
+    pub fn load(path: &Path) -> Result<(Self, Metadata)> {
+        decode(path, &read(path)?, None, Raster::into_compact)
+    }
+
+    /// As [`CompactPicture::load`], from the bytes of a file; `name` is used as its path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::load`] of kind [`Error::Picture`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<(Self, Metadata)> {
+        decode(Path::new(name), bytes, None, Raster::into_compact)
+    }
+
+    /// As [`CompactPicture::load`], for a picture that will be resized to a longer side of `long_side` pixels, see
+    /// [`Picture::load_for_size`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::load`].
+    pub fn load_for_size(path: &Path, long_side: usize) -> Result<(Self, Metadata)> {
+        decode(path, &read(path)?, Some(long_side), Raster::into_compact)
     }
 }
 
@@ -94,18 +127,28 @@ pub fn is_decoding() -> bool {
     DECODING.get()
 }
 
-/// Decodes the bytes of a file; `path` is used only in messages.
-fn decode(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Result<(Picture, Metadata)> {
+/// Decodes the bytes of a file to what `finish` makes of a raster; `path` is used only in messages.
+fn decode<P>(
+    path: &Path,
+    bytes: &[u8],
+    long_side: Option<usize>,
+    finish: impl FnOnce(Raster, Option<&Converter>) -> Result<P, Refusal>,
+) -> Result<(P, Metadata)> {
     DECODING.set(true);
     // Decoders of other crates can panic on damaged files.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode_or_refuse(path, bytes, long_side)));
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode_or_refuse(path, bytes, long_side, finish)));
     DECODING.set(false);
     let decoded =
         decoded.unwrap_or_else(|_| Err(refusal("its decoder stopped with a fault: the file is damaged", AGAIN)));
     decoded.map_err(|(reason, help)| Error::picture(path, reason).with_help(help))
 }
 
-fn decode_or_refuse(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Result<(Picture, Metadata), Refusal> {
+fn decode_or_refuse<P>(
+    path: &Path,
+    bytes: &[u8],
+    long_side: Option<usize>,
+    finish: impl FnOnce(Raster, Option<&Converter>) -> Result<P, Refusal>,
+) -> Result<(P, Metadata), Refusal> {
     let Decoded { mut raster, mut metadata, orientation } = match sniff(bytes)? {
         Format::Tiff => tiff::decode(bytes)?,
         format => decode_by_image(path, bytes, format)?,
@@ -123,7 +166,7 @@ fn decode_or_refuse(path: &Path, bytes: &[u8], long_side: Option<usize>) -> Resu
             None
         })
     });
-    Ok((raster.into_picture(converter.as_ref())?, metadata))
+    Ok((finish(raster, converter.as_ref())?, metadata))
 }
 
 /// Refuses pictures that are too large.
@@ -282,7 +325,7 @@ fn explain(format: &str, error: ImageError) -> Refusal {
 
 #[cfg(test)]
 #[path = "decode_tests.rs"]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
 #[path = "decode/tests.rs"]
 mod tests_of_tiff;

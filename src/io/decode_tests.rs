@@ -10,7 +10,9 @@ use image::{
 use super::*;
 
 pub(super) fn load(bytes: &[u8]) -> Result<Picture, String> {
-    decode(Path::new("some/picture.png"), bytes, None).map(|(picture, _)| picture).map_err(|error| error.to_string())
+    decode(Path::new("some/picture.png"), bytes, None, Raster::into_picture)
+        .map(|(picture, _)| picture)
+        .map_err(|error| error.to_string())
 }
 
 pub(super) fn refusal(bytes: &[u8]) -> String {
@@ -29,7 +31,7 @@ fn png(samples: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec
     bytes
 }
 
-pub(super) fn jpeg(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
+pub(in crate::io) fn jpeg(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     JpegEncoder::new(&mut bytes).write_image(samples, width, height, ExtendedColorType::Rgb8).unwrap();
     bytes
@@ -43,7 +45,7 @@ fn tiff(samples: &[u8], width: u32, height: u32) -> Vec<u8> {
 }
 
 /// Inserts an APP1 segment with an EXIF orientation at the start of a JPEG.
-fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+pub(in crate::io) fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
     [&jpeg[..2], &exif, &jpeg[2..]].concat()
@@ -162,7 +164,7 @@ fn damaged_files_never_panic() {
 fn the_source_of_an_error_is_the_decoders_error() {
     let mut bytes = png(&noise(8 * 8 * 3), 8, 8, ExtendedColorType::Rgb8);
     bytes[20] ^= 1; // in the header, whose checksum is then wrong
-    let error = decode(Path::new("bent.png"), &bytes, None).unwrap_err();
+    let error = decode(Path::new("bent.png"), &bytes, None, Raster::into_picture).unwrap_err();
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.is::<ImageError>(), "{error}");
     assert!(error.to_string().ends_with(&format!("{source}; {AGAIN}")), "{error}");
@@ -208,7 +210,7 @@ fn a_large_photo_is_reduced_before_it_is_converted() {
     // Stripes of one pixel, so that skipping would show.
     let samples: Vec<u8> = (0..401 * 103 * 3).map(|index| if index / 3 % 401 % 2 == 0 { 40 } else { 80 }).collect();
     let bytes = png(&samples, 401, 103, ExtendedColorType::Rgb8);
-    let load = |long_side| decode(Path::new("a.png"), &bytes, Some(long_side)).unwrap().0;
+    let load = |long_side| decode(Path::new("a.png"), &bytes, Some(long_side), Raster::into_picture).unwrap().0;
     let whole = load(100);
     assert_eq!((whole.width, whole.height), (401, 103));
     for long_side in [64, 37, 1] {
@@ -220,7 +222,7 @@ fn a_large_photo_is_reduced_before_it_is_converted() {
     }
     // Averages would mix the colours of transparent pixels into others.
     let clear = png(&[7; 40 * 4], 40, 1, ExtendedColorType::Rgba8);
-    assert_eq!(decode(Path::new("a.png"), &clear, Some(2)).unwrap().0.width, 40);
+    assert_eq!(decode(Path::new("a.png"), &clear, Some(2), Raster::into_picture).unwrap().0.width, 40);
 }
 
 /// A PNG of 7 × 5 pixels of one byte each, with this palette.

@@ -1,25 +1,27 @@
 //! Encoding of picture files.
 
 use std::{
+    cell::RefCell,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter},
+    ops::Range,
     path::Path,
 };
 
-use image::{ExtendedColorType, ImageEncoder, ImageError, codecs::jpeg::JpegEncoder};
-use tiff::{
-    TiffError,
-    encoder::{TiffEncoder, TiffValue, colortype},
-    tags::Tag,
-};
+use rayon::prelude::*;
 
 use super::{
-    atomic,
+    PixelSource, atomic,
+    compact::CompactPicture,
     metadata::Metadata,
+    parts::check_finite,
     picture::Picture,
     profile::{self, Converter},
+    sample::Integer,
 };
 use crate::{Error, Result};
+
+mod formats;
 
 /// How [`Picture::save_with`] writes a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,9 +43,6 @@ impl Default for SaveOptions {
 const LONGEST_SEGMENT: usize = 65_533;
 const XMP_SEGMENT: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const EXIF_SEGMENT: &[u8] = b"Exif\0\0";
-
-/// The keyword of XMP in a PNG.
-const XMP_KEYWORD: &str = "XML:com.adobe.xmp";
 
 /// An output format.
 #[derive(Clone, Copy, PartialEq)]
@@ -111,37 +110,72 @@ impl Picture {
         self.save_with(path, &SaveOptions::default())
     }
 
-    /// As [`Picture::save`], with the metadata and the quality of `options`.
-    ///
-    /// The pixels are converted to the colour profile of the metadata if that is an RGB profile of a matrix and curves,
-    /// such as Display P3 or Adobe RGB. With any other profile, such as one for CMYK, the pixels stay sRGB, and the
-    /// profile of sRGB is embedded instead. A `deep` picture has 16 bits per channel as PNG or TIFF. TIFF has no EXIF
-    /// here. EXIF and XMP beyond 64 KB do not fit into a JPEG; they are left out with a warning.
+    /// As [`Picture::save`], with the metadata and the quality of `options`, see [`save`].
     ///
     /// # Errors
     ///
     /// Those of [`Picture::save`]; [`Error::Argument`] for a quality outside 1..100.
     pub fn save_with(&self, path: &Path, options: &SaveOptions) -> Result<()> {
-        let output = Output::of(path)?;
-        if !(1..=100).contains(&options.quality) {
-            return Err(Error::argument("save", "quality", "1 to 100", options.quality));
-        }
-        check(self, path, output)?;
-        let SaveOptions { quality, metadata } = options;
-        let (profile, converter) = colours(path, metadata.profile.as_deref());
-        let deep = metadata.deep && matches!(output, Output::Png | Output::Tiff);
-        let samples = Samples::of(self, output == Output::Jpeg, converter.as_ref(), deep)
-            .map_err(|reason| Error::picture(path, reason))?;
-        let exif = metadata.exif.as_deref().filter(|exif| fits(path, output, "EXIF", exif, EXIF_SEGMENT));
-        let xmp = metadata.xmp.as_deref().filter(|xmp| fits(path, output, "XMP", xmp.as_bytes(), XMP_SEGMENT));
-        let about = About { profile, exif, xmp };
-        let size = [self.width as u32, self.height as u32];
-        atomic::write(path, |file: &mut BufWriter<&File>| match output {
-            Output::Png => png(file, size, &samples, about),
-            Output::WebP => webp(file, size, &samples, about),
-            Output::Tiff => tiff(file, size, &samples, about),
-            Output::Jpeg => jpeg(file, size, &samples, about, *quality),
-        })
+        Output::of(path)?;
+        self.check("save", "picture")?;
+        save(self, path, options)
+    }
+}
+
+impl CompactPicture {
+    /// Writes the picture as [`Picture::save_with`] does, without planes of the whole.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Picture::save_with`].
+    pub fn save_with(&self, path: &Path, options: &SaveOptions) -> Result<()> {
+        save(self, path, options)
+    }
+}
+
+/// Writes a picture that is read in strips from top to bottom, in the format of the extension: png, jpg, jpeg, webp,
+/// tif, tiff. Only for WebP, which is lossless, the whole is held in memory, with 8 bits a channel.
+///
+/// The pixels are converted to the colour profile of the metadata if that is an RGB profile of a matrix and curves, such
+/// as Display P3 or Adobe RGB. With any other profile, such as one for CMYK, the pixels stay sRGB, and the profile of
+/// sRGB is embedded instead. A `deep` picture has 16 bits per channel as PNG or TIFF, every other 8. Values are clamped
+/// to 0..1. JPEG has no alpha: the picture is composited over white. TIFF has no EXIF here. EXIF and XMP beyond 64 KB do
+/// not fit into a JPEG; they are left out with a warning. The file is written whole or not at all, see
+/// [`atomic::write`](super::atomic::write()).
+///
+/// # Errors
+///
+/// [`Error::Argument`] for another extension, a quality outside 1..100 or a picture without pixels;
+/// [`Error::NonFinite`] with the position of the first NaN or infinite value; [`Error::Picture`] if the picture is too
+/// large for the format; [`Error::File`] if the file cannot be written; those of [`PixelSource::read`].
+pub fn save(source: &dyn PixelSource, path: &Path, options: &SaveOptions) -> Result<()> {
+    let output = Output::of(path)?;
+    let SaveOptions { quality, metadata } = options;
+    if !(1..=100).contains(quality) {
+        return Err(Error::argument("save", "quality", "1 to 100", quality));
+    }
+    check_size(source, path, output)?;
+    let (profile, converter) = colours(path, metadata.profile.as_deref());
+    let exif = metadata.exif.as_deref().filter(|exif| fits(path, output, "EXIF", exif, EXIF_SEGMENT));
+    let xmp = metadata.xmp.as_deref().filter(|xmp| fits(path, output, "XMP", xmp.as_bytes(), XMP_SEGMENT));
+    let about = About { profile, exif, xmp };
+    let over_white = output == Output::Jpeg;
+    let strips = Strips {
+        source,
+        path,
+        form: Form { over_white, has_alpha: source.has_alpha() && !over_white, converter },
+        deep: metadata.deep && matches!(output, Output::Png | Output::Tiff),
+        failed: RefCell::new(None),
+    };
+    let written = atomic::write(path, |file: &mut BufWriter<&File>| match output {
+        Output::Png => formats::png(file, &strips, about),
+        Output::WebP => formats::webp(file, &strips, about),
+        Output::Tiff => formats::tiff(file, &strips, about),
+        Output::Jpeg => formats::jpeg(file, &strips, about, *quality),
+    });
+    match strips.failed.take() {
+        Some(error) => Err(error),
+        None => written,
     }
 }
 
@@ -176,199 +210,110 @@ fn fits(path: &Path, output: Output, name: &str, data: &[u8], before: &[u8]) -> 
     fits
 }
 
-fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::other(error)
-}
-
-fn png(file: &mut BufWriter<&File>, [width, height]: [u32; 2], samples: &Samples, about: About) -> io::Result<()> {
-    let encoding = |error: png::EncodingError| match error {
-        png::EncodingError::IoError(error) => error,
-        error => other(error),
-    };
-    let mut info = png::Info::with_size(width, height);
-    info.icc_profile = about.profile.map(Into::into);
-    info.exif_metadata = about.exif.map(Into::into);
-    info.color_type = if samples.alpha { png::ColorType::Rgba } else { png::ColorType::Rgb };
-    let bytes;
-    (info.bit_depth, bytes) = match &samples.values {
-        Values::U8(values) => (png::BitDepth::Eight, std::borrow::Cow::Borrowed(&values[..])),
-        Values::U16(values) => (png::BitDepth::Sixteen, values.iter().flat_map(|value| value.to_be_bytes()).collect()),
-    };
-    let mut encoder = png::Encoder::with_info(file, info).map_err(encoding)?;
-    encoder.set_compression(png::Compression::Balanced);
-    encoder.set_filter(png::Filter::Adaptive);
-    if let Some(xmp) = about.xmp {
-        encoder.add_itxt_chunk(XMP_KEYWORD.into(), xmp.into()).map_err(encoding)?;
+/// Refuses sizes that the format does not have.
+fn check_size(source: &dyn PixelSource, path: &Path, output: Output) -> Result<()> {
+    let (width, height, longest) = (source.width(), source.height(), output.longest_side());
+    if width == 0 || height == 0 {
+        return Err(Error::argument("save", "picture", "at least one pixel", format!("{width}x{height}")));
     }
-    let mut writer = encoder.write_header().map_err(encoding)?;
-    writer.write_image_data(&bytes).map_err(encoding)?;
-    writer.finish().map_err(encoding)
-}
-
-fn webp(file: &mut BufWriter<&File>, [width, height]: [u32; 2], samples: &Samples, about: About) -> io::Result<()> {
-    let color = if samples.alpha { image_webp::ColorType::Rgba8 } else { image_webp::ColorType::Rgb8 };
-    let mut encoder = image_webp::WebPEncoder::new(file);
-    encoder.set_icc_profile(about.profile.unwrap_or_default());
-    encoder.set_exif_metadata(about.exif.unwrap_or_default().to_vec());
-    encoder.set_xmp_metadata(about.xmp.unwrap_or_default().as_bytes().to_vec());
-    encoder.encode(samples.bytes(), width, height, color).map_err(|error| match error {
-        image_webp::EncodingError::IoError(error) => error,
-        error => other(error),
-    })
-}
-
-fn tiff(file: &mut BufWriter<&File>, size: [u32; 2], samples: &Samples, about: About) -> io::Result<()> {
-    fn write<C: colortype::ColorType>(
-        file: &mut BufWriter<&File>,
-        [width, height]: [u32; 2],
-        values: &[C::Inner],
-        about: About,
-    ) -> Result<(), TiffError>
-    where
-        [C::Inner]: TiffValue,
-    {
-        let mut encoder = TiffEncoder::new(file)?;
-        let mut image = encoder.new_image::<C>(width, height)?;
-        if let Some(profile) = &about.profile {
-            image.encoder().write_tag(Tag::IccProfile, &profile[..])?;
-        }
-        if let Some(xmp) = about.xmp {
-            image.encoder().write_tag(Tag::Unknown(700), xmp.as_bytes())?;
-        }
-        image.write_data(values)
-    }
-    match (&samples.values, samples.alpha) {
-        (Values::U8(values), false) => write::<colortype::RGB8>(file, size, values, about),
-        (Values::U8(values), true) => write::<colortype::RGBA8>(file, size, values, about),
-        (Values::U16(values), false) => write::<colortype::RGB16>(file, size, values, about),
-        (Values::U16(values), true) => write::<colortype::RGBA16>(file, size, values, about),
-    }
-    .map_err(|error| match error {
-        TiffError::IoError(error) => error,
-        error => other(error),
-    })
-}
-
-fn jpeg(
-    file: &mut BufWriter<&File>,
-    [width, height]: [u32; 2],
-    samples: &Samples,
-    about: About,
-    quality: u8,
-) -> io::Result<()> {
-    let mut encoded = Vec::new();
-    let mut encoder = JpegEncoder::new_with_quality(&mut encoded, quality);
-    encoder.set_icc_profile(about.profile.unwrap_or_default()).map_err(other)?;
-    encoder.set_exif_metadata(about.exif.unwrap_or_default().to_vec()).map_err(other)?;
-    encoder.write_image(samples.bytes(), width, height, ExtendedColorType::Rgb8).map_err(|error| match error {
-        ImageError::IoError(error) => error,
-        error => other(error),
-    })?;
-    // The encoder has no call for XMP. Its segment follows those of JFIF and EXIF.
-    let mut at = 2;
-    while let [0xff, 0xe0 | 0xe1, high, low, ..] = encoded[at..] {
-        at += 2 + usize::from(u16::from_be_bytes([high, low]));
-    }
-    file.write_all(&encoded[..at])?;
-    if let Some(xmp) = about.xmp {
-        file.write_all(&[0xff, 0xe1])?;
-        file.write_all(&((2 + XMP_SEGMENT.len() + xmp.len()) as u16).to_be_bytes())?;
-        file.write_all(XMP_SEGMENT)?;
-        file.write_all(xmp.as_bytes())?;
-    }
-    file.write_all(&encoded[at..])
-}
-
-fn check(picture: &Picture, path: &Path, output: Output) -> Result<()> {
-    let Picture { width, height, rgb, alpha } = picture;
-    let pixels = width.saturating_mul(*height);
-    let lengths_agree = rgb.len() == pixels.saturating_mul(3) && alpha.as_ref().is_none_or(|a| a.len() == pixels);
-    if pixels == 0 || !lengths_agree {
-        let expected = format!("planes of {width}x{height}, at least one pixel");
-        return Err(Error::argument("save", "picture", expected, format!("{} colour values", rgb.len())));
-    }
-    if *width.max(height) > output.longest_side() {
-        let longest = output.longest_side();
+    if width.max(height) > longest {
         let reason =
             format!("{width}x{height} pixels are too many for this format, which has at most {longest} a side");
         return Err(Error::picture(path, reason).with_help("save it as .png"));
     }
-    let planes = rgb.chunks_exact(pixels).chain(alpha.as_deref()).zip(["red", "green", "blue", "alpha"]);
-    let first = planes
-        .filter_map(|(plane, name)| Some((plane.iter().position(|value| !value.is_finite())?, name)))
-        .min_by_key(|(index, _)| *index);
-    if let Some((index, channel)) = first {
-        return Err(Error::NonFinite {
-            what: format!("the picture for {}", path.display()),
-            place: format!("x {}, y {}, {channel}", index % width, index / width),
-            help: "nothing was written".into(),
-        });
-    }
     Ok(())
 }
 
-enum Values {
-    U8(Vec<u8>),
-    U16(Vec<u16>),
+/// The samples of a file, made strip by strip.
+struct Strips<'a> {
+    source: &'a dyn PixelSource,
+    path: &'a Path,
+    form: Form,
+    /// Whether the samples have 16 bits.
+    deep: bool,
+    /// Why a strip could not be made. An encoder can only report an [`io::Error`].
+    failed: RefCell<Option<Error>>,
 }
 
-/// A picture as interleaved integers.
-struct Samples {
-    values: Values,
-    alpha: bool,
-}
-
-impl Samples {
-    /// The samples, with alpha if the picture has any and is not composited over white.
-    fn of(picture: &Picture, over_white: bool, converter: Option<&Converter>, deep: bool) -> Result<Self, String> {
-        let values = match deep {
-            true => Values::U16(interleave(picture, over_white, converter, |value| (value * 65535.0).round() as u16)?),
-            false => Values::U8(interleave(picture, over_white, converter, |value| (value * 255.0).round() as u8)?),
-        };
-        Ok(Samples { values, alpha: picture.alpha.is_some() && !over_white })
+impl Strips<'_> {
+    fn width(&self) -> usize {
+        self.source.width()
     }
 
-    /// The samples of a picture that is not deep.
-    fn bytes(&self) -> &[u8] {
-        match &self.values {
-            Values::U8(values) => values,
-            Values::U16(_) => unreachable!("only PNG and TIFF are deep"),
-        }
+    fn height(&self) -> usize {
+        self.source.height()
+    }
+
+    fn has_alpha(&self) -> bool {
+        self.form.has_alpha
+    }
+
+    /// Samples of a pixel.
+    fn channels(&self) -> usize {
+        self.form.channels()
+    }
+
+    /// The interleaved samples of some rows.
+    fn rows<T: Integer>(&self, rows: Range<usize>) -> io::Result<Vec<T>> {
+        self.make(rows).map_err(|error| {
+            let message = error.to_string();
+            *self.failed.borrow_mut() = Some(error);
+            io::Error::other(message)
+        })
+    }
+
+    fn make<T: Integer>(&self, rows: Range<usize>) -> Result<Vec<T>> {
+        let (top, width) = (rows.start, self.width());
+        let part = self.source.read(rows, 0..width)?;
+        check_finite(&part, &format!("the picture for {}", self.path.display()), [0, top])?;
+        let mut samples = vec![T::default(); part.pixels() * self.channels()];
+        let lines = samples.par_chunks_mut(width * self.channels()).enumerate();
+        let form = &self.form;
+        lines
+            .try_for_each(|(row, samples)| form.row(&part, row, samples))
+            .map_err(|reason| Error::picture(self.path, reason))?;
+        Ok(samples)
     }
 }
 
-fn interleave<T>(
-    picture: &Picture,
+/// What the samples of a file are made of.
+struct Form {
+    /// Whether the picture is composited over white.
     over_white: bool,
-    converter: Option<&Converter>,
-    rounded: impl Fn(f32) -> T,
-) -> Result<Vec<T>, String> {
-    let pixels = picture.pixels();
-    let channels = if picture.alpha.is_some() && !over_white { 4 } else { 3 };
-    let mut all = Vec::with_capacity(channels * pixels);
-    for row in 0..picture.height {
-        let row = row * picture.width..(row + 1) * picture.width;
-        let colour = |index: usize| [0, 1, 2].map(|channel| picture.rgb[channel * pixels + index].clamp(0.0, 1.0));
-        let mut colours: Vec<f32> = row.clone().flat_map(colour).collect();
-        if let Some(alpha) = picture.alpha.as_deref().filter(|_| over_white) {
-            for (pixel, alpha) in colours.as_chunks_mut::<3>().0.iter_mut().zip(&alpha[row.clone()]) {
+    /// Whether the samples have alpha.
+    has_alpha: bool,
+    converter: Option<Converter>,
+}
+
+impl Form {
+    fn channels(&self) -> usize {
+        if self.has_alpha { 4 } else { 3 }
+    }
+
+    /// The samples of a row of a part.
+    fn row<T: Integer>(&self, part: &Picture, row: usize, samples: &mut [T]) -> Result<(), String> {
+        let pixels = part.pixels();
+        let row = row * part.width..(row + 1) * part.width;
+        let alpha = part.alpha.as_ref().map(|alpha| &alpha[row.clone()]);
+        let colour = |index: usize| [0, 1, 2].map(|channel| part.rgb[channel * pixels + index].clamp(0.0, 1.0));
+        let mut colours: Vec<f32> = row.flat_map(colour).collect();
+        if let Some(alpha) = alpha.filter(|_| self.over_white) {
+            for (pixel, alpha) in colours.as_chunks_mut::<3>().0.iter_mut().zip(alpha) {
                 let alpha = alpha.clamp(0.0, 1.0);
                 *pixel = pixel.map(|value| value * alpha + 1.0 - alpha);
             }
         }
-        if let Some(converter) = converter {
+        if let Some(converter) = &self.converter {
             colours = converter.convert(&colours)?;
         }
-        match picture.alpha.as_deref().filter(|_| !over_white) {
-            None => all.extend(colours.into_iter().map(&rounded)),
-            Some(alpha) => {
-                for ([red, green, blue], alpha) in colours.as_chunks::<3>().0.iter().zip(&alpha[row]) {
-                    all.extend([*red, *green, *blue, alpha.clamp(0.0, 1.0)].map(&rounded));
-                }
-            }
+        for (pixel, colour) in samples.chunks_exact_mut(self.channels()).zip(colours.as_chunks::<3>().0) {
+            pixel.iter_mut().zip(colour).for_each(|(sample, value)| *sample = T::nearest(*value));
         }
+        if let Some(alpha) = alpha.filter(|_| self.has_alpha) {
+            samples.as_chunks_mut::<4>().0.iter_mut().zip(alpha).for_each(|(pixel, a)| pixel[3] = T::nearest(*a));
+        }
+        Ok(())
     }
-    Ok(all)
 }
 
 #[cfg(test)]

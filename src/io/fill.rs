@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Picture;
 
 /// Red, green, blue and weight.
-type Pixel = [f32; 4];
+pub(super) type Pixel = [f32; 4];
 
 /// The colour of a picture without a visible pixel.
 const GREY: f32 = 0.5;
@@ -76,6 +76,37 @@ impl Level {
     }
 }
 
+/// The colours that a picture's visible pixels have around its hidden ones.
+pub(super) struct Around(Level);
+
+impl Around {
+    /// `at` gives the pixels of a picture of `[width, height]`, at least one; the weight is alpha, 0..1.
+    pub fn new(size: [usize; 2], at: impl Fn(usize, usize) -> Pixel + Sync) -> Self {
+        let mut levels = vec![Level::above(size, at)];
+        while let Some(Level { width, height, pixels }) = levels.last()
+            && width.max(height) > &1
+            && pixels.iter().any(|pixel| pixel[3] < 1.0)
+        {
+            levels.push(Level::above([*width, *height], |x, y| pixels[y * width + x]));
+        }
+        // No level is empty, because the picture has a pixel.
+        let mut coarser = levels.remove(levels.len() - 1);
+        if coarser.pixels.iter().all(|pixel| pixel[3] == 0.0) {
+            coarser.pixels.fill([GREY; 4]);
+        }
+        for mut level in levels.into_iter().rev() {
+            level.complete(&coarser);
+            coarser = level;
+        }
+        Around(coarser)
+    }
+
+    /// A channel of the colour for a hidden pixel.
+    pub fn colour(&self, x: usize, y: usize, channel: usize) -> f32 {
+        self.0.at(x, y, channel)
+    }
+}
+
 impl Picture {
     /// The picture with new colours where alpha is 0: those of the visible pixels around them, smoothly continued.
     /// Other pixels and alpha are unchanged. A picture without a visible pixel becomes grey.
@@ -92,28 +123,13 @@ impl Picture {
             let index = y * width + x;
             [self.rgb[index], self.rgb[count + index], self.rgb[2 * count + index], alpha[index].clamp(0.0, 1.0)]
         };
-        let mut levels = vec![Level::above([self.width, self.height], at)];
-        while let Some(Level { width, height, pixels }) = levels.last()
-            && width.max(height) > &1
-            && pixels.iter().any(|pixel| pixel[3] < 1.0)
-        {
-            levels.push(Level::above([*width, *height], |x, y| pixels[y * width + x]));
-        }
-        // No level is empty, because the picture has a pixel.
-        let mut coarser = levels.remove(levels.len() - 1);
-        if coarser.pixels.iter().all(|pixel| pixel[3] == 0.0) {
-            coarser.pixels.fill([GREY; 4]);
-        }
-        for mut level in levels.into_iter().rev() {
-            level.complete(&coarser);
-            coarser = level;
-        }
+        let around = Around::new([self.width, self.height], at);
         let mut filled = self.clone();
         for (channel, plane) in filled.rgb.chunks_mut(count).enumerate() {
             let rows = plane.par_chunks_mut(width).zip(alpha.par_chunks(width)).enumerate();
             rows.for_each(|(y, (row, alpha))| {
                 for (x, (value, _)) in row.iter_mut().zip(alpha).enumerate().filter(|(_, (_, alpha))| **alpha == 0.0) {
-                    *value = coarser.at(x, y, channel);
+                    *value = around.colour(x, y, channel);
                 }
             });
         }

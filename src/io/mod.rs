@@ -3,6 +3,7 @@
 
 pub(crate) mod atomic;
 mod checkpoint;
+mod compact;
 pub(crate) mod decode;
 mod encode;
 mod file;
@@ -14,14 +15,19 @@ mod pickle;
 pub mod picture;
 mod profile;
 mod raster;
+mod resample;
+mod sample;
 mod tensor;
 #[cfg(test)]
 mod test_pickles;
 pub mod weights;
 
-pub use encode::{SaveOptions, can_be_written, check_output};
+pub use compact::CompactPicture;
+pub use encode::{SaveOptions, can_be_written, check_output, save};
 pub use metadata::Metadata;
-pub use parts::{PixelSink, PixelSource};
+pub(crate) use parts::strips;
+pub use parts::{Mixed, PixelSink, PixelSource};
 pub use picture::Picture;
+pub use resample::Resized;
 pub use tensor::{DType, HostTensor};
 pub use weights::{Format, WeightFile};

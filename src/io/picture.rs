@@ -1,10 +1,8 @@
-//! Pictures in memory and their resampling. `decode.rs` reads pictures, `encode.rs` writes them.
+//! Pictures in memory. `decode.rs` reads them, `encode.rs` writes them, `resample.rs` changes their size.
 
 use std::ops::Range;
 
-use image::{ImageBuffer, Luma, imageops};
-use rayon::prelude::*;
-
+use super::resample;
 use crate::{Error, Result};
 
 /// Shares of red, green and blue in the luminance (Rec. 601).
@@ -97,6 +95,17 @@ impl Picture {
         Picture { width: columns.len(), height: rows.len(), rgb, alpha: self.alpha.as_deref().map(cut) }
     }
 
+    /// The rows of all planes: red, green, blue, and alpha if there is one.
+    pub(super) fn lines_mut(&mut self) -> Vec<Vec<&mut [f32]>> {
+        let (width, plane) = (self.width.max(1), self.pixels().max(1));
+        let planes = self.rgb.chunks_mut(plane).chain(self.alpha.as_deref_mut());
+        let mut lines: Vec<Vec<&mut [f32]>> = (0..self.height).map(|_| Vec::with_capacity(4)).collect();
+        for plane in planes {
+            lines.iter_mut().zip(plane.chunks_mut(width)).for_each(|(line, row)| line.push(row));
+        }
+        lines
+    }
+
     /// The central part of `width` × `height` pixels, or the whole side where the picture is smaller.
     pub fn middle(&self, width: usize, height: usize) -> Picture {
         let (width, height) = (width.min(self.width), height.min(self.height));
@@ -123,32 +132,12 @@ impl Picture {
         if (width, height) == (self.width, self.height) {
             return self.filled().into_owned();
         }
-        if self.pixels() == 0 {
-            return Picture::new(width, height);
-        }
-        let filled = self.filled();
-        let resample = |plane: &[f32]| resample(plane, (self.width, self.height), (width, height));
-        let planes =
-            |rgb: &[f32]| -> Vec<f32> { rgb.par_chunks(self.pixels()).map(&resample).collect::<Vec<_>>().concat() };
-        let mut rgb = planes(&filled.rgb);
-        let mut resized_alpha = None;
-        if let Some(alpha) = &self.alpha {
-            let premultiplied: Vec<f32> = filled.rgb.iter().zip(alpha.iter().cycle()).map(|(v, a)| v * a).collect();
-            let alpha = resample(alpha);
-            // Where alpha is nearly 0 the quotient is noise, so the filled colour, resampled without alpha, is kept.
-            for ((value, product), &alpha) in rgb.iter_mut().zip(planes(&premultiplied)).zip(alpha.iter().cycle()) {
-                if alpha > 1.0 / 255.0 {
-                    *value = (product / alpha).clamp(0.0, 1.0);
-                }
-            }
-            resized_alpha = Some(alpha);
-        }
-        Picture { width, height, rgb, alpha: resized_alpha }
+        resample::picture(&self.filled(), width, height)
     }
 
     /// Alpha resampled to `width` × `height`, `[height, width]`; `None` if every pixel is opaque.
     pub fn alpha_at(&self, width: usize, height: usize) -> Option<Vec<f32>> {
-        self.alpha.as_ref().map(|alpha| resample(alpha, (self.width, self.height), (width, height)))
+        self.alpha.as_ref().map(|alpha| resample::plane(alpha, [self.width, self.height], [width, height]))
     }
 
     /// The picture as a mask, `[height, width]`, from 0 to 1: luminance (Rec. 601) times alpha, resampled.
@@ -157,7 +146,7 @@ impl Picture {
         let luminance = |pixel: usize| -> f32 { (0..3).map(|c| LUMA[c] * self.rgb[c * count + pixel]).sum() };
         let opacity = |pixel: usize| self.alpha.as_ref().map_or(1.0, |alpha| alpha[pixel]);
         let mask: Vec<f32> = (0..count).map(|pixel| luminance(pixel) * opacity(pixel)).collect();
-        resample(&mask, (self.width, self.height), (width, height))
+        resample::plane(&mask, [self.width, self.height], [width, height])
     }
 
     /// Resamples, up or down, to a longer side of `long_side` pixels, see [`scaled_size`].
@@ -172,18 +161,6 @@ pub fn scaled_size(width: usize, height: usize, long_side: usize) -> (usize, usi
     let long = width.max(height).max(1) as f64;
     let scaled = |side: usize| ((side as f64 * long_side as f64 / long).round() as usize).max(1);
     (scaled(width), scaled(height))
-}
-
-/// A plane at another size, with values of 0 to 1.
-fn resample(plane: &[f32], (width, height): (usize, usize), (new_width, new_height): (usize, usize)) -> Vec<f32> {
-    let Some(view) = ImageBuffer::<Luma<f32>, &[f32]>::from_raw(width as u32, height as u32, plane) else {
-        unreachable!("a plane of {width}x{height} has {} values", plane.len());
-    };
-    let mut resized =
-        imageops::resize(&view, new_width as u32, new_height as u32, imageops::FilterType::Lanczos3).into_raw();
-    // The filter has negative lobes and overshoots at edges.
-    resized.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
-    resized
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@ use image::DynamicImage;
 use rayon::prelude::*;
 
 use super::{
+    compact::{CompactPicture, Samples},
     file::{Refusal, refusal},
     picture::{Picture, scaled_size},
     profile::{Converter, Space},
+    sample::{Integer, Sample},
 };
 
 /// A remedy.
@@ -56,90 +58,159 @@ impl Raster {
 
     /// The samples as an sRGB picture, by a colour profile if there is one.
     pub fn into_picture(self, converter: Option<&Converter>) -> Result<Picture, Refusal> {
-        match &self.image {
-            DynamicImage::ImageLuma8(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageLumaA8(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageRgb8(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageRgba8(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageLuma16(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageLumaA16(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageRgb16(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageRgba16(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageRgb32F(image) => self.planes(image.as_raw(), converter),
-            DynamicImage::ImageRgba32F(image) => self.planes(image.as_raw(), converter),
-            _ => Err(refusal(format!("its pixels are {:?}", self.image.color()), INTEGERS)),
-        }
-    }
-
-    fn planes<T: Sample>(&self, samples: &[T], converter: Option<&Converter>) -> Result<Picture, Refusal> {
-        let (width, height) = (self.image.width() as usize, self.image.height() as usize);
-        let channels = usize::from(self.image.color().channel_count());
-        let has_alpha = !self.cmyk && channels.is_multiple_of(2);
-        let colours = channels - usize::from(has_alpha);
-        let wanted = converter.map_or(colours, |converter| converter.space.channels());
-        let mut picture = Picture::new(width, height);
-        let (red, rest) = picture.rgb.split_at_mut(width * height);
-        let (green, blue) = rest.split_at_mut(width * height);
-        let rows = samples.par_chunks(width * channels).zip(red.par_chunks_mut(width));
-        rows.zip(green.par_chunks_mut(width).zip(blue.par_chunks_mut(width))).try_for_each(
-            |((row, red), (green, blue))| {
-                let colour = |pixel: &[T], channel: usize| {
-                    let value = pixel[channel.min(colours - 1)].unit();
-                    match has_alpha && self.premultiplied {
-                        true => (value / pixel[colours].unit().max(f32::MIN_POSITIVE)).min(1.0),
-                        false => value,
-                    }
-                };
-                let pixels = row.chunks_exact(channels);
-                let mut row: Vec<f32> =
-                    pixels.flat_map(|pixel| (0..wanted).map(move |channel| colour(pixel, channel))).collect();
-                if row.iter().any(|value| value.is_nan()) {
-                    return Err(refusal("it holds values that are not numbers", INTEGERS));
-                }
-                if let Some(converter) = converter {
-                    row = converter.convert(&row).map_err(|reason| refusal(reason, "convert it to sRGB"))?;
-                } else if self.cmyk {
-                    let rgb = |ink: &[f32]| [0, 1, 2].map(|channel| (1.0 - ink[channel]) * (1.0 - ink[3]));
-                    row = row.chunks_exact(4).flat_map(rgb).collect();
-                }
-                let step = row.len() / width;
-                for (x, pixel) in row.chunks_exact(step).enumerate() {
-                    (red[x], green[x], blue[x]) = (pixel[0], pixel[step / 2], pixel[step - 1]);
+        fn planes<T: Sample>(rows: &Rows, [width, height]: [usize; 2], samples: &[T]) -> Result<Picture, Refusal> {
+            let mut picture = Picture::new(width, height);
+            picture.alpha = rows.has_alpha.then(|| vec![0.0; width * height]);
+            let lines = picture.lines_mut().into_par_iter().zip(samples.par_chunks(width * rows.channels));
+            lines.try_for_each(|(mut line, row)| {
+                for (x, pixel) in rows.convert(row)?.chunks_exact(rows.made()).enumerate() {
+                    line.iter_mut().zip(pixel).for_each(|(plane, value)| plane[x] = *value);
                 }
                 Ok(())
-            },
-        )?;
-        if has_alpha {
-            let alpha: Vec<f32> = samples.iter().skip(colours).step_by(channels).map(|sample| sample.unit()).collect();
-            if alpha.iter().any(|value| value.is_nan()) {
-                return Err(refusal("its alpha holds values that are not numbers", INTEGERS));
-            }
-            picture.alpha = Some(alpha).filter(|alpha| alpha.iter().any(|&value| value < 1.0));
+            })?;
+            picture.alpha = picture.alpha.filter(|alpha| alpha.iter().any(|&value| value < 1.0));
+            Ok(picture)
         }
-        Ok(picture)
+        let (rows, size) = (Rows::of(&self, converter), self.size());
+        match &self.image {
+            DynamicImage::ImageLuma8(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageLumaA8(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageRgb8(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageRgba8(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageLuma16(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageLumaA16(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageRgb16(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageRgba16(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageRgb32F(image) => planes(&rows, size, image.as_raw()),
+            DynamicImage::ImageRgba32F(image) => planes(&rows, size, image.as_raw()),
+            other => Err(unknown(other)),
+        }
+    }
+
+    /// The samples as an sRGB picture of integers, by a colour profile if there is one: of 8 bits if they have 8 bits and
+    /// need no conversion, else of 16. Memory is reused where the layout allows it.
+    pub fn into_compact(self, converter: Option<&Converter>) -> Result<CompactPicture, Refusal> {
+        let (rows, size) = (Rows::of(&self, converter), self.size());
+        let exact = !rows.change_colours();
+        let samples = match self.image {
+            DynamicImage::ImageRgb8(image) if exact => Samples::U8(image.into_raw()),
+            DynamicImage::ImageRgba8(image) if exact => Samples::U8(image.into_raw()),
+            DynamicImage::ImageLuma8(image) if exact => Samples::U8(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageLumaA8(image) if exact => Samples::U8(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageLuma8(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageLumaA8(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageRgb8(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageRgba8(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageLuma16(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageLumaA16(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageRgb16(image) => Samples::U16(rows.replace(size, image.into_raw())?),
+            DynamicImage::ImageRgba16(image) => Samples::U16(rows.replace(size, image.into_raw())?),
+            DynamicImage::ImageRgb32F(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            DynamicImage::ImageRgba32F(image) => Samples::U16(rows.collect(size, image.as_raw())?),
+            other => return Err(unknown(&other)),
+        };
+        Ok(CompactPicture::from_samples(size, rows.has_alpha, samples))
+    }
+
+    fn size(&self) -> [usize; 2] {
+        [self.image.width() as usize, self.image.height() as usize]
     }
 }
 
-/// The type of a stored sample.
-trait Sample: Copy + Sync {
-    /// The value scaled to 0..1.
-    fn unit(self) -> f32;
+fn unknown(image: &DynamicImage) -> Refusal {
+    refusal(format!("its pixels are {:?}", image.color()), INTEGERS)
 }
 
-impl Sample for u8 {
-    fn unit(self) -> f32 {
-        f32::from(self) / 255.0
+/// The conversion of a raster's rows to sRGB.
+struct Rows<'c> {
+    /// Samples of a pixel.
+    channels: usize,
+    has_alpha: bool,
+    cmyk: bool,
+    premultiplied: bool,
+    converter: Option<&'c Converter>,
+}
+
+impl<'c> Rows<'c> {
+    fn of(raster: &Raster, converter: Option<&'c Converter>) -> Self {
+        let channels = usize::from(raster.image.color().channel_count());
+        let has_alpha = !raster.cmyk && channels.is_multiple_of(2);
+        let premultiplied = raster.premultiplied && has_alpha;
+        Rows { channels, has_alpha, cmyk: raster.cmyk, premultiplied, converter }
     }
-}
 
-impl Sample for u16 {
-    fn unit(self) -> f32 {
-        f32::from(self) / 65535.0
+    /// Whether more is done than to scale samples and repeat those of grey.
+    fn change_colours(&self) -> bool {
+        self.cmyk || self.premultiplied || self.converter.is_some()
     }
-}
 
-impl Sample for f32 {
-    fn unit(self) -> f32 {
-        self.clamp(0.0, 1.0) // NaN is kept and detected later
+    /// Values of a converted pixel: RGB, and alpha if there is one.
+    fn made(&self) -> usize {
+        if self.has_alpha { 4 } else { 3 }
+    }
+
+    /// The pixels of a row, 0..1.
+    fn convert<T: Sample>(&self, row: &[T]) -> Result<Vec<f32>, Refusal> {
+        let colours = self.channels - usize::from(self.has_alpha);
+        let wanted = match self.converter {
+            Some(converter) => converter.space.channels(),
+            None if self.cmyk => 4,
+            None => 3,
+        };
+        let colour = |pixel: &[T], channel: usize| {
+            let value = pixel[channel.min(colours - 1)].unit();
+            match self.premultiplied {
+                true => (value / pixel[colours].unit().max(f32::MIN_POSITIVE)).min(1.0),
+                false => value,
+            }
+        };
+        let pixels = row.chunks_exact(self.channels);
+        let mut values: Vec<f32> =
+            pixels.flat_map(|pixel| (0..wanted).map(move |channel| colour(pixel, channel))).collect();
+        if values.iter().any(|value| value.is_nan()) {
+            return Err(refusal("it holds values that are not numbers", INTEGERS));
+        }
+        if let Some(converter) = self.converter {
+            values = converter.convert(&values).map_err(|reason| refusal(reason, "convert it to sRGB"))?;
+        } else if self.cmyk {
+            let rgb = |ink: &[f32]| [0, 1, 2].map(|channel| (1.0 - ink[channel]) * (1.0 - ink[3]));
+            values = values.chunks_exact(4).flat_map(rgb).collect();
+        }
+        if !self.has_alpha {
+            return Ok(values);
+        }
+        let pixels = values.as_chunks::<3>().0.iter().zip(row.chunks_exact(self.channels));
+        let with_alpha: Vec<f32> =
+            pixels.flat_map(|([red, green, blue], from)| [*red, *green, *blue, from[colours].unit()]).collect();
+        if with_alpha.iter().any(|value| value.is_nan()) {
+            return Err(refusal("its alpha holds values that are not numbers", INTEGERS));
+        }
+        Ok(with_alpha)
+    }
+
+    /// The converted pixels of all rows.
+    fn collect<S: Sample, T: Integer>(&self, [width, height]: [usize; 2], samples: &[S]) -> Result<Vec<T>, Refusal> {
+        let mut all = vec![T::default(); width * height * self.made()];
+        let rows = all.par_chunks_mut(width * self.made()).zip(samples.par_chunks(width * self.channels));
+        rows.try_for_each(|(into, row)| -> Result<(), Refusal> {
+            into.iter_mut().zip(self.convert(row)?).for_each(|(sample, value)| *sample = T::nearest(value));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// As [`Rows::collect`], in the memory of the samples if a converted pixel has as many.
+    fn replace<T: Integer>(&self, size: [usize; 2], mut samples: Vec<T>) -> Result<Vec<T>, Refusal> {
+        if self.made() != self.channels {
+            return self.collect(size, &samples);
+        }
+        if self.change_colours() {
+            samples.par_chunks_mut(size[0] * self.channels).try_for_each(|row| -> Result<(), Refusal> {
+                let converted = self.convert(row)?;
+                row.iter_mut().zip(converted).for_each(|(sample, value)| *sample = T::nearest(value));
+                Ok(())
+            })?;
+        }
+        Ok(samples)
     }
 }

@@ -1,11 +1,14 @@
 //! AdaIN (arXiv:1703.06868): repaints any photo in any style, with one pass of encoder and decoder for each scale.
 
-use super::color::{self, KeepColor};
+use std::ops::Range;
+
+use super::color::{self, Colors, KeepColor};
 use super::feed_forward;
-use super::{advice, areas, areas::Area};
-use crate::io::Picture;
+use super::{areas, areas::Area};
+use crate::io::{Mixed, Picture, PixelSink, PixelSource, Resized};
 use crate::nets::adain_painter::{AdainStyle, Region};
-use crate::nets::{AdainPainter, Vgg19};
+use crate::nets::tiles::{Budget, Watch};
+use crate::nets::{AdainPainter, SharesByPart, Vgg19};
 use crate::{Error, Result};
 
 /// Settings of AdaIN.
@@ -24,11 +27,20 @@ pub struct AdainSettings {
     /// strokes then keep their size relative to the picture. `None`: one pass, with strokes as fine as the photo's
     /// pixels allow.
     pub coarse_size: Option<usize>,
+    /// Memory, within which a picture is painted in windows if it does not fit in one piece.
+    pub budget: Budget,
 }
 
 impl Default for AdainSettings {
     fn default() -> Self {
-        AdainSettings { size: None, keep_color: KeepColor::No, alpha: 1.0, style_size: 512, coarse_size: Some(512) }
+        AdainSettings {
+            size: None,
+            keep_color: KeepColor::No,
+            alpha: 1.0,
+            style_size: 512,
+            coarse_size: Some(512),
+            budget: Budget::default(),
+        }
     }
 }
 
@@ -46,28 +58,28 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`AdainStyle::measure`].
-    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
+    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize, budget: &Budget) -> Result<AdainStyle> {
         match self {
             Source::Style(style) => Ok(style.clone()),
-            Source::Picture(picture) => AdainStyle::measure_async(encoder, &reduced(picture, style_size)?).await,
+            Source::Picture(picture) => {
+                AdainStyle::measure_within_async(encoder, &reduced(picture, style_size)?, budget).await
+            }
         }
     }
 
     /// [`measured_async`](Source::measured_async), waited for.
     #[cfg(feature = "blocking")]
-    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
-        encoder.context().block_on(self.measured_async(encoder, style_size))
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize, budget: &Budget) -> Result<AdainStyle> {
+        encoder.context().block_on(self.measured_async(encoder, style_size, budget))
     }
 
-    /// This source with its picture recoloured like `photo`.
-    fn recoloured(&self, photo: &Picture, style_size: usize) -> Result<Source> {
+    /// This source with its picture in the colours of a photo.
+    fn recoloured(&self, photo: &Colors, style_size: usize) -> Result<Source> {
         match self {
             Source::Style(_) => {
                 Err(Error::argument("stylize", "keep-color", "no or luminance with a saved style", "match"))
             }
-            Source::Picture(picture) => {
-                Ok(Source::Picture(color::with_colors_of(&reduced(picture, style_size)?, photo)))
-            }
+            Source::Picture(picture) => Ok(Source::Picture(color::recoloured(&reduced(picture, style_size)?, photo))),
         }
     }
 }
@@ -78,10 +90,10 @@ fn reduced(picture: &Picture, style_size: usize) -> Result<Picture> {
 }
 
 impl Area<Source> {
-    async fn mixed(&self, encoder: &Vgg19, style_size: usize) -> Result<AdainStyle> {
+    async fn mixed(&self, encoder: &Vgg19, style_size: usize, budget: &Budget) -> Result<AdainStyle> {
         let mut measured = Vec::new();
         for (source, weight) in &self.styles {
-            measured.push((source.measured_async(encoder, style_size).await?, *weight));
+            measured.push((source.measured_async(encoder, style_size, budget).await?, *weight));
         }
         AdainStyle::mix(&measured)
     }
@@ -90,18 +102,18 @@ impl Area<Source> {
     ///
     /// # Errors
     /// Those of [`AdainStyle::measure`] and [`AdainStyle::mix`].
-    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
-        let style = self.mixed(encoder, style_size).await?;
+    pub async fn measured_async(&self, encoder: &Vgg19, style_size: usize, budget: &Budget) -> Result<Self> {
+        let style = self.mixed(encoder, style_size, budget).await?;
         Ok(Area { styles: vec![(Source::Style(style), 1.0)], place: self.place.clone() })
     }
 
     /// [`measured_async`](Area::measured_async), waited for.
     #[cfg(feature = "blocking")]
-    pub fn measured(&self, encoder: &Vgg19, style_size: usize) -> Result<Self> {
-        encoder.context().block_on(self.measured_async(encoder, style_size))
+    pub fn measured(&self, encoder: &Vgg19, style_size: usize, budget: &Budget) -> Result<Self> {
+        encoder.context().block_on(self.measured_async(encoder, style_size, budget))
     }
 
-    fn recoloured(&self, photo: &Picture, style_size: usize) -> Result<Self> {
+    fn recoloured(&self, photo: &Colors, style_size: usize) -> Result<Self> {
         let styles = self.styles.iter().map(|(source, weight)| Ok((source.recoloured(photo, style_size)?, *weight)));
         Ok(Area { styles: styles.collect::<Result<_>>()?, place: self.place.clone() })
     }
@@ -111,55 +123,89 @@ impl Area<Source> {
 /// photo's own pixels. The result is RGB 0..1.
 ///
 /// # Errors
-/// Before anything is allocated: a size that is 0, too small for the nets, or too large for the device (with the
-/// largest that fits). Later: those of [`AdainPainter::paint`], [`AdainStyle::measure`] and [`AdainStyle::mix`];
-/// [`KeepColor::Match`] with a style whose picture is not available.
+/// A size that is 0 or too small for the nets; those of [`AdainPainter::paint_parts_async`], [`AdainStyle::measure`] and
+/// [`AdainStyle::mix`]; [`KeepColor::Match`] with a style whose picture is not available.
 pub async fn stylize_async(
     painter: &mut AdainPainter<'_>,
     photo: &Picture,
     areas: &[Area<Source>],
     settings: &AdainSettings,
 ) -> Result<Picture> {
+    photo.check("stylize", "photo")?;
+    let (width, height) = feed_forward::result_size(settings.size, photo);
+    let photo = photo.resize(width, height);
+    let mut painted = Picture { alpha: photo.alpha.clone(), ..Picture::new(width, height) };
+    stylize_parts_async(painter, &photo, areas, settings, &mut |_| Ok(()), &mut painted).await?;
+    Ok(painted)
+}
+
+/// [`stylize_async`] for a photo that is read in parts, and a result that is written in parts, so that neither has to be
+/// in memory as planes of f32. `watch` sees each window before it is painted.
+///
+/// # Errors
+/// Those of [`stylize_async`], `photo`, `watch` and `sink`.
+pub async fn stylize_parts_async(
+    painter: &mut AdainPainter<'_>,
+    photo: &dyn PixelSource,
+    areas: &[Area<Source>],
+    settings: &AdainSettings,
+    watch: &mut Watch<'_>,
+    sink: &mut dyn PixelSink,
+) -> Result<()> {
     if settings.size == Some(0) || settings.style_size == 0 || settings.coarse_size == Some(0) {
         return Err(Error::argument("stylize", "size", "at least 1", 0));
     }
-    photo.check("stylize", "photo")?;
     areas::check(areas.iter().map(|area| &area.place))?;
     let (width, height) = feed_forward::result_size(settings.size, photo);
-    let plan = |size| {
-        let (width, height) = feed_forward::result_size(Some(size), photo);
-        painter.plan(width, height, areas.len())
+    let photo = Resized::new(photo, width, height);
+    let colors = match settings.keep_color {
+        KeepColor::Match => Some(Colors::of(&photo)?),
+        _ => None,
     };
-    if !painter.is_ready(width, height, areas.len()) {
-        advice::or_largest(painter.plan(width, height, areas.len()), width.max(height), plan)?;
-    }
-    let photo = photo.resize(width, height);
     let mut regions = Vec::new();
     for area in areas {
-        let recoloured = match settings.keep_color {
-            KeepColor::Match => Some(area.recoloured(&photo, settings.style_size)?),
-            _ => None,
-        };
-        let style = recoloured.as_ref().unwrap_or(area).mixed(painter.encoder(), settings.style_size).await?;
+        let recoloured = colors.as_ref().map(|colors| area.recoloured(colors, settings.style_size)).transpose()?;
+        let style =
+            recoloured.as_ref().unwrap_or(area).mixed(painter.encoder(), settings.style_size, &settings.budget).await?;
         regions.push(Region { style, place: area.place.clone(), strength: settings.alpha });
     }
-    let mut painted: Option<Picture> = None;
-    for side in sides(width.max(height), settings.coarse_size.unwrap_or(usize::MAX)) {
-        let (width, height) = feed_forward::result_size(Some(side), &photo);
+    let shares = SharesByPart::new(areas.iter().map(|area| &area.place), [height, width]);
+    let mut finish = |rows: Range<usize>, columns: Range<usize>, mut part: Picture| {
+        let at = [columns.start, rows.start];
+        if settings.keep_color == KeepColor::Luminance || !shares.covers() {
+            let own = photo.read(rows.clone(), columns.clone())?;
+            part = settings.keep_color.keep(part, &own);
+            if !shares.covers() {
+                part = areas::over_rest(&own, part, &shares.part(rows, columns)?.1);
+            }
+        }
+        sink.write(&part, at)
+    };
+    let mut coarser: Option<Picture> = None;
+    let passes = sides(width.max(height), settings.coarse_size.unwrap_or(usize::MAX));
+    for (pass, side) in passes.iter().enumerate() {
+        let is_last = pass + 1 == passes.len();
+        let (width, height) = if is_last { (width, height) } else { feed_forward::result_size(Some(*side), &photo) };
         // An elongated picture can be too narrow for the coarsest passes.
-        if width.min(height) < painter.least_side() && side < photo.width.max(photo.height) {
+        if width.min(height) < painter.least_side() && !is_last {
             continue;
         }
-        let mut base = photo.resize(width, height);
-        if let Some(coarser) = painted {
-            let coarser = coarser.resize(width, height);
-            let mixed = base.rgb.iter_mut().zip(&coarser.rgb);
-            mixed.for_each(|(value, painted)| *value += settings.alpha * (painted - *value));
+        let own = Resized::new(&photo, width, height);
+        let enlarged = coarser.as_ref().map(|coarser| Resized::new(coarser, width, height));
+        let mixed = enlarged.as_ref().map(|enlarged| Mixed::new(&own, enlarged, settings.alpha)).transpose()?;
+        let base: &dyn PixelSource = mixed.as_ref().map_or(&own, |mixed| mixed);
+        if is_last {
+            return painter.paint_parts_async(base, &regions, &settings.budget, watch, &mut finish).await;
         }
-        painted = Some(painter.paint_async(&base, &regions).await?);
+        let mut painted = Picture::new(width, height);
+        let mut paste = |rows: Range<usize>, columns: Range<usize>, part: Picture| {
+            painted.paste(&part, [columns.start, rows.start]);
+            Ok(())
+        };
+        painter.paint_parts_async(base, &regions, &settings.budget, watch, &mut paste).await?;
+        coarser = Some(painted);
     }
-    let painted = settings.keep_color.keep(painted.expect("at least one pass"), &photo);
-    Ok(areas::over(&photo, painted, &areas.iter().map(|area| &area.place).collect::<Vec<_>>()))
+    unreachable!("the last pass returns")
 }
 
 /// [`stylize_async`], waited for.
@@ -175,6 +221,23 @@ pub fn stylize(
 ) -> Result<Picture> {
     let context = painter.encoder().context();
     context.block_on(stylize_async(painter, photo, areas, settings))
+}
+
+/// [`stylize_parts_async`], waited for.
+///
+/// # Errors
+/// Those of [`stylize_parts_async`].
+#[cfg(feature = "blocking")]
+pub fn stylize_parts(
+    painter: &mut AdainPainter,
+    photo: &dyn PixelSource,
+    areas: &[Area<Source>],
+    settings: &AdainSettings,
+    watch: &mut Watch<'_>,
+    sink: &mut dyn PixelSink,
+) -> Result<()> {
+    let context = painter.encoder().context();
+    context.block_on(stylize_parts_async(painter, photo, areas, settings, watch, sink))
 }
 
 /// Long sides of the passes, coarse to fine. The last is `side`, and each earlier one is half the next; the first is at

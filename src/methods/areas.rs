@@ -1,7 +1,7 @@
 //! Which style applies where in a picture.
 
-use crate::io::Picture;
-use crate::nets::{Place, shares};
+use crate::io::{Picture, PixelSink, PixelSource, Resized, strips};
+use crate::nets::{Place, SharesByPart, shares};
 use crate::{Error, Result};
 
 /// A weighted mixture of styles and the area of the picture in which it applies.
@@ -42,8 +42,13 @@ pub(super) fn over(photo: &Picture, painted: Picture, places: &[&Place]) -> Pict
         return Picture { alpha: photo.alpha.clone(), ..painted };
     }
     let (_, left) = shares(places, [painted.height, painted.width]);
+    over_rest(photo, painted, &left)
+}
+
+/// `painted` but for the shares `left` of `photo` in its pixels.
+pub(super) fn over_rest(photo: &Picture, painted: Picture, left: &[f32]) -> Picture {
     let covered = left.iter().map(|left| 1.0 - left).collect();
-    sum(photo, &left, &[(&painted, covered)])
+    sum(photo, left, &[(&painted, covered)])
 }
 
 /// The sum of `photo` and of `layers`, pictures of the same size, by their shares in each pixel.
@@ -60,30 +65,35 @@ fn sum(photo: &Picture, share: &[f32], layers: &[(&Picture, Vec<f32>)]) -> Pictu
 }
 
 /// Puts `painted`, versions of `photo` of the same size, together: each where its place is, and the photo's own pixels
-/// where there is none. `photo` is resampled to that size.
+/// where there is none. `photo` is resampled to that size. The result is written in strips.
 ///
 /// # Errors
-/// No picture; pictures of different sizes; planes that do not have the picture's size.
-pub fn compose(photo: &Picture, painted: &[(Picture, &Place)]) -> Result<Picture> {
+/// No picture; pictures of different sizes; masks whose planes do not have their sizes; those of `sink`.
+pub fn compose(
+    photo: &dyn PixelSource,
+    painted: &[(&dyn PixelSource, &Place)],
+    sink: &mut dyn PixelSink,
+) -> Result<()> {
     let Some((first, _)) = painted.first() else {
         return Err(Error::argument("stylize", "painted", "at least one picture", "none"));
     };
-    photo.check("stylize", "photo")?;
+    let (width, height) = (first.width(), first.height());
     for (picture, _) in painted {
-        picture.check("stylize", "painted")?;
-        if (picture.width, picture.height) != (first.width, first.height) {
-            let expected = format!("pictures of one size, {}x{}", first.width, first.height);
-            return Err(Error::argument(
-                "stylize",
-                "painted",
-                expected,
-                format!("{}x{}", picture.width, picture.height),
-            ));
+        if (picture.width(), picture.height()) != (width, height) {
+            let expected = format!("pictures of one size, {width}x{height}");
+            let got = format!("{}x{}", picture.width(), picture.height());
+            return Err(Error::argument("stylize", "painted", expected, got));
         }
     }
-    let places: Vec<_> = painted.iter().map(|(_, place)| *place).collect();
-    check(places.iter().copied())?;
-    let (shares, left) = shares(&places, [first.height, first.width]);
-    let layers: Vec<_> = painted.iter().map(|(picture, _)| picture).zip(shares).collect();
-    Ok(sum(&photo.resize(first.width, first.height), &left, &layers))
+    check(painted.iter().map(|(_, place)| *place))?;
+    let shares = SharesByPart::new(painted.iter().map(|(_, place)| *place), [height, width]);
+    let photo = Resized::new(photo, width, height);
+    for rows in strips(width, height) {
+        let (shares, left) = shares.part(rows.clone(), 0..width)?;
+        let layers: Vec<_> =
+            painted.iter().map(|(picture, _)| picture.read(rows.clone(), 0..width)).collect::<Result<_>>()?;
+        let part = sum(&photo.read(rows.clone(), 0..width)?, &left, &layers.iter().zip(shares).collect::<Vec<_>>());
+        sink.write(&part, [0, rows.start])?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Colour preservation (Gatys, Bethge, Hertzmann and Shechtman, arXiv:1606.05897).
 
-use crate::io::{Picture, picture::LUMA};
+use crate::Result;
+use crate::io::{Picture, PixelSource, picture::LUMA, strips};
 
 /// Whether and how the content's colours are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,20 +71,42 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
 }
 
 /// Mean colour and covariance matrix of the visible pixels, weighted by alpha.
-fn moments(picture: &Picture) -> ([f64; 3], Matrix) {
-    let count = picture.pixels();
-    let weight = |pixel: usize| picture.alpha.as_ref().map_or(1.0, |alpha| f64::from(alpha[pixel]));
-    // The bound avoids a division by zero for a picture without a visible pixel.
-    let total = (0..count).map(weight).sum::<f64>().max(1e-9);
-    let value = |channel: usize, pixel: usize| f64::from(picture.rgb[channel * count + pixel]);
-    let mean = [0, 1, 2].map(|c| (0..count).map(|p| weight(p) * value(c, p)).sum::<f64>() / total);
-    let covariance = [0, 1, 2].map(|a| {
-        [0, 1, 2].map(|b| {
-            let product = |p: usize| weight(p) * (value(a, p) - mean[a]) * (value(b, p) - mean[b]);
-            (0..count).map(product).sum::<f64>() / total
-        })
-    });
-    (mean, covariance)
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Colors {
+    mean: [f64; 3],
+    covariance: Matrix,
+}
+
+impl Colors {
+    /// The colours of a picture, which is read in strips.
+    pub fn of(source: &dyn PixelSource) -> Result<Self> {
+        // Sums of differences from the middle of the range.
+        const MIDDLE: f64 = 0.5;
+        let (mut total, mut sums, mut products) = (0.0, [0.0; 3], [[0.0; 3]; 3]);
+        for rows in strips(source.width(), source.height()) {
+            let part = source.read(rows, 0..source.width())?;
+            let count = part.pixels();
+            for pixel in 0..count {
+                let weight = part.alpha.as_ref().map_or(1.0, |alpha| f64::from(alpha[pixel]));
+                let value = [0, 1, 2].map(|c| f64::from(part.rgb[c * count + pixel]) - MIDDLE);
+                total += weight;
+                for a in 0..3 {
+                    sums[a] += weight * value[a];
+                    (0..3).for_each(|b| products[a][b] += weight * value[a] * value[b]);
+                }
+            }
+        }
+        // The bound avoids a division by zero for a picture without a visible pixel.
+        let total: f64 = f64::max(total, 1e-9);
+        let mean = sums.map(|sum| sum / total);
+        let covariance = [0, 1, 2].map(|a| [0, 1, 2].map(|b| products[a][b] / total - mean[a] * mean[b]));
+        Ok(Colors { mean: mean.map(|mean| mean + MIDDLE), covariance })
+    }
+
+    /// The colours of a picture in memory.
+    fn of_picture(picture: &Picture) -> Self {
+        Self::of(picture).unwrap_or_else(|error| unreachable!("a picture in memory is read: {error}"))
+    }
 }
 
 /// Eigenvalues and eigenvectors (as columns) of a symmetric matrix, by Jacobi rotations.
@@ -116,7 +139,13 @@ fn power(covariance: Matrix, exponent: f64) -> Matrix {
 /// Maps the colours of `style` affinely to the mean colour and covariance of `content` (section 3.1 of the paper, with
 /// symmetric square roots). The result is clamped to 0..1.
 pub fn with_colors_of(style: &Picture, content: &Picture) -> Picture {
-    let ((style_mean, style_covariance), (mean, covariance)) = (moments(style), moments(content));
+    recoloured(style, &Colors::of_picture(content))
+}
+
+/// [`with_colors_of`] a picture with the colours `content`.
+pub(super) fn recoloured(style: &Picture, content: &Colors) -> Picture {
+    let Colors { mean: style_mean, covariance: style_covariance } = Colors::of_picture(style);
+    let Colors { mean, covariance } = *content;
     let map = product(&power(covariance, 0.5), &power(style_covariance, -0.5));
     let mut result = style.clone();
     let count = style.pixels();
@@ -189,7 +218,8 @@ mod tests {
     fn matching_gives_the_contents_mean_and_covariance() {
         let content = picture(3, [0.3, 0.2, 0.25], [0.5, 0.45, 0.55]);
         let result = with_colors_of(&picture(4, [0.1, 0.3, 0.3], [0.3, 0.6, 0.4]), &content);
-        let ((mean, covariance), (wanted_mean, wanted)) = (moments(&result), moments(&content));
+        let [Colors { mean, covariance }, Colors { mean: wanted_mean, covariance: wanted }] =
+            [&result, &content].map(Colors::of_picture);
         for i in 0..3 {
             assert!((mean[i] - wanted_mean[i]).abs() < 1e-4, "{mean:?} {wanted_mean:?}");
             for j in 0..3 {
@@ -208,11 +238,14 @@ mod tests {
             half
         };
         let visible = Picture::from_rgb(40, 15, content.rgb.chunks(600).step_by(2).collect::<Vec<_>>().concat());
-        let expected = moments(&visible.unwrap());
-        assert_eq!(moments(&half(0.0)), moments(&half(1.0)));
-        let (mean, covariance) = moments(&half(0.0));
+        let expected = Colors::of_picture(&visible.unwrap());
+        assert_eq!(Colors::of_picture(&half(0.0)), Colors::of_picture(&half(1.0)));
+        let Colors { mean, covariance } = Colors::of_picture(&half(0.0));
         for i in 0..3 {
-            assert!((mean[i] - expected.0[i]).abs() < 1e-9 && (covariance[i][i] - expected.1[i][i]).abs() < 1e-9);
+            assert!(
+                (mean[i] - expected.mean[i]).abs() < 1e-9
+                    && (covariance[i][i] - expected.covariance[i][i]).abs() < 1e-9
+            );
         }
     }
 
@@ -223,6 +256,6 @@ mod tests {
         grey.rgb.fill(0.25);
         let result = with_colors_of(&grey, &content);
         assert!(result.rgb.iter().all(|v| v.is_finite()));
-        assert!((f64::from(result.rgb[0]) - moments(&content).0[0]).abs() < 1e-4);
+        assert!((f64::from(result.rgb[0]) - Colors::of_picture(&content).mean[0]).abs() < 1e-4);
     }
 }

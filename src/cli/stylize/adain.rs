@@ -91,6 +91,7 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
             Some(size) => Some(size).filter(|size| *size > 0),
             None => default.coarse_size,
         },
+        budget: args.budget(),
     };
     if !(0.0..=1.0).contains(&settings.alpha) {
         return Err(Error::argument("stylize", "--alpha", "0 to 1", settings.alpha));
@@ -126,23 +127,21 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     let mut painter = AdainPainter::new(&encoder, decoder)?;
     if settings.keep_color != KeepColor::Match {
         for area in looks.iter_mut().flatten() {
-            *area = area.measured(&encoder, settings.style_size)?;
+            *area = area.measured(&encoder, settings.style_size, &settings.budget)?;
         }
     }
     let Some(mut sheets) = sheets else {
-        return many::run(args, &context, jobs, "adain", |photo, look| {
-            adain::stylize(&mut painter, photo, &looks[look.number], &settings)
+        return many::run(args, &context, jobs, "adain", |photo, look, watch, painted| {
+            adain::stylize_parts(&mut painter, photo, &looks[look.number], &settings, watch, painted)
         });
     };
-    let outcome = many::run(args, &context, jobs, "adain", |photo, look| {
-        let painted = adain::stylize(&mut painter, photo, &looks[look.number], &settings);
+    let outcome = many::run(args, &context, jobs, "adain", |photo, look, watch, painted| {
         if look.number == 0 {
-            // The photo is shown at the size of its results.
-            let (width, height) = painted.as_ref().map_or((photo.width, photo.height), |of| (of.width, of.height));
-            sheets.photo(&photo.resize(width, height), sheet::stem(look.photo));
+            sheets.photo(photo, painted, sheet::stem(look.photo))?;
         }
-        sheets.result(painted.as_ref().ok());
-        painted
+        let outcome = adain::stylize_parts(&mut painter, photo, &looks[look.number], &settings, watch, painted);
+        sheets.result(outcome.is_ok().then_some(&*painted))?;
+        outcome
     });
     // The contact sheet shows all results, even if some photos failed.
     outcome.and(sheets.finish())

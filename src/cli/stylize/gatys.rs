@@ -232,7 +232,7 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
         };
     }
     call.check_outputs()?;
-    let (content, metadata) = standard::load(photo, None)?;
+    let (content, metadata) = standard::load_picture(photo)?;
     let written = args.save_options(metadata);
     let areas = args.areas()?;
     let settings = call.settings(&content)?;

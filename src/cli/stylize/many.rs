@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Instant;
 
 use impasto::gpu::Context;
-use impasto::io::{Picture, SaveOptions};
+use impasto::io::picture::scaled_size;
+use impasto::io::{CompactPicture, PixelSource, Resized, SaveOptions};
+use impasto::nets::tiles::{Progress, Watch};
 use impasto::{Error, Result};
-use indicatif::ProgressBar;
+use indicatif::{HumanDuration, ProgressBar};
 
 use super::Args;
 use super::jobs::Jobs;
@@ -20,7 +22,7 @@ use crate::cli::standard::{self, is_standard};
 use crate::cli::{in_options_of, interrupt, print_line};
 
 /// Capacity of the queue of decoded photos, and of the queue of results to be written.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 /// A photo and the number of a look.
 pub struct Look<'a> {
@@ -37,7 +39,7 @@ struct Attempt {
     seconds: f64,
 }
 
-fn write(attempt: &Attempt, painted: &Picture, overwrite: Overwrite) -> Result<()> {
+fn write(attempt: &Attempt, painted: &CompactPicture, overwrite: Overwrite) -> Result<()> {
     let output = &attempt.output;
     if is_standard(output) {
         return standard::save(painted, output, &attempt.options);
@@ -47,6 +49,15 @@ fn write(attempt: &Attempt, painted: &Picture, overwrite: Overwrite) -> Result<(
     }
     overwrite.check_absent(output)?;
     painted.save_with(output, &attempt.options)
+}
+
+/// The picture to paint, with the size and the alpha of the result. It has 16 bits if the file will have them, or colours
+/// that are converted.
+fn blank(args: &Args, photo: &CompactPicture, options: &SaveOptions) -> Result<CompactPicture> {
+    let (width, height) = (photo.width(), photo.height());
+    let (width, height) = args.size.map_or((width, height), |size| scaled_size(width, height, size));
+    let is_deep = options.metadata.deep || options.metadata.profile.is_some();
+    CompactPicture::like(&Resized::new(photo, width, height), is_deep)
 }
 
 /// Prints what becomes of each photo, as it is known: lines of text, or of JSON.
@@ -76,12 +87,13 @@ impl Report<'_> {
         )
     }
 
-    fn painted(&mut self, attempt: &Attempt, picture: &Picture) -> Result<()> {
+    fn painted(&mut self, attempt: &Attempt, picture: &CompactPicture) -> Result<()> {
         self.painted += 1;
         if is_standard(&attempt.output) {
             return Ok(());
         }
-        let (Attempt { photo, output, seconds, .. }, Picture { width, height, .. }) = (attempt, picture);
+        let Attempt { photo, output, seconds, .. } = attempt;
+        let (width, height) = (picture.width(), picture.height());
         let [photo, output] = [photo, output].map(|path| path.display().to_string());
         self.line(
             || format!("{output}: {width}x{height} in {seconds:.2} s"),
@@ -114,13 +126,61 @@ impl Report<'_> {
     }
 }
 
-/// Runs the jobs. `paint` receives a photo and a look; `by` is the model's name in the summary.
+/// Follows the windows of a picture: says what they are, moves the bar, and ends the work at Ctrl-C.
+struct Windows<'a> {
+    bar: &'a ProgressBar,
+    photo: &'a Path,
+    interrupted: &'a AtomicBool,
+    /// Whether the bar counts the windows of the only picture.
+    is_single: bool,
+    /// When the first window began.
+    began: Instant,
+}
+
+impl Windows<'_> {
+    fn watch(&mut self, progress: &Progress) -> Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted(String::new()));
+        }
+        let Progress { size: [height, width], window, at, windows, passes, bytes } = progress;
+        if *windows == 1 {
+            return Ok(());
+        }
+        let say = |text: String| self.bar.suspend(|| eprintln!("impasto: {}: {text}", self.photo.display()));
+        match at {
+            0 => {
+                self.began = Instant::now();
+                say(format!(
+                    "{width}x{height} px in {windows} windows of {}x{} px ({passes} {}), {} MiB of device memory",
+                    window[1],
+                    window[0],
+                    if *passes == 1 { "pass" } else { "passes" },
+                    bytes.div_ceil(1 << 20)
+                ));
+            }
+            1 => {
+                let left = self.began.elapsed().mul_f64((windows - 1) as f64);
+                say(format!("about {} left", HumanDuration(left)));
+            }
+            _ => {}
+        }
+        if self.is_single {
+            self.bar.set_length(*windows as u64);
+            self.bar.set_position(*at as u64);
+        }
+        self.bar.set_message(format!("{}  window {}/{windows}", self.photo.display(), at + 1));
+        Ok(())
+    }
+}
+
+/// Runs the jobs. `paint` receives a photo, a look, what follows its windows, and the picture to paint, which has the
+/// photo's alpha; `by` is the model's name in the summary.
 pub fn run(
     args: &Args,
     context: &Context,
     jobs: Jobs,
     by: &str,
-    mut paint: impl FnMut(&Picture, Look) -> Result<Picture>,
+    mut paint: impl FnMut(&CompactPicture, Look, &mut Watch<'_>, &mut CompactPicture) -> Result<()>,
 ) -> Result<()> {
     let interrupted = interrupt::flag();
     let count = jobs.count();
@@ -133,10 +193,10 @@ pub fn run(
     for (folder, error) in jobs.unreadable {
         report.failed(&folder, error, false)?;
     }
-    let jobs = jobs.jobs;
+    let (jobs, report_bar) = (jobs.jobs, report.bar);
     let report = thread::scope(|scope| {
         let (decoder, decoded) = sync_channel(AHEAD);
-        let (painted, finished) = sync_channel::<(Result<Picture>, Attempt)>(AHEAD);
+        let (painted, finished) = sync_channel::<(Result<CompactPicture>, Attempt)>(AHEAD);
         let threads = |error: std::io::Error| {
             Error::argument("stylize", "PHOTO", "painted with two more threads, which the system allows", error)
         };
@@ -177,13 +237,23 @@ pub fn run(
                 }
                 let began = Instant::now();
                 let picture = match &mut photo {
-                    Ok(photo) => paint(photo, Look { photo: &job.photo, number: look }),
+                    Ok(photo) => blank(args, photo, &options).and_then(|mut painted| {
+                        let bar = report_bar;
+                        let mut windows =
+                            Windows { bar, photo: &job.photo, interrupted: &interrupted, is_single, began };
+                        let look = Look { photo: &job.photo, number: look };
+                        paint(photo, look, &mut |progress| windows.watch(progress), &mut painted)?;
+                        Ok(painted)
+                    }),
                     // An unreadable photo is reported once, not once per look.
                     Err(error) => match error.take() {
                         Some(error) => Err(error),
                         None => continue,
                     },
                 };
+                if matches!(picture, Err(Error::Interrupted(_))) {
+                    break 'jobs;
+                }
                 let seconds = began.elapsed().as_secs_f64();
                 let attempt = Attempt { photo: job.photo.clone(), output, options: options.clone(), seconds };
                 if painted.send((picture, attempt)).is_err() {

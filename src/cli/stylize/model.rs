@@ -3,6 +3,7 @@
 
 use impasto::Result;
 use impasto::gpu::Context;
+use impasto::io::{CompactPicture, PixelSource};
 use impasto::methods::areas;
 use impasto::methods::feed_forward::{self, FeedForwardSettings};
 use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
@@ -12,7 +13,13 @@ use super::{Args, jobs, many};
 use crate::cli::models;
 
 pub fn run(args: &Args) -> Result<()> {
-    let settings = FeedForwardSettings { size: args.size, keep_color: args.keep_color.into() };
+    let settings = FeedForwardSettings {
+        size: args.size,
+        keep_color: args.keep_color.into(),
+        exact: args.exact,
+        budget: args.budget(),
+        ..FeedForwardSettings::default()
+    };
     let jobs = jobs::jobs(args, None)?;
     let find = |option: &str, names: &[String]| ImageTransformNetWeights::of(&models::find("stylize", option, names)?);
     let mut nets = Vec::new();
@@ -27,13 +34,19 @@ pub fn run(args: &Args) -> Result<()> {
     let painters = nets.into_iter().map(|(net, place)| Ok((painter(&context, net)?, place)));
     let mut painters = painters.collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = args.masked_names().chain(args.model.iter().map(String::as_str)).collect();
-    many::run(args, &context, jobs, &names.join(" + "), |photo, _| {
+    many::run(args, &context, jobs, &names.join(" + "), |photo, _, watch, painted| {
         if let [(painter, Place::Everywhere)] = &mut painters[..] {
-            return feed_forward::stylize(painter, photo, &settings);
+            return feed_forward::stylize_parts(painter, photo, &settings, watch, painted);
         }
-        let paint = |(painter, _): &mut (Painter, Place)| feed_forward::stylize(painter, photo, &settings);
-        let painted = painters.iter_mut().map(paint).collect::<Result<Vec<_>>>()?;
+        // Each result is rounded to 16 bits before they are put together.
+        let mut layers = Vec::new();
+        for (painter, _) in &mut painters {
+            let mut layer = CompactPicture::new(painted.width(), painted.height(), true);
+            feed_forward::stylize_parts(painter, photo, &settings, watch, &mut layer)?;
+            layers.push(layer);
+        }
         let places = painters.iter().map(|(_, place)| place);
-        areas::compose(photo, &painted.into_iter().zip(places).collect::<Vec<_>>())
+        let layers: Vec<_> = layers.iter().map(|layer| layer as &dyn PixelSource).zip(places).collect();
+        areas::compose(photo, &layers, painted)
     })
 }

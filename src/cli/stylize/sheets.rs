@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use impasto::Result;
-use impasto::io::Picture;
+use impasto::io::picture::scaled_size;
+use impasto::io::{CompactPicture, Picture, PixelSource, Resized};
 use impasto::methods::adain::Source;
 use impasto::sheet::{self, Cell};
 
@@ -59,18 +60,30 @@ impl Sheets {
         Sheets { folder: folder.into(), overwrite, side, head, rows: Vec::new(), written: 0, failed: Ok(()) }
     }
 
-    /// Begins the row of a photo.
-    pub fn photo(&mut self, photo: &Picture, name: String) {
+    /// A picture at the size of a cell, or at its own if that is smaller.
+    fn small(&self, picture: &dyn PixelSource, [width, height]: [usize; 2]) -> Result<Picture> {
+        let (width, height) = scaled_size(width, height, self.side.min(width.max(height)));
+        Resized::new(picture, width, height).read(0..height, 0..width)
+    }
+
+    /// Begins the row of a photo, which is shown at the size of its `result`.
+    pub fn photo(&mut self, photo: &dyn PixelSource, result: &dyn PixelSource, name: String) -> Result<()> {
         if self.rows.len() * self.side >= HIGHEST {
             self.write();
         }
-        self.rows.push(vec![Cell::picture(photo, self.side, name)]);
+        let small = self.small(photo, [result.width(), result.height()])?;
+        self.rows.push(vec![Cell::picture(&small, self.side, name)]);
+        Ok(())
     }
 
     /// Adds a result to the row; `None` if the photo could not be painted.
-    pub fn result(&mut self, painted: Option<&Picture>) {
-        let cell = painted.map_or_else(|| Cell::tile("not painted", ""), |of| Cell::picture(of, self.side, ""));
+    pub fn result(&mut self, painted: Option<&CompactPicture>) -> Result<()> {
+        let cell = match painted {
+            None => Cell::tile("not painted", ""),
+            Some(of) => Cell::picture(&self.small(of, [of.width(), of.height()])?, self.side, ""),
+        };
         self.rows.last_mut().into_iter().for_each(|row| row.push(cell.clone()));
+        Ok(())
     }
 
     fn write(&mut self) {

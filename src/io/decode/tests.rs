@@ -170,7 +170,7 @@ fn a_large_picture_of_floats_keeps_its_brightness() {
     let wide = [[40], [1]];
     let tags = [&tags(&wide, &[32], &[1], &[1])[..], &[(339, 3, &[3])]].concat();
     let bytes = tiff(&tags, &0.25f32.to_le_bytes().repeat(40), false);
-    let (picture, _) = decode(Path::new("a.tif"), &bytes, Some(4)).unwrap();
+    let (picture, _) = decode(Path::new("a.tif"), &bytes, Some(4), Raster::into_picture).unwrap();
     assert!(picture.rgb.iter().all(|value| (value - 0.25).abs() < 0.001), "{:?}", picture.rgb);
 }
 

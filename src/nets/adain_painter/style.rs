@@ -1,11 +1,9 @@
 //! A style as AdaIN uses it: measured from a picture, mixed, and kept in a file.
 
-use super::INSTANCE;
-use crate::gpu::{DeviceTensor, Recorder};
+use super::windows::{first_windows, measure};
 use crate::io::{DType, HostTensor, Picture, WeightFile};
-use crate::nets::{Tap, Vgg19, visible};
-use crate::ops::mean_std;
-use crate::ops::norm::Statistics;
+use crate::nets::Vgg19;
+use crate::nets::tiles::Budget;
 use crate::{Error, Result, loss};
 
 /// A style as AdaIN uses it: mean and standard deviation of each channel at relu4_1.
@@ -29,32 +27,23 @@ impl AdainStyle {
     /// Measures the style of a picture (RGB 0..1) with `encoder`. Pixels count as much as they are opaque.
     ///
     /// # Errors
-    /// A picture too small for the encoder or too large for the device, or without a visible pixel; values that are not
-    /// finite.
+    /// A picture too small for the encoder or without a visible pixel; values that are not finite.
     pub async fn measure_async(encoder: &Vgg19, picture: &Picture) -> Result<AdainStyle> {
-        let context = encoder.context();
-        let shape = [1, 3, picture.height, picture.width];
-        let input = DeviceTensor::from_values(context, "style picture", shape, &picture.filled().rgb)?;
-        let mut rec = Recorder::new(context);
-        let x = rec.pin(&input);
-        let features = encoder.forward(&mut rec, x, Tap::RELU4_1)?.at(Tap::RELU4_1)?;
-        let [_, _, height, width] = features.shape.nchw("style", "features")?;
-        let weights = visible(picture, [height, width])?;
-        let (mean, spread) = match &weights {
-            None => mean_std::forward(&mut rec, features, loss::EPSILON)?,
-            Some(weights) => {
-                let weights = DeviceTensor::from_values(context, "visible pixels", [height, width], weights)?;
-                let weights = rec.pin(&weights);
-                let Statistics { mean, variance } = INSTANCE.weighted_statistics(&mut rec, features, weights)?;
-                (mean, variance)
-            }
-        };
-        let (mean, spread) = (rec.output(mean)?, rec.output(spread)?);
-        rec.finish()?.submit()?;
-        let (mean, mut deviation) = (mean.read_async().await?, spread.read_async().await?);
-        if weights.is_some() {
-            deviation.iter_mut().for_each(|variance| *variance = (*variance + loss::EPSILON).sqrt());
+        Self::measure_within_async(encoder, picture, &Budget::default()).await
+    }
+
+    /// [`measure_async`](AdainStyle::measure_async) in windows that need no more than `budget`.
+    ///
+    /// # Errors
+    /// Those of [`measure_async`](AdainStyle::measure_async); a budget too small for the smallest window.
+    pub async fn measure_within_async(encoder: &Vgg19, picture: &Picture, budget: &Budget) -> Result<AdainStyle> {
+        if picture.alpha.as_ref().is_some_and(|alpha| alpha.iter().all(|alpha| *alpha <= 0.0)) {
+            return Err(Error::argument("style", "style", "a picture with visible pixels", "a transparent one"));
         }
+        let size = [picture.height, picture.width];
+        let (windows, _) = first_windows(encoder, size, false, budget)?;
+        let ([mean, variance], _) = measure(encoder, &*picture.filled(), &windows, false, &mut || Ok(())).await?;
+        let deviation = variance.into_iter().map(|variance| (variance + loss::EPSILON).sqrt()).collect();
         let style = AdainStyle { encoder: encoder.fingerprint().into(), mean, deviation };
         if !style.mean.iter().chain(&style.deviation).all(|value| value.is_finite()) {
             let help = "check the picture and the encoder's file".into();

@@ -9,10 +9,10 @@ use std::ops::Range;
 use super::{AdainPainter, INSTANCE, Region, Styling, weights};
 use crate::Result;
 use crate::gpu::{DeviceTensor, Recorder};
-use crate::io::PixelSource;
+use crate::io::{PixelSource, Resized};
 use crate::nets::programs::{Recorded, read_window};
 use crate::nets::tiles::{Budget, Merged, Paint, Progress, Reach, Span, Tile, Tiling, Watch};
-use crate::nets::{Tap, check_detail};
+use crate::nets::{Tap, Vgg19, check_detail};
 use crate::ops::norm::Statistics;
 
 /// The encoder's tap.
@@ -41,7 +41,7 @@ struct Decoding {
 }
 
 /// Features of the whole photo on the host, `[C, h, w]`.
-struct Features {
+pub(super) struct Features {
     channels: usize,
     size: [usize; 2],
     values: Vec<f32>,
@@ -83,29 +83,85 @@ struct Plan {
     bytes: u64,
 }
 
+/// Windows of the first pass for a picture of `[height, width]`, and their device memory.
+pub(super) fn first_windows(
+    encoder: &Vgg19,
+    size: [usize; 2],
+    is_kept: bool,
+    budget: &Budget,
+) -> Result<(Tiling, u64)> {
+    let left = budget.left(encoder.context());
+    budget.windows(size, encoder.reach(TAP), left, |window| encoding(encoder, window, is_kept)?.bytes())
+}
+
+/// The first pass on a window.
+fn encoding(encoder: &Vgg19, [height, width]: [usize; 2], is_kept: bool) -> Result<Recorded<Encoding>> {
+    let context = encoder.context();
+    let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
+    let mut rec = Recorder::new(context);
+    let x = rec.pin(&photo);
+    let content = encoder.forward(&mut rec, x, TAP)?.at(TAP)?;
+    let [_, _, height, width] = content.shape.nchw("AdaIN", "content")?;
+    let weights = DeviceTensor::new(context, "weights of the core", [height, width]);
+    let core = rec.pin(&weights);
+    let Statistics { mean, variance } = INSTANCE.weighted_statistics(&mut rec, content, core)?;
+    let statistics = [rec.output(mean)?, rec.output(variance)?];
+    let features = rec.output(content)?;
+    let tensors = Encoding { photo, weights, features, statistics };
+    let Encoding { photo, weights, features, .. } = &tensors;
+    let exchanged = [photo, weights, features].map(DeviceTensor::clone);
+    Ok(Recorded::new(rec, tensors, &exchanged[..if is_kept { 3 } else { 2 }]))
+}
+
+/// The first pass: means and variances of the photo's features, and the features if they are kept.
+pub(super) async fn measure(
+    encoder: &Vgg19,
+    photo: &dyn PixelSource,
+    windows: &Tiling,
+    is_kept: bool,
+    watch: &mut dyn FnMut() -> Result<()>,
+) -> Result<([Vec<f32>; 2], Option<Features>)> {
+    let (program, tensors) = encoding(encoder, windows.window(), is_kept)?.finish()?;
+    let whole = [photo.height(), photo.width()].map(|side| side.div_ceil(CELL));
+    let [_, channels, height, width] = tensors.features.shape().nchw("AdaIN", "features")?;
+    let mut alpha = match photo.has_alpha() {
+        true => Resized::new(photo, whole[1], whole[0]).read(0..whole[0], 0..whole[1])?.alpha,
+        false => None,
+    };
+    // The statistics of a photo without a visible pixel are those of all pixels.
+    alpha = alpha.filter(|alpha| alpha.iter().any(|value| *value > 0.0));
+    let values = if is_kept { vec![0.0; channels * whole[0] * whole[1]] } else { Vec::new() };
+    let mut features = Features { channels, size: whole, values };
+    let mut merged = Merged::default();
+    for Tile { rows, columns } in windows.tiles() {
+        watch()?;
+        tensors.photo.write(&photo.read(rows.outer.clone(), columns.outer.clone())?.rgb)?;
+        let core = [cells(&rows.inner()), cells(&columns.inner())];
+        let start = [rows.outer.start / CELL, columns.outer.start / CELL];
+        let mut weights = vec![0.0; height * width];
+        for row in core[0].clone() {
+            for column in core[1].clone() {
+                let seen = |alpha: &Vec<f32>| alpha[(start[0] + row) * whole[1] + start[1] + column];
+                weights[row * width + column] = alpha.as_ref().map_or(1.0, seen);
+            }
+        }
+        let weight: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+        tensors.weights.write(&super::seen(weights))?;
+        program.submit()?;
+        let [mean, variance] = &tensors.statistics;
+        merged.add(weight, &mean.read_async().await?, &variance.read_async().await?);
+        if is_kept {
+            features.put(&tensors.features.read_async().await?, [height, width], core, start);
+        }
+    }
+    Ok((merged.statistics(), Some(features).filter(|_| is_kept)))
+}
+
 impl AdainPainter<'_> {
     /// What encoder and decoder need together.
     fn reach(&self) -> Reach {
         let encoder = self.encoder.reach(TAP);
         Reach { halo: encoder.halo + self.decoder.reach().halo * CELL, ..encoder }
-    }
-
-    fn encoding(&self, [height, width]: [usize; 2], is_kept: bool) -> Result<Recorded<Encoding>> {
-        let context = self.encoder.context();
-        let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
-        let mut rec = Recorder::new(context);
-        let x = rec.pin(&photo);
-        let content = self.encoder.forward(&mut rec, x, TAP)?.at(TAP)?;
-        let [_, _, height, width] = content.shape.nchw("AdaIN", "content")?;
-        let weights = DeviceTensor::new(context, "weights of the core", [height, width]);
-        let core = rec.pin(&weights);
-        let Statistics { mean, variance } = INSTANCE.weighted_statistics(&mut rec, content, core)?;
-        let statistics = [rec.output(mean)?, rec.output(variance)?];
-        let features = rec.output(content)?;
-        let tensors = Encoding { photo, weights, features, statistics };
-        let Encoding { photo, weights, features, .. } = &tensors;
-        let exchanged = [photo, weights, features].map(DeviceTensor::clone);
-        Ok(Recorded::new(rec, tensors, &exchanged[..if is_kept { 3 } else { 2 }]))
     }
 
     /// The second pass on features of `window` `[h, w]`, or on pixels.
@@ -142,9 +198,7 @@ impl AdainPainter<'_> {
         let channels = self.encoder.channels(TAP)?;
         let whole = size.map(|side| side.div_ceil(CELL));
         let is_kept = (channels * whole[0] * whole[1]) as u64 * size_of::<f32>() as u64 <= budget.host;
-        let encoder = self.encoder.reach(TAP);
-        let (first, first_bytes) =
-            budget.windows(size, encoder, left, |window| self.encoding(window, is_kept)?.bytes())?;
+        let (first, first_bytes) = first_windows(self.encoder, size, is_kept, budget)?;
         let decoding = |window| self.decoding(window, is_kept, count)?.bytes();
         let (second, second_bytes) = if is_kept {
             let budget = Budget { window: budget.window.map(|side| side / CELL), ..*budget };
@@ -187,7 +241,8 @@ impl AdainPainter<'_> {
             at += 1;
             watch(&progress)
         };
-        let (statistics, features) = self.measure(photo, &plan, &mut |tiling| watch(tiling, 1)).await?;
+        let mut first = || watch(&plan.first, 1);
+        let (statistics, features) = measure(self.encoder, photo, &plan.first, plan.is_kept, &mut first).await?;
         let factor = if plan.is_kept { CELL } else { 1 };
         let (program, tensors) = self.decoding(plan.second.window(), plan.is_kept, regions.len())?.finish()?;
         tensors.statistics.iter().zip(&statistics).try_for_each(|(tensor, values)| tensor.write(values))?;
@@ -229,45 +284,5 @@ impl AdainPainter<'_> {
             paint(rows.core, columns.core, part)?;
         }
         Ok(())
-    }
-
-    /// The first pass: means and variances of the photo's features, and the features if they are kept.
-    async fn measure(
-        &self,
-        photo: &dyn PixelSource,
-        plan: &Plan,
-        watch: &mut dyn FnMut(&Tiling) -> Result<()>,
-    ) -> Result<([Vec<f32>; 2], Option<Features>)> {
-        let (program, tensors) = self.encoding(plan.first.window(), plan.is_kept)?.finish()?;
-        let whole = [photo.height(), photo.width()].map(|side| side.div_ceil(CELL));
-        let [_, channels, height, width] = tensors.features.shape().nchw("AdaIN", "features")?;
-        let mut alpha = photo.alpha_at(whole[1], whole[0])?;
-        // The statistics of a photo without a visible pixel are those of all pixels.
-        alpha = alpha.filter(|alpha| alpha.iter().any(|value| *value > 0.0));
-        let values = if plan.is_kept { vec![0.0; channels * whole[0] * whole[1]] } else { Vec::new() };
-        let mut features = Features { channels, size: whole, values };
-        let mut merged = Merged::default();
-        for Tile { rows, columns } in plan.first.tiles() {
-            watch(&plan.first)?;
-            tensors.photo.write(&photo.read(rows.outer.clone(), columns.outer.clone())?.rgb)?;
-            let core = [cells(&rows.inner()), cells(&columns.inner())];
-            let start = [rows.outer.start / CELL, columns.outer.start / CELL];
-            let mut weights = vec![0.0; height * width];
-            for row in core[0].clone() {
-                for column in core[1].clone() {
-                    let seen = |alpha: &Vec<f32>| alpha[(start[0] + row) * whole[1] + start[1] + column];
-                    weights[row * width + column] = alpha.as_ref().map_or(1.0, seen);
-                }
-            }
-            let weight: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
-            tensors.weights.write(&super::seen(weights))?;
-            program.submit()?;
-            let [mean, variance] = &tensors.statistics;
-            merged.add(weight, &mean.read_async().await?, &variance.read_async().await?);
-            if plan.is_kept {
-                features.put(&tensors.features.read_async().await?, [height, width], core, start);
-            }
-        }
-        Ok((merged.statistics(), Some(features).filter(|_| plan.is_kept)))
     }
 }

@@ -9,7 +9,8 @@ use std::ops::Range;
 use super::{ImageTransformNet, MARGIN, Norms, Painter};
 use crate::Result;
 use crate::gpu::{DeviceTensor, Recorder, Tensor};
-use crate::io::{Picture, PixelSource};
+use crate::io::picture::scaled_size;
+use crate::io::{PixelSource, Resized};
 use crate::nets::image_transform_net::Form;
 use crate::nets::programs::{Recorded, read_window};
 use crate::nets::tiles::{Budget, Merged, Paint, Progress, Reach, Span, Tile, Tiling, Watch};
@@ -28,6 +29,12 @@ struct Measuring {
     /// Weights of the pixels of its input, `[h, w]`: 0 outside of the core.
     weights: DeviceTensor,
     statistics: [DeviceTensor; 2],
+}
+
+/// Tensors of the pass that measures all norms.
+struct MeasuringAll {
+    photo: DeviceTensor,
+    statistics: Vec<[DeviceTensor; 2]>,
 }
 
 /// Tensors of the pass that paints.
@@ -140,20 +147,42 @@ impl ImageTransformNet {
         Ok(Recorded::new(rec, Painting { photo, given, painted }, &exchanged))
     }
 
-    /// The statistics of all norms for a picture in one piece.
-    async fn measure_whole(&self, picture: &Picture) -> Result<Vec<Measured>> {
+    /// The pass that measures all norms for a picture in one piece.
+    fn measuring_all(&self, size: [usize; 2]) -> Result<Recorded<MeasuringAll>> {
         let mut rec = Recorder::new(&self.context);
-        let (photo, x) = self.photo(&mut rec, [picture.height, picture.width]);
-        photo.write(&picture.filled().rgb)?;
+        let (photo, x) = self.photo(&mut rec, size);
         let mut kept = Vec::new();
         self.run(&mut rec, x, Norms::default(), self.norms(), &mut kept)?;
-        let mut tensors = Vec::new();
+        let mut statistics = Vec::new();
         for Statistics { mean, variance } in kept.iter().filter_map(|kept| kept.statistics) {
-            tensors.push([rec.output(mean)?, rec.output(variance)?]);
+            statistics.push([rec.output(mean)?, rec.output(variance)?]);
         }
-        rec.finish()?.submit()?;
+        let exchanged = [photo.clone()];
+        Ok(Recorded::new(rec, MeasuringAll { photo, statistics }, &exchanged))
+    }
+
+    /// The statistics of all norms for `photo`, reduced to a long side of about `side` or, if it does not fit `budget`, to
+    /// less.
+    async fn measure_thumbnail(&self, photo: &dyn PixelSource, side: usize, budget: &Budget) -> Result<Vec<Measured>> {
+        let (width, height) = (photo.width(), photo.height());
+        let long = width.max(height);
+        // The short side must not be too short for the net.
+        let least = (self.least_side() * long).div_ceil(width.min(height));
+        let mut side = side.max(least).min(long);
+        let left = budget.left(&self.context);
+        let (recorded, [height, width]) = loop {
+            let (width, height) = scaled_size(width, height, side);
+            let recorded = self.measuring_all([height, width])?;
+            if side == least || recorded.bytes().is_ok_and(|bytes| bytes <= left) {
+                break (recorded, [height, width]);
+            }
+            side = (side * 3 / 4).max(least);
+        };
+        let (program, MeasuringAll { photo: input, statistics }) = recorded.finish()?;
+        input.write(&Resized::new(photo, width, height).read(0..height, 0..width)?.rgb)?;
+        program.submit()?;
         let mut measured = Vec::new();
-        for [mean, variance] in tensors {
+        for [mean, variance] in statistics {
             measured.push([mean.read_async().await?, variance.read_async().await?]);
         }
         Ok(measured)
@@ -162,20 +191,15 @@ impl ImageTransformNet {
 
 /// Where the statistics of instance norms come from if a picture is painted in windows.
 #[derive(Clone, Copy, Debug)]
-pub enum Sampling<'a> {
-    /// A small version of the picture, such as one of 1024 px: one pass. The result differs slightly from that of one
-    /// piece.
-    Thumbnail(&'a Picture),
+pub enum Sampling {
+    /// The picture, reduced to this long side in pixels, such as 1024: one pass. The result differs slightly from that of
+    /// one piece.
+    Thumbnail(usize),
     /// The picture: a pass for each norm. The result is that of one piece.
     Exact,
 }
 
 impl Painter {
-    /// Whether painting in windows needs the statistics of the picture. Batch norm has its own.
-    pub fn measures(&self) -> bool {
-        self.net.norms() > 0
-    }
-
     /// The windows for a picture of `[height, width]`, and their device memory.
     fn windows(&self, size: [usize; 2], budget: &Budget, passes: usize) -> Result<(Tiling, u64)> {
         let left = budget.left(self.net.context());
@@ -197,7 +221,7 @@ impl Painter {
     pub async fn paint_parts_async(
         &mut self,
         photo: &dyn PixelSource,
-        sampling: Sampling<'_>,
+        sampling: Sampling,
         budget: &Budget,
         watch: &mut Watch<'_>,
         paint: &mut Paint<'_>,
@@ -212,7 +236,9 @@ impl Painter {
         }
         self.programs.clear();
         let mut measured = match sampling {
-            Sampling::Thumbnail(thumbnail) if self.measures() => self.net.measure_whole(thumbnail).await?,
+            Sampling::Thumbnail(side) if self.net.norms() > 0 => {
+                self.net.measure_thumbnail(photo, side, budget).await?
+            }
             _ => Vec::new(),
         };
         let passes = self.net.norms() - measured.len() + 1;
