@@ -15,8 +15,8 @@ mod nets;
 mod optimisers;
 #[path = "methods/training.rs"]
 mod training;
-#[path = "methods/windows.rs"]
-mod windows;
+#[path = "methods/painters_in_windows.rs"]
+mod painters_in_windows;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -81,7 +81,8 @@ impl Picture {
 impl CompactPicture {
     /// Reads what [`Picture::load_with_metadata`] reads. The samples have 8 bits if those of the file have 8 bits and its
     /// colours are sRGB, and then they are the file's; else they have 16 bits. Colours are replaced where alpha is 0, as
-    /// by [`Picture::filled`].
+    /// by [`Picture::filled`]; meanwhile that takes 5 more bytes a pixel. Apart from that, the file and the decoded samples
+    /// are in memory while the picture is read.
     ///
     /// # Errors
     ///

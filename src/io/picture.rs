@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::resample;
 use crate::{Error, Result};
 
 /// Shares of red, green and blue in the luminance (Rec. 601).
@@ -117,42 +116,6 @@ impl Picture {
     pub fn square(&self) -> Picture {
         let short = self.width.min(self.height);
         self.middle(short, short)
-    }
-
-    /// Resamples to `width` × `height` (at least 1 × 1) with a Lanczos filter, which is widened for downscaling.
-    ///
-    /// Colours are weighted by alpha. The result does not depend on the colours of pixels whose alpha is 0, not even
-    /// where its own alpha is 0 and at the same size: those pixels are [`filled`](Picture::filled).
-    ///
-    /// # Panics
-    ///
-    /// If a plane is shorter than the picture's size requires.
-    pub fn resize(&self, width: usize, height: usize) -> Picture {
-        let (width, height) = (width.max(1), height.max(1));
-        if (width, height) == (self.width, self.height) {
-            return self.filled().into_owned();
-        }
-        resample::picture(&self.filled(), width, height)
-    }
-
-    /// Alpha resampled to `width` × `height`, `[height, width]`; `None` if every pixel is opaque.
-    pub fn alpha_at(&self, width: usize, height: usize) -> Option<Vec<f32>> {
-        self.alpha.as_ref().map(|alpha| resample::plane(alpha, [self.width, self.height], [width, height]))
-    }
-
-    /// The picture as a mask, `[height, width]`, from 0 to 1: luminance (Rec. 601) times alpha, resampled.
-    pub fn mask(&self, width: usize, height: usize) -> Vec<f32> {
-        let count = self.pixels();
-        let luminance = |pixel: usize| -> f32 { (0..3).map(|c| LUMA[c] * self.rgb[c * count + pixel]).sum() };
-        let opacity = |pixel: usize| self.alpha.as_ref().map_or(1.0, |alpha| alpha[pixel]);
-        let mask: Vec<f32> = (0..count).map(|pixel| luminance(pixel) * opacity(pixel)).collect();
-        resample::plane(&mask, [self.width, self.height], [width, height])
-    }
-
-    /// Resamples, up or down, to a longer side of `long_side` pixels, see [`scaled_size`].
-    pub fn fit(&self, long_side: usize) -> Picture {
-        let (width, height) = scaled_size(self.width, self.height, long_side);
-        self.resize(width, height)
     }
 }
 

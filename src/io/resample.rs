@@ -7,6 +7,7 @@ use std::{f64::consts::PI, ops::Range};
 
 use rayon::prelude::*;
 
+use super::picture::{LUMA, scaled_size};
 use super::{Picture, PixelSource};
 use crate::Result;
 
@@ -99,8 +100,46 @@ fn lanczos(x: f64) -> f64 {
     if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
 }
 
+impl Picture {
+    /// Resamples to `width` × `height` (at least 1 × 1) with a Lanczos filter, which is widened for downscaling.
+    ///
+    /// Colours are weighted by alpha. The result does not depend on the colours of pixels whose alpha is 0, not even
+    /// where its own alpha is 0 and at the same size: those pixels are [`filled`](Picture::filled).
+    ///
+    /// # Panics
+    ///
+    /// If a plane is shorter than the picture's size requires.
+    pub fn resize(&self, width: usize, height: usize) -> Picture {
+        let (width, height) = (width.max(1), height.max(1));
+        if (width, height) == (self.width, self.height) {
+            return self.filled().into_owned();
+        }
+        picture(&self.filled(), width, height)
+    }
+
+    /// Alpha resampled to `width` × `height`, `[height, width]`; `None` if every pixel is opaque.
+    pub fn alpha_at(&self, width: usize, height: usize) -> Option<Vec<f32>> {
+        self.alpha.as_ref().map(|alpha| plane(alpha, [self.width, self.height], [width, height]))
+    }
+
+    /// The picture as a mask, `[height, width]`, from 0 to 1: luminance (Rec. 601) times alpha, resampled.
+    pub fn mask(&self, width: usize, height: usize) -> Vec<f32> {
+        let count = self.pixels();
+        let luminance = |pixel: usize| -> f32 { (0..3).map(|c| LUMA[c] * self.rgb[c * count + pixel]).sum() };
+        let opacity = |pixel: usize| self.alpha.as_ref().map_or(1.0, |alpha| alpha[pixel]);
+        let mask: Vec<f32> = (0..count).map(|pixel| luminance(pixel) * opacity(pixel)).collect();
+        plane(&mask, [self.width, self.height], [width, height])
+    }
+
+    /// Resamples, up or down, to a longer side of `long_side` pixels, see [`scaled_size`].
+    pub fn fit(&self, long_side: usize) -> Picture {
+        let (width, height) = scaled_size(self.width, self.height, long_side);
+        self.resize(width, height)
+    }
+}
+
 /// A plane of `[width, height]` at another size, with values of 0..1.
-pub(super) fn plane(plane: &[f32], [width, height]: [usize; 2], [new_width, new_height]: [usize; 2]) -> Vec<f32> {
+fn plane(plane: &[f32], [width, height]: [usize; 2], [new_width, new_height]: [usize; 2]) -> Vec<f32> {
     let mut resized = vec![0.0; new_width * new_height];
     if !plane.is_empty() && !resized.is_empty() {
         let plane = &plane[..width * height];
@@ -116,7 +155,7 @@ pub(super) fn plane(plane: &[f32], [width, height]: [usize; 2], [new_width, new_
 }
 
 /// A [filled](Picture::filled) picture at another size, at least 1 × 1.
-pub(super) fn picture(filled: &Picture, width: usize, height: usize) -> Picture {
+fn picture(filled: &Picture, width: usize, height: usize) -> Picture {
     let mut resized = Picture::new(width, height);
     resized.alpha = filled.alpha.as_ref().map(|_| vec![0.0; width * height]);
     if filled.pixels() > 0 {

@@ -15,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use image::{ImageBuffer, Rgb, imageops};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
@@ -61,16 +60,9 @@ impl Crops {
         let side = ((short as f32 * share).round() as usize).clamp(1, short);
         let left = below(across, picture.width - side + 1);
         let top = below(down, picture.height - side + 1);
-        let mut square = ImageBuffer::<Rgb<f32>, Vec<f32>>::new(side as u32, side as u32);
-        for (index, pixel) in square.pixels_mut().enumerate() {
-            let from = (top + index / side) * picture.width + left + index % side;
-            pixel.0 = [0, 1, 2].map(|plane| picture.rgb[plane * picture.pixels() + from]);
-        }
-        // One resize of the RGB picture takes as long as one resize of a single plane (`Picture::resize` needs three).
-        let size = self.size as u32;
-        let resized = imageops::resize(&square, size, size, imageops::FilterType::Lanczos3);
-        let plane = |plane: usize| resized.pixels().map(move |pixel: &Rgb<f32>| pixel.0[plane].clamp(0.0, 1.0));
-        let mut cut: Vec<f32> = (0..3).flat_map(plane).collect();
+        // The colours of transparent pixels are part of a training picture.
+        let square = Picture { alpha: None, ..picture.cut(top..top + side, left..left + side) };
+        let mut cut = square.resize(self.size, self.size).rgb;
         if self.flip && mirrored {
             cut.chunks_exact_mut(self.size).for_each(<[f32]>::reverse);
         }
