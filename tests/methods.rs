@@ -15,6 +15,8 @@ mod nets;
 mod optimisers;
 #[path = "methods/training.rs"]
 mod training;
+#[path = "methods/windows.rs"]
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

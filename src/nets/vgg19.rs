@@ -7,6 +7,7 @@ pub use weights::{Convention, Vgg19Weights, scaled_channels};
 use std::fmt;
 use std::str::FromStr;
 
+use super::tiles::Reach;
 use super::{ConvLayer, NewLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Later, Recorder, Tensor};
 use crate::io::{HostTensor, WeightFile};
@@ -187,15 +188,27 @@ impl Vgg19 {
         layer.map(|layer| layer.conv().channels_out()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
+    /// What windows of a picture must have for their features at `tap` to be those of the whole picture: the halo covers
+    /// the receptive field of a feature.
+    pub fn reach(tap: Tap) -> Reach {
+        let convolutions = Tap::all().take(tap.position() + 1);
+        // A 3×3 convolution reads one element of its input on each side. A pooled element reads no other's pixels.
+        Reach { halo: convolutions.map(Tap::reduction).sum(), alignment: tap.reduction() }
+    }
+
+    /// Height and width of the features at `tap` for a picture of `size` `[height, width]`.
+    ///
+    /// # Errors
+    /// A picture that is too small.
+    pub fn feature_size(&self, tap: Tap, size: [usize; 2]) -> Result<[usize; 2]> {
+        (1..tap.block).try_fold(size, |size, _| self.pool.output_size(size))
+    }
+
     /// Floating-point operations of the convolutions up to `tap` for one picture of `size` `[height, width]`.
     pub fn flops(&self, tap: Tap, size: [usize; 2]) -> Result<u64> {
-        let mut at = size;
         let mut total = self.input.conv().flops(1, size);
         for (tap, layer) in Tap::all().zip(&self.layers).take(tap.position() + 1) {
-            if tap.begins_block() {
-                at = self.pool.output_size(at)?;
-            }
-            total += layer.conv().flops(1, at);
+            total += layer.conv().flops(1, self.feature_size(tap, size)?);
         }
         Ok(total)
     }
