@@ -40,3 +40,5 @@ mod transparency;
 mod tune;
 #[path = "cli/weights.rs"]
 mod weights;
+#[path = "cli/windows.rs"]
+mod windows;

@@ -5,6 +5,8 @@
 mod adain;
 #[path = "methods/gatys.rs"]
 mod gatys;
+#[path = "methods/gatys_in_windows.rs"]
+mod gatys_in_windows;
 #[path = "methods/image_transform_net.rs"]
 mod image_transform_net;
 #[path = "methods/layers.rs"]
@@ -13,10 +15,10 @@ mod layers;
 mod nets;
 #[path = "methods/optimisers.rs"]
 mod optimisers;
-#[path = "methods/training.rs"]
-mod training;
 #[path = "methods/painters_in_windows.rs"]
 mod painters_in_windows;
+#[path = "methods/training.rs"]
+mod training;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

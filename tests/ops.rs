@@ -45,5 +45,7 @@ mod rows;
 mod tanh;
 #[path = "ops/vector.rs"]
 mod vector;
+#[path = "ops/window.rs"]
+mod window;
 
 use impasto::internal::reference;

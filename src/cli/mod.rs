@@ -169,10 +169,14 @@ fn in_options(error: Error, command: &clap::Command) -> Error {
             let words = argument.split(' ').map(|word| if has(word) { format!("--{word}") } else { word.into() });
             Error::Argument { op, argument: words.collect::<Vec<_>>().join(" "), expected, got }
         }
-        Error::TooLarge { largest, .. } if has("size") => error.with_help(match largest {
-            Some(largest) => format!("choose a --size of at most {largest}"),
-            None => "choose a smaller --size".into(),
-        }),
+        Error::TooLarge { largest, ref allowed, .. } if has("size") => {
+            let size = match largest {
+                Some(largest) => format!("choose a --size of at most {largest}"),
+                None => "choose a smaller --size".into(),
+            };
+            let is_memory = allowed.ends_with("of memory") && has("memory");
+            error.with_help(if is_memory { format!("allow more --memory, or {size}") } else { size })
+        }
         error => error,
     }
 }

@@ -104,9 +104,9 @@ pub struct Args {
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "PX")]
     size: Option<usize>,
-    /// Device memory that painting may use, in MiB. A picture that needs more is painted in windows, without a seam
-    /// [default: 2048]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Device memory to use, in MiB. A picture that needs more is painted in windows, without seams. If Gatys' optimiser
+    /// does not fit, L-BFGS remembers fewer steps, or Adam replaces it [default: 2048]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     memory: Option<u64>,
     /// With --model, make a picture that is painted in windows exactly as one piece would be. This takes a pass for each
     /// norm of the net; without it, the norms use the statistics of a reduced photo

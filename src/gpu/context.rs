@@ -462,7 +462,7 @@ impl Context {
     }
 
     /// Waits until all submissions have finished.
-    pub(super) async fn idle(&self) -> Result<()> {
+    pub(crate) async fn idle(&self) -> Result<()> {
         let (done, finished) = Signal::new();
         self.scoped(|| self.inner.queue.on_submitted_work_done(move || done(())))?;
         finished.await;

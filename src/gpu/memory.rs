@@ -110,13 +110,19 @@ fn share(count: usize, order: &[(usize, Life)], apart: &Apart) -> MemoryPlan {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     pub(super) transient: u64,
-    pub(super) pinned: HashMap<u64, u64>,
+    /// Bytes of each pinned tensor, and whether it has a buffer already.
+    pub(super) pinned: HashMap<u64, (u64, bool)>,
 }
 
 impl Memory {
     /// Peak device memory in bytes: the transient buffers of every program, and each pinned tensor once.
     pub fn peak_bytes(&self) -> u64 {
-        self.transient + self.pinned.values().sum::<u64>()
+        self.transient + self.pinned.values().map(|(bytes, _)| bytes).sum::<u64>()
+    }
+
+    /// What is still to be allocated, in bytes: the peak without the pinned tensors that had buffers when it was planned.
+    pub fn missing_bytes(&self) -> u64 {
+        self.transient + self.pinned.values().filter(|(_, exists)| !exists).map(|(bytes, _)| bytes).sum::<u64>()
     }
 
     /// Adds the memory of another program. Tensors that both pin count once.

@@ -34,6 +34,8 @@ pub struct Program {
     offsets: Vec<u64>,
     transients: Vec<wgpu::Buffer>,
     pub(super) submissions: Vec<Range<usize>>,
+    /// Range of `submissions` of each section.
+    sections: Vec<Range<usize>>,
     memory: Memory,
 }
 
@@ -112,9 +114,19 @@ impl Program {
                 outputs,
             });
         }
-        let submissions = submissions(&steps, context.class());
+        let (submissions, sections) = in_sections(&steps, &recorder.sections, context.class());
         tracing::debug!("program of {} dispatches made in {:.1?}", steps.len(), began.elapsed());
-        Ok(Program { owner: recorder.number, context, steps, uniforms, offsets, transients, submissions, memory })
+        Ok(Program {
+            owner: recorder.number,
+            context,
+            steps,
+            uniforms,
+            offsets,
+            transients,
+            submissions,
+            sections,
+            memory,
+        })
     }
 
     /// The context that it was recorded in.
@@ -177,6 +189,17 @@ impl Program {
     /// Device loss, lack of memory, or an error of the driver.
     pub fn submit(&self) -> Result<()> {
         self.submissions.iter().try_for_each(|range| self.submit_range(range.clone()))
+    }
+
+    /// [`submit`](Program::submit) for the section of that index alone: see [`Recorder::section`].
+    ///
+    /// # Errors
+    /// Those of [`submit`](Program::submit).
+    ///
+    /// # Panics
+    /// If there is no such section.
+    pub fn submit_section(&self, index: usize) -> Result<()> {
+        self.submissions[self.sections[index].clone()].iter().try_for_each(|range| self.submit_range(range.clone()))
     }
 
     fn submit_range(&self, range: Range<usize>) -> Result<()> {
@@ -245,7 +268,25 @@ pub(super) fn encode_step(pass: &mut wgpu::ComputePass<'_>, step: &Step) {
     pass.dispatch_workgroups(x, y, z);
 }
 
-/// Splits a program into submissions of about 0.1 s on the slowest useful device of the class: 200 GFLOP/s and 20 GB/s
+/// The submissions of a program whose sections begin at the dispatches `starts`, and the range of them that belongs to
+/// each section.
+fn in_sections(steps: &[Step], starts: &[usize], class: KernelClass) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+    let (mut all, mut sections) = (Vec::new(), Vec::new());
+    let bounds: Vec<_> = std::iter::once(0).chain(starts.iter().copied()).chain([steps.len()]).collect();
+    for bound in bounds.windows(2) {
+        let first = all.len();
+        all.extend(submissions(&steps[bound[0]..bound[1]], class).into_iter().map(|range| {
+            let Range { start, end } = range;
+            start + bound[0]..end + bound[0]
+        }));
+        sections.push(first..all.len());
+    }
+    // What precedes the first section belongs to none.
+    sections.remove(0);
+    (all, sections)
+}
+
+/// Splits dispatches into submissions of about 0.1 s on the slowest useful device of the class: 200 GFLOP/s and 20 GB/s
 /// for a GPU, 20 GFLOP/s and 2 GB/s for a processor. Watchdogs kill longer submissions.
 fn submissions(steps: &[Step], class: KernelClass) -> Vec<Range<usize>> {
     let (flops, bytes) = match class {

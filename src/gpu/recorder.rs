@@ -191,6 +191,8 @@ pub struct Recorder {
     tensors: Vec<Tensor>,
     written: Vec<bool>,
     pub(super) dispatches: Vec<Dispatch>,
+    /// Index of the first dispatch of each section.
+    pub(super) sections: Vec<usize>,
     pub(super) blocks: Vec<Vec<u8>>,
     pins: HashMap<u64, Tensor>,
 }
@@ -209,6 +211,7 @@ impl Recorder {
             tensors: Vec::new(),
             written: Vec::new(),
             dispatches: Vec::new(),
+            sections: Vec::new(),
             blocks: Vec::new(),
             pins: HashMap::new(),
         }
@@ -256,6 +259,17 @@ impl Recorder {
     /// [`transient`](Recorder::transient) with the given storage precision.
     pub fn transient_stored(&mut self, precision: Precision, name: &str, shape: impl Into<Shape>) -> Tensor {
         self.add(precision, shape.into(), Place::Transient { name: name.into() }, false)
+    }
+
+    /// Begins a section: dispatches that [`Program::submit_section`] can run alone, in any order with other sections.
+    /// All sections share the memory of their transient tensors, so a section cannot read those of another. Gives its
+    /// index. Dispatches before the first section belong to none.
+    pub fn section(&mut self) -> usize {
+        for (place, written) in self.places.iter().zip(&mut self.written) {
+            *written &= matches!(place, Place::Pinned(_));
+        }
+        self.sections.push(self.dispatches.len());
+        self.sections.len() - 1
     }
 
     /// The device tensor of a symbol, to be read after a run. A transient tensor becomes a pinned tensor of the same
@@ -397,7 +411,9 @@ impl Recorder {
 
     pub(super) fn memory_of(&self, plan: &MemoryPlan) -> Memory {
         let pinned = self.places.iter().filter_map(|place| match place {
-            Place::Pinned(tensor) => Some((tensor.id(), tensor.shape().buffer_bytes(tensor.precision()))),
+            Place::Pinned(tensor) => {
+                Some((tensor.id(), (tensor.shape().buffer_bytes(tensor.precision()), tensor.has_buffer())))
+            }
             Place::Transient { .. } => None,
         });
         let blocks = self.block_offsets().1;

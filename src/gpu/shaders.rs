@@ -58,6 +58,7 @@ shaders![
     "tanh.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",
+    "window.wgsl",
     "winograd_2.wgsl",
     "winograd_4.wgsl",
 ];

@@ -179,6 +179,11 @@ impl DeviceTensor {
         self.0.id
     }
 
+    /// Whether its buffer has been created.
+    pub(super) fn has_buffer(&self) -> bool {
+        self.0.buffer.get().is_some()
+    }
+
     /// Replaces all values (row-major), before any program that is run afterwards. f16 tensors round them.
     ///
     /// # Errors

@@ -10,8 +10,25 @@ use crate::ops::{gram, regions, rows};
 /// The mask (`[H, W]`) holds the square roots of weights of mean 1, so that the matrix does not depend on the size of
 /// the region (arXiv:1611.07865, equations 5 and 6). `None`: all pixels count equally.
 pub fn masked_gram(rec: &mut Recorder, features: Tensor, mask: Option<Tensor>) -> Result<Tensor> {
+    gram_part(rec, features, mask, gram::scale(features))
+}
+
+/// The part of a Gram matrix, `[N, C, C]`, that comes from `features` (`[N, C, H, W]`) times `mask` (`[H, W]`).
+/// `scale` is 1/(C·H·W) of the whole; the parts add up to its matrix.
+pub fn gram_part(rec: &mut Recorder, features: Tensor, mask: Option<Tensor>, scale: f32) -> Result<Tensor> {
     let features = masked(rec, features, mask)?;
-    gram::forward(rec, features, gram::scale(features))
+    gram::forward(rec, features, scale)
+}
+
+/// The gradient with respect to the `features` of a [`gram_part`], from that of the whole matrix, `[N, C, C]`: to be
+/// recorded by the backward pass.
+pub fn gram_part_gradient(features: Tensor, mask: Option<Tensor>, dmatrix: Tensor, scale: f32) -> Later<'static> {
+    // The masked features are computed again, because they would occupy memory during the whole backward pass.
+    Box::new(move |rec| {
+        let features = masked(rec, features, mask)?;
+        let dx = gram::backward(rec, features, dmatrix, scale)?;
+        masked(rec, dx, mask)
+    })
 }
 
 fn masked(rec: &mut Recorder, x: Tensor, mask: Option<Tensor>) -> Result<Tensor> {
@@ -71,10 +88,5 @@ fn compared(
     square_loss::forward(rec, matrix, target, weight, losses, slot)?;
     let dmatrix = square_loss::backward(rec, matrix, target, weight)?;
     let dmatrix = own(rec, dmatrix)?;
-    // The masked features are computed again, because they would occupy memory during the whole backward pass.
-    Ok(Box::new(move |rec| {
-        let features = masked(rec, features, mask)?;
-        let dx = gram::backward(rec, features, dmatrix, scale)?;
-        masked(rec, dx, mask)
-    }))
+    Ok(gram_part_gradient(features, mask, dmatrix, scale))
 }

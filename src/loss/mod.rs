@@ -7,5 +7,5 @@ mod gram_style;
 mod mean_std_style;
 
 pub use content::content;
-pub use gram_style::{gram_style, gram_styles, masked_gram};
+pub use gram_style::{gram_part, gram_part_gradient, gram_style, gram_styles, masked_gram};
 pub use mean_std_style::{EPSILON, mean_std_style};

@@ -1,10 +1,17 @@
 //! Gatys' method (arXiv:1508.06576): optimises the pixels of a picture until its features match those of a photo and
 //! its Gram matrices match those of a painting.
 
+mod fit;
+mod optimizer;
+mod plan;
 mod problem;
 mod settings;
+mod style;
+mod terms;
+mod windows;
 
-use problem::Layout;
+use optimizer::PixelOptimizer;
+use plan::{Scale, plan, style_side};
 pub use problem::PictureLoss;
 pub use settings::{GatysSettings, Init, Normalization, Optimizer, Preset};
 
@@ -14,14 +21,30 @@ use web_time::Instant;
 
 use super::color::{self, KeepColor};
 use super::{Area, advice, areas};
-use crate::gpu::{Context, DeviceTensor, Memory};
-use crate::io::{Picture, picture::scaled_size};
+use crate::gpu::DeviceTensor;
+use crate::io::Picture;
+use crate::nets::tiles::Tiling;
 use crate::nets::{Place, Vgg19, check_detail};
-use crate::optim::{Adam, AdamOptions, Lbfgs, LbfgsOptions, Objective as _};
+use crate::optim::Objective;
 use crate::random::Random;
 use crate::{Error, Result};
 
-/// State of the optimisation after an optimiser step.
+/// The windows in which a scale is painted that does not fit into the device memory in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowProgress {
+    /// Width and height of a window, in pixels.
+    pub size: [usize; 2],
+    /// Number of windows.
+    pub count: usize,
+    /// How often an evaluation runs each window.
+    pub passes: usize,
+    /// Windows run so far in this evaluation, from 0 to `count` times `passes`.
+    pub done: usize,
+    /// Planned peak of device memory at this scale, in bytes.
+    pub bytes: u64,
+}
+
+/// State of the optimisation after an optimiser step, or between two windows of an evaluation.
 pub struct Progress<'a> {
     /// Index of the current scale, from 0, and the number of scales.
     pub scale: [usize; 2],
@@ -29,7 +52,9 @@ pub struct Progress<'a> {
     pub size: [usize; 2],
     /// Evaluations so far over all scales, and their maximum.
     pub evaluations: [usize; 2],
-    /// Current loss.
+    /// The windows of an evaluation that has not ended; `None` after an optimiser step.
+    pub windows: Option<WindowProgress>,
+    /// Current loss; NaN before the first step of a scale.
     pub loss: f64,
     /// Name and value of each loss term.
     pub terms: &'a [(String, f64)],
@@ -42,7 +67,8 @@ pub struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// The current picture in its final form, read back from the device.
+    /// The current picture in its final form, read back from the device. Between two windows, it is what the optimiser
+    /// tries.
     pub async fn picture_async(&self) -> Result<Picture> {
         let picture = read_picture(self.picture, self.size, self.content).await?;
         Ok(finished(picture, self.content, self.areas, self.keep_color))
@@ -63,7 +89,8 @@ pub struct Outcome {
     /// Width and height of the last scale that was optimised, in pixels. It is smaller than `picture` if the observer
     /// stopped an earlier scale; the picture is then enlarged.
     pub scale: [usize; 2],
-    /// Loss at the start of the last scale, and loss of the result.
+    /// Loss at the start of the last scale, and loss of the result. If the observer stopped a scale in windows, that of
+    /// the last step; NaN if there was none.
     pub loss: [f64; 2],
     /// Name and value of each loss term of the result.
     pub terms: Vec<(String, f64)>,
@@ -76,17 +103,6 @@ pub struct Outcome {
     /// Maximum of the bytes allocated by the driver, including layers of the net that are not used; `None` if the
     /// backend cannot report them.
     pub allocated_bytes: Option<u64>,
-}
-
-/// Widths and heights of the scales in ascending order. Each scale is √2 larger than the previous one; the last has a
-/// long side of `settings.size`.
-fn scales(content: &Picture, settings: &GatysSettings) -> Vec<(usize, usize)> {
-    let size = |back: usize| (settings.size as f64 / std::f64::consts::SQRT_2.powi(back as i32)).round() as usize;
-    let count = settings.scales.unwrap_or_else(|| 1 + (1..).take_while(|&back| size(back) >= 128).count().min(4));
-    let sizes = (0..count.max(1)).rev().map(|back| scaled_size(content.width, content.height, size(back)));
-    let mut sizes: Vec<_> = sizes.collect();
-    sizes.dedup();
-    sizes
 }
 
 async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2], content: &Picture) -> Result<Picture> {
@@ -106,27 +122,6 @@ async fn read_picture(x: &DeviceTensor, [width, height]: [usize; 2], content: &P
 fn finished(picture: Picture, content: &Picture, areas: &[Area<Picture>], keep_color: KeepColor) -> Picture {
     let places: Vec<_> = areas.iter().map(|area| &area.place).collect();
     areas::over(content, keep_color.keep(picture, content), &places)
-}
-
-/// Long side of the style picture for a result of the given size.
-fn style_side((width, height): (usize, usize), settings: &GatysSettings) -> usize {
-    (settings.style_scale * width.max(height) as f32).round().max(1.0) as usize
-}
-
-/// Peak of device memory over all scales, in bytes. Allocates nothing. Returns an error if a scale cannot be computed.
-fn plan(vgg: &Vgg19, content: &Picture, areas: &[Area<Picture>], settings: &GatysSettings) -> Result<u64> {
-    let mut peak = 0;
-    let layout = Layout::of(content, areas);
-    for (width, height) in scales(content, settings) {
-        problem::check_sides(vgg, "content", [width, height], settings)?;
-        peak = peak.max(PictureLoss::plan_at(vgg, [width, height], layout, settings)?.peak_bytes());
-        for (index, (style, _)) in areas.iter().flat_map(|area| &area.styles).enumerate() {
-            let (width, height) = scaled_size(style.width, style.height, style_side((width, height), settings));
-            problem::check_sides(vgg, &format!("style {}", index + 1), [width, height], settings)?;
-            peak = peak.max(PictureLoss::plan_style(vgg, style, [width, height], settings)?.peak_bytes());
-        }
-    }
-    Ok(peak)
 }
 
 /// `area` with style pictures of a long side of `side`, and a mask of `size` (width and height).
@@ -156,7 +151,12 @@ fn start(content: &Picture, style: &Picture, settings: &GatysSettings) -> Pictur
 /// own pixels. Pictures are RGB 0..1.
 ///
 /// `observer` is called after every optimiser step and can stop the optimisation; the result is then the current
-/// picture. A narrow net gives nearly the result of the full-width net if it has all channels at the taps ([`full`]).
+/// picture. A scale that does not fit into [`GatysSettings::memory`] is painted in windows: the result is the same, and
+/// an evaluation takes longer. `observer` is then also called between windows ([`Progress::windows`]). The vectors of the
+/// whole picture, 12 bytes for each pixel, must each fit in a tensor of the device: with the least limit of WebGPU, 128
+/// MiB, those are 11 megapixels.
+///
+/// A narrow net gives nearly the result of the full-width net if it has all channels at the taps ([`full`]).
 ///
 /// [`full`]: crate::train::encoder::EncoderTrainerSettings::full
 ///
@@ -179,16 +179,20 @@ pub async fn stylize_async(
     if let Init::Picture(picture) = &settings.init {
         picture.check("gatys", "init")?;
     }
-    let sizes = scales(content, settings);
-    let plan_at = |size| plan(vgg, content, areas, &GatysSettings { size, scales: Some(1), ..settings.clone() });
-    let peak_bytes = advice::or_largest(plan(vgg, content, areas, settings), settings.size, plan_at)?;
-    let &(width, height) = sizes.last().unwrap_or(&(content.width, content.height));
+    let plan_at = |size| {
+        let settings = GatysSettings { size, scales: Some(1), ..settings.clone() };
+        plan::check(vgg, content, areas, &settings).map(|()| Vec::new())
+    };
+    let scales = advice::or_largest(plan(vgg, content, areas, settings), settings.size, plan_at)?;
+    let peak_bytes = scales.iter().map(|scale| scale.bytes).max().unwrap_or(0);
+    let [width, height] = scales.last().map_or([content.width, content.height], |scale| scale.size);
     tracing::info!(width, height, peak_mib = peak_bytes >> 20, "planned");
+    scales.iter().for_each(|scale| plan::announce(scale, settings));
 
     let began = Instant::now();
     // Pictures can be much larger than the largest scale, so they are reduced to it first.
     let content = content.resize(width, height);
-    let largest = style_side((width, height), settings);
+    let largest = style_side([width, height], settings);
     let areas: Vec<_> = areas.iter().map(|area| fitted(area, largest, Some([width, height]))).collect();
     // The picture at the last scale that was optimised.
     let mut reached: Option<Picture> = None;
@@ -202,53 +206,76 @@ pub async fn stylize_async(
         peak_bytes,
         allocated_bytes: None,
     };
-    let most = settings.steps.saturating_mul(sizes.len());
-    for (index, &(width, height)) in sizes.iter().enumerate() {
+    let most = scales.iter().fold(0, |sum: usize, scale| sum.saturating_add(scale.steps));
+    for (index, scale) in scales.iter().enumerate() {
+        let [width, height] = scale.size;
         let content = content.resize(width, height);
         let mut fitting: Vec<_> =
-            areas.iter().map(|area| fitted(area, style_side((width, height), settings), None)).collect();
+            areas.iter().map(|area| fitted(area, style_side([width, height], settings), None)).collect();
         if settings.keep_color == KeepColor::Match {
             let styles = fitting.iter_mut().flat_map(|area| &mut area.styles);
             styles.for_each(|(style, _)| *style = color::with_colors_of(style, &content));
         }
-        let mut loss = PictureLoss::new_async(vgg, &content, &fitting, settings).await?;
+        let kept = windows::KEPT_ON_HOST;
+        let mut loss = PictureLoss::in_windows_async(vgg, &content, &fitting, settings, &scale.tiling, kept).await?;
         let from = match &reached {
             Some(coarser) => coarser.resize(width, height),
             None => start(&content, &fitting[0].styles[0].0, settings),
         };
         loss.picture().write(&from.rgb)?;
-        let mut optimizer = PixelOptimizer::new(vgg.context(), &loss, settings)?;
+        let mut optimizer = PixelOptimizer::new(vgg.context(), &loss, settings, scale)?;
         outcome.peak_bytes = outcome.peak_bytes.max(loss.memory().join(optimizer.memory()).peak_bytes());
         outcome.allocated_bytes = outcome.allocated_bytes.max(vgg.context().allocated_bytes());
+        let mut stage = Stage {
+            scale: [index, scales.len()],
+            plan: scale,
+            evaluations: [outcome.evaluations, most],
+            loss: f64::NAN,
+            terms: loss.terms().to_vec(),
+            began,
+            picture: loss.picture().clone(),
+            content: &content,
+            areas: &areas,
+            keep_color: settings.keep_color,
+        };
         let (before, mut first) = (outcome.evaluations, None);
-        while outcome.evaluations - before < settings.steps {
-            let (value, evaluations, converged) = optimizer.iterate(&mut loss).await?;
+        while outcome.evaluations - before < scale.steps {
+            optimizer.clamp_if_due(&loss)?;
+            stage.evaluations[0] = outcome.evaluations;
+            let mut watched = Watched { loss: &mut loss, observer: &mut observer, stage: &mut stage, stopped: false };
+            let step = optimizer.iterate(&mut watched).await;
+            if watched.stopped {
+                optimizer.retreat()?;
+                outcome.evaluations = stage.evaluations[0];
+                outcome.interrupted = true;
+                break;
+            }
+            let (value, evaluations, converged) = step?;
             if !value.is_finite() {
                 return Err(loss.blame().await);
             }
             outcome.evaluations += evaluations;
-            outcome.loss = [*first.get_or_insert(loss.first()), value];
-            let progress = Progress {
-                scale: [index, sizes.len()],
-                size: [width, height],
-                evaluations: [outcome.evaluations, most],
-                loss: value,
-                terms: loss.terms(),
-                seconds: began.elapsed().as_secs_f64(),
-                picture: loss.picture(),
-                content: &content,
-                areas: &areas,
-                keep_color: settings.keep_color,
-            };
-            outcome.interrupted = observer(&progress).await?.is_break();
+            first.get_or_insert(loss.first());
+            stage.evaluations[0] = outcome.evaluations;
+            (stage.loss, stage.terms) = (value, loss.terms().to_vec());
+            outcome.interrupted = observer(&stage.progress(None)).await?.is_break();
             if outcome.interrupted || converged {
                 break;
             }
         }
-        // The reported loss is that of the result: after the last step and after clamping.
+        if first.is_none() && reached.is_some() {
+            // Stopped in the first step: the result is that of the scale before.
+            break;
+        }
         loss.clamp()?;
-        outcome.loss[1] = loss.evaluate_async().await?;
-        outcome.terms = loss.terms().to_vec();
+        // The reported loss is that of the result: after the last step and after clamping. After a stop, an evaluation in
+        // windows would take too long.
+        if !outcome.interrupted || loss.windows().is_none() {
+            stage.loss = loss.evaluate_async().await?;
+            stage.terms = loss.terms().to_vec();
+        }
+        outcome.loss = [first.unwrap_or(f64::NAN), stage.loss];
+        outcome.terms = stage.terms;
         outcome.scale = [width, height];
         reached = Some(read_picture(loss.picture(), outcome.scale, &content).await?);
         if outcome.interrupted {
@@ -278,53 +305,65 @@ pub fn stylize(
     vgg.context().block_on(stylize_async(vgg, content, areas, settings, observer))
 }
 
-/// L-BFGS is unbounded, so the picture is clamped to 0..1 every so many iterations. Otherwise pixels drift out of
-/// range, and clamping only at the end loses much of what a strong style gained.
-const CLAMP_EVERY: usize = 20;
-
-/// The optimiser of the pixels.
-enum PixelOptimizer {
-    /// The optimiser, and the number of its iterations so far.
-    Lbfgs(Box<Lbfgs>, usize),
-    Adam(Box<Adam>),
+/// What is known of a scale between two calls of the observer.
+struct Stage<'a> {
+    scale: [usize; 2],
+    plan: &'a Scale,
+    evaluations: [usize; 2],
+    loss: f64,
+    terms: Vec<(String, f64)>,
+    began: Instant,
+    picture: DeviceTensor,
+    content: &'a Picture,
+    areas: &'a [Area<Picture>],
+    keep_color: KeepColor,
 }
 
-impl PixelOptimizer {
-    fn new(context: &Context, loss: &PictureLoss, settings: &GatysSettings) -> Result<Self> {
-        let (x, g) = (loss.picture(), loss.gradient());
-        Ok(match settings.optimizer {
-            Optimizer::Lbfgs => {
-                let options = LbfgsOptions { history: settings.history, ..LbfgsOptions::default() };
-                PixelOptimizer::Lbfgs(Box::new(Lbfgs::new(context, x, g, options)?), 0)
-            }
-            Optimizer::Adam => {
-                let learning_rate = settings.learning_rate;
-                let options = AdamOptions { learning_rate, range: [0.0, 1.0], ..AdamOptions::default() };
-                PixelOptimizer::Adam(Box::new(Adam::new(context, x, g, options)?))
-            }
-        })
+impl Stage<'_> {
+    fn progress(&self, windows: Option<WindowProgress>) -> Progress<'_> {
+        Progress {
+            scale: self.scale,
+            size: self.plan.size,
+            evaluations: self.evaluations,
+            windows,
+            loss: self.loss,
+            terms: &self.terms,
+            seconds: self.began.elapsed().as_secs_f64(),
+            picture: &self.picture,
+            content: self.content,
+            areas: self.areas,
+            keep_color: self.keep_color,
+        }
     }
+}
 
-    /// Runs one iteration. Returns the loss, the number of evaluations and whether the optimiser has converged.
-    async fn iterate(&mut self, loss: &mut PictureLoss) -> Result<(f64, usize, bool)> {
-        match self {
-            PixelOptimizer::Lbfgs(lbfgs, iterations) => {
-                if *iterations > 0 && iterations.is_multiple_of(CLAMP_EVERY) {
-                    loss.clamp()?;
-                    lbfgs.moved();
+/// The loss as the optimiser evaluates it: the observer sees every window.
+struct Watched<'a, 'b, O> {
+    loss: &'a mut PictureLoss,
+    observer: &'a mut O,
+    stage: &'a mut Stage<'b>,
+    /// Whether the observer stopped the evaluation.
+    stopped: bool,
+}
+
+impl<O: AsyncFnMut(&Progress<'_>) -> Result<ControlFlow<()>>> Objective for Watched<'_, '_, O> {
+    async fn evaluate_async(&mut self) -> Result<f64> {
+        let Watched { loss, observer, stage, stopped } = self;
+        let Scale { tiling, bytes, .. } = stage.plan;
+        let ([height, width], count) = (tiling.window(), tiling.count());
+        let passes = loss.windows().map_or(1, |windows| windows.passes());
+        let value = loss.evaluate_watched(async |done| {
+            let windows = WindowProgress { size: [width, height], count, passes, done, bytes: *bytes };
+            match observer(&stage.progress(Some(windows))).await? {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => {
+                    *stopped = true;
+                    Err(Error::Interrupted(" between two windows".into()))
                 }
-                *iterations += 1;
-                let step = lbfgs.iterate_async(loss).await?;
-                Ok((step.value, step.evaluations, step.converged))
             }
-            PixelOptimizer::Adam(adam) => Ok((adam.iterate_async(loss).await?, 1, false)),
-        }
-    }
-
-    fn memory(&self) -> Memory {
-        match self {
-            PixelOptimizer::Lbfgs(lbfgs, _) => lbfgs.memory(),
-            PixelOptimizer::Adam(adam) => adam.memory().clone(),
-        }
+        });
+        let value = value.await?;
+        stage.evaluations[0] += 1;
+        Ok(value)
     }
 }

@@ -47,9 +47,9 @@ impl<T> Recorded<T> {
         Recorded { rec, tensors, staging }
     }
 
-    /// Device memory.
+    /// Device memory that is still to be allocated.
     pub fn bytes(&self) -> Result<u64> {
-        Ok(self.rec.memory()?.peak_bytes() + self.staging)
+        Ok(self.rec.memory()?.missing_bytes() + self.staging)
     }
 
     pub fn finish(self) -> Result<(Program, T)> {

@@ -196,19 +196,6 @@ impl Budget {
         }
     }
 
-    /// The error of a smallest window that needs that many bytes.
-    fn too_small(&self, left: u64, needed: u64) -> Error {
-        let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
-        let enough = mebibytes(self.device) + mebibytes(needed - left);
-        Error::TooLarge {
-            what: "the smallest window".into(),
-            needed: format!("{} MiB", mebibytes(needed)),
-            allowed: format!("{} MiB beside the weights", left >> 20),
-            largest: None,
-            help: format!("allow {enough} MiB of device memory, not {}", self.device >> 20),
-        }
-    }
-
     /// The windows, as large as possible, for a picture of `[height, width]`, and the device memory in bytes that `plan`
     /// gives for their height and width.
     ///
@@ -222,32 +209,61 @@ impl Budget {
         plan: impl Fn([usize; 2]) -> Result<u64>,
     ) -> Result<(Tiling, u64)> {
         let reach = Reach { halo: reach.halo.saturating_sub(self.lack * reach.alignment), ..reach };
-        let fitting = |most: usize| {
-            let tiling = Tiling::new(size, most, reach)?;
-            match plan(tiling.window()) {
-                Ok(bytes) if bytes <= left => Ok(Ok((tiling, bytes))),
-                Ok(bytes) => Ok(Err(self.too_small(left, bytes))),
-                Err(error @ Error::TooLarge { .. }) => Ok(Err(error)),
-                Err(error) => Err(error),
-            }
-        };
-        let step = reach.alignment;
-        let longest = size[0].max(size[1]);
-        let mut too_large = self.window.unwrap_or(longest).min(longest);
-        if let Ok(found) = fitting(too_large)? {
-            return Ok(found);
-        }
-        let mut least = reach.least_window().next_multiple_of(step);
-        let mut found = fitting(least.min(too_large))??;
-        while too_large > least + step {
-            let most = least.midpoint(too_large).next_multiple_of(step);
-            match fitting(most)? {
-                Ok(better) => (least, found) = (most, better),
-                Err(_) => too_large = most.min(too_large - 1),
-            }
-        }
-        Ok(found)
+        let most = self.window.unwrap_or(usize::MAX);
+        largest(size, reach, [reach.least_window(), most], left, |tiling| plan(tiling.window()))
     }
+}
+
+/// The largest windows of a picture of `[height, width]`, with sides within `sides`, for which `plan` gives at most `left`
+/// bytes of device memory, and these bytes.
+///
+/// # Errors
+/// Those of `plan`; [`Error::TooLarge`] if no windows fit.
+pub(crate) fn largest(
+    size: [usize; 2],
+    reach: Reach,
+    sides: [usize; 2],
+    left: u64,
+    plan: impl Fn(&Tiling) -> Result<u64>,
+) -> Result<(Tiling, u64)> {
+    let tried = |most: usize| {
+        let tiling = Tiling::new(size, most, reach)?;
+        let bytes = plan(&tiling)?;
+        if bytes <= left {
+            return Ok((tiling, bytes));
+        }
+        let [height, width] = tiling.window();
+        Err(Error::TooLarge {
+            what: format!("a picture of {}x{} px in windows of {width}x{height} px", size[1], size[0]),
+            needed: mebibytes(bytes, f64::ceil),
+            allowed: format!("{} of memory", mebibytes(left, f64::floor)),
+            largest: None,
+            help: "allow more memory, or work on a smaller picture".into(),
+        })
+    };
+    let most = sides[1].min(size[0].max(size[1]));
+    let least = sides[0].min(most);
+    match tried(most) {
+        Err(Error::TooLarge { .. }) if most > least => {}
+        found => return found,
+    }
+    let mut found = tried(least)?;
+    let (mut fitting, mut too_large) = (least, most);
+    // A smaller difference changes little.
+    while too_large - fitting > (fitting / 32).max(1) {
+        let side = fitting.midpoint(too_large);
+        match tried(side) {
+            Ok(better) => (found, fitting) = (better, side),
+            Err(Error::TooLarge { .. }) => too_large = side,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// A number of bytes in MiB with one decimal, rounded by `round`.
+pub(crate) fn mebibytes(bytes: u64, round: fn(f64) -> f64) -> String {
+    format!("{:.1} MiB", round(bytes as f64 * 10.0 / (1 << 20) as f64) / 10.0)
 }
 
 /// The window that is about to be painted.
@@ -419,7 +435,7 @@ mod tests {
         assert!((30_000..=40_000).contains(&bytes), "{:?} {bytes}", tiling.window());
         assert!(windows(700_000, Some(200)).unwrap().0.window().iter().all(|side| *side <= 200));
         let error = windows(100, None).err().unwrap().to_string();
-        assert!(error.contains("MiB of device memory"), "{error}");
+        assert!(error.contains("of memory"), "{error}");
     }
 
     #[test]

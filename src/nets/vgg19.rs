@@ -188,15 +188,19 @@ impl Vgg19 {
         layer.map(|layer| layer.conv().channels_out()).ok_or_else(|| beyond(tap, self.deepest()))
     }
 
+    /// Height and width of the features at `tap` for a picture of `size` `[height, width]`.
+    ///
+    /// # Errors
+    /// A picture that is too small.
+    pub fn feature_size(&self, tap: Tap, size: [usize; 2]) -> Result<[usize; 2]> {
+        (1..tap.block).try_fold(size, |size, _| self.pool.output_size(size))
+    }
+
     /// Floating-point operations of the convolutions up to `tap` for one picture of `size` `[height, width]`.
     pub fn flops(&self, tap: Tap, size: [usize; 2]) -> Result<u64> {
-        let mut at = size;
         let mut total = self.input.conv().flops(1, size);
         for (tap, layer) in Tap::all().zip(&self.layers).take(tap.position() + 1) {
-            if tap.begins_block() {
-                at = self.pool.output_size(at)?;
-            }
-            total += layer.conv().flops(1, at);
+            total += layer.conv().flops(1, self.feature_size(tap, size)?);
         }
         Ok(total)
     }
@@ -208,11 +212,11 @@ impl Vgg19 {
     }
 
     /// What windows of a picture need for the features at `tap`.
-    pub fn reach(&self, tap: Tap) -> Reach {
-        let layers: Vec<_> = Tap::all().zip(&self.layers).take(tap.position() + 1).collect();
+    pub fn reach(tap: Tap) -> Reach {
+        let layers: Vec<_> = Tap::all().take(tap.position() + 1).collect();
         Reach::of(tap.reduction(), |features| {
-            layers.iter().rev().fold(features, |outputs, (tap, layer)| {
-                let reads = layer.conv().reads(outputs);
+            layers.iter().rev().fold(features, |outputs, tap| {
+                let reads = outputs.windowed(3, 1);
                 if tap.begins_block() { reads.windowed(2, 2) } else { reads }
             })
         })

@@ -27,8 +27,12 @@ fn broadcast_kernel(fours: bool) -> Kernel {
 
 /// The usual scale, 1/(C·H·W), for features `[N, C, H, W]`.
 pub fn scale(features: Tensor) -> f32 {
-    let dims = features.shape.dims();
-    1.0 / dims[1..].iter().product::<usize>() as f32
+    scale_of(features.shape.dims()[1..].iter().product())
+}
+
+/// [`scale`] for that many features, C·H·W.
+pub fn scale_of(count: usize) -> f32 {
+    1.0 / count as f32
 }
 
 /// Splits the sum over pixels into runs for some hundred workgroups, whatever the shape.

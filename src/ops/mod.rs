@@ -22,6 +22,7 @@ pub mod square_loss;
 pub mod tanh;
 pub mod total_variation;
 pub mod vector;
+pub mod window;
 
 use crate::gpu::{Kernel, KernelClass};
 
@@ -45,6 +46,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         tanh::kernels(),
         total_variation::kernels(),
         vector::kernels(),
+        window::kernels(),
     ];
     lists.concat()
 }

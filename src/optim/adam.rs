@@ -64,6 +64,11 @@ impl Adam {
         Ok(Adam { program: rec.finish()?, params, options, steps: 0 })
     }
 
+    /// Bytes of device memory for vectors of that many elements, besides the point and the gradient.
+    pub fn bytes(elements: usize) -> u64 {
+        4 * 2 * elements.next_multiple_of(4) as u64
+    }
+
     /// Device memory, including the point and the gradient.
     pub fn memory(&self) -> &Memory {
         self.program.memory()

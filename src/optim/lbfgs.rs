@@ -72,6 +72,8 @@ pub struct Lbfgs {
     /// Value and |g|² at the current point, if known.
     value: Option<f64>,
     g_dot_g: f64,
+    /// Whether a line search has left the origin and not ended.
+    departed: bool,
 
     scalars: DeviceTensor,
     coefficients: DeviceTensor,
@@ -106,8 +108,7 @@ impl Lbfgs {
         if g.shape().count() != elements || elements == 0 {
             return Err(Error::argument("lbfgs", "g", format!("as long as x, {}", x.shape()), g.shape()));
         }
-        let fitting = (context.max_tensor_bytes() / (8 * elements as u64)) as usize;
-        let capacity = options.history.min(fitting).max(1);
+        let capacity = Self::capacity(context, elements, options.history);
         if capacity < options.history {
             tracing::debug!(capacity, wanted = options.history, "L-BFGS history shortened to fit a tensor");
         }
@@ -183,6 +184,7 @@ impl Lbfgs {
             inner_g: vec![0.0; 2 * capacity],
             value: None,
             g_dot_g: 0.0,
+            departed: false,
             scalars,
             coefficients,
             products,
@@ -198,6 +200,20 @@ impl Lbfgs {
             learn_factors,
             learn_rows,
         })
+    }
+
+    /// The number of pairs that are kept of vectors of that many elements: `history`, or as many as fit in one tensor.
+    pub fn capacity(context: &Context, elements: usize, history: usize) -> usize {
+        let fitting = context.max_tensor_bytes() / (8 * elements.max(1) as u64);
+        history.min(fitting as usize).max(1)
+    }
+
+    /// Bytes of device memory for vectors of that many elements and `history` pairs, besides the point and the gradient.
+    pub fn bytes(elements: usize, history: usize) -> u64 {
+        // The direction, the origin, s, y, the kept gradients, and the sums of parts of inner products.
+        let vectors = 2 * history + 4 + KEPT;
+        let parts = 4 * 2 * history * elements.div_ceil(vector::PART);
+        4 * (vectors * elements.next_multiple_of(4) + parts) as u64
     }
 
     /// Device memory, including the point and the gradient.
@@ -248,6 +264,16 @@ impl Lbfgs {
         self.value = None;
     }
 
+    /// Moves back to where the last iteration began, if it ended with an error of the objective.
+    pub fn retreat(&mut self) -> Result<()> {
+        self.value = None;
+        if !std::mem::take(&mut self.departed) {
+            return Ok(());
+        }
+        self.walk.set(self.walk_factors, &vector::Params { a: 1.0, b: 0.0, slot: 0 });
+        self.walk.submit()
+    }
+
     /// One iteration: computes a direction, searches along it, and updates the history.
     pub async fn iterate_async(&mut self, objective: &mut impl Objective) -> Result<Step> {
         let mut evaluations = 0;
@@ -284,6 +310,7 @@ impl Lbfgs {
         self.direct.submit()?;
         self.depart.submit()?;
         self.keep[ORIGIN].submit()?;
+        self.departed = true;
 
         let longest = f64::from(self.scalars.read_async().await?[D_MAX]);
         let origin = Point { t: 0.0, value, slope, gradient: ORIGIN };
@@ -309,6 +336,7 @@ impl Lbfgs {
             self.restore[found.gradient].submit()?;
             gradient_max = self.measured().await?[G_MAX];
         }
+        self.departed = false;
         self.learn(found.t).await?;
         self.value = Some(found.value);
         let change = (found.t * longest).min((found.value - value).abs());

@@ -73,7 +73,7 @@ fn pictures_too_small_for_the_net() {
 #[test]
 fn sizes_too_large_for_the_device() {
     let studio = studio_with_older_results();
-    // A tensor of 16 channels has 9 GiB, more than a binding can have.
+    // The vectors of the optimiser have the size of the picture, 1.2 GiB each.
     let sized = |content: &str, options: &str| {
         studio.command(&format!(
             "stylize {content} --style style.png --vgg random:0.25 --log log.jsonl -o out.png --overwrite {options}"

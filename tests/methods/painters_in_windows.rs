@@ -214,5 +214,5 @@ fn memory_is_bounded() {
     assert!((budget.device / 2..=budget.device).contains(&most), "{most} of {}", budget.device);
     let little = Budget { device: before, ..budget };
     let error = context.block_on(painter.paint_parts_async(&photo, &regions, &little, &mut |_| Ok(()), &mut paint));
-    assert!(error.unwrap_err().to_string().contains("MiB of device memory"));
+    assert!(error.unwrap_err().to_string().contains("MiB of memory"));
 }

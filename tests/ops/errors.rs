@@ -9,6 +9,7 @@ use impasto::ops::norm::{self, Affine, Norm, Over, Statistics};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
+use impasto::ops::window::{self, Window};
 use impasto::ops::{gram, lbfgs, mean_std, regions, relu, rows, tanh, total_variation, vector};
 use impasto::{Error, Result};
 
@@ -359,6 +360,25 @@ fn masks() {
         let (x, mask) = (filled(rec, [2, 3, 4, 5]), filled(rec, [20]));
         regions::scale(rec, x, mask)
     });
+}
+
+#[test]
+fn windows() {
+    let window = |rec: &mut Recorder| Window::new(rec, [4, 5], [2, 3], [1, 1]);
+    refused("window", "size", |rec| Window::new(rec, [4, 5], [5, 5], [0, 0]));
+    refused("window", "size", |rec| Window::new(rec, [4, 5], [2, 0], [0, 0]));
+    refused("window", "at", |rec| Window::new(rec, [4, 5], [2, 3], [0, 3]));
+    refused("window", "x", |rec| {
+        let (window, x) = (window(rec)?, filled(rec, [1, 2, 5, 4]));
+        window::cut(rec, x, window)
+    });
+    let add = |rec: &mut Recorder, y: [usize; 4], z: [usize; 4]| {
+        let (window, y, z) = (window(rec)?, filled(rec, y), filled(rec, z));
+        window::add(rec, y, window, z).map(|()| z)
+    };
+    refused("window", "y", |rec| add(rec, [1, 2, 3, 2], [1, 2, 4, 5]));
+    refused("window", "y", |rec| add(rec, [1, 1, 2, 3], [1, 2, 4, 5]));
+    refused("window", "z", |rec| add(rec, [1, 2, 2, 3], [1, 2, 5, 4]));
 }
 
 /// Parameter blocks for the kernel `fill`, right and wrong ones.

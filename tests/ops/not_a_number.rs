@@ -7,6 +7,7 @@ use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Pool, Pooling};
 use impasto::ops::square_loss::{self, Weight};
+use impasto::ops::window::{self, Window};
 use impasto::ops::{gram, mean_std, regions, relu, tanh, total_variation, vector};
 
 use crate::harness::contexts;
@@ -73,7 +74,7 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 28] = [
+const OPERATIONS: [(&str, Operation); 29] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("transposed convolution", |rec, x| {
@@ -128,6 +129,13 @@ const OPERATIONS: [(&str, Operation); 28] = [
         vector::fill(rec, z, 0.0)?;
         let mask = ones(rec)?;
         regions::add(rec, x, mask, z).map(|()| z)
+    }),
+    ("window", |rec, x| {
+        let z = rec.transient("filled", [1, 2, 7, 9]);
+        vector::fill(rec, z, 0.0)?;
+        let (all, part) = (Window::new(rec, [6, 8], [6, 8], [0, 0])?, Window::new(rec, [7, 9], [6, 8], [1, 1])?);
+        let y = window::cut(rec, x, all)?;
+        window::add(rec, y, part, z).map(|()| z)
     }),
     ("sum", |rec, x| vector::add(rec, x, x)),
 ];

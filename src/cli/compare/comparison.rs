@@ -251,7 +251,7 @@ impl ComparisonPlan {
             let styles = [self.style.clone().into()];
             let outcome = gatys::stylize(&vgg, &self.content, &styles, settings, |progress| {
                 let [done, _] = progress.evaluations;
-                curve.push([done as f64, progress.seconds, progress.loss]);
+                curve.extend(progress.windows.is_none().then_some([done as f64, progress.seconds, progress.loss]));
                 bar.set_position(done.min(self.settings.steps) as u64);
                 Ok(ControlFlow::Continue(()))
             })?;

@@ -10,7 +10,9 @@ use clap::ValueEnum;
 use impasto::gpu::{Context, Profile};
 use impasto::io::{Picture, SaveOptions};
 use impasto::methods::Area;
-use impasto::methods::gatys::{self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset};
+use impasto::methods::gatys::{
+    self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset, WindowProgress,
+};
 use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
@@ -32,7 +34,8 @@ pub struct GatysArgs {
     #[arg(long, value_enum)]
     preset: Option<PresetName>,
     /// Evaluations of loss and gradient at each scale, at least 1. L-BFGS finishes the iteration it is in [default:
-    /// 100; preset neural-style: 1000]
+    /// 100; preset neural-style: 1000; at most 20 at a scale that is painted in windows (see --memory) and begins with
+    /// the result of a smaller one]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Number of scales from small to large, 1 to 20, each √2 larger than the one before [default: from 128 px up, at
@@ -91,7 +94,7 @@ pub struct GatysArgs {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Measure one more evaluation: print time, GFLOP/s and GB/s of every dispatch, and write them to FILE as a trace
-    /// for chrome://tracing or Perfetto
+    /// for chrome://tracing or Perfetto. Of a picture in windows, measure one window
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 }
@@ -152,6 +155,8 @@ impl Call<'_> {
         settings.keep_color = self.args.keep_color.into();
         settings.scales = self.options.scales.or(settings.scales);
         settings.steps = self.options.steps.unwrap_or(settings.steps);
+        settings.window_steps = self.options.steps.unwrap_or(settings.window_steps);
+        settings.memory = Some(self.args.budget().device);
         settings.style_weight = self.options.style_weight.unwrap_or(settings.style_weight);
         settings.content_weight = self.options.content_weight.unwrap_or(settings.content_weight);
         settings.tv_weight = self.options.tv_weight.unwrap_or(settings.tv_weight);
@@ -287,19 +292,30 @@ fn paint(
     let bar = bar(1);
     let mut next_save = call.options.save_every;
     let mut last = (0, Instant::now());
+    // The last scale whose windows were described.
+    let mut announced = None;
     let outcome = gatys::stylize(vgg, content, areas, settings, |progress| {
         let [done, most] = progress.evaluations;
-        let pace = last.1.elapsed().as_secs_f64() / (done - last.0).max(1) as f64;
-        last = (done, Instant::now());
         let [scale, scales] = progress.scale;
         let [width, height] = progress.size;
         bar.set_length(most as u64);
         bar.set_position(done.min(most) as u64);
-        bar.set_message(format!(
-            "scale {}/{scales} {width}x{height}  loss {:.4e}  {pace:.2} s per evaluation",
-            scale + 1,
-            progress.loss
-        ));
+        let place = format!("scale {}/{scales} {width}x{height}", scale + 1);
+        let flow = match interrupted.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        if let Some(windows) = progress.windows {
+            if announced != Some(scale) {
+                announced = Some(scale);
+                bar.suspend(|| eprintln!("impasto: {place} in {}", described(&windows)));
+            }
+            bar.set_message(format!("{place}  window {}/{}", windows.done, windows.count * windows.passes));
+            return Ok(flow);
+        }
+        let pace = last.1.elapsed().as_secs_f64() / (done - last.0).max(1) as f64;
+        last = (done, Instant::now());
+        bar.set_message(format!("{place}  loss {:.4e}  {pace:.2} s per evaluation", progress.loss));
         if let Some(open) = &mut log {
             let terms: serde_json::Map<_, _> =
                 progress.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
@@ -316,10 +332,18 @@ fn paint(
             let every = call.options.save_every.filter(|_| saved);
             next_save = every.map(|every| (due / every + 1) * every).map(|next| next.max(done + 1));
         }
-        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(flow)
     });
     bar.finish_and_clear();
     Ok((outcome?, lost))
+}
+
+/// The windows of a scale, in words.
+fn described(windows: &WindowProgress) -> String {
+    let WindowProgress { size: [width, height], count, passes, bytes, .. } = windows;
+    let passes = if *passes == 1 { "1 pass".into() } else { format!("{passes} passes") };
+    let mebibytes = bytes.div_ceil(1 << 20);
+    format!("{count} windows of {width}x{height} px, {passes} per evaluation, {mebibytes} MiB of device memory")
 }
 
 /// Writes the picture. If that fails, for example because the disk is full, the picture goes to the folder of temporary

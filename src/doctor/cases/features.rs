@@ -10,6 +10,7 @@ use crate::ops::norm::Affine;
 use crate::ops::pad::{self, Border, Placement};
 use crate::ops::pool::{Pool, Pooling};
 use crate::ops::square_loss::{self, Weight};
+use crate::ops::window::{self, Window};
 use crate::ops::{gram, mean_std, regions, relu, tanh, total_variation, vector};
 use crate::reference::conv2d::Padding;
 use crate::reference::{self, Array, indices};
@@ -117,6 +118,26 @@ pub fn cut(shape: [usize; 4], before: usize, size: [usize; 2], precision: Precis
     Case::new(name, &[&x, &y], &[&y, &dx], EXACT, move |rec, inputs| {
         let x = vector::stored(rec, inputs[0], precision)?;
         Ok(vec![pad::cut(rec, x, before, size)?, pad::cut_gradient(rec, inputs[1], before, x)?])
+    })
+}
+
+/// Cutting a window of `size` at `at`, and adding the window to another feature map.
+pub fn window(shape: [usize; 4], size: [usize; 2], at: [usize; 2], precision: Precision) -> Case<'static> {
+    let [n, c, height, width] = shape;
+    let [x, z] = [85, 86].map(|seed| rounded(Array::random(&shape, seed), precision));
+    let within = |[n, c, i, j]: [usize; 4]| [n, c, i + at[0], j + at[1]];
+    let part = indices([n, c, size[0], size[1]]).map(|at| x.at(within(at)));
+    let y = Array::new(&[n, c, size[0], size[1]], part.collect());
+    let mut sum = z.clone();
+    indices([n, c, size[0], size[1]]).for_each(|at| *sum.at_mut(within(at)) += y.at(at));
+    let name = format!("window of {}x{} at {at:?}, {}", size[1], size[0], describe(&shape));
+    Case::new(name, &[&x, &z], &[&y, &sum], tolerance(precision, EXACT), move |rec, inputs| {
+        let x = vector::stored(rec, inputs[0], precision)?;
+        let z = vector::stored(rec, inputs[1], precision)?;
+        let window = Window::new(rec, [height, width], size, at)?;
+        let y = window::cut(rec, x, window)?;
+        window::add(rec, y, window, z)?;
+        Ok(vec![y, z])
     })
 }
 

@@ -196,6 +196,7 @@ fn padding(precision: Precision) -> Vec<Make> {
         for part in [[20, 20], [19, 18]] {
             all.push(make(move || features::cut(shape, 0, part, precision)));
             all.push(make(move || features::cut(shape, 1, part, precision)));
+            all.push(make(move || features::window(shape, part, [1, 2], precision)));
         }
     }
     all

@@ -1,65 +1,23 @@
 //! The loss of a picture against a content and styles, and its gradient with respect to the pixels, as one program.
 
-use super::{GatysSettings, Normalization};
+use super::fit::{Fit, Search, budget, reach, search};
+use super::terms::{self, Layout, Recorded, Squares, Term, TermKind, deepest, masks, wanted, wanted_of};
+use super::windows::{KEPT_ON_HOST, Windows};
+use super::{GatysSettings, Tiling, style, windows};
 #[cfg(feature = "blocking")]
 use crate::gpu::Profile;
 use crate::gpu::{DeviceTensor, Memory, Program, Recorder};
 use crate::io::Picture;
 use crate::loss;
 use crate::methods::Area;
-use crate::nets::{Place, Tap, Vgg19, normalised, shares, visible_mask};
+use crate::nets::Vgg19;
 use crate::ops::square_loss::Weight;
 use crate::ops::{total_variation, vector};
 use crate::optim::Objective;
 use crate::{Error, Result};
 
-/// What a loss term compares.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum TermKind {
-    Content,
-    /// The style of the area with this index.
-    Style(usize),
-}
-
-/// The loss at a tap. Mask, target and weight are set when the target has been computed.
-struct Term {
-    kind: TermKind,
-    tap: Tap,
-    /// The area's pixels in the Gram matrix of the picture.
-    mask: Option<DeviceTensor>,
-    target: DeviceTensor,
-    weight: Weight,
-}
-
-/// What the program depends on besides its size: the number of areas, and whether their pixels are weighted.
-#[derive(Clone, Copy)]
-pub(super) struct Layout {
-    areas: usize,
-    weighted: bool,
-}
-
-impl Layout {
-    pub(super) fn of(content: &Picture, areas: &[Area<Picture>]) -> Self {
-        let weighted = content.alpha.is_some() || areas.iter().any(|area| !matches!(area.place, Place::Everywhere));
-        Layout { areas: areas.len(), weighted }
-    }
-}
-
-/// The mask of each area in `content` for features of `[height, width]`, and the mean of its weights: the area's share
-/// of each pixel times alpha.
-fn masks(content: &Picture, areas: &[Area<Picture>], size: [usize; 2]) -> Vec<(Vec<f32>, f32)> {
-    let (mut shares, _) = shares(&areas.iter().map(|area| &area.place).collect::<Vec<_>>(), size);
-    if let Some(alpha) = content.alpha_at(size[1], size[0]) {
-        shares.iter_mut().for_each(|share| share.iter_mut().zip(&alpha).for_each(|(share, alpha)| *share *= alpha));
-    }
-    let mask = |share| {
-        let (weights, mean) = normalised(share);
-        (weights.into_iter().map(f32::sqrt).collect(), mean)
-    };
-    shares.into_iter().map(mask).collect()
-}
-
-/// Loss and pixel gradient of a picture. One evaluation is one program and one read-back of the loss terms.
+/// Loss and pixel gradient of a picture. One evaluation is one program, or a run of its sections for each window, and one
+/// read-back of the loss terms.
 pub struct PictureLoss {
     program: Program,
     clamp: Program,
@@ -68,79 +26,19 @@ pub struct PictureLoss {
     slots: DeviceTensor,
     terms: Vec<(String, f64)>,
     first: Option<f64>,
+    /// `None`: the whole picture in one piece.
+    windows: Option<Windows>,
 }
 
-/// The terms with a positive weight: kind, tap and total weight. The taps of each kind are in the order of the settings.
-fn wanted(settings: &GatysSettings, areas: usize) -> Vec<(TermKind, Tap, f32)> {
-    let of = |kind, taps: &[(Tap, f32)], all: f32| -> Vec<_> {
-        taps.iter().map(|&(tap, weight)| (kind, tap, weight * all)).filter(|(_, _, weight)| *weight > 0.0).collect()
-    };
-    let content = of(TermKind::Content, &settings.content_taps, settings.content_weight);
-    let style = |area| of(TermKind::Style(area), &settings.style_taps, settings.style_weight);
-    std::iter::once(content).chain((0..areas).map(style)).flatten().collect()
-}
-
-/// Returns an error if a picture, named `what`, is too small for its taps.
-pub(super) fn check_sides(
-    vgg: &Vgg19,
-    what: &str,
-    [width, height]: [usize; 2],
-    settings: &GatysSettings,
-) -> Result<()> {
-    let mut taps: Vec<_> = wanted(settings, 1);
-    taps.retain(|(kind, _, _)| what == "content" || *kind != TermKind::Content);
-    let Some(deepest) = taps.iter().map(|(_, tap, _)| *tap).max() else { return Ok(()) };
-    let least = vgg.least_side(deepest);
-    if width.min(height) >= least {
-        return Ok(());
-    }
-    let expected = format!(
-        "at least {least} px on its short side at every scale, for the layer {deepest} (choose a larger size, fewer \
-         scales or earlier layers)"
-    );
-    Err(Error::argument("stylize", what, expected, format!("{width}x{height}")))
-}
-
-/// The taps of one kind with a positive weight.
-fn wanted_of(settings: &GatysSettings, kind: TermKind) -> Vec<Tap> {
-    wanted(settings, 1).into_iter().filter(|(of, _, _)| *of == kind).map(|(_, tap, _)| tap).collect()
-}
-
-/// Records the net on `picture` (`[1, 3, H, W]`). Also returns the tensors that will hold each tap's Gram matrix, of the
-/// features under what `mask` gives for their `[height, width]`.
-fn record_grams(
-    vgg: &Vgg19,
-    picture: &DeviceTensor,
-    taps: &[Tap],
-    mask: impl Fn([usize; 2]) -> Result<Option<DeviceTensor>>,
-) -> Result<(Recorder, Vec<DeviceTensor>)> {
-    vgg.measure(picture, taps, |rec, features| {
-        let [_, _, height, width] = features.shape.nchw("gram", "features")?;
-        let mask = mask([height, width])?.map(|mask| rec.pin(&mask));
-        loss::masked_gram(rec, features, mask)
-    })
-}
-
-/// Each tap's Gram matrix of the visible pixels of `style`.
-async fn grams(vgg: &Vgg19, style: &Picture, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
-    let record =
-        |picture: &DeviceTensor| record_grams(vgg, picture, taps, |size| visible_mask(vgg.context(), style, size));
-    results(vgg, style, taps, record).await
-}
-
-/// Runs what `record` records on `picture`, unless there are no taps, and reads the results.
-async fn results(
-    vgg: &Vgg19,
-    picture: &Picture,
-    taps: &[Tap],
-    record: impl Fn(&DeviceTensor) -> Result<(Recorder, Vec<DeviceTensor>)>,
-) -> Result<Vec<Vec<f32>>> {
+/// Features of the content at the taps of its loss.
+async fn features(vgg: &Vgg19, content: &Picture, settings: &GatysSettings) -> Result<Vec<Vec<f32>>> {
+    let taps = wanted_of(settings, TermKind::Content);
     if taps.is_empty() {
         return Ok(Vec::new());
     }
-    let shape = [1, 3, picture.height, picture.width];
-    let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.filled().rgb)?;
-    let (rec, results) = record(&pixels)?;
+    let shape = [1, 3, content.height, content.width];
+    let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &content.filled().rgb)?;
+    let (rec, results) = vgg.measure(&pixels, &taps, |_, features| Ok(features))?;
     rec.finish()?.submit()?;
     let mut values = Vec::new();
     for result in &results {
@@ -149,55 +47,8 @@ async fn results(
     Ok(values)
 }
 
-/// The targets of all terms, in the order of [`wanted`].
-async fn targets(
-    vgg: &Vgg19,
-    content: &Picture,
-    areas: &[Area<Picture>],
-    settings: &GatysSettings,
-) -> Result<Vec<Vec<f32>>> {
-    let taps = wanted_of(settings, TermKind::Content);
-    let features = |picture: &DeviceTensor| vgg.measure(picture, &taps, |_, features| Ok(features));
-    let mut all = results(vgg, content, &taps, features).await?;
-    for Area { styles, .. } in areas {
-        // With weights that sum to 1, Σₖ wₖ|G − Aₖ|² and |G − Σₖ wₖAₖ|² differ only by a constant.
-        let total: f32 = styles.iter().map(|(_, weight)| weight).sum();
-        let mut blended: Vec<Vec<f32>> = Vec::new();
-        for (style, weight) in styles {
-            let matrices = grams(vgg, style, &wanted_of(settings, TermKind::Style(0))).await?;
-            blended.resize(matrices.len(), Vec::new());
-            for (sum, matrix) in blended.iter_mut().zip(matrices) {
-                sum.resize(matrix.len(), 0.0);
-                sum.iter_mut().zip(matrix).for_each(|(sum, value)| *sum += weight / total * value);
-            }
-        }
-        all.extend(blended);
-    }
-    Ok(all)
-}
-
-/// Weight of the sum of squared differences from `target`, for a mean square or a relative mean square.
-fn per_element(target: &[f32], weight: f32, normalization: Normalization) -> f32 {
-    let unit = match normalization {
-        Normalization::Plain => target.len() as f64,
-        // The bound avoids a division by zero for a target of zeros (a black style picture).
-        Normalization::Relative => {
-            target.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().max(1e-12 * target.len() as f64)
-        }
-    };
-    (f64::from(weight) / unit) as f32
-}
-
-/// A recorded evaluation. Masks, targets and weights are not set yet, and nothing is allocated.
-struct Recorded {
-    recorder: Recorder,
-    picture: DeviceTensor,
-    gradient: DeviceTensor,
-    slots: DeviceTensor,
-    terms: Vec<Term>,
-}
-
-fn record(vgg: &Vgg19, [width, height]: [usize; 2], layout: Layout, settings: &GatysSettings) -> Result<Recorded> {
+/// Records the evaluation of a whole picture of `[height, width]`.
+fn record(vgg: &Vgg19, [height, width]: [usize; 2], layout: Layout, settings: &GatysSettings) -> Result<Recorded> {
     let context = vgg.context();
     let mut rec = Recorder::new(context);
     let wanted = wanted(settings, layout.areas);
@@ -249,24 +100,30 @@ impl PictureLoss {
     /// Device memory of [`new`](PictureLoss::new). Allocates nothing. Returns an error if such a picture cannot be
     /// computed.
     pub fn plan(vgg: &Vgg19, content: &Picture, areas: &[Area<Picture>], settings: &GatysSettings) -> Result<Memory> {
-        Self::plan_at(vgg, [content.width, content.height], Layout::of(content, areas), settings)
+        let (size, layout) = ([content.height, content.width], Layout::of(content, areas));
+        let Fit { tiling, .. } = Self::fit(vgg, size, layout, settings)?;
+        Self::memory_in(vgg, size, layout, settings, &tiling)
     }
 
-    /// Device memory for pictures of `[width, height]`.
-    pub(super) fn plan_at(vgg: &Vgg19, size: [usize; 2], layout: Layout, settings: &GatysSettings) -> Result<Memory> {
-        record(vgg, size, layout, settings)?.recorder.memory()
-    }
-
-    /// Device memory for computing the targets of `style` at `[width, height]`, which happens before the optimisation.
-    pub(super) fn plan_style(
+    /// Device memory for pictures of `[height, width]` in these windows.
+    pub(super) fn memory_in(
         vgg: &Vgg19,
-        style: &Picture,
-        [width, height]: [usize; 2],
+        size: [usize; 2],
+        layout: Layout,
         settings: &GatysSettings,
+        tiling: &Tiling,
     ) -> Result<Memory> {
-        let picture = DeviceTensor::new(vgg.context(), "style picture", [1, 3, height, width]);
-        let mask = |size| Ok(style.alpha.as_ref().map(|_| DeviceTensor::new(vgg.context(), "visible pixels", size)));
-        record_grams(vgg, &picture, &wanted_of(settings, TermKind::Style(0)), mask)?.0.memory()
+        match tiling.count() {
+            1 => record(vgg, size, layout, settings)?.recorder.memory(),
+            _ => windows::record(vgg, size, layout, settings, tiling)?.0.recorder.memory(),
+        }
+    }
+
+    /// The largest windows within the memory of the settings.
+    fn fit(vgg: &Vgg19, size: [usize; 2], layout: Layout, settings: &GatysSettings) -> Result<Fit> {
+        search(size, reach(deepest(settings)), Search::Largest(0), budget(settings), |tiling| {
+            Ok(Self::memory_in(vgg, size, layout, settings, tiling)?.peak_bytes())
+        })
     }
 
     /// The loss of pictures of `content`'s size against its features and the Gram matrices of the styles of `areas`.
@@ -274,34 +131,69 @@ impl PictureLoss {
     /// Each area has Gram matrices of its own, in which its pixels count by its share of them and by alpha. They are
     /// divided by the sum of these weights, and the area's loss is multiplied by their mean. So an area has as strong an
     /// effect on its pixels as the only style of a whole picture.
+    ///
+    /// A picture that takes more than [`GatysSettings::memory`] in one piece is evaluated in windows. The loss is the
+    /// same, and an evaluation takes longer.
     pub async fn new_async(
         vgg: &Vgg19,
         content: &Picture,
         areas: &[Area<Picture>],
         settings: &GatysSettings,
     ) -> Result<Self> {
-        let targets = targets(vgg, content, areas, settings).await?;
-        let Recorded { recorder, picture, gradient, slots, terms } =
-            record(vgg, [content.width, content.height], Layout::of(content, areas), settings)?;
+        let Fit { tiling, .. } = Self::fit(vgg, [content.height, content.width], Layout::of(content, areas), settings)?;
+        Self::in_windows_async(vgg, content, areas, settings, &tiling, KEPT_ON_HOST).await
+    }
+
+    /// [`new_async`](PictureLoss::new_async) in these windows, with at most `kept` bytes of the content's features on the
+    /// host.
+    #[doc(hidden)]
+    pub async fn in_windows_async(
+        vgg: &Vgg19,
+        content: &Picture,
+        areas: &[Area<Picture>],
+        settings: &GatysSettings,
+        tiling: &Tiling,
+        kept: u64,
+    ) -> Result<Self> {
+        let (size, layout) = ([content.height, content.width], Layout::of(content, areas));
+        let styles = style::targets(vgg, areas, settings).await?;
+        let mut targets = Vec::new();
+        let (recorded, mut windows) = match tiling.count() {
+            1 => {
+                targets = features(vgg, content, settings).await?;
+                (record(vgg, size, layout, settings)?, None)
+            }
+            _ => {
+                let (recorded, windows) = windows::record(vgg, size, layout, settings, tiling)?;
+                (recorded, Some(windows))
+            }
+        };
+        let Recorded { recorder, picture, gradient, slots, terms } = recorded;
         let program = recorder.finish()?;
+        let mut squares: Vec<_> = targets.iter().chain(&styles).map(|values| Squares::of(values)).collect();
+        if let Some(windows) = &mut windows {
+            squares.splice(..0, windows.prepare(&program, content, areas, kept).await?);
+        }
+        // Windows write the targets of the content themselves.
+        let (of_content, of_style) = terms.split_at(terms.len() - styles.len());
+        for (term, values) in of_content.iter().zip(&targets).chain(of_style.iter().zip(&styles)) {
+            term.target.write(values)?;
+        }
         let mut names = Vec::new();
         let mut masks_of = std::collections::HashMap::new();
-        for ((term, values), (_, _, weight)) in terms.iter().zip(&targets).zip(wanted(settings, areas.len())) {
-            term.target.write(values)?;
-            let mut weight = per_element(values, weight, settings.normalization);
-            if let (TermKind::Style(area), Some(mask)) = (term.kind, &term.mask) {
-                let size = [mask.shape().dims()[0], mask.shape().dims()[1]];
+        for ((term, squares), (_, _, weight)) in terms.iter().zip(squares).zip(wanted(settings, areas.len())) {
+            let mut weight = squares.per_element(weight, settings.normalization);
+            if let (TermKind::Style(area), true) = (term.kind, layout.weighted) {
+                let size = vgg.feature_size(term.tap, size)?;
                 let all = masks_of.entry(size).or_insert_with(|| masks(content, areas, size));
                 let (values, share) = &all[area];
-                mask.write(values)?;
+                if let Some(mask) = &term.mask {
+                    mask.write(values)?;
+                }
                 weight *= *share;
             }
             term.weight.set(&program, weight);
-            names.push(match term.kind {
-                TermKind::Content => (format!("content {}", term.tap), 0.0),
-                TermKind::Style(_) if areas.len() == 1 => (format!("style {}", term.tap), 0.0),
-                TermKind::Style(area) => (format!("style {} of area {}", term.tap, area + 1), 0.0),
-            });
+            names.push((terms::name(term.kind, term.tap, areas.len()), 0.0));
         }
         names.push(("total variation".into(), 0.0));
         let clamp = {
@@ -310,7 +202,21 @@ impl PictureLoss {
             vector::clamp(&mut rec, pixels, 0.0, 1.0)?;
             rec.finish()?
         };
-        Ok(PictureLoss { program, clamp, picture, gradient, slots, terms: names, first: None })
+        Ok(PictureLoss { program, clamp, picture, gradient, slots, terms: names, first: None, windows })
+    }
+
+    /// [`in_windows_async`](PictureLoss::in_windows_async), waited for.
+    #[doc(hidden)]
+    #[cfg(feature = "blocking")]
+    pub fn in_windows(
+        vgg: &Vgg19,
+        content: &Picture,
+        areas: &[Area<Picture>],
+        settings: &GatysSettings,
+        tiling: &Tiling,
+        kept: u64,
+    ) -> Result<Self> {
+        vgg.context().block_on(Self::in_windows_async(vgg, content, areas, settings, tiling, kept))
     }
 
     /// [`new_async`](PictureLoss::new_async), waited for.
@@ -344,7 +250,7 @@ impl PictureLoss {
         self.program.memory().clone()
     }
 
-    /// Runs one evaluation and measures the time of each dispatch.
+    /// Runs one evaluation and measures the time of each dispatch. Of a picture in windows, it runs the last window.
     #[cfg(feature = "blocking")]
     pub fn profile(&self) -> Result<Profile> {
         self.program.profile()
@@ -370,9 +276,10 @@ impl PictureLoss {
     pub(super) async fn blame(&self) -> Error {
         // The loss terms are cleared so that the search finds the dispatch and not the failed evaluation's terms.
         let cleared = self.slots.write(&vec![0.0; self.terms.len()]);
-        let found = match cleared {
-            Ok(()) => self.program.find_non_finite_async().await,
-            Err(error) => Err(error),
+        let found = match (cleared, &self.windows) {
+            (Ok(()), Some(windows)) => windows.find_non_finite(&self.program).await,
+            (Ok(()), None) => self.program.find_non_finite_async().await,
+            (Err(error), _) => Err(error),
         };
         let place = match found {
             Err(error) => return error,
@@ -381,11 +288,18 @@ impl PictureLoss {
         let help = "check the weight file, or lower the weight of the style".into();
         Error::NonFinite { what: "the loss".into(), place, help }
     }
-}
 
-impl Objective for PictureLoss {
-    async fn evaluate_async(&mut self) -> Result<f64> {
-        self.program.submit()?;
+    /// The windows of an evaluation, if it is not done in one piece.
+    pub(super) fn windows(&self) -> Option<&Windows> {
+        self.windows.as_ref()
+    }
+
+    /// One evaluation. In windows, `watch` is called before the first and after each, with the number of windows run.
+    pub(super) async fn evaluate_watched(&mut self, watch: impl AsyncFnMut(usize) -> Result<()>) -> Result<f64> {
+        match &self.windows {
+            Some(windows) => windows.run(&self.program, watch).await?,
+            None => self.program.submit()?,
+        }
         let values = self.slots.read_async().await?;
         for ((_, term), value) in self.terms.iter_mut().zip(values) {
             *term = f64::from(value);
@@ -393,5 +307,11 @@ impl Objective for PictureLoss {
         let total = self.terms.iter().map(|(_, value)| value).sum();
         self.first.get_or_insert(total);
         Ok(total)
+    }
+}
+
+impl Objective for PictureLoss {
+    async fn evaluate_async(&mut self) -> Result<f64> {
+        self.evaluate_watched(async |_| Ok(())).await
     }
 }

@@ -67,6 +67,12 @@ pub struct GatysSettings {
     /// Evaluations of loss and gradient at each scale, at least 1. An Adam step is one evaluation; an L-BFGS iteration
     /// is one or a few.
     pub steps: usize,
+    /// Largest number of evaluations at a scale that is painted in windows and begins with the result of a smaller one,
+    /// at least 1.
+    pub window_steps: usize,
+    /// Bytes of device memory that may be used; `None` for 2 GiB. A scale that needs more is painted in windows. If even
+    /// the optimiser's vectors need more, L-BFGS remembers fewer steps, or Adam replaces it.
+    pub memory: Option<u64>,
     /// Long side of the result in pixels, 1 to 30,000.
     pub size: usize,
     /// Number of scales, each √2 larger than the previous one, 1 to 20. `None`: from at least 128 px, at most five.
@@ -115,6 +121,8 @@ impl Preset {
             learning_rate: 0.02,
             history: 50,
             steps: 100,
+            window_steps: 20,
+            memory: None,
             size: 512,
             scales: None,
             style_scale: 1.0,
@@ -184,6 +192,7 @@ impl GatysSettings {
         let counts = [
             ("size", self.size, MOST_PIXELS_A_SIDE),
             ("steps", self.steps, usize::MAX),
+            ("steps in windows", self.window_steps, usize::MAX),
             ("scales", self.scales.unwrap_or(1), MOST_SCALES),
             ("history", self.history, usize::MAX),
         ];

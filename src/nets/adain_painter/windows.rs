@@ -91,7 +91,7 @@ pub(super) fn first_windows(
     budget: &Budget,
 ) -> Result<(Tiling, u64)> {
     let left = budget.left(encoder.context());
-    budget.windows(size, encoder.reach(TAP), left, |window| encoding(encoder, window, is_kept)?.bytes())
+    budget.windows(size, Vgg19::reach(TAP), left, |window| encoding(encoder, window, is_kept)?.bytes())
 }
 
 /// The first pass on a window.
@@ -160,7 +160,7 @@ pub(super) async fn measure(
 impl AdainPainter<'_> {
     /// What encoder and decoder need together.
     fn reach(&self) -> Reach {
-        let encoder = self.encoder.reach(TAP);
+        let encoder = Vgg19::reach(TAP);
         Reach { halo: encoder.halo + self.decoder.reach().halo * CELL, ..encoder }
     }
 

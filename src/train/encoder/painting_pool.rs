@@ -92,7 +92,8 @@ impl PaintingPool {
         };
         let painted = gatys::stylize(net, &content, &[style.into()], &choices, |progress| {
             let [done, most] = progress.evaluations;
-            if stages.len() + 1 < STAGES && done * STAGES >= most * (stages.len() + 1) {
+            let is_due = stages.len() + 1 < STAGES && done * STAGES >= most * (stages.len() + 1);
+            if is_due && progress.windows.is_none() {
                 stages.push(progress.picture()?);
             }
             Ok(ControlFlow::Continue(()))
