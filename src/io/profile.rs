@@ -85,9 +85,13 @@ impl Converter {
     }
 }
 
-/// The ICC profile of sRGB.
+/// The ICC profile of sRGB. Its date is that of the standard, not the present: equal pictures make equal files.
 pub(super) fn srgb() -> Result<Vec<u8>, String> {
-    ColorProfile::new_srgb().encode().map_err(|error| error.to_string())
+    let mut profile = ColorProfile::new_srgb();
+    let date = &mut profile.creation_date_time;
+    (date.year, date.month, date.day_of_the_month) = (1999, 10, 18);
+    (date.hours, date.minutes, date.seconds) = (0, 0, 0);
+    profile.encode().map_err(|error| error.to_string())
 }
 
 /// Converts CIE L\*a\*b\* (D50; L 0..100) to sRGB.
@@ -117,6 +121,12 @@ mod tests {
         assert!(got[..3].iter().all(|value| (value - 0.5).abs() < 0.003), "{got:?}");
         assert_eq!(got[3], 1.0);
         assert!(got[6] > 0.83 && got[7] < 0.4, "{got:?}");
+    }
+
+    #[test]
+    fn the_profile_of_srgb_does_not_depend_on_the_time() {
+        // The date and time of an ICC header: six numbers of 16 bits.
+        assert_eq!(super::srgb().unwrap()[24..36], [0x07, 0xcf, 0, 10, 0, 18, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
