@@ -116,15 +116,20 @@ fn every_kernel_translates_to_hlsl() {
     }
 }
 
-/// The text that the library parses, without the extensions of f16 storage, which are not part of it.
+/// The text that the library parses, in which other compilers miss binding numbers and a directive for subgroups.
 #[test]
 fn every_kernel_has_a_text() {
     for (number, kernel) in KERNELS.iter().enumerate() {
         let text = expand(kernel).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         assert!(text.contains(&format!("fn {}(", kernel.entry)), "{kernel}");
-        // naga needs no directive for subgroups; other compilers do.
         let enable = if text.contains("subgroup") { "enable subgroups;\n" } else { "" };
-        keep(number, kernel, kernel.entry, "wgsl", format!("{enable}{text}"));
+        let mut bindings = 0..;
+        let complete =
+            text.lines().map(|line| match line.starts_with("var<uniform") || line.starts_with("var<storage") {
+                true => format!("@group(0) @binding({}) {line}\n", bindings.next().unwrap()),
+                false => format!("{line}\n"),
+            });
+        keep(number, kernel, kernel.entry, "wgsl", enable.to_string() + &complete.collect::<String>());
     }
 }
 

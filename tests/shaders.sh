@@ -45,9 +45,10 @@ judge() {
   [ "$wrong" = 0 ] || failed=1
 }
 
-# Cooperative matrices are unknown to spirv-val before 2023.3 (capability 6022). naga gives arrays in workgroup memory a
-# stride, which newer versions of spirv-val refuse (10684; 2025.1 did not) and drivers ignore.
+# Cooperative matrices are unknown to spirv-val before 2023.3 (capability 6022) and, as an extension of naga, to Tint.
+# naga gives arrays in workgroup memory a stride, which newer versions of spirv-val refuse (10684; 2025.1 did not) and
+# drivers ignore.
 judge SPIR-V spv "${SPIRV_VAL:-spirv-val}" 'Invalid capability operand: 6022|None-10684' --target-env vulkan1.1 PATH
 judge HLSL hlsl "${DXC:-dxc}" '' -T cs_6_2 -enable-16bit-types -E ENTRY PATH
-judge WGSL wgsl "${TINT:-tint}" '' --format none PATH
+judge WGSL wgsl "${TINT:-tint}" 'error: expected extension' --format wgsl PATH
 exit $failed
