@@ -6,7 +6,7 @@
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test soak faults drivers fuzz bench check bench-peers bench-all
+.PHONY: setup demo test-build test soak faults drivers shaders fuzz bench check bench-peers bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -36,11 +36,18 @@ demo: setup
 	  --style out/woodcut.png --grid --size 512 --cell 384 -o out --overwrite
 	@echo "out/grid.png shows them side by side"
 
+# All tests, and with them the command that looks for an adapter. (`cargo run` would compile naga, wgpu and the library
+# once more, with other features.)
+test-build:
+	cargo test --tests --no-run
+	@$(MAKE) --no-print-directory setup RUN=$(or $(CARGO_TARGET_DIR),target)/debug/impasto
+
 # Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
-# operations compile many kernels and run each on small tensors, so the driver skips its optimiser for them.
+# operations compile many kernels and run each on small tensors, so the driver skips its optimiser for them. wgpu's debug
+# build records a backtrace at each lock where RUST_BACKTRACE is set, which takes a tenth of the time; panics keep theirs.
+test soak: export RUST_LIB_BACKTRACE ?= 0
 test: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
-test:
-	@$(MAKE) --no-print-directory setup RUN="cargo run --quiet --"
+test: test-build
 	GALLIVM_PERF=nopt cargo test --test ops
 	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
 	cargo test --doc
@@ -49,16 +56,20 @@ test:
 SOAK ?= 1200
 
 soak: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
-soak: setup
+soak: test-build
 	IMPASTO_SOAK=$(SOAK) cargo test --test soak -- --ignored --nocapture
 
 # Kills, full disks, lost devices, little memory.
-faults: setup
+faults: test-build
 	cargo test --test faults -- --ignored --nocapture
 
 # The doctor on every driver at hand.
 drivers: setup
 	tests/drivers.sh
+
+# What other compilers say of every kernel.
+shaders:
+	tests/shaders.sh
 
 # Seconds for each target of fuzz/. cargo-fuzz (`cargo install cargo-fuzz`) wants a nightly compiler, or to be told that
 # this one will do.
@@ -102,10 +113,11 @@ bench-all: setup
 HOST = --no-default-features --features vulkan,weights-wave
 COMMAND = clap|ctrlc|directories|epaint|humantime|indicatif|nalgebra|plotters|signal-hook|tracing-subscriber|walkdir
 
+# The documentation is that of library and examples: with examples, the dependencies are those that clippy has checked.
 check:
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --examples --quiet
 	cargo check --lib --example host_device $(HOST) --quiet
 	@if cargo tree --edges normal --prefix none $(HOST) | grep -E "^($(COMMAND))"; then echo "is a dependency of the library"; exit 1; fi
 	@if [ -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then \

@@ -13,7 +13,7 @@ folder=$PWD/target/drivers
 mkdir -p "$folder"
 failed=0
 
-row() { printf '%-28s %-54s %s\n' "$@"; }
+row() { printf '%-20s %-98s %s\n' "$@"; }
 
 # Name of the driver; then the command before `impasto`.
 examine() {
@@ -21,7 +21,7 @@ examine() {
   shift
   log=$folder/${name//[^a-zA-Z0-9]/-}.txt
   local adapter
-  adapter=$("$@" devices 2>/dev/null | head -n 1 | cut -d ' ' -f 3- | sed 's/; .*//')
+  adapter=$("$@" devices 2>/dev/null | head -n 1 | cut -d ' ' -f 3- | sed 's/; .*/)/')
   if [ -z "$adapter" ]; then
     row "$name" "" "skipped: no adapter"
   elif timeout 1800 "$@" doctor >"$log" 2>&1; then

@@ -20,9 +20,13 @@ use impasto::methods::Area;
 use impasto::methods::adain::{self, AdainSettings, Source};
 use impasto::methods::gatys;
 use impasto::nets::adain_decoder::AdainDecoderWeights;
-
+use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
+use impasto::nets::vgg19::Vgg19Weights;
 use impasto::nets::{AdainDecoder, AdainPainter, Place, Vgg19};
+use impasto::ops::norm::Over;
 use impasto::ops::pool::Pooling;
+use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
+use impasto::train::{Checkpoint, Crops, Folder, Run, Schedule, TrainingSettings, train};
 use impasto::weights::{self, PAIRS};
 use impasto::{Error, wgpu};
 
@@ -248,18 +252,21 @@ fn a_second_training_in_a_folder_is_refused() {
     studio.succeed(&format!("{long} {shorter}"));
 }
 
-/// A device of a host that is destroyed after a random time.
-fn destroyed_after(random: &mut Random, longest: Duration) -> (wgpu::Device, wgpu::Queue) {
+/// A device that a host opened.
+fn host_device() -> (wgpu::Device, wgpu::Queue) {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
     let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    pollster::block_on(adapter.request_device(&descriptor)).unwrap()
+}
+
+/// Destroys the device after a random time.
+fn destroy_later(device: &wgpu::Device, random: &mut Random, longest: Duration) {
     let (doomed, delay) = (device.clone(), longest.mul_f32(random.uniform()));
     std::thread::spawn(move || {
         std::thread::sleep(delay);
         doomed.destroy();
     });
-    (device, queue)
 }
 
 #[test]
@@ -284,7 +291,8 @@ fn a_device_lost_at_any_moment_is_an_error() {
     let mut random = Random::new(3);
     let mut lost = 0;
     for round in 0..40 {
-        let (device, queue) = destroyed_after(&mut random, longest);
+        let (device, queue) = host_device();
+        destroy_later(&device, &mut random, longest);
         let outcome = Context::from_host(device, queue, &ContextOptions::default()).and_then(|context| paint(&context));
         match outcome {
             Ok(picture) => assert!(picture.width == wanted.width && picture.rgb.iter().any(|value| *value > 0.0)),
@@ -296,6 +304,98 @@ fn a_device_lost_at_any_moment_is_an_error() {
         }
     }
     assert!(lost > 10, "the device was lost in {lost} of 40 runs: too few to prove anything");
+}
+
+/// When the device of a training is lost.
+#[derive(Clone, Copy, Debug)]
+enum Lost {
+    Never,
+    /// After this step: before its checkpoint is written, if one is due, or else before the next step.
+    After(u64),
+    /// At a random moment of this time.
+    Within(Duration),
+}
+
+/// A training whose device is lost ends with an error and keeps its checkpoints. Continued on another device, it gives
+/// the same net as an undisturbed one.
+#[test]
+#[ignore = "takes minutes: make faults"]
+fn a_training_whose_device_is_lost_continues_from_its_checkpoint() {
+    const STEPS: u64 = 6;
+    let studio = studio_with_photos(6);
+    let photos = Folder::scan(&[studio.path("photos")]).unwrap();
+    let settings = TrainingSettings {
+        batch: 2,
+        micro_batch: Some(1),
+        learning_rate: 1e-3,
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        clip: Some(1.0),
+        average: Some(0.5),
+        seed: 1,
+    };
+    let mut random = Random::new(4);
+    // The net after the last step.
+    let mut teach = |folder: &str, checkpoint_every: u64, resume: bool, lost: Lost| -> impasto::Result<_> {
+        let (device, queue) = host_device();
+        if let Lost::Within(longest) = lost {
+            destroy_later(&device, &mut random, longest);
+        }
+        let context = Context::from_host(device.clone(), queue, &ContextOptions::default())?;
+        let vgg = Vgg19::new(&context, &Vgg19Weights::random(0.05, 1), Pooling::Max)?;
+        let net = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 1);
+        let choices = FeedForwardTrainerSettings {
+            crops: Crops { size: 32, share: [1.0, 1.0], flip: true },
+            style_size: 48,
+            calibration: 2,
+            ..FeedForwardTrainerSettings::default()
+        };
+        let style = [Picture::load(&studio.path("style.png"))?];
+        let trainer = FeedForward::new(vgg, net, &style, photos.clone(), choices, None)?;
+        let run = Run {
+            steps: STEPS,
+            limit: None,
+            folder: studio.path(folder),
+            resume,
+            checkpoint_every,
+            workers: 1,
+            memory_bytes: 1 << 30,
+        };
+        train(&context, &trainer, &settings, &run, |progress| {
+            if matches!(lost, Lost::After(step) if step == progress.steps[0]) {
+                device.destroy();
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(trainer.weights()?.tensors)
+    };
+    let newest = |folder: &str| Checkpoint::latest(&studio.path(folder)).unwrap().map_or(0, |(step, _)| step);
+    teach("cold", 1, false, Lost::Never).unwrap();
+    let began = std::time::Instant::now();
+    let whole = teach("whole", 1, false, Lost::Never).unwrap();
+    let longest = began.elapsed();
+
+    // The last column is the step of the checkpoint that is left.
+    let mut moments =
+        vec![(1, Lost::After(3), Some(2)), (2, Lost::After(3), Some(2)), (1, Lost::After(STEPS), Some(5))];
+    moments.extend([(1, Lost::Within(longest), None); 10]);
+    let mut cut = 0;
+    for (round, (checkpoint_every, lost, left)) in moments.into_iter().enumerate() {
+        let folder = format!("cut-{round}");
+        match teach(&folder, checkpoint_every, false, lost) {
+            Ok(net) => assert!(matches!(lost, Lost::Within(_)) && net == whole, "round {round}: {lost:?}"),
+            Err(error @ Error::DeviceLost(_)) => {
+                let found = newest(&folder);
+                println!("{round}: {lost:?}, checkpoint of step {found}: {error}");
+                assert!(left.is_none_or(|left| left == found), "round {round}: {lost:?}, {found}");
+                cut += usize::from(found > 0);
+            }
+            Err(error) => panic!("round {round}: {error:?}"),
+        }
+        let resume = newest(&folder) > 0;
+        assert!(teach(&folder, checkpoint_every, resume, Lost::Never).unwrap() == whole, "round {round}: another net");
+    }
+    assert!(cut > 5, "{cut} runs were cut after a checkpoint: too few to prove anything");
 }
 
 /// With less and less device memory, a run succeeds or says what is missing.

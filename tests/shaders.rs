@@ -63,12 +63,21 @@ fn arrays_of_f32(module: &Module) -> Vec<&'static str> {
     stored.map(|(_, variable)| -> &'static str { variable.name.clone().unwrap().leak() }).collect()
 }
 
+/// Stores a kernel's text in another language in the folder `IMPASTO_KEEP`, if it is set, for `make shaders`.
+fn keep(number: usize, kernel: &Kernel, entry: &str, extension: &str, bytes: impl AsRef<[u8]>) {
+    let Some(folder) = std::env::var_os("IMPASTO_KEEP") else { return };
+    let shader = kernel.shader.trim_end_matches(".wgsl");
+    let path = std::path::Path::new(&folder).join(format!("{shader}-{number}.{entry}.{extension}"));
+    std::fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
 #[test]
 fn every_kernel_translates_to_spir_v() {
-    for Text { kernel, module, info } in TEXTS.iter() {
+    for (number, Text { kernel, module, info }) in TEXTS.iter().enumerate() {
         let options = spv::Options { lang_version: (1, 3), ..Default::default() };
         let words = spv::write_vec(module, info, &options, None).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         assert!(words.len() > 100, "{kernel}");
+        keep(number, kernel, kernel.entry, "spv", bytemuck::cast_slice::<u32, u8>(&words));
     }
 }
 
@@ -90,7 +99,7 @@ fn every_kernel_translates_to_msl() {
 
 #[test]
 fn every_kernel_translates_to_hlsl() {
-    for Text { kernel, module, info } in TEXTS.iter() {
+    for (number, Text { kernel, module, info }) in TEXTS.iter().enumerate() {
         if side_of_matrices(module) > 0 {
             continue; // wgpu does not support them on DX12
         }
@@ -102,7 +111,25 @@ fn every_kernel_translates_to_hlsl() {
         for name in reflection.entry_point_names {
             let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
             assert!(text.contains(&format!("void {name}(")), "{kernel}");
+            keep(number, kernel, &name, "hlsl", &text);
         }
+    }
+}
+
+/// The text that the library parses, in which other compilers miss binding numbers and a directive for subgroups.
+#[test]
+fn every_kernel_has_a_text() {
+    for (number, kernel) in KERNELS.iter().enumerate() {
+        let text = expand(kernel).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        assert!(text.contains(&format!("fn {}(", kernel.entry)), "{kernel}");
+        let enable = if text.contains("subgroup") { "enable subgroups;\n" } else { "" };
+        let mut bindings = 0..;
+        let complete =
+            text.lines().map(|line| match line.starts_with("var<uniform") || line.starts_with("var<storage") {
+                true => format!("@group(0) @binding({}) {line}\n", bindings.next().unwrap()),
+                false => format!("{line}\n"),
+            });
+        keep(number, kernel, kernel.entry, "wgsl", enable.to_string() + &complete.collect::<String>());
     }
 }
 

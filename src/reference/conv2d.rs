@@ -77,27 +77,22 @@ impl Conv2d {
         assert!(x[1] == w[1] && w[2] == w[3], "a kernel of shape {w:?} does not fit an input of shape {x:?}");
         let (channels, kernel, pad) = (w[1], w[2], self.padding.width(w[2]));
         let [images, channels_out, height, width] = self.output_shape(x, w);
-        // What each tap of each output reads along an axis.
-        let sources = |outputs: usize, size: usize| -> Vec<Vec<Option<usize>>> {
+        // For each tap, the outputs along an axis for which it reads an element, with that element.
+        let read = |outputs: usize, size: usize| -> Vec<Vec<(usize, usize)>> {
             let source = |output: usize, tap: usize| {
                 let index = (self.stride * output + tap) as isize - pad as isize;
-                self.padding.source(index, size * self.scale()).map(|source| source / self.scale())
+                self.padding.source(index, size * self.scale()).map(|source| (output, source / self.scale()))
             };
-            (0..outputs).map(|output| (0..kernel).map(|tap| source(output, tap)).collect()).collect()
+            (0..kernel).map(|tap| (0..outputs).filter_map(|output| source(output, tap)).collect()).collect()
         };
-        let (rows, columns) = (sources(height, x[2]), sources(width, x[3]));
-        for [n, o, i, j] in indices([images, channels_out, height, width]) {
-            let y_offset = ((n * channels_out + o) * height + i) * width + j;
-            for c in 0..channels {
-                for (p, row) in rows[i].iter().enumerate() {
-                    let Some(row) = row else { continue };
-                    let w_offset = ((o * channels + c) * kernel + p) * kernel;
-                    let x_offset = ((n * channels + c) * x[2] + row) * x[3];
-                    for (q, column) in columns[j].iter().enumerate() {
-                        if let Some(column) = column {
-                            visit(y_offset, w_offset + q, x_offset + column);
-                        }
-                    }
+        let (rows, columns) = (read(height, x[2]), read(width, x[3]));
+        for [n, o, c, p] in indices([images, channels_out, channels, kernel]) {
+            let (y_plane, x_plane) = ((n * channels_out + o) * height, (n * channels + c) * x[2]);
+            let w_offset = ((o * channels + c) * kernel + p) * kernel;
+            for &(i, row) in &rows[p] {
+                let (y_offset, x_offset) = ((y_plane + i) * width, (x_plane + row) * x[3]);
+                for (q, columns) in columns.iter().enumerate() {
+                    columns.iter().for_each(|&(j, column)| visit(y_offset + j, w_offset + q, x_offset + column));
                 }
             }
         }

@@ -23,14 +23,19 @@ impl ConvTranspose2d {
         [x[0], w[1], size(x[2]), size(x[3])]
     }
 
-    /// Visits the indices in x, w and y of every product that falls inside the output.
-    fn products(self, x: &[usize], w: &[usize], mut visit: impl FnMut([usize; 4], [usize; 4], [usize; 4])) {
+    /// Visits the offsets in x, w and y of every product that falls inside the output.
+    fn products(self, x: &[usize], w: &[usize], mut visit: impl FnMut(usize, usize, usize)) {
         let [_, _, rows, columns] = self.output_shape(x, w);
-        for [n, c, i, j] in indices([x[0], x[1], x[2], x[3]]) {
-            for [o, p, q] in indices([w[1], w[2], w[3]]) {
-                let (row, column) = (2 * i + p, 2 * j + q);
-                if row > 0 && column > 0 && row <= rows && column <= columns {
-                    visit([n, c, i, j], [c, o, p, q], [n, o, row - 1, column - 1]);
+        // The element of the output that tap `p` of element `i` is added to, along an axis of `size` elements.
+        let target = |i: usize, p: usize, size: usize| (2 * i + p).checked_sub(1).filter(|target| *target < size);
+        for [n, c, o, i, p] in indices([x[0], x[1], w[1], x[2], w[2]]) {
+            let Some(row) = target(i, p, rows) else { continue };
+            let x_offset = ((n * x[1] + c) * x[2] + i) * x[3];
+            let w_offset = ((c * w[1] + o) * w[2] + p) * w[3];
+            let y_offset = ((n * w[1] + o) * rows + row) * columns;
+            for [q, j] in indices([w[3], x[3]]) {
+                if let Some(column) = target(j, q, columns) {
+                    visit(x_offset + j, w_offset + q, y_offset + column);
                 }
             }
         }
@@ -47,7 +52,7 @@ pub fn forward(spec: ConvTranspose2d, x: &Array, w: &Array, b: &Array) -> Array 
     for [n, o, i, j] in indices(y.dims()) {
         *y.at_mut([n, o, i, j]) = b.at([o]);
     }
-    spec.products(&x.shape, &w.shape, |xi, wi, yi| *y.at_mut(yi) += x.at(xi) * w.at(wi));
+    spec.products(&x.shape, &w.shape, |xi, wi, yi| y.data[yi] += x.data[xi] * w.data[wi]);
     if spec.relu { relu::forward(&y) } else { y }
 }
 
@@ -55,14 +60,14 @@ pub fn forward(spec: ConvTranspose2d, x: &Array, w: &Array, b: &Array) -> Array 
 pub fn d_input(spec: ConvTranspose2d, x_shape: &[usize], w: &Array, y: &Array, dy: &Array) -> Array {
     let dy = spec.before_relu(y, dy);
     let mut dx = Array::zeros(x_shape);
-    spec.products(x_shape, &w.shape, |xi, wi, yi| *dx.at_mut(xi) += w.at(wi) * dy.at(yi));
+    spec.products(x_shape, &w.shape, |xi, wi, yi| dx.data[xi] += w.data[wi] * dy.data[yi]);
     dx
 }
 
 pub fn d_weight(spec: ConvTranspose2d, x: &Array, w_shape: &[usize], y: &Array, dy: &Array) -> Array {
     let dy = spec.before_relu(y, dy);
     let mut dw = Array::zeros(w_shape);
-    spec.products(&x.shape, w_shape, |xi, wi, yi| *dw.at_mut(wi) += x.at(xi) * dy.at(yi));
+    spec.products(&x.shape, w_shape, |xi, wi, yi| dw.data[wi] += x.data[xi] * dy.data[yi]);
     dw
 }
 
