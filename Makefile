@@ -44,7 +44,7 @@ test-build:
 
 # Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
 # operations compile many kernels and run each on small tensors, so the driver skips its optimiser for them. wgpu's debug
-# build records a backtrace at each lock where RUST_BACKTRACE is set, which takes a tenth of the time; panics keep theirs.
+# build records a backtrace at each lock where RUST_BACKTRACE is set, which takes 5 to 10% of the time; panics keep theirs.
 test soak: export RUST_LIB_BACKTRACE ?= 0
 test: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
 test: test-build

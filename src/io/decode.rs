@@ -25,8 +25,10 @@ use crate::{Error, Result};
 mod jpeg;
 mod tiff;
 
-const LONGEST_SIDE: u32 = 30_000;
-const MOST_PIXELS: u64 = 400_000_000;
+/// Longest side of pictures that are read or painted, in pixels.
+pub(super) const LONGEST_SIDE: u32 = 30_000;
+/// Most pixels of such a picture.
+pub(super) const MOST_PIXELS: u64 = 400_000_000;
 
 /// A remedy.
 const AGAIN: &str = "fetch or export it again";

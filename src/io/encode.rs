@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::{
     PixelSource, atomic,
     compact::CompactPicture,
+    decode::{LONGEST_SIDE, MOST_PIXELS},
     metadata::Metadata,
     parts::check_finite,
     picture::Picture,
@@ -76,6 +77,17 @@ impl Output {
             Output::Png | Output::Tiff => i32::MAX as usize,
         }
     }
+
+    /// Refuses sizes that the format does not have.
+    fn check_size(self, path: &Path, [width, height]: [usize; 2]) -> Result<()> {
+        let longest = self.longest_side();
+        if width.max(height) > longest {
+            let reason =
+                format!("{width}x{height} pixels are too many for this format, which has at most {longest} a side");
+            return Err(Error::picture(path, reason).with_help("save it as .png"));
+        }
+        Ok(())
+    }
 }
 
 /// Whether the file name's extension selects an output format.
@@ -93,6 +105,21 @@ pub fn can_be_written(path: &Path) -> bool {
 pub fn check_output(path: &Path) -> Result<()> {
     Output::of(path)?;
     atomic::check_writable(path)
+}
+
+/// Checks whether a picture of that size is supported and can be saved as `path`: to be called before a long computation.
+///
+/// # Errors
+///
+/// [`Error::Picture`] if a side is above 30,000 or above the limit of the format (WebP: 16,383), or for more than 400
+/// million pixels.
+pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
+    let output = Output::of(path)?;
+    if width.max(height) > LONGEST_SIDE as usize || (width as u64).saturating_mul(height as u64) > MOST_PIXELS {
+        let reason = format!("{width}x{height} pixels are more than {LONGEST_SIDE} a side or 400 million in all");
+        return Err(Error::picture(path, reason).with_help("choose a smaller size"));
+    }
+    output.check_size(path, [width, height])
 }
 
 impl Picture {
@@ -154,7 +181,7 @@ pub fn save(source: &dyn PixelSource, path: &Path, options: &SaveOptions) -> Res
     if !(1..=100).contains(quality) {
         return Err(Error::argument("save", "quality", "1 to 100", quality));
     }
-    check_size(source, path, output)?;
+    check_source(source, path, output)?;
     let (profile, converter) = colours(path, metadata.profile.as_deref());
     let exif = metadata.exif.as_deref().filter(|exif| fits(path, output, "EXIF", exif, EXIF_SEGMENT));
     let xmp = metadata.xmp.as_deref().filter(|xmp| fits(path, output, "XMP", xmp.as_bytes(), XMP_SEGMENT));
@@ -210,18 +237,13 @@ fn fits(path: &Path, output: Output, name: &str, data: &[u8], before: &[u8]) -> 
     fits
 }
 
-/// Refuses sizes that the format does not have.
-fn check_size(source: &dyn PixelSource, path: &Path, output: Output) -> Result<()> {
-    let (width, height, longest) = (source.width(), source.height(), output.longest_side());
+/// Refuses a source without pixels, and sizes that the format does not have.
+fn check_source(source: &dyn PixelSource, path: &Path, output: Output) -> Result<()> {
+    let (width, height) = (source.width(), source.height());
     if width == 0 || height == 0 {
         return Err(Error::argument("save", "picture", "at least one pixel", format!("{width}x{height}")));
     }
-    if width.max(height) > longest {
-        let reason =
-            format!("{width}x{height} pixels are too many for this format, which has at most {longest} a side");
-        return Err(Error::picture(path, reason).with_help("save it as .png"));
-    }
-    Ok(())
+    output.check_size(path, [width, height])
 }
 
 /// The samples of a file, made strip by strip.

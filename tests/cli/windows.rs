@@ -29,7 +29,9 @@ fn little_memory_gives_windows_and_nearly_the_same_picture() {
 fn too_little_memory_is_refused_with_a_way_out() {
     let studio = Studio::new();
     let command = |memory: &str| {
-        studio.command(&format!("stylize content.png --style style.png --vgg random:0.25 -o out.png --memory {memory}"))
+        studio.command(&format!(
+            "stylize content.png --style style.png --method gatys --vgg random:0.25 -o out.png --memory {memory}"
+        ))
     };
     studio.refused(command("1"), 1, &["needs", "of memory", "allow more --memory", "--size"]);
     studio.refused(command("12 --size 3000"), 1, &["of memory", "allow more --memory", "--size of at most "]);

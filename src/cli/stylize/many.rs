@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use impasto::gpu::Context;
 use impasto::io::picture::scaled_size;
-use impasto::io::{CompactPicture, PixelSource, Resized, SaveOptions};
+use impasto::io::{CompactPicture, PixelSource, Resized, SaveOptions, check_size};
 use impasto::nets::tiles::{Progress, Watch};
 use impasto::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar};
@@ -53,9 +53,12 @@ fn write(attempt: &Attempt, painted: &CompactPicture, overwrite: Overwrite) -> R
 
 /// The picture to paint, with the size and the alpha of the result. It has 16 bits if the file will have them, or colours
 /// that are converted.
-fn blank(args: &Args, photo: &CompactPicture, options: &SaveOptions) -> Result<CompactPicture> {
+fn blank(args: &Args, photo: &CompactPicture, output: &Path, options: &SaveOptions) -> Result<CompactPicture> {
     let (width, height) = (photo.width(), photo.height());
     let (width, height) = args.size.map_or((width, height), |size| scaled_size(width, height, size));
+    if !is_standard(output) {
+        check_size(output, width, height)?;
+    }
     let is_deep = options.metadata.deep || options.metadata.profile.is_some();
     CompactPicture::like(&Resized::new(photo, width, height), is_deep)
 }
@@ -237,7 +240,7 @@ pub fn run(
                 }
                 let began = Instant::now();
                 let picture = match &mut photo {
-                    Ok(photo) => blank(args, photo, &options).and_then(|mut painted| {
+                    Ok(photo) => blank(args, photo, &output, &options).and_then(|mut painted| {
                         let bar = report_bar;
                         let mut windows =
                             Windows { bar, photo: &job.photo, interrupted: &interrupted, is_single, began };
