@@ -120,7 +120,8 @@
 //! - [`nets`]: VGG-19, AdaIN's decoder and the feed-forward net.
 //! - [`loss`]: losses on features.
 //! - [`optim`]: Adam and L-BFGS.
-//! - [`methods`]: Gatys' method, AdaIN and feed-forward nets, each with a `stylize` function; colour preservation.
+//! - [`methods`]: Gatys' method, AdaIN and feed-forward nets, each with a `stylize` function, and `stylize_parts` for
+//!   pictures too large for memory; colour preservation.
 //! - [`io`]: pictures and weight files.
 //! - [`weights`]: the embedded nets.
 //! - [`train`]: data loading, the training loop, checkpoints and the trainers (feature `train`).
@@ -132,7 +133,7 @@
 //!
 //! # Features
 //!
-//! By default, all of these are enabled except `gles` and `webgpu`. Without default features the library keeps no files
+//! By default, all of these are enabled except `webgpu`. Without default features the library keeps no files
 //! between runs and waits for nothing.
 //!
 //! - `blocking`: a blocking variant of each `async` function, such as [`gpu::Context::new`] for [`gpu::Context::open`].

@@ -189,7 +189,7 @@ impl Budget {
             // The picture and the result are copied through staging buffers.
             Ok(memory) => {
                 let staging = (2 * 3 * size[0] * size[1] * size_of::<f32>()) as u64;
-                Ok(memory.peak_bytes() + staging <= self.left(context))
+                Ok(memory.missing_bytes() + staging <= self.left(context))
             }
             Err(Error::TooLarge { .. }) => Ok(false),
             Err(error) => Err(error),

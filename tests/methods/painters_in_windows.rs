@@ -203,15 +203,17 @@ fn memory_is_bounded() {
     let (photo, regions) = (photo(640, 480), [Region::from(style)]);
     let memory = painter.plan(640, 480, 1).unwrap().peak_bytes();
     let budget = Budget { device: before + memory / 2, ..Budget::default() };
-    let mut most = 0;
+    let (mut most, mut planned) = (0, 0);
     let mut watch = |progress: &Progress| {
         most = most.max(context.allocated_bytes().unwrap());
-        assert!(progress.windows > 2 && progress.bytes <= budget.device);
+        planned = progress.bytes;
+        assert!(progress.windows > 2 && planned <= budget.device);
         Ok(())
     };
     let mut paint = |_, _, _| Ok(());
     context.block_on(painter.paint_parts_async(&photo, &regions, &budget, &mut watch, &mut paint)).unwrap();
     assert!((budget.device / 2..=budget.device).contains(&most), "{most} of {}", budget.device);
+    assert!((most as f64 / planned as f64 - 1.0).abs() < 0.05, "{most} allocated, {planned} planned");
     let little = Budget { device: before, ..budget };
     let error = context.block_on(painter.paint_parts_async(&photo, &regions, &little, &mut |_| Ok(()), &mut paint));
     assert!(error.unwrap_err().to_string().contains("MiB of memory"));
