@@ -26,6 +26,7 @@ files![
     "mosaic": "weights-mosaic",
     "woodcut": "weights-woodcut",
     "mosaic-batch": "weights-mosaic-batch",
+    "impressions": "weights-impressions",
 ];
 
 /// The embedded encoders: VGG-19 up to relu4_1 with fewer channels, in the normalised convention.

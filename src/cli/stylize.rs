@@ -56,8 +56,8 @@ Examples:
   impasto stylize holiday/ --style a.jpg --style b.jpg --grid -o painted/
   impasto stylize photo.jpg --style painting.jpg --model adain-fast -o out.png
   impasto stylize photo.jpg --model starry-night -o out.png
-  impasto stylize photo.jpg --model body.safetensors:wave -o out.png
-  impasto stylize photo.jpg --model body.safetensors:wave:0.6 --model mine.style:0.4 -o out.png
+  impasto stylize photo.jpg --model impressions:night-cafe -o out.png
+  impasto stylize photo.jpg --model impressions:wave:0.6 --model mine.style:0.4 -o out.png
   impasto stylize holiday/ more/*.jpg --model mine.safetensors -o painted/
   impasto stylize photo.jpg --style painting.jpg --method gatys --size 1024 -o out.png
   cat photo.jpg | impasto stylize - --model wave -o - > out.png

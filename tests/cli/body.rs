@@ -75,7 +75,7 @@ fn a_body_is_trained_and_extended_by_one_style() {
     assert!(learned[0].loss.content == learned[1].loss.content && learned[0].loss.style != learned[1].loss.style);
 
     // Only the rows are trained, from the mean of the existing ones, and the body is found where it is installed.
-    let train = format!("train style --style style.png {SHORT}");
+    let train = format!("train style --style style.png {SHORT} --content-weight 5 --tv-weight 0.1");
     let done = studio.succeed(&format!("{train} --body body.safetensors --steps 8 -o mine.style --json")).json();
     assert_eq!(done["step"], 8);
     let log = studio.json_lines("mine.style.training/log.jsonl");
@@ -117,35 +117,34 @@ fn styles_are_selected_by_name_and_mixed_by_weight() {
     let body = body(1);
     save(studio.path("body.safetensors"), &body, &[]);
     let folder = installed(&studio);
-    save(folder.join("impressions.safetensors"), &body, &[]);
+    save(folder.join("sketches.safetensors"), &body, &[]);
     let blend = |weights: [f32; 3]| {
         save(studio.path("blend.safetensors"), &body.blend(&weights).unwrap(), &[]);
         painted(&studio, "blend.safetensors")
     };
     let waves = blend([1.0, 0.0, 0.0]);
-    for name in ["body.safetensors:waves", "impressions:waves", "impressions:waves:0.3"] {
+    for name in ["body.safetensors:waves", "sketches:waves", "sketches:waves:0.3"] {
         assert_eq!(painted(&studio, name), waves, "{name}");
     }
     // The name of a style may look like a weight.
     let number = blend([0.0, 0.0, 1.0]);
     assert_ne!(number, waves);
-    for name in ["body.safetensors:2", "impressions:2:0.5"] {
+    for name in ["body.safetensors:2", "sketches:2:0.5"] {
         assert_eq!(painted(&studio, name), number, "{name}");
     }
     let mixed = blend([0.6, 0.4, 0.0]);
-    assert_eq!(painted(&studio, "impressions:waves:0.6 body.safetensors:dots:0.4"), mixed);
-    assert_eq!(painted(&studio, "impressions:waves:3 impressions:dots:2"), mixed);
+    assert_eq!(painted(&studio, "sketches:waves:0.6 body.safetensors:dots:0.4"), mixed);
+    assert_eq!(painted(&studio, "sketches:waves:3 sketches:dots:2"), mixed);
 
     // A style's file can be used like a style and, once installed, by its name.
-    save_style(studio.path("dots.style"), &body.blend(&[0.0, 1.0, 0.0]).unwrap(), "impressions");
+    save_style(studio.path("dots.style"), &body.blend(&[0.0, 1.0, 0.0]).unwrap(), "sketches");
     assert_eq!(painted(&studio, "dots.style"), blend([0.0, 1.0, 0.0]));
     std::fs::rename(studio.path("dots.style"), folder.join("mine.style")).unwrap();
-    assert_eq!(painted(&studio, "impressions:waves:0.6 mine:0.4"), mixed);
+    assert_eq!(painted(&studio, "sketches:waves:0.6 mine:0.4"), mixed);
 
-    let told = studio
-        .succeed("stylize content.png --model impressions:waves --model mine -o out.png --overwrite --json")
-        .json();
-    assert_eq!(told["model"], "impressions:waves + mine");
+    let told =
+        studio.succeed("stylize content.png --model sketches:waves --model mine -o out.png --overwrite --json").json();
+    assert_eq!(told["model"], "sketches:waves + mine");
 }
 
 #[test]
@@ -154,24 +153,21 @@ fn unknown_styles_are_refused() {
     save_photos(&studio, 2);
     let folder = installed(&studio);
     save(studio.path("body.safetensors"), &body(1), &[]);
-    save(folder.join("impressions.safetensors"), &body(2), &[]);
+    save(folder.join("sketches.safetensors"), &body(2), &[]);
     save_style(studio.path("lost.style"), &body(3).blend(&[1.0; 3]).unwrap(), "gone");
     studio.succeed("style save style.png -o adain.style");
     let cases: [(&str, &[&str]); 12] = [
-        (
-            "--model impressions",
-            &["--model must be impressions:STYLE, with STYLE one of waves, dots, 2", "got impressions"],
-        ),
+        ("--model sketches", &["--model must be sketches:STYLE, with STYLE one of waves, dots, 2", "got sketches"]),
         ("--model body.safetensors", &["body.safetensors:STYLE, with STYLE one of waves, dots, 2"]),
         ("--model body.safetensors:lines", &["one of waves, dots, 2", "got body.safetensors:lines"]),
-        ("--model impressions:0.5", &["impressions:STYLE, with STYLE one of", "got impressions:0.5"]),
-        ("--model nobody:waves", &["starry-night", "impressions:STYLE", "got nobody:waves"]),
+        ("--model sketches:0.5", &["sketches:STYLE, with STYLE one of", "got sketches:0.5"]),
+        ("--model nobody:waves", &["starry-night", "sketches:STYLE", "got nobody:waves"]),
         ("--model wave:waves", &["wave without :STYLE, because this net has one style only"]),
-        ("--model impressions:waves:0", &["weights", "not all 0"]),
-        ("--model impressions:waves:2 --model impressions:dots:-1", &["weights", "from 0 up"]),
+        ("--model sketches:waves:0", &["weights", "not all 0"]),
+        ("--model sketches:waves:2 --model sketches:dots:-1", &["weights", "from 0 up"]),
         (
-            "--model impressions:waves --model body.safetensors:dots",
-            &["styles of one body", "body.safetensors:dots, which has other convolutions than impressions:waves"],
+            "--model sketches:waves --model body.safetensors:dots",
+            &["styles of one body", "body.safetensors:dots, which has other convolutions than sketches:waves"],
         ),
         ("--model wave --model adain", &["adain"]),
         ("--model lost.style", &["lost.style", "needs the body `gone`", "copy its file to", "models"]),
@@ -188,8 +184,8 @@ fn unknown_styles_are_refused() {
         (format!("{train} --body mosaic-batch -o mine.style"), "batch norm"),
         (format!("{train} --body nobody -o mine.style"), "--body must be a file, or one of"),
         (format!("{train} --body lost.style -o lost.style --overwrite"), "a file other than that of --body"),
-        ("eval feed-forward --model impressions --style style.png --photos photos".into(), "impressions:STYLE"),
-        ("compare content.png style.png --ulyanov impressions -o page".into(), "--ulyanov must be impressions:STYLE"),
+        ("eval feed-forward --model sketches --style style.png --photos photos".into(), "sketches:STYLE"),
+        ("compare content.png style.png --ulyanov sketches -o page".into(), "--ulyanov must be sketches:STYLE"),
     ];
     for (arguments, word) in others {
         studio.refused(studio.command(&arguments), 1, &[word]);
@@ -202,16 +198,16 @@ fn models_lists_and_paints_every_style() {
     let folder = installed(&studio);
     let body = body(1);
     let notes = [("style", r#"["waves.jpg", "dots.png", "two.png"]"#), ("style_title", r#"["The Wave", "Dots", "2"]"#)];
-    save(folder.join("impressions.safetensors"), &body, &notes);
-    save_style(folder.join("mine.style"), &body.blend(&[0.5, 0.5, 0.0]).unwrap(), "impressions");
+    save(folder.join("sketches.safetensors"), &body, &notes);
+    save_style(folder.join("mine.style"), &body.blend(&[0.5, 0.5, 0.0]).unwrap(), "sketches");
     save_style(folder.join("orphan.style"), &self::body(5).blend(&[1.0; 3]).unwrap(), "gone");
     let list = studio.succeed("models").stdout;
     let line = |name: &str| {
         let found = list.lines().find(|line| line.split(' ').next() == Some(name));
         found.unwrap_or_else(|| panic!("{name} in\n{list}")).to_string()
     };
-    assert!(line("impressions:waves").contains("The Wave; resize, instance norm, 2 channels"), "{list}");
-    assert!(line("impressions:2").contains("impressions.safetensors)"), "{list}");
+    assert!(line("sketches:waves").contains("The Wave; resize, instance norm, 2 channels"), "{list}");
+    assert!(line("sketches:2").contains("sketches.safetensors)"), "{list}");
     assert!(line("mine").contains("instance norm") && line("orphan").contains("cannot be used"), "{list}");
     for pair in &PAIRS {
         assert!(line(pair.name).contains(pair.title) && line(pair.name).contains("--style"), "{list}");
@@ -219,12 +215,12 @@ fn models_lists_and_paints_every_style() {
     let lines: Vec<Value> =
         studio.succeed("models --json").stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len() + 1, list.lines().count());
-    let dots = lines.iter().find(|line| line["name"] == "impressions:dots").unwrap();
+    let dots = lines.iter().find(|line| line["name"] == "sketches:dots").unwrap();
     assert_eq!((&dots["title"], &dots["metadata"]["style"]), (&"Dots".into(), &"dots.png".into()));
 
     studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
     let sheet = studio.picture("sheet.png");
-    let places = ["impressions:waves", "impressions:dots", "impressions:2", "mine"].map(|name| {
+    let places = ["sketches:waves", "sketches:dots", "sketches:2", "mine"].map(|name| {
         studio.succeed(&format!("stylize content.png --model {name} --size 32 -o out.png --overwrite"));
         place(&sheet, &studio.picture("out.png"))
     });

@@ -163,7 +163,7 @@ impl Windows<'_> {
             }
             1 => {
                 let left = self.began.elapsed().mul_f64((windows - 1) as f64);
-                say(format!("about {} left", HumanDuration(left)));
+                say(format!("about {} at this size", HumanDuration(left)));
             }
             _ => {}
         }

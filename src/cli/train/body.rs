@@ -42,9 +42,9 @@ pub const VGG: &str = "half";
 pub fn settings() -> FeedForwardTrainerSettings {
     FeedForwardTrainerSettings {
         content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
-        content_weight: 5.0,
-        tv_weight: 0.1,
-        style_size: 384,
+        content_weight: 1.0,
+        tv_weight: 10.0,
+        style_size: 448,
         ..FeedForwardTrainerSettings::default()
     }
 }

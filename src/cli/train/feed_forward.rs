@@ -58,17 +58,17 @@ pub struct LossArgs {
     #[arg(long, value_name = "FILE")]
     vgg: Option<String>,
     /// Long side of the style pictures in pixels. Higher values give larger strokes [default: 256, for body and style
-    /// 384]
+    /// 448]
     #[arg(long, value_name = "PX")]
     style_size: Option<usize>,
     /// Weight of the style loss, 0 or more [default: 2]
     #[arg(long, value_name = "W")]
     style_weight: Option<f32>,
-    /// Weight of the content loss, 0 or more [default: 1, for body and style 5]
+    /// Weight of the content loss, 0 or more [default: 1]
     #[arg(long, value_name = "W")]
     content_weight: Option<f32>,
     /// Weight of the total variation, 0 or more. Higher values give smoother pictures [default: 0.5, for body and style
-    /// 0.1]
+    /// 10]
     #[arg(long, value_name = "W")]
     tv_weight: Option<f32>,
     /// VGG-19 layer (tap) for the content loss, such as relu3_1 or relu2_1:0.5; may be repeated [default: relu2_2

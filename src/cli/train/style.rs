@@ -15,9 +15,9 @@ use crate::cli::models;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  impasto train style --style a.jpg --photos photos/ --body body.safetensors -o a.style
-  impasto train style --style b.jpg --photos photos/ --body body.safetensors --steps 300 -o b.style
-  impasto train style --style sea.jpg --photos photos/ --body body.safetensors:wave -o sea.style
+  impasto train style --style a.jpg --photos photos/ -o a.style
+  impasto train style --style b.jpg --photos photos/ --steps 300 -o b.style
+  impasto train style --style sea.jpg --photos photos/ --body impressions:wave -o sea.style
   impasto train style --style a.jpg --photos photos/ --body a.style --refine -o a.safetensors
 
 Only the scales and shifts of the body's norms are trained; its convolutions stay unchanged. Training starts from the \
