@@ -4,11 +4,14 @@ use std::ops::Range;
 
 use impasto::gpu::Context;
 use impasto::io::Picture;
+use impasto::nets::adain_decoder::AdainDecoderWeights;
 use impasto::nets::adain_painter::{AdainStyle, Region};
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter, Sampling};
 use impasto::nets::tiles::{Budget, Progress};
-use impasto::nets::{AdainPainter, ImageTransformNet, Place};
+use impasto::nets::vgg19::{Convention, Vgg19Weights};
+use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Place, Vgg19};
 use impasto::ops::norm::Over;
+use impasto::ops::pool::Pooling;
 
 use crate::adain::Scene;
 use crate::context;
@@ -191,6 +194,29 @@ fn the_statistics_of_a_thumbnail_are_used() {
         largest_difference(&painted.rgb, &whole.rgb)
     });
     assert!(differences[0] <= BOUND && differences[1] > 1e-3, "{differences:?}");
+}
+
+/// Other conventions of VGG-19 leave out the pixels that do not fill a pool.
+#[test]
+fn an_encoder_that_rounds_sizes_down_measures_and_paints_what_it_can() {
+    let mut weights = Vgg19Weights::random(0.05, 1);
+    weights.convention = Convention::Torchvision;
+    let encoder = Vgg19::new(context(), &weights, Pooling::Max).unwrap();
+    let decoder = AdainDecoder::new(context(), AdainDecoderWeights::random(&weights, 1).unwrap()).unwrap();
+    let mut painter = AdainPainter::new(&encoder, decoder).unwrap();
+    // The last 7 rows and 3 columns have no features: their pixels reach the statistics through their neighbours alone.
+    let style = painter.style(&photo(43, 39)).unwrap();
+    assert!(style.mean.iter().any(|mean| *mean > 0.0));
+    let regions = [Region::from(style)];
+    let fits = photo(240, 56);
+    let whole = painter.paint(&fits, &regions).unwrap();
+    let (painted, _) = in_windows(&mut painter, &fits, &regions, windows(150));
+    assert!(largest_difference(&painted.rgb, &whole.rgb) <= BOUND);
+    let (mut watch, mut paint) = (|_: &Progress| Ok(()), |_, _, _| Ok(()));
+    let (odd, budget) = (photo(243, 59), windows(150));
+    let refused = painter.paint_parts_async(&odd, &regions, &budget, &mut watch, &mut paint);
+    let error = context().block_on(refused).unwrap_err().to_string();
+    assert!(error.contains("at most 240x56 px") && error.contains("243x59"), "{error}");
 }
 
 /// Windows are as large as the memory allows, and the device is not asked for more.

@@ -7,13 +7,13 @@
 use std::ops::Range;
 
 use super::{AdainPainter, INSTANCE, Region, Styling, weights};
-use crate::Result;
 use crate::gpu::{DeviceTensor, Recorder};
 use crate::io::{PixelSource, Resized};
 use crate::nets::programs::{Recorded, read_window};
 use crate::nets::tiles::{Budget, Merged, Paint, Progress, Reach, Span, Tile, Tiling, Watch};
 use crate::nets::{Tap, Vgg19, check_detail};
 use crate::ops::norm::Statistics;
+use crate::{Error, Result};
 
 /// The encoder's tap.
 const TAP: Tap = Tap::RELU4_1;
@@ -69,9 +69,9 @@ impl Features {
     }
 }
 
-/// The features that begin in a range of pixels.
-fn cells(pixels: &Range<usize>) -> Range<usize> {
-    pixels.start / CELL..pixels.end.div_ceil(CELL)
+/// Of `count` features, those that begin in a range of pixels. Pooling may leave out those of the last few pixels.
+fn cells(pixels: &Range<usize>, count: usize) -> Range<usize> {
+    pixels.start / CELL..pixels.end.div_ceil(CELL).min(count)
 }
 
 /// How a photo is painted.
@@ -122,7 +122,7 @@ pub(super) async fn measure(
     watch: &mut dyn FnMut() -> Result<()>,
 ) -> Result<([Vec<f32>; 2], Option<Features>)> {
     let (program, tensors) = encoding(encoder, windows.window(), is_kept)?.finish()?;
-    let whole = [photo.height(), photo.width()].map(|side| side.div_ceil(CELL));
+    let whole = encoder.feature_size(TAP, [photo.height(), photo.width()])?;
     let [_, channels, height, width] = tensors.features.shape().nchw("AdaIN", "features")?;
     let mut alpha = match photo.has_alpha() {
         true => Resized::new(photo, whole[1], whole[0]).read(0..whole[0], 0..whole[1])?.alpha,
@@ -136,7 +136,7 @@ pub(super) async fn measure(
     for Tile { rows, columns } in windows.tiles() {
         watch()?;
         tensors.photo.write(&photo.read(rows.outer.clone(), columns.outer.clone())?.rgb)?;
-        let core = [cells(&rows.inner()), cells(&columns.inner())];
+        let core = [cells(&rows.inner(), height), cells(&columns.inner(), width)];
         let start = [rows.outer.start / CELL, columns.outer.start / CELL];
         let mut weights = vec![0.0; height * width];
         for row in core[0].clone() {
@@ -196,7 +196,11 @@ impl AdainPainter<'_> {
     fn plan_windows(&self, size: [usize; 2], count: usize, budget: &Budget) -> Result<Plan> {
         let left = budget.left(self.encoder.context());
         let channels = self.encoder.channels(TAP)?;
-        let whole = size.map(|side| side.div_ceil(CELL));
+        let whole = self.encoder.feature_size(TAP, size)?;
+        if size[0] > CELL * whole[0] || size[1] > CELL * whole[1] {
+            let expected = format!("at most {}x{} px for this encoder", CELL * whole[1], CELL * whole[0]);
+            return Err(Error::argument("AdaIN", "size", expected, format!("{}x{}", size[1], size[0])));
+        }
         let is_kept = (channels * whole[0] * whole[1]) as u64 * size_of::<f32>() as u64 <= budget.host;
         let (first, first_bytes) = first_windows(self.encoder, size, is_kept, budget)?;
         let decoding = |window| self.decoding(window, is_kept, count)?.bytes();
@@ -247,15 +251,13 @@ impl AdainPainter<'_> {
         let (program, tensors) = self.decoding(plan.second.window(), plan.is_kept, regions.len())?.finish()?;
         tensors.statistics.iter().zip(&statistics).try_for_each(|(tensor, values)| tensor.write(values))?;
         tensors.styling.write_styles(regions)?;
-        let whole = size.map(|side| side.div_ceil(CELL));
+        let whole = self.encoder.feature_size(TAP, size)?;
         let (masks, rest) = weights(regions, whole);
         let mut is_checked = false;
         for Tile { rows, columns } in plan.second.tiles() {
             watch(&plan.second, factor)?;
-            let [outer_rows, outer_columns] = [&rows, &columns].map(|span| match plan.is_kept {
-                true => span.outer.clone(),
-                false => cells(&span.outer),
-            });
+            let [outer_rows, outer_columns] = [(&rows, whole[0]), (&columns, whole[1])]
+                .map(|(span, count)| if plan.is_kept { span.outer.clone() } else { cells(&span.outer, count) });
             let part = |mask: &Vec<f32>| cut(mask, whole, outer_rows.clone(), outer_columns.clone());
             tensors.styling.write_masks(&masks.iter().map(part).collect::<Vec<_>>(), &part(&rest))?;
             // In pixels, within the picture.
