@@ -99,6 +99,12 @@ impl<K: PartialEq, I> Programs<K, I> {
         self.0.iter().any(|(known, _)| *known == key)
     }
 
+    /// Device memory in bytes of the program for `key`, if there is one.
+    pub fn bytes(&self, key: K) -> Option<u64> {
+        let found = self.0.iter().find(|(known, _)| *known == key);
+        found.map(|(_, painting)| painting.program.memory().peak_bytes())
+    }
+
     /// The program for `key`, recorded if there is none.
     pub fn get(&mut self, key: K, record: impl FnOnce() -> Result<Painting<I>>) -> Result<&Painting<I>> {
         match self.0.iter().position(|(known, _)| *known == key) {

@@ -170,28 +170,29 @@ impl Budget {
         self.device.saturating_sub(context.allocated_bytes().unwrap_or(0))
     }
 
-    /// Whether a picture of `[height, width]` can be painted in one piece, whose program needs the memory of `plan`. A
-    /// program that exists (`is_ready`) fits.
-    pub(crate) fn fits(
+    /// The device memory in bytes of painting a picture of `[height, width]` in one piece; `None` if that is too much.
+    /// `ready` is the memory of a program that exists, which fits, and `plan` that of a new one.
+    pub(crate) fn whole(
         &self,
         size: [usize; 2],
         context: &Context,
-        is_ready: bool,
+        ready: Option<u64>,
         plan: impl FnOnce() -> Result<Memory>,
-    ) -> Result<bool> {
+    ) -> Result<Option<u64>> {
         if self.window.is_some_and(|side| side < size[0].max(size[1])) {
-            return Ok(false);
+            return Ok(None);
         }
-        if is_ready {
-            return Ok(true);
+        if ready.is_some() {
+            return Ok(ready);
         }
         match plan() {
             // The picture and the result are copied through staging buffers.
             Ok(memory) => {
                 let staging = (2 * 3 * size[0] * size[1] * size_of::<f32>()) as u64;
-                Ok(memory.missing_bytes() + staging <= self.left(context))
+                let fits = memory.missing_bytes() + staging <= self.left(context);
+                Ok(fits.then(|| memory.peak_bytes()))
             }
-            Err(Error::TooLarge { .. }) => Ok(false),
+            Err(Error::TooLarge { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

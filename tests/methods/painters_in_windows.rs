@@ -7,7 +7,7 @@ use impasto::io::Picture;
 use impasto::nets::adain_decoder::AdainDecoderWeights;
 use impasto::nets::adain_painter::{AdainStyle, Region};
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter, Sampling};
-use impasto::nets::tiles::{Budget, Progress};
+use impasto::nets::tiles::{Budget, Paint, Progress, Watch};
 use impasto::nets::vgg19::{Convention, Vgg19Weights};
 use impasto::nets::{AdainDecoder, AdainPainter, ImageTransformNet, Place, Vgg19};
 use impasto::ops::norm::Over;
@@ -46,8 +46,8 @@ fn windows(side: usize) -> Budget {
     Budget { window: Some(side), ..Budget::default() }
 }
 
-fn in_windows(painter: &mut AdainPainter, photo: &Picture, regions: &[Region], budget: Budget) -> (Picture, usize) {
-    let context = painter.encoder().context().clone();
+/// What `run` paints with a watch and a receiver of parts, and the number of windows.
+fn collected(photo: &Picture, run: impl FnOnce(&mut Watch, &mut Paint) -> impasto::Result<()>) -> (Picture, usize) {
     let (mut painted, mut count) = (Picture::new(photo.width, photo.height), 0);
     painted.rgb.fill(f32::NAN);
     let mut watch = |progress: &Progress| {
@@ -60,10 +60,13 @@ fn in_windows(painter: &mut AdainPainter, photo: &Picture, regions: &[Region], b
         painted.paste(&part, [columns.start, rows.start]);
         Ok(())
     };
-    context
-        .block_on(painter.paint_parts_async(photo, regions, &budget, &mut watch, &mut paint))
-        .unwrap_or_else(|error| panic!("{error}"));
+    run(&mut watch, &mut paint).unwrap_or_else(|error| panic!("{error}"));
     (painted, count)
+}
+
+fn in_windows(painter: &mut AdainPainter, photo: &Picture, regions: &[Region], budget: Budget) -> (Picture, usize) {
+    let context = painter.encoder().context().clone();
+    collected(photo, |watch, paint| context.block_on(painter.paint_parts_async(photo, regions, &budget, watch, paint)))
 }
 
 struct Adain<'a> {
@@ -127,21 +130,7 @@ fn a_halo_too_small_is_noticed() {
 
 fn in_net_windows(painter: &mut Painter, photo: &Picture, sampling: Sampling, budget: Budget) -> (Picture, usize) {
     let context = painter.net().context().clone();
-    let (mut painted, mut count) = (Picture::new(photo.width, photo.height), 0);
-    painted.rgb.fill(f32::NAN);
-    let mut watch = |progress: &Progress| {
-        assert_eq!(progress.at, count);
-        count += 1;
-        Ok(())
-    };
-    let mut paint = |rows: Range<usize>, columns: Range<usize>, part: Picture| {
-        painted.paste(&part, [columns.start, rows.start]);
-        Ok(())
-    };
-    context
-        .block_on(painter.paint_parts_async(photo, sampling, &budget, &mut watch, &mut paint))
-        .unwrap_or_else(|error| panic!("{error}"));
-    (painted, count)
+    collected(photo, |watch, paint| context.block_on(painter.paint_parts_async(photo, sampling, &budget, watch, paint)))
 }
 
 fn net(form: Form, norm: Over) -> Painter {

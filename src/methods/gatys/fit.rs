@@ -2,11 +2,8 @@
 
 use super::{GatysSettings, Tiling};
 use crate::Result;
-use crate::nets::tiles::{Reach, largest};
+use crate::nets::tiles::{Budget, Reach, largest};
 use crate::nets::{Tap, Vgg19};
-
-/// Device memory that is granted by default: 2 GiB.
-const MEMORY: u64 = 2 << 30;
 
 /// Windows, and the device memory that they take.
 #[derive(Clone, Debug)]
@@ -17,7 +14,7 @@ pub(super) struct Fit {
 
 /// The bytes of device memory that may be used.
 pub(super) fn budget(settings: &GatysSettings) -> u64 {
-    settings.memory.unwrap_or(MEMORY)
+    settings.memory.unwrap_or(Budget::default().device)
 }
 
 /// Windows of what the net reads for `deepest`; without a tap, of single pixels.

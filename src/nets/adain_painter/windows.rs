@@ -26,7 +26,8 @@ struct Encoding {
     photo: DeviceTensor,
     /// Weights of the features in the statistics, `[h, w]`: 0 outside of the core.
     weights: DeviceTensor,
-    features: DeviceTensor,
+    /// The features, if they are kept.
+    features: Option<DeviceTensor>,
     /// Means and variances.
     statistics: [DeviceTensor; 2],
 }
@@ -106,11 +107,9 @@ fn encoding(encoder: &Vgg19, [height, width]: [usize; 2], is_kept: bool) -> Resu
     let core = rec.pin(&weights);
     let Statistics { mean, variance } = INSTANCE.weighted_statistics(&mut rec, content, core)?;
     let statistics = [rec.output(mean)?, rec.output(variance)?];
-    let features = rec.output(content)?;
-    let tensors = Encoding { photo, weights, features, statistics };
-    let Encoding { photo, weights, features, .. } = &tensors;
-    let exchanged = [photo, weights, features].map(DeviceTensor::clone);
-    Ok(Recorded::new(rec, tensors, &exchanged[..if is_kept { 3 } else { 2 }]))
+    let features = is_kept.then(|| rec.output(content)).transpose()?;
+    let exchanged: Vec<_> = [Some(&photo), Some(&weights), features.as_ref()].into_iter().flatten().cloned().collect();
+    Ok(Recorded::new(rec, Encoding { photo, weights, features, statistics }, &exchanged))
 }
 
 /// The first pass: means and variances of the photo's features, and the features if they are kept.
@@ -123,7 +122,8 @@ pub(super) async fn measure(
 ) -> Result<([Vec<f32>; 2], Option<Features>)> {
     let (program, tensors) = encoding(encoder, windows.window(), is_kept)?.finish()?;
     let whole = encoder.feature_size(TAP, [photo.height(), photo.width()])?;
-    let [_, channels, height, width] = tensors.features.shape().nchw("AdaIN", "features")?;
+    let [height, width] = [0, 1].map(|side| tensors.weights.shape().dims()[side]);
+    let channels = encoder.channels(TAP)?;
     let mut alpha = match photo.has_alpha() {
         true => Resized::new(photo, whole[1], whole[0]).read(0..whole[0], 0..whole[1])?.alpha,
         false => None,
@@ -150,8 +150,8 @@ pub(super) async fn measure(
         program.submit()?;
         let [mean, variance] = &tensors.statistics;
         merged.add(weight, &mean.read_async().await?, &variance.read_async().await?);
-        if is_kept {
-            features.put(&tensors.features.read_async().await?, [height, width], core, start);
+        if let Some(window) = &tensors.features {
+            features.put(&window.read_async().await?, [height, width], core, start);
         }
     }
     Ok((merged.statistics(), Some(features).filter(|_| is_kept)))
@@ -228,9 +228,9 @@ impl AdainPainter<'_> {
     ) -> Result<()> {
         self.check(regions)?;
         let (size @ [height, width], count) = ([photo.height(), photo.width()], regions.len());
+        let ready = self.programs.bytes(([1, 3, height, width], count, photo.has_alpha()));
         let plan = || self.plan(width, height, count);
-        if budget.fits(size, self.encoder.context(), self.is_ready(width, height, count), plan)? {
-            let bytes = plan()?.peak_bytes();
+        if let Some(bytes) = budget.whole(size, self.encoder.context(), ready, plan)? {
             watch(&Progress { size, window: size, at: 0, windows: 1, passes: 1, bytes })?;
             let painted = self.paint_async(&photo.read(0..height, 0..width)?, regions).await?;
             return paint(0..height, 0..width, painted);

@@ -228,8 +228,8 @@ impl Painter {
     ) -> Result<()> {
         let size @ [height, width] = [photo.height(), photo.width()];
         let context = self.net.context().clone();
-        if budget.fits(size, &context, self.is_ready(width, height), || self.plan(width, height))? {
-            let bytes = self.plan(width, height)?.peak_bytes();
+        let ready = self.programs.bytes([1, 3, height, width]);
+        if let Some(bytes) = budget.whole(size, &context, ready, || self.plan(width, height))? {
             watch(&Progress { size, window: size, at: 0, windows: 1, passes: 1, bytes })?;
             let painted = self.paint_async(&photo.read(0..height, 0..width)?).await?;
             return paint(0..height, 0..width, painted);
