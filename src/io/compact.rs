@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use super::{
     Picture, PixelSink, PixelSource, fill,
     parts::{check_finite, strips},
-    sample::Integer,
+    sample::{Integer, Sample},
 };
-use crate::Result;
+use crate::{Error, Result};
 
 /// An sRGB picture with samples of 8 or 16 bits, not premultiplied by alpha.
 ///
@@ -50,7 +50,7 @@ impl CompactPicture {
     ///
     /// # Errors
     ///
-    /// Those of [`PixelSource::read`]; [`Error::NonFinite`](crate::Error::NonFinite) for an alpha that is NaN or infinite.
+    /// Those of [`PixelSource::read`]; [`Error::NonFinite`] for an alpha that is NaN or infinite.
     pub fn like(source: &dyn PixelSource, deep: bool) -> Result<Self> {
         let (width, height) = (source.width(), source.height());
         let mut picture = Self::black(width, height, source.has_alpha(), deep);
@@ -69,13 +69,45 @@ impl CompactPicture {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if the planes have another length than the size requires; [`Error::NonFinite`](crate::Error::NonFinite) with the
+    /// [`Error::Argument`] if the planes have another length than the size requires; [`Error::NonFinite`] with the
     /// position of the first NaN or infinite value.
     pub fn from_picture(picture: &Picture, deep: bool) -> Result<Self> {
         picture.check("CompactPicture::from_picture", "picture")?;
         let mut compact = Self::black(picture.width, picture.height, picture.alpha.is_some(), deep);
         compact.store(picture, [0, 0], true)?;
         Ok(compact)
+    }
+
+    /// A picture with samples of 8 bits. `rgba` has red, green, blue and alpha of each pixel, row by row from the top,
+    /// sRGB, not premultiplied by alpha. Colours where alpha is 0 are replaced as by [`Picture::filled`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if a side is 0 or `rgba` is not 4 × width × height bytes long.
+    pub fn from_rgba8(width: usize, height: usize, rgba: Vec<u8>) -> Result<Self> {
+        let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(4));
+        if rgba.is_empty() || expected != Some(rgba.len()) {
+            let expected = format!("4 bytes for each of {width}x{height} pixels, at least one");
+            return Err(Error::argument("CompactPicture::from_rgba8", "rgba", expected, rgba.len()));
+        }
+        Ok(Self::from_samples([width, height], true, Samples::U8(rgba)))
+    }
+
+    /// Red, green, blue and alpha of the pixels of a row, from the left. Samples of 16 bits are rounded, and alpha is
+    /// 255 in an opaque picture.
+    ///
+    /// # Panics
+    ///
+    /// If the picture has no such row.
+    pub fn row_rgba8(&self, row: usize) -> impl Iterator<Item = [u8; 4]> + '_ {
+        assert!(row < self.height, "row {row} of a picture of {}", self.height);
+        let channels = self.channels();
+        let start = row * self.width * channels;
+        let sample = move |index: usize| with_samples!(&self.samples, samples => u8::nearest(samples[index].unit()));
+        (0..self.width).map(move |x| {
+            let at = start + x * channels;
+            [sample(at), sample(at + 1), sample(at + 2), if channels == 4 { sample(at + 3) } else { 255 }]
+        })
     }
 
     /// The whole picture as planes of `f32`.

@@ -213,3 +213,27 @@ fn a_source_that_fails_leaves_no_file() {
     }
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn pixels_of_a_host_program_are_those_of_a_file_and_come_back() {
+    // Red, half-transparent green, hidden blue, which takes the colours around it.
+    let rgba = vec![255, 0, 0, 255, 0, 255, 0, 128, 0, 0, 255, 0];
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png).write_image(&rgba, 3, 1, image::ExtendedColorType::Rgba8).unwrap();
+    let picture = CompactPicture::from_rgba8(3, 1, rgba).unwrap();
+    assert_eq!(picture, CompactPicture::from_bytes("a.png", &png).unwrap().0);
+    let row: Vec<_> = picture.row_rgba8(0).collect();
+    assert_eq!(row[..2], [[255, 0, 0, 255], [0, 255, 0, 128]]);
+    assert!(row[2][2] == 0 && row[2][3] == 0, "{:?}", row[2]);
+
+    let opaque = CompactPicture::from_rgba8(1, 2, vec![1, 2, 3, 255, 4, 5, 6, 255]).unwrap();
+    assert!(!opaque.has_alpha());
+    let deep = CompactPicture::from_picture(&opaque.to_picture(), true).unwrap();
+    for picture in [opaque, deep] {
+        assert_eq!(picture.row_rgba8(1).collect::<Vec<_>>(), [[4, 5, 6, 255]]);
+    }
+    for (width, height, length) in [(1, 1, 3), (0, 1, 0), (usize::MAX, 2, 8)] {
+        let error = CompactPicture::from_rgba8(width, height, vec![0; length]).err().unwrap();
+        assert!(matches!(error, Error::Argument { .. }), "{error}");
+    }
+}
