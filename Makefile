@@ -2,11 +2,12 @@
 # make test   runs the tests
 # make bench  measures the kernels on this machine
 # make check  formatting, lints, documentation, and the library without the command
+# make capi   builds and tests the C interface (capi/README.md)
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test-build test soak faults drivers shaders fuzz bench check bench-peers bench-all
+.PHONY: setup demo test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -51,6 +52,14 @@ test: test-build
 	GALLIVM_PERF=nopt cargo test --test ops
 	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
 	cargo test --doc
+
+# The C interface, a package of its own that compiles the library with other features. Needs cc and c++.
+capi: export RUST_LIB_BACKTRACE ?= 0
+capi: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
+capi:
+	cd capi && cargo fmt --check
+	cd capi && cargo clippy --all-targets --quiet -- -D warnings
+	cd capi && cargo test
 
 # Methods, nets and sizes in turn for this many seconds: memory must not grow.
 SOAK ?= 1200
