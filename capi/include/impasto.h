@@ -283,7 +283,7 @@ ImpastoStatus impasto_stylize_rgba8(ImpastoModel *model,
                                     const ImpastoOptions *options);
 
 /**
- * Fills `options` with the defaults. `struct_size` is `sizeof(ImpastoOptions)`, and at least 8.
+ * Fills `options` with the defaults. `struct_size` is `sizeof(ImpastoOptions)`.
  *
  * The caller promises:
  * `options` is NULL, or points to `struct_size` bytes that can be written.

@@ -253,12 +253,13 @@ pub unsafe extern "C" fn impasto_result_size(
     guard(|| {
         // SAFETY: promised by the caller.
         let (width, height) = result_size(width, height, &unsafe { ImpastoOptions::read(options) }?)?;
-        for (place, side, name) in [(result_width, width, "result_width"), (result_height, height, "result_height")] {
-            if place.is_null() {
-                return Err(Failure::null(name));
-            }
-            // SAFETY: not NULL, and the caller has promised the rest.
-            unsafe { place.write(side) };
+        if result_width.is_null() || result_height.is_null() {
+            return Err(Failure::null("result_width and result_height"));
+        }
+        // SAFETY: not NULL, and the caller has promised the rest.
+        unsafe {
+            result_width.write(width);
+            result_height.write(height);
         }
         Ok(())
     })

@@ -50,7 +50,7 @@ impl Default for ImpastoOptions {
     }
 }
 
-/// Fills `options` with the defaults. `struct_size` is `sizeof(ImpastoOptions)`, and at least 8.
+/// Fills `options` with the defaults. `struct_size` is `sizeof(ImpastoOptions)`.
 ///
 /// # Safety
 /// `options` is NULL, or points to `struct_size` bytes that can be written.

@@ -76,7 +76,10 @@ static void without_a_model(void) {
     EXPECT(width == 32 && height == 16);
     EXPECT(impasto_result_size(100, 50, NULL, &width, &height) == IMPASTO_STATUS_OK);
     EXPECT(width == 100 && height == 50);
+    height = 7;
     REFUSED(impasto_result_size(100, 50, NULL, NULL, &height), INVALID, "result_width");
+    REFUSED(impasto_result_size(100, 50, NULL, &height, NULL), INVALID, "result_height");
+    EXPECT(height == 7);
     REFUSED(impasto_result_size(0, 50, NULL, &width, &height), INVALID, "0x50");
     options.size = 4000000000u;
     REFUSED(impasto_result_size(100, 50, &options, &width, &height), INVALID, "size of the result");
