@@ -110,8 +110,8 @@ typedef struct {
      */
     uint32_t keep_luminance;
     /**
-     * Approximate long side in pixels of the coarsest pass of AdaIN. Larger results are painted coarse to fine, so that
-     * brush strokes keep their share of the picture. 0: one pass. Other nets ignore it. Default: 512.
+     * Approximate long side in pixels of the coarsest pass of AdaIN. Larger results are painted coarse to fine, so
+     * that brush strokes keep their share of the picture. 0: one pass. Other nets ignore it. Default: 512.
      */
     uint32_t coarse_size;
     /**
@@ -142,8 +142,8 @@ const char *impasto_version(void);
 size_t impasto_model_count(void);
 
 /**
- * The name of an included net, for `impasto_load`: `adain`, `wave`, `impressions:night-cafe` and so on. `index` is from
- * 0 to `impasto_model_count() - 1`; for others the result is NULL. The text is valid for the life of the program.
+ * The name of an included net, for `impasto_load`: `adain`, `wave`, `impressions:night-cafe` and so on. `index` is
+ * from 0 to `impasto_model_count() - 1`; for others the result is NULL. The text is valid for the life of the program.
  */
 const char *impasto_model_name(size_t index);
 
@@ -190,8 +190,8 @@ void impasto_context_free(ImpastoContext *context);
  * `*model` is the new handle, which `impasto_model_free` takes, or NULL if the call fails.
  *
  * The caller promises:
- * `context` is NULL or a context that is not freed. `name` is NULL or a text with a NUL at its end. `model` points to a
- * place for a handle.
+ * `context` is NULL or a context that is not freed. `name` is NULL or a text with a NUL at its end. `model` points to
+ * a place for a handle.
  */
 ImpastoStatus impasto_load(const ImpastoContext *context, const char *name, ImpastoModel **model);
 
@@ -212,8 +212,8 @@ void impasto_model_free(ImpastoModel *model);
  * weights (above 0), which are divided by their sum. A style that is refused leaves the others as they are.
  *
  * The caller promises:
- * `model` is NULL or a model that is not freed. `pixels` is NULL or has `height` rows of `4 * width` bytes, which begin
- * `stride` bytes after each other.
+ * `model` is NULL or a model that is not freed. `pixels` is NULL or has `height` rows of `4 * width` bytes, which
+ * begin `stride` bytes after each other.
  */
 ImpastoStatus impasto_style_add_rgba8(ImpastoModel *model,
                                       size_t width,
@@ -258,8 +258,8 @@ ImpastoStatus impasto_result_size(size_t width,
  *
  * A pixel has four bytes: red, green, blue and alpha, sRGB, not multiplied by alpha. Rows go from top to bottom. A
  * stride is the distance in bytes from the start of a row to that of the next one, at least 4 times the width; 0 means
- * exactly that. Sides have 1 to 30000 pixels, and pictures at most 400 million; nets have a least side, which the error
- * names.
+ * exactly that. Sides have 1 to 30000 pixels, and pictures at most 400 million; nets have a least side, which the
+ * error names.
  *
  * `output` has the size of the input, or that of `impasto_result_size` if `options->size` is not 0. It gets the alpha
  * of the input. It may be the input itself, with the same stride and size, or share no pixel with it; others are

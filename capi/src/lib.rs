@@ -1,5 +1,5 @@
-//! The C interface of Impasto. `include/impasto.h` is generated from these files and is their documentation; `README.md`
-//! says how to build and link it.
+//! The C interface of Impasto. `include/impasto.h` is generated from these files and is their documentation;
+//! `README.md` says how to build and link it.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
@@ -41,8 +41,8 @@ pub extern "C" fn impasto_model_count() -> usize {
     std::panic::catch_unwind(|| names().len()).unwrap_or(0)
 }
 
-/// The name of an included net, for `impasto_load`: `adain`, `wave`, `impressions:night-cafe` and so on. `index` is from
-/// 0 to `impasto_model_count() - 1`; for others the result is NULL. The text is valid for the life of the program.
+/// The name of an included net, for `impasto_load`: `adain`, `wave`, `impressions:night-cafe` and so on. `index` is
+/// from 0 to `impasto_model_count() - 1`; for others the result is NULL. The text is valid for the life of the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn impasto_model_name(index: usize) -> *const c_char {
     std::panic::catch_unwind(|| names().get(index).map_or(std::ptr::null(), |name| name.as_ptr()))

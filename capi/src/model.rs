@@ -137,8 +137,8 @@ unsafe fn model<'a>(model: *const ImpastoModel) -> Result<&'a Mutex<Model>, Fail
 /// `*model` is the new handle, which `impasto_model_free` takes, or NULL if the call fails.
 ///
 /// # Safety
-/// `context` is NULL or a context that is not freed. `name` is NULL or a text with a NUL at its end. `model` points to a
-/// place for a handle.
+/// `context` is NULL or a context that is not freed. `name` is NULL or a text with a NUL at its end. `model` points to
+/// a place for a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn impasto_load(
     context: *const ImpastoContext,
@@ -176,8 +176,8 @@ pub unsafe extern "C" fn impasto_model_free(model: *mut ImpastoModel) {
 /// weights (above 0), which are divided by their sum. A style that is refused leaves the others as they are.
 ///
 /// # Safety
-/// `model` is NULL or a model that is not freed. `pixels` is NULL or has `height` rows of `4 * width` bytes, which begin
-/// `stride` bytes after each other.
+/// `model` is NULL or a model that is not freed. `pixels` is NULL or has `height` rows of `4 * width` bytes, which
+/// begin `stride` bytes after each other.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn impasto_style_add_rgba8(
     model: *mut ImpastoModel,
@@ -269,8 +269,8 @@ pub unsafe extern "C" fn impasto_result_size(
 ///
 /// A pixel has four bytes: red, green, blue and alpha, sRGB, not multiplied by alpha. Rows go from top to bottom. A
 /// stride is the distance in bytes from the start of a row to that of the next one, at least 4 times the width; 0 means
-/// exactly that. Sides have 1 to 30000 pixels, and pictures at most 400 million; nets have a least side, which the error
-/// names.
+/// exactly that. Sides have 1 to 30000 pixels, and pictures at most 400 million; nets have a least side, which the
+/// error names.
 ///
 /// `output` has the size of the input, or that of `impasto_result_size` if `options->size` is not 0. It gets the alpha
 /// of the input. It may be the input itself, with the same stride and size, or share no pixel with it; others are

@@ -23,8 +23,8 @@ pub struct ImpastoOptions {
     pub alpha: f32,
     /// 1: keep the colours of the photo and take only the brightness from the result. 0: do not. Default: 0.
     pub keep_luminance: u32,
-    /// Approximate long side in pixels of the coarsest pass of AdaIN. Larger results are painted coarse to fine, so that
-    /// brush strokes keep their share of the picture. 0: one pass. Other nets ignore it. Default: 512.
+    /// Approximate long side in pixels of the coarsest pass of AdaIN. Larger results are painted coarse to fine, so
+    /// that brush strokes keep their share of the picture. 0: one pass. Other nets ignore it. Default: 512.
     pub coarse_size: u32,
     /// Most device memory in MiB, at least 1. A picture that needs more is painted in windows, without seams.
     /// Default: 2048.
@@ -63,7 +63,8 @@ pub unsafe extern "C" fn impasto_options_default(options: *mut ImpastoOptions, s
         check_struct_size(struct_size)?;
         let defaults = ImpastoOptions { struct_size, ..ImpastoOptions::default() };
         let known = struct_size.min(size_of::<ImpastoOptions>());
-        // SAFETY: `options` is not NULL and has `struct_size` bytes, as the caller has promised; `defaults` has `known`.
+        // SAFETY: `options` is not NULL and has `struct_size` bytes, as the caller has promised; `defaults` has
+        // `known`.
         unsafe {
             options.cast::<u8>().write_bytes(0, struct_size);
             options.cast::<u8>().copy_from_nonoverlapping((&raw const defaults).cast(), known);

@@ -1,5 +1,5 @@
 /* Wrong use of the interface, and use from two threads: each line says what is expected. A line that does not hold is
- * printed, and the program ends with 1. The argument is a folder, with style.png, the picture that draw(..., 7) draws. */
+ * printed, and the program ends with 1. The argument is a folder with style.png, which shows what draw(..., 7) draws. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,7 +31,8 @@ static uint8_t photo[BYTES], painted[BYTES], other[BYTES], big[BYTES + 4096];
 static void draw(uint8_t *pixels, unsigned seed) {
     int index;
     for (index = 0; index < BYTES; index++) {
-        pixels[index] = (uint8_t)(index % 4 == 3 ? 255 : (index / 4 % SIDE * seed + index / 4 / SIDE * (index % 4 + 1) * 3));
+        unsigned x = index / 4 % SIDE, y = index / 4 / SIDE, channel = index % 4;
+        pixels[index] = (uint8_t)(channel == 3 ? 255 : x * seed + y * (channel + 1) * 3);
     }
 }
 
