@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use naga::compact::{KeepUnused, compact};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use rayon::prelude::*;
 use web_time::Instant;
 
-use super::{Context, precision, shaders, specialise};
+use super::{Context, precision, shaders, specialise, split_arrays, unroll};
 use crate::{Cause, Error, Result};
 
 /// A value for a top-level `const`.
@@ -218,7 +219,11 @@ fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     }
     let module = specialise::specialise(parsed(kernel)?, kernel.entry);
     let mut module = module.ok_or_else(|| kernel.error("has no such entry point"))?;
-    precision::store_as_half(&mut module, &kernel.halves).map_err(|reason| kernel.error(reason))?;
+    let rewritten = unroll::unroll(&mut module)
+        .and_then(|()| split_arrays::split_arrays(&mut module))
+        .and_then(|()| precision::store_as_half(&mut module, &kernel.halves));
+    rewritten.map_err(|reason| kernel.error(reason))?;
+    compact(&mut module, KeepUnused::No);
     let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
         .validate(&module)
         .map_err(|e| kernel.error(e.emit_to_string(&expand(kernel).unwrap_or_default())))?;

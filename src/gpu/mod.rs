@@ -5,9 +5,11 @@ mod buffers;
 mod cache;
 mod context;
 mod details;
+mod fold;
 pub(crate) mod kernel;
 mod limits;
 mod memory;
+mod operands;
 mod precision;
 mod profile;
 mod program;
@@ -15,8 +17,10 @@ pub(crate) mod recorder;
 pub(crate) mod shaders;
 mod signal;
 mod specialise;
+mod split_arrays;
 mod tensor;
 mod tuning;
+mod unroll;
 mod variant;
 
 #[cfg(feature = "blocking")]

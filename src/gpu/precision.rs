@@ -6,6 +6,8 @@ use std::fmt;
 use naga::{Arena, Block, Expression, Function, GlobalVariable, Handle, Module, Range, Scalar, Span, Statement};
 use naga::{Type, TypeInner};
 
+use super::operands;
+
 /// How the elements of a tensor are stored. Kernels compute in f32 in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Precision {
@@ -87,7 +89,7 @@ fn convert(function: &mut Function, halves: &[Handle<GlobalVariable>]) -> Result
     let mut moved = Moved::default();
     let mut expressions = Arena::new();
     for (_, mut expression, span) in function.expressions.drain() {
-        operands(&mut expression)?.into_iter().for_each(|operand| moved.apply(operand));
+        operands::of_expression(&mut expression)?.into_iter().for_each(|operand| moved.apply(operand));
         let load = match expression {
             Expression::Load { pointer } => is_half(&expressions, halves, pointer),
             _ => false,
@@ -138,37 +140,20 @@ fn convert_block(
 ) -> Result<(), String> {
     let mut out = Block::with_capacity(block.len());
     for (mut statement, span) in std::mem::take(block).span_into_iter() {
-        let mut operands = Vec::new();
         match &mut statement {
             Statement::Emit(range) => *range = moved.range(range.clone()),
             Statement::Block(inner) => convert_block(inner, moved, expressions, halves)?,
-            Statement::If { condition, accept, reject } => {
-                operands.push(condition);
+            Statement::If { accept, reject, .. } => {
                 convert_block(accept, moved, expressions, halves)?;
                 convert_block(reject, moved, expressions, halves)?;
             }
-            Statement::Loop { body, continuing, break_if } => {
-                operands.extend(break_if);
+            Statement::Loop { body, continuing, .. } => {
                 convert_block(body, moved, expressions, halves)?;
                 convert_block(continuing, moved, expressions, halves)?;
             }
-            Statement::Return { value } => operands.extend(value),
-            Statement::Store { pointer, value } => operands.extend([pointer, value]),
-            Statement::Call { arguments, result, .. } => operands.extend(arguments.iter_mut().chain(result)),
-            Statement::WorkGroupUniformLoad { pointer, result } => operands.extend([pointer, result]),
-            Statement::SubgroupGather { mode, argument, result } => {
-                operands.extend([argument, result]);
-                if let naga::GatherMode::Broadcast(lane) = mode {
-                    operands.push(lane);
-                }
-            }
-            Statement::CooperativeStore { target, data } => {
-                operands.extend([target, &mut data.pointer, &mut data.stride]);
-            }
-            Statement::Break | Statement::Continue | Statement::ControlBarrier(_) => {}
-            other => return Err(format!("no kernel with {other:?} can store f16 yet")),
+            _ => {}
         }
-        operands.into_iter().for_each(|operand| moved.apply(operand));
+        operands::of_statement(&mut statement)?.into_iter().for_each(|operand| moved.apply(operand));
         if let Statement::Store { pointer, value } = &mut statement
             && is_half(expressions, halves, *pointer)
         {
@@ -179,36 +164,4 @@ fn convert_block(
     }
     *block = out;
     Ok(())
-}
-
-/// The operands of an expression.
-fn operands(expression: &mut Expression) -> Result<Vec<&mut Handle<Expression>>, String> {
-    Ok(match expression {
-        Expression::Literal(_)
-        | Expression::Constant(_)
-        | Expression::ZeroValue(_)
-        | Expression::FunctionArgument(_)
-        | Expression::GlobalVariable(_)
-        | Expression::LocalVariable(_)
-        | Expression::CallResult(_)
-        | Expression::WorkGroupUniformLoadResult { .. }
-        | Expression::SubgroupOperationResult { .. } => Vec::new(),
-        Expression::Compose { components, .. } => components.iter_mut().collect(),
-        Expression::Access { base, index } => vec![base, index],
-        Expression::AccessIndex { base, .. } => vec![base],
-        Expression::Splat { value, .. } => vec![value],
-        Expression::Swizzle { vector, .. } => vec![vector],
-        Expression::Load { pointer } => vec![pointer],
-        Expression::Unary { expr, .. } | Expression::As { expr, .. } => vec![expr],
-        Expression::Binary { left, right, .. } => vec![left, right],
-        Expression::Select { condition, accept, reject } => vec![condition, accept, reject],
-        Expression::Relational { argument, .. } => vec![argument],
-        Expression::Math { arg, arg1, arg2, arg3, .. } => {
-            [Some(arg), arg1.as_mut(), arg2.as_mut(), arg3.as_mut()].into_iter().flatten().collect()
-        }
-        Expression::ArrayLength(array) => vec![array],
-        Expression::CooperativeLoad { data, .. } => vec![&mut data.pointer, &mut data.stride],
-        Expression::CooperativeMultiplyAdd { a, b, c } => vec![a, b, c],
-        other => return Err(format!("no kernel with {other:?} can store f16 yet")),
-    })
 }
