@@ -9,7 +9,8 @@
 // This is a sum of stride 1 over dy (masked by the ReLU) with s = S and flipped weights.
 // The adjoints of reflection, replication and enlargement follow in pad.wgsl.
 // Tiling: a workgroup computes TILE_M channels of TILE_N pixels, a thread THREAD_M × THREAD_N of them in registers.
-// TILE_K rows of both factors at a time are staged in workgroup memory. `direct` does not stage.
+// TILE_K input channels of one tap at a time are staged in workgroup memory: a thread computes the place of its pixel's
+// input once for all of them. `direct` does not stage.
 // x: f32[N,C,XH,XW]   weights: packed by `pack`   bias: f32[M]   y: f32[N,M,YH,YW], of which H × W are computed
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
 #import lib/border.wgsl
@@ -26,16 +27,18 @@ const TILE_K: u32 = 16u;
 const THREAD_M: u32 = 8u;
 const THREAD_N: u32 = 4u;
 const ACROSS: u32 = TILE_N / THREAD_N; // threads along the pixel axis
-const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // must be a multiple of TILE_N
-const ROW_M: u32 = TILE_M + 4u; // padded against bank conflicts
+const THREADS: u32 = TILE_M / THREAD_M * ACROSS; // a multiple of TILE_N that divides TILE_K · TILE_N
+const LOADED_K: u32 = THREADS / TILE_N; // input channels that all threads load at a time
+const FOURS_M: u32 = TILE_M / 4u;
+const ROW_M: u32 = FOURS_M + 1u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 4u;
 
 var<storage, read> x: array<f32>;
-var<storage, read> weights: array<f32>;
+var<storage, read> weights: array<vec4<f32>>;
 var<storage, read> bias: array<f32>;
 var<storage, read_write> y: array<f32>;
 
-var<workgroup> tile_w: array<f32, TILE_K * ROW_M>;
+var<workgroup> tile_w: array<vec4<f32>, TILE_K * ROW_M>;
 var<workgroup> tile_x: array<f32, TILE_K * ROW_N>;
 
 @compute @workgroup_size(THREADS)
@@ -46,62 +49,72 @@ fn forward(
     let n = workgroup.z;
     let first_m = workgroup.y * TILE_M;
     let first_pixel = workgroup.x * TILE_N;
-    let depth = params.channels_in * TAPS;
+    let plane = params.input_height * params.input_width;
     let pixels = params.height * params.width;
     let first_weight = n * params.weights_stride + params.weights_first;
     let packed_channels = (params.channels_out + PACK - 1u) / PACK * PACK;
 
-    // Every thread stages inputs of one pixel only, for all k.
-    let load_pixel = first_pixel + thread % TILE_N;
+    // Every thread stages inputs of one pixel. Those past the last are not stored.
+    let load_pixel = min(first_pixel + thread % TILE_N, pixels - 1u);
     let load_i = load_pixel / params.width;
     let load_j = load_pixel % params.width;
+    let load_k = select(thread / TILE_N, 0u, LOADED_K == 1u);
+    let stage_x = load_k * ROW_N + thread % TILE_N;
 
-    let thread_m = thread / ACROSS * THREAD_M;
+    let thread_m = thread / ACROSS * (THREAD_M / 4u);
     let thread_n = thread % ACROSS;
-    var sum: array<f32, THREAD_M * THREAD_N>;
-    for (var s = 0u; s < THREAD_M * THREAD_N; s++) {
-        sum[s] = 0.0;
-    }
-    for (var first_k = 0u; first_k < depth; first_k += TILE_K) {
-        for (var kk = thread / TILE_N; kk < TILE_K; kk += THREADS / TILE_N) {
-            let k = first_k + kk;
-            var value = 0.0;
-            if (k < depth && load_pixel < pixels) {
-                let at = input_index(n, k, load_i, load_j);
-                if (at >= 0) {
-                    value = loaded(x[at], u32(at), norm_of(n * params.channels_in + k / TAPS));
-                }
-            }
-            tile_x[kk * ROW_N + thread % TILE_N] = value;
+    var sum: array<array<vec4<f32>, THREAD_M / 4u>, THREAD_N>;
+    for (var turn = 0u; turn < (params.channels_in + TILE_K - 1u) / TILE_K * TAPS; turn++) {
+        let tap = turn % TAPS;
+        let first_c = turn / TAPS * TILE_K;
+        let at = input_at(tap, load_i, load_j);
+        let first_channel = n * params.channels_in + first_c + load_k;
+        let first = first_channel * plane + u32(max(at, 0));
+        // Both loops have a constant number of turns and no branches, so that drivers issue the loads together.
+        for (var s = 0u; s < TILE_K * TILE_N / THREADS; s++) {
+            let k = s * LOADED_K;
+            let is_there = at >= 0 && first_c + load_k + k < params.channels_in;
+            let index = select(0u, first + k * plane, is_there);
+            let value = loaded(x[index], index, norm_of(select(0u, first_channel + k, is_there)));
+            tile_x[stage_x + k * ROW_N] = select(0.0, value, is_there);
         }
-        for (var e = thread; e < TILE_K * TILE_M; e += THREADS) {
-            let k = first_k + e / TILE_M;
-            let m = first_m + e % TILE_M;
-            var value = 0.0;
-            if (k < depth && m < packed_channels) {
-                value = weights[first_weight + (m / PACK * depth + k) * PACK + m % PACK];
+        for (var s = 0u; s < (TILE_K * FOURS_M + THREADS - 1u) / THREADS; s++) {
+            let e = thread + s * THREADS;
+            let c = first_c + e / FOURS_M;
+            let m = min(first_m + e % FOURS_M * 4u, packed_channels - 4u);
+            let row = (m / PACK * params.channels_in + min(c, params.channels_in - 1u)) * TAPS + tap;
+            let value = weights[(first_weight + row * PACK + m % PACK) / 4u];
+            if (TILE_K * FOURS_M % THREADS == 0u || e < TILE_K * FOURS_M) {
+                tile_w[e / FOURS_M * ROW_M + e % FOURS_M] = select(vec4<f32>(0.0), value, c < params.channels_in);
             }
-            tile_w[e / TILE_M * ROW_M + e % TILE_M] = value;
         }
         workgroupBarrier();
         for (var kk = 0u; kk < TILE_K; kk++) {
-            var w: array<f32, THREAD_M>;
-            for (var a = 0u; a < THREAD_M; a++) {
+            var w: array<vec4<f32>, THREAD_M / 4u>;
+            for (var a = 0u; a < THREAD_M / 4u; a++) {
                 w[a] = tile_w[kk * ROW_M + thread_m + a];
             }
             for (var b = 0u; b < THREAD_N; b++) {
                 let input = tile_x[kk * ROW_N + thread_n + b * ACROSS];
-                for (var a = 0u; a < THREAD_M; a++) {
-                    sum[a * THREAD_N + b] += w[a] * input;
+                for (var a = 0u; a < THREAD_M / 4u; a++) {
+                    sum[b][a] += w[a] * input;
                 }
             }
         }
         workgroupBarrier();
     }
     for (var b = 0u; b < THREAD_N; b++) {
-        let pixel = first_pixel + thread_n + b * ACROSS;
+        write_pixel(n, first_m + thread_m * 4u, first_pixel + thread_n + b * ACROSS, sum[b]);
+    }
+}
+
+// Writes the sums of a pixel to y, for channels from m on.
+fn write_pixel(n: u32, m: u32, pixel: u32, sum: array<vec4<f32>, THREAD_M / 4u>) {
+    if (pixel < params.height * params.width) {
+        let at = output_at(n, pixel);
+        var fours = sum;
         for (var a = 0u; a < THREAD_M; a++) {
-            write(n, first_m + thread_m + a, pixel, sum[a * THREAD_N + b]);
+            write(at, m + a, fours[a / 4u][a % 4u]);
         }
     }
 }
@@ -121,10 +134,7 @@ fn direct(
     let first_weight =
         n * params.weights_stride + params.weights_first + first_m / PACK * depth * PACK + first_m % PACK;
 
-    var sum: array<f32, THREAD_M * THREAD_N>;
-    for (var s = 0u; s < THREAD_M * THREAD_N; s++) {
-        sum[s] = 0.0;
-    }
+    var sum: array<array<vec4<f32>, THREAD_M / 4u>, THREAD_N>;
     for (var tap = 0u; tap < TAPS; tap++) {
         var at: array<i32, THREAD_N>;
         for (var b = 0u; b < THREAD_N; b++) {
@@ -134,9 +144,9 @@ fn direct(
         for (var c = 0u; c < params.channels_in; c++) {
             let channel = n * params.channels_in + c;
             let norm = norm_of(channel);
-            var w: array<f32, THREAD_M>;
-            for (var a = 0u; a < THREAD_M; a++) {
-                w[a] = weights[first_weight + (c * TAPS + tap) * PACK + a];
+            var w: array<vec4<f32>, THREAD_M / 4u>;
+            for (var a = 0u; a < THREAD_M / 4u; a++) {
+                w[a] = weights[(first_weight + (c * TAPS + tap) * PACK) / 4u + a];
             }
             for (var b = 0u; b < THREAD_N; b++) {
                 let index = channel * plane + u32(at[b]);
@@ -144,16 +154,14 @@ fn direct(
                 if (at[b] >= 0) {
                     value = loaded(x[index], index, norm);
                 }
-                for (var a = 0u; a < THREAD_M; a++) {
-                    sum[a * THREAD_N + b] += w[a] * value;
+                for (var a = 0u; a < THREAD_M / 4u; a++) {
+                    sum[b][a] += w[a] * value;
                 }
             }
         }
     }
     for (var b = 0u; b < THREAD_N; b++) {
-        for (var a = 0u; a < THREAD_M; a++) {
-            write(n, first_m + a, first_pixel + b * ACROSS, sum[a * THREAD_N + b]);
-        }
+        write_pixel(n, first_m, first_pixel + b * ACROSS, sum[b]);
     }
 }
 

@@ -127,7 +127,9 @@ fn write_matrix(first: vec3<u32>, thread: u32, down: u32, across: u32) {
         let subgroup = e / AREA;
         let m = first.y + (subgroup / 2u * 2u + down) * SIDE + e % AREA / SIDE;
         let pixel = first.z + (subgroup % 2u * 4u + across) * SIDE + e % SIDE;
-        write(first.x, m, pixel, made[e]);
+        if (pixel < params.height * params.width) {
+            write(output_at(first.x, pixel), m, made[e]);
+        }
     }
     workgroupBarrier();
 }
