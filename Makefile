@@ -5,9 +5,11 @@
 # make capi   builds and tests the C interface (capi/README.md)
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
+# make bench-isa  what a compiler for AMD's GPUs makes of the kernels; needs no such GPU (benches/isa/README.md)
+
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-all
+.PHONY: setup demo test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-isa bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -102,6 +104,12 @@ BURN ?= $(shell $(RUN) devices 2>/dev/null | grep -q GPU, && echo tuned)
 bench-peers: setup
 	cargo run --release --quiet --manifest-path benches/peers/Cargo.toml --features "$(BURN)" -- \
 	  --python "$(PYTHON)" --json out/peers.json $(PEERS)
+
+# Options of benches/isa.
+ISA ?= --check benches/isa/recorded.json
+
+bench-isa: setup
+	cargo run --quiet --manifest-path benches/isa/Cargo.toml -- $(ISA)
 
 # Side of the pictures, and pictures of the second run over single layers.
 SIZE ?= 512

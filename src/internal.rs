@@ -4,12 +4,13 @@
 pub use crate::gpu::kernel::{
     Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of,
 };
-pub use crate::gpu::recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
+pub use crate::gpu::recorder::{Block, Dispatch, Fields, Listed, linear_groups, map_groups};
 pub use crate::gpu::shaders::{alter as alter_kernel, names as shader_names, source as shader_source};
 pub use crate::io::decode::is_decoding;
 pub use crate::random::Random;
 
-use crate::gpu::{Context, Program};
+use crate::gpu::{Context, Program, Recorder};
+use crate::nets::{AdainPainter, image_transform_net};
 
 #[cfg(feature = "cache")]
 pub use crate::kept::folder as data_folder;
@@ -52,4 +53,19 @@ pub fn compiled(context: &Context) -> Vec<Kernel> {
 /// Number of buffers, bind groups and pipelines that the device has created so far. Replaying a program creates none.
 pub fn objects_made(context: &Context) -> u64 {
     context.objects_made()
+}
+
+/// The dispatches of a recording, in the order in which they run.
+pub fn listing(rec: &Recorder) -> Vec<Listed> {
+    rec.listing()
+}
+
+/// The dispatches of a feed-forward net for a picture of `[width, height]`.
+pub fn net_listing(painter: &image_transform_net::Painter, size: [usize; 2]) -> crate::Result<Vec<Listed>> {
+    Ok(painter.recorded(size)?.listing())
+}
+
+/// The dispatches of AdaIN for a picture of `[width, height]` in one style.
+pub fn adain_listing(painter: &AdainPainter<'_>, size: [usize; 2]) -> crate::Result<Vec<Listed>> {
+    Ok(painter.recorded(size, 1)?.listing())
 }

@@ -6,6 +6,7 @@ mod devices;
 mod doctor;
 mod eval;
 pub mod interrupt;
+mod kernels;
 mod log;
 mod models;
 mod outputs;
@@ -73,6 +74,8 @@ enum Command {
     Weights(weights::Command),
     /// Measure the speed of an adapter: single operations, nets, one iteration or training step
     Bench(bench::Args),
+    /// List the kernels that a net runs, and print them in WGSL and other languages
+    Kernels(kernels::Args),
     /// Search for faster convolution settings on an adapter, and store them for later runs
     Tune(tune::Args),
 }
@@ -210,6 +213,7 @@ fn start(cli: Cli) -> Result<()> {
         Command::Eval(command) => eval::run(command),
         Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),

@@ -201,7 +201,12 @@ impl<'a> AdainPainter<'a> {
     /// # Errors
     /// A size that cannot be painted.
     pub fn plan(&self, width: usize, height: usize, regions: usize) -> Result<Memory> {
-        record(self.encoder, &self.decoder, ([1, 3, height, width], regions, false))?.0.memory()
+        self.recorded([width, height], regions)?.memory()
+    }
+
+    /// The recording for an opaque photo of `[width, height]` and that number of regions.
+    pub(crate) fn recorded(&self, [width, height]: [usize; 2], regions: usize) -> Result<Recorder> {
+        Ok(record(self.encoder, &self.decoder, ([1, 3, height, width], regions, false))?.0)
     }
 
     /// Refuses regions that cannot be painted.

@@ -29,7 +29,7 @@ fn devices_lists_what_device_takes() {
 #[test]
 fn help_of_every_command_has_examples() {
     let studio = Studio::new();
-    let commands = "|stylize|models|compare|train|train encoder|train ulyanov|train body|train style|train adain|style|eval|eval encoder|eval feed-forward|eval adain|devices|weights|weights inspect|weights import|bench";
+    let commands = "|stylize|models|compare|train|train encoder|train ulyanov|train body|train style|train adain|style|eval|eval encoder|eval feed-forward|eval adain|devices|weights|weights inspect|weights import|bench|kernels";
     for command in commands.split('|') {
         for help in ["--help", "-h"] {
             let text = studio.succeed(&format!("{command} {help}")).stdout;
@@ -40,6 +40,31 @@ fn help_of_every_command_has_examples() {
         }
     }
     assert!(studio.succeed("--version").stdout.starts_with("impasto "));
+}
+
+#[test]
+fn kernels_are_listed_and_shown() {
+    let studio = Studio::new();
+    let listed = studio.succeed("kernels --net vgg --class tiled --size 64 --json").json();
+    let kernels: Vec<_> = listed.as_array().unwrap().iter().map(|row| row["kernel"].as_str().unwrap()).collect();
+    let number = 1 + kernels.iter().position(|kernel| kernel.starts_with("conv2d:forward ")).unwrap();
+    let show = format!("kernels --net vgg --class tiled --size 64 --show {number}");
+    let table = studio.succeed("kernels --net vgg --class tiled --size 64").stdout;
+    assert!(table.lines().nth(number).unwrap().ends_with(kernels[number - 1]), "{table}");
+    assert!(table.lines().last().unwrap().starts_with(&format!("{} dispatches, ", kernels.len())), "{table}");
+    let wgsl = studio.succeed(&show).stdout;
+    assert!(wgsl.starts_with(&format!("// {}", kernels[number - 1])) && wgsl.contains("\n@compute "), "{wgsl}");
+    assert!(studio.succeed(&format!("{show} --as msl")).stdout.contains("kernel void forward("));
+    assert!(studio.succeed(&format!("{show} --as hlsl")).stdout.contains("void forward("));
+    studio.succeed(&format!("{show} --as spirv -o conv.spv"));
+    assert_eq!(std::fs::read(studio.path("conv.spv")).unwrap()[..4], 0x0723_0203_u32.to_le_bytes());
+    for (arguments, word) in [
+        (format!("{show} --as spirv"), "--output"),
+        (format!("{show} --as spirv -o conv.spv"), "--overwrite"),
+        ("kernels --net vgg --size 64 --show 999".into(), "1 to "),
+    ] {
+        studio.refused(studio.command(&arguments), 1, &[word]);
+    }
 }
 
 #[test]

@@ -42,7 +42,12 @@ impl Painter {
     /// # Errors
     /// A size that cannot be painted.
     pub fn plan(&self, width: usize, height: usize) -> Result<Memory> {
-        record(&self.net, [1, 3, height, width])?.0.memory()
+        self.recorded([width, height])?.memory()
+    }
+
+    /// The recording for a picture of `[width, height]`.
+    pub(crate) fn recorded(&self, [width, height]: [usize; 2]) -> Result<Recorder> {
+        Ok(record(&self.net, [1, 3, height, width])?.0)
     }
 
     /// Repaints `picture` (RGB 0..1). The result has the same size, values 0..1 and the picture's alpha.
