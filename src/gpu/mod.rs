@@ -29,7 +29,7 @@ pub(crate) use kernel::Kernel;
 pub use memory::Memory;
 pub use precision::{PRECISIONS, Precision};
 pub use profile::{KernelTotals, Profile, Timing};
-pub use program::Program;
+pub use program::{Program, Slice};
 pub(crate) use recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use recorder::{Later, Recorder, Uniform};
 pub use tensor::{DeviceTensor, Shape, Tensor};
