@@ -24,7 +24,7 @@ use weights::BLOCKS;
 use super::{ConvLayer, Convolution, NewLayer, NormLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::ops::load::Input;
-use crate::ops::norm::{Norm, Over, Statistics};
+use crate::ops::norm::{Norm, Over, Smoothing, Statistics};
 use crate::ops::pad::{self, Border, Placement};
 use crate::ops::{tanh, vector};
 use crate::optim::Parameter;
@@ -73,6 +73,8 @@ struct Norms<'a> {
     styles: Option<Tensor>,
     /// Statistics of the first norms, which do not measure their own inputs.
     given: &'a [Statistics],
+    /// How the other norms smooth the statistics that they measure.
+    smoothing: Option<Smoothing>,
 }
 
 impl Unit {
@@ -104,7 +106,8 @@ impl Unit {
             Some(statistics) => (self.conv.forward(rec, x)?, *statistics),
             None => {
                 let (z, moments) = self.conv.forward_measured(rec, x)?;
-                (z, norm.statistics(rec, z, moments)?)
+                let measured = norm.statistics(rec, z, moments)?;
+                (z, norms.smoothing.map_or(Ok(measured), |smoothing| smoothing.average(rec, measured))?)
             }
         };
         if matches!(becomes, Use::Convolved)
@@ -245,7 +248,22 @@ impl ImageTransformNet {
     /// # Errors
     /// A picture too small for reflection padding; missing `styles`.
     pub fn forward_in(&self, rec: &mut Recorder, picture: Tensor, styles: Option<Tensor>) -> Result<Activations> {
-        self.forward_with(rec, picture, Norms { styles, given: &[] })
+        self.forward_with(rec, picture, Norms { styles, ..Norms::default() })
+    }
+
+    /// [`ImageTransformNet::forward_in`] for the frames of a video: the statistics of its instance norms are smoothed
+    /// over the runs of the program.
+    ///
+    /// # Errors
+    /// Those of [`ImageTransformNet::forward_in`].
+    pub fn forward_smoothed(
+        &self,
+        rec: &mut Recorder,
+        picture: Tensor,
+        styles: Option<Tensor>,
+        smoothing: Smoothing,
+    ) -> Result<Activations> {
+        self.forward_with(rec, picture, Norms { styles, smoothing: Some(smoothing), ..Norms::default() })
     }
 
     fn forward_with(&self, rec: &mut Recorder, picture: Tensor, norms: Norms<'_>) -> Result<Activations> {
