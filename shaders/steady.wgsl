@@ -1,14 +1,19 @@
 // steady: a painted frame blended with the previous result, which follows the motion (temporal accumulation). P pixels.
-//   p' = p + s·m(p)      y(p) = x(p) + a Σ_i b_i v_i (h_i − x(p))      i: the four pixels around p', b_i: bilinear weights
-// v_i is 1 if i is within the frame and shows the same surface: with DEPTH, |e_i − d(p)| ≤ t·max(|e_i|, |d(p)|) for its
-// depth e_i in the previous frame; else 0. So y = x where nothing of the previous frame is valid, and with a = 0, which
-// reads no history. With CLAMPED, h_i is clamped to the range of x in the 3×3 pixels around p.
-// x, y, previous (h): f32[1,3,H,W]   motion (m): f32[1,2,H,W], to the right and down   depth (d), depth_before (e): f32[1,1,H,W]
+//   blend:   p' = p + s·m(p)      z(p) = x(p) + a Σ_i w_i v_i (h_i − x(p))      q(p) = Σ_i w_i v_i
+//            i: the four pixels around p', w_i: bilinear weights. v_i is 1 if i is within the frame and shows the same
+//            surface: with DEPTH, |e_i − d(p)| ≤ t·max(|e_i|, |d(p)|) for its depth e_i in the previous frame; else 0.
+//            So z = x where nothing of the previous frame is valid, and with a = 0, which reads no history.
+//   restore: y = z + q (g − 1) (z − μ_z)      g = clamp(√((v_x + ε)/(v_z + ε)), 1, 2)
+//            Blending averages brush strokes that differ, which costs contrast. μ and v: mean and variance of a channel
+//            in the pixels around p, up to RADIUS away.
+// x, z, y, previous (h): f32[1,3,H,W]   motion (m): f32[1,2,H,W], to the right and down   share (q): f32[1,1,H,W]
+// depth (d), depth_before (e): f32[1,1,H,W]
 // dispatch: ⌈P/64⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
 const DEPTH: bool = false;
-const CLAMPED: bool = false;
+const RADIUS: u32 = 2u;
+const EPSILON: f32 = 1e-5; // (0.8/255)²
 
 struct Params {
     height: u32,
@@ -25,11 +30,24 @@ var<storage, read> previous: array<f32>;
 var<storage, read> motion: array<f32>;
 var<storage, read> depth: array<f32>;
 var<storage, read> depth_before: array<f32>;
+var<storage, read_write> share: array<f32>;
+var<storage, read_write> z: array<f32>;
 var<storage, read_write> y: array<f32>;
 
-fn color(at: u32) -> vec3<f32> {
+// The colour at element `at` of the first plane.
+fn painted(at: u32) -> vec3<f32> {
     let pixels = params.height * params.width;
     return vec3<f32>(x[at], x[at + pixels], x[at + 2u * pixels]);
+}
+
+fn earlier(at: u32) -> vec3<f32> {
+    let pixels = params.height * params.width;
+    return vec3<f32>(previous[at], previous[at + pixels], previous[at + 2u * pixels]);
+}
+
+fn blended(at: u32) -> vec3<f32> {
+    let pixels = params.height * params.width;
+    return vec3<f32>(z[at], z[at + pixels], z[at + 2u * pixels]);
 }
 
 // Whether the pixel `tap` of the previous frame shows the surface of the pixel `at`.
@@ -39,6 +57,7 @@ fn is_same(at: u32, tap: u32) -> bool {
     }
     let now = depth[at];
     let before = depth_before[tap];
+    // Infinite depths are equal, though their difference is NaN.
     return before == now || abs(before - now) <= params.tolerance * max(abs(before), abs(now));
 }
 
@@ -53,43 +72,72 @@ fn blend(
     if (at >= pixels) {
         return;
     }
-    let own = color(at);
-    var sum = vec3<f32>(0.0);
+    let own = painted(at);
     let size = vec2<f32>(f32(params.width), f32(params.height));
-    let pixel = vec2<u32>(at % params.width, at / params.width);
-    let place = vec2<f32>(pixel) + vec2<f32>(params.scale_x * motion[at], params.scale_y * motion[at + pixels]);
+    let pixel = vec2<f32>(f32(at % params.width), f32(at / params.width));
+    let place = pixel + vec2<f32>(params.scale_x * motion[at], params.scale_y * motion[at + pixels]);
+    var sum = vec3<f32>(0.0);
+    var valid = 0.0;
     if (params.weight > 0.0 && all(place > vec2<f32>(-1.0)) && all(place < size)) {
-        var low = own;
-        var high = own;
-        if (CLAMPED) {
-            for (var row = max(pixel.y, 1u) - 1u; row <= min(pixel.y + 1u, params.height - 1u); row++) {
-                for (var column = max(pixel.x, 1u) - 1u; column <= min(pixel.x + 1u, params.width - 1u); column++) {
-                    let near = color(row * params.width + column);
-                    low = min(low, near);
-                    high = max(high, near);
-                }
-            }
-        }
-        let corner = floor(place);
-        let part = place - corner;
-        for (var i = 0u; i < 4u; i++) {
-            let step = vec2<u32>(i & 1u, i >> 1u);
-            let tap = vec2<i32>(corner) + vec2<i32>(step);
-            let share = select(1.0 - part, part, step == vec2<u32>(1u));
-            if (any(tap < vec2<i32>(0)) || tap.x >= i32(params.width) || tap.y >= i32(params.height)) {
+        let corner = vec2<i32>(floor(place));
+        for (var i = 0; i < 4; i++) {
+            let tap = corner + vec2<i32>(i & 1, i >> 1u);
+            if (tap.x < 0 || tap.y < 0 || tap.x >= i32(params.width) || tap.y >= i32(params.height)) {
                 continue;
             }
-            let from_ = u32(tap.y) * params.width + u32(tap.x);
-            if (is_same(at, from_)) {
-                var earlier = vec3<f32>(previous[from_], previous[from_ + pixels], previous[from_ + 2u * pixels]);
-                if (CLAMPED) {
-                    earlier = clamp(earlier, low, high);
-                }
-                sum += share.x * share.y * (earlier - own);
+            let source = u32(tap.y) * params.width + u32(tap.x);
+            if (is_same(at, source)) {
+                let near = max(vec2<f32>(0.0), 1.0 - abs(vec2<f32>(tap) - place));
+                valid += near.x * near.y;
+                sum += near.x * near.y * (earlier(source) - own);
             }
         }
     }
     let result = own + params.weight * sum;
+    share[at] = valid;
+    z[at] = result.x;
+    z[at + pixels] = result.y;
+    z[at + 2u * pixels] = result.z;
+}
+
+@compute @workgroup_size(64)
+fn restore(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    let pixels = params.height * params.width;
+    if (at >= pixels) {
+        return;
+    }
+    let own = blended(at);
+    let center = painted(at);
+    let column = at % params.width;
+    let row = at / params.width;
+    let left = max(column, RADIUS) - RADIUS;
+    let top = max(row, RADIUS) - RADIUS;
+    let right = min(column + RADIUS, params.width - 1u);
+    let bottom = min(row + RADIUS, params.height - 1u);
+    // Sums of the differences from the central pixel, and of their squares.
+    var sums = array<vec3<f32>, 4>();
+    for (var i = top; i <= bottom; i++) {
+        for (var j = left; j <= right; j++) {
+            let near_x = painted(i * params.width + j) - center;
+            let near_z = blended(i * params.width + j) - own;
+            sums[0] += near_x;
+            sums[1] += near_x * near_x;
+            sums[2] += near_z;
+            sums[3] += near_z * near_z;
+        }
+    }
+    let count = f32((right - left + 1u) * (bottom - top + 1u));
+    let mean_x = sums[0] / count;
+    let mean_z = sums[2] / count;
+    let variance_x = max(sums[1] / count - mean_x * mean_x, vec3<f32>(0.0));
+    let variance_z = max(sums[3] / count - mean_z * mean_z, vec3<f32>(0.0));
+    let gain = clamp(sqrt((variance_x + EPSILON) / (variance_z + EPSILON)), vec3<f32>(1.0), vec3<f32>(2.0));
+    let result = own - share[at] * (gain - 1.0) * mean_z;
     y[at] = result.x;
     y[at + pixels] = result.y;
     y[at + 2u * pixels] = result.z;

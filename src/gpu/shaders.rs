@@ -55,6 +55,7 @@ shaders![
     "roof_matrix_8.wgsl",
     "rows.wgsl",
     "square_loss.wgsl",
+    "steady.wgsl",
     "tanh.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",

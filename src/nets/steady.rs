@@ -20,13 +20,11 @@ pub struct Steadiness {
     pub history: f32,
     /// The largest relative difference of the depths of the same surface in two frames, at least 0.
     pub tolerance: f32,
-    /// Whether the previous result is clamped to the colours around each pixel.
-    pub clamped: bool,
 }
 
 impl Default for Steadiness {
     fn default() -> Self {
-        Steadiness { statistics: 0.8, history: 0.6, tolerance: 0.1, clamped: false }
+        Steadiness { statistics: 0.5, history: 0.4, tolerance: 0.1 }
     }
 }
 
@@ -75,7 +73,7 @@ impl Steady {
         depth: Option<Tensor>,
     ) -> Result<Tensor> {
         let [_, _, height, width] = painted.shape.nchw("steady", "x")?;
-        let Steadiness { tolerance, clamped, .. } = self.steadiness;
+        let Steadiness { tolerance, .. } = self.steadiness;
         // Nothing is read before the first frame.
         let blending = Blending::new(rec, [height, width], Blend { weight: 0.0, scale: [1.0; 2], tolerance })?;
         let kept = |rec: &mut Recorder, name: &str, tensor: Tensor| {
@@ -84,7 +82,7 @@ impl Steady {
         };
         let previous = kept(rec, "previous frame", painted);
         let depth = depth.map(|depth| [depth, kept(rec, "previous depths", depth)]);
-        let steady = blend(rec, painted, History { previous, motion, depth, clamped }, blending)?;
+        let steady = blend(rec, painted, History { previous, motion, depth }, blending)?;
         vector::copy(rec, steady, previous)?;
         if let Some([now, before]) = depth {
             vector::copy(rec, now, before)?;

@@ -19,6 +19,7 @@ pub mod relu;
 pub mod roof;
 pub mod rows;
 pub mod square_loss;
+pub mod steady;
 pub mod tanh;
 pub mod total_variation;
 pub mod vector;
@@ -43,6 +44,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         roof::kernels(),
         rows::kernels(),
         square_loss::kernels(),
+        steady::kernels(),
         tanh::kernels(),
         total_variation::kernels(),
         vector::kernels(),

@@ -10,13 +10,17 @@ super::params! {
     Params { height: u32, width: u32, weight: f32, tolerance: f32, scale_x: f32, scale_y: f32 }
 }
 
-fn kernel(has_depth: bool, clamped: bool) -> Kernel {
-    Kernel::new("steady.wgsl", "blend").set("DEPTH", has_depth).set("CLAMPED", clamped)
+fn kernel(entry: &'static str) -> Kernel {
+    Kernel::new("steady.wgsl", entry)
+}
+
+fn blending(has_depth: bool) -> Kernel {
+    kernel("blend").set("DEPTH", has_depth)
 }
 
 /// Every variant of this operation's kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
-    [false, true].into_iter().flat_map(|depth| [false, true].map(|clamped| kernel(depth, clamped))).collect()
+    vec![blending(false), blending(true), kernel("restore")]
 }
 
 /// How a frame is blended with the previous result; can change between runs.
@@ -48,8 +52,6 @@ pub struct History {
     /// Depths of this frame and of the previous one, `[1, 1, H, W]`. Without them, pixels that were hidden are not
     /// recognised.
     pub depth: Option<[Tensor; 2]>,
-    /// Whether the previous result is clamped to the range of the 3×3 pixels around each pixel of this frame.
-    pub clamped: bool,
 }
 
 impl Blending {
@@ -90,7 +92,7 @@ fn params([height, width]: [usize; 2], Blend { weight, scale, tolerance }: Blend
 /// no gradient.
 pub fn blend(rec: &mut Recorder, x: Tensor, history: History, blending: Blending) -> Result<Tensor> {
     let [height, width] = blending.size;
-    let History { previous, motion, depth, clamped } = history;
+    let History { previous, motion, depth } = history;
     let mut expected = vec![("x", x, 3), ("previous", previous, 3), ("motion", motion, 2)];
     expected.extend(depth.iter().flatten().map(|depth| ("depth", *depth, 1)));
     for (name, tensor, channels) in expected {
@@ -99,18 +101,31 @@ pub fn blend(rec: &mut Recorder, x: Tensor, history: History, blending: Blending
             return Err(Error::argument(OP, name, shape.to_string(), tensor.shape));
         }
     }
-    let y = rec.transient("steady", x.shape);
+    let share = rec.transient("share of the previous frame", [1, 1, height, width]);
+    let blended = rec.transient("blended", x.shape);
     rec.dispatch(
-        Dispatch::new(kernel(depth.is_some(), clamped), OP)
+        Dispatch::new(self::blending(depth.is_some()), OP)
             .bind("x", x)
             .bind("previous", previous)
             .bind("motion", motion)
             .bind_optional("depth", depth.map(|[now, _]| now))
             .bind_optional("depth_before", depth.map(|[_, before]| before))
+            .bind("share", share)
+            .bind("z", blended)
+            .uniform(blending.uniform)
+            .groups(linear_groups(height * width, 64))
+            .flops(15 * x.shape.count() as u64),
+    )?;
+    let y = rec.transient("steady", x.shape);
+    rec.dispatch(
+        Dispatch::new(kernel("restore"), "steady contrast")
+            .bind("x", x)
+            .bind("z", blended)
+            .bind("share", share)
             .bind("y", y)
             .uniform(blending.uniform)
             .groups(linear_groups(height * width, 64))
-            .flops(20 * x.shape.count() as u64),
+            .flops(200 * x.shape.count() as u64),
     )?;
     Ok(y)
 }

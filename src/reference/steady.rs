@@ -9,45 +9,57 @@ pub struct Blend {
     pub scale: [f64; 2],
     /// Relative tolerance of depths, t.
     pub tolerance: f64,
-    /// Whether the previous result is clamped to the range of the 3×3 pixels around each pixel.
-    pub clamped: bool,
 }
+
+/// Pixels around a pixel that its mean and variance cover.
+const RADIUS: usize = 2;
+
+/// ε.
+const EPSILON: f64 = 1e-5;
 
 /// `x` and `previous` are `[1, 3, H, W]`, `motion` `[1, 2, H, W]`, the depths now and before `[1, 1, H, W]`.
 pub fn blend(spec: &Blend, x: &Array, previous: &Array, motion: &Array, depth: Option<[&Array; 2]>) -> Array {
     let [_, _, height, width] = x.dims();
-    let mut y = x.clone();
-    for at @ [_, channel, row, column] in indices::<4>(x.dims()) {
-        let own = x.at(at);
-        let near = |side: usize, count: usize| side.max(1) - 1..=(side + 1).min(count - 1);
-        let around: Vec<_> = near(row, height)
-            .flat_map(|row| near(column, width).map(move |column| [0, channel, row, column]))
-            .map(|at| x.at(at))
-            .collect();
-        let clamped = |value: f64| {
-            let low = around.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = around.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            if spec.clamped { value.clamp(low, high) } else { value }
-        };
+    let mut z = x.clone();
+    let mut share = Array::zeros(&[height, width]);
+    for [row, column] in indices([height, width]) {
         let place = [
             row as f64 + spec.scale[1] * motion.at([0, 1, row, column]),
             column as f64 + spec.scale[0] * motion.at([0, 0, row, column]),
         ];
-        let mut sum = 0.0;
-        for tap_row in 0..height {
-            for tap_column in 0..width {
-                let share = |at: usize, place: f64| (1.0 - (at as f64 - place).abs()).max(0.0);
-                let share = share(tap_row, place[0]) * share(tap_column, place[1]);
-                let is_same = depth.is_none_or(|[now, before]| {
-                    let (now, before) = (now.at([0, 0, row, column]), before.at([0, 0, tap_row, tap_column]));
-                    (now - before).abs() <= spec.tolerance * now.abs().max(before.abs())
-                });
-                if share > 0.0 && is_same {
-                    sum += share * (clamped(previous.at([0, channel, tap_row, tap_column])) - own);
-                }
+        for tap in indices([height, width]) {
+            let near = [0, 1].map(|axis| (1.0 - (tap[axis] as f64 - place[axis]).abs()).max(0.0));
+            let is_same = depth.is_none_or(|[now, before]| {
+                let (now, before) = (now.at([0, 0, row, column]), before.at([0, 0, tap[0], tap[1]]));
+                (now - before).abs() <= spec.tolerance * now.abs().max(before.abs())
+            });
+            if !is_same {
+                continue;
+            }
+            *share.at_mut([row, column]) += near[0] * near[1];
+            for channel in 0..3 {
+                let difference = previous.at([0, channel, tap[0], tap[1]]) - x.at([0, channel, row, column]);
+                *z.at_mut([0, channel, row, column]) += spec.weight * near[0] * near[1] * difference;
             }
         }
-        *y.at_mut(at) = own + spec.weight * sum;
+    }
+    restore(x, &z, &share)
+}
+
+fn restore(x: &Array, z: &Array, share: &Array) -> Array {
+    let [_, _, height, width] = x.dims();
+    let mut y = z.clone();
+    for at @ [_, channel, row, column] in indices::<4>(x.dims()) {
+        let near = |at: usize, count: usize| at.saturating_sub(RADIUS)..(at + RADIUS + 1).min(count);
+        let moments = |of: &Array| {
+            let places = near(row, height).flat_map(|i| near(column, width).map(move |j| [0, channel, i, j]));
+            let values: Vec<_> = places.map(|at| of.at(at)).collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            (mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64)
+        };
+        let ((_, painted), (mean, blended)) = (moments(x), moments(z));
+        let gain = ((painted + EPSILON) / (blended + EPSILON)).sqrt().clamp(1.0, 2.0);
+        *y.at_mut(at) += share.at([row, column]) * (gain - 1.0) * (z.at(at) - mean);
     }
     y
 }
