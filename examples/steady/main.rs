@@ -42,22 +42,16 @@ use scene::{Scene, View};
 /// Long side of the paintings.
 const PAINTING: usize = 256;
 
-/// Settings by name.
-fn ways() -> Vec<(String, Steadiness)> {
-    let best = Steadiness::default();
-    let none = Steadiness { statistics: 0.0, history: 0.0, ..best };
-    let list = std::env::var("STEADY_TRY").unwrap_or_default();
-    let mut ways = vec![("frame by frame".to_string(), none)];
-    for part in list.split_whitespace() {
-        let v: Vec<f32> = part.split(',').map(|v| v.parse().unwrap()).collect();
-        ways.push((part.to_string(), Steadiness { statistics: v[0], history: v[1], clamped: v[2] > 0.0, ..best }));
-    }
-    if list.is_empty() {
-        ways.push(("statistics".into(), Steadiness { history: 0.0, ..best }));
-        ways.push(("previous result".into(), Steadiness { statistics: 0.0, ..best }));
-        ways.push(("both".into(), best));
-    }
-    ways
+/// The ways to paint a video, by name.
+fn ways() -> [(&'static str, Steadiness); 4] {
+    let both = Steadiness::default();
+    let none = Steadiness { statistics: 0.0, history: 0.0, ..both };
+    [
+        ("frame by frame", none),
+        ("smoothed statistics", Steadiness { statistics: both.statistics, ..none }),
+        ("previous result", Steadiness { history: both.history, ..none }),
+        ("both", both),
+    ]
 }
 
 struct Options {
@@ -99,15 +93,12 @@ fn measure(
     painting: &impasto::eval::adain::Features,
 ) -> Result<[f64; 2]> {
     let (mut error, mut distance, mut before) = (0.0, 0.0, None);
-    for (number, view) in views.iter().enumerate() {
+    for view in views {
         let frame = video.paint(view, false)?;
         if let Some(before) = &before {
             error += warping_error(&frame, before, &view.motion, &view.visible)? / (views.len() - 1) as f64;
         }
         distance += teacher.measure(&frame)?.style_distance(painting) / views.len() as f64;
-        if let Some(folder) = std::env::var_os("STEADY_KEEP") {
-            frame.save(&Path::new(&folder).join(format!("{}-{number:02}.png", video.name)))?;
-        }
         before = Some(frame);
     }
     Ok([error, distance])
@@ -138,7 +129,7 @@ fn run(options: &Options) -> Result<()> {
         let measured = Teacher::new(&judge, painting.width, painting.height)?.measure(&painting)?;
         let mut first = None;
         for (way, steadiness) in ways() {
-            let mut video = net.video(&format!("{name} {way}"), options.side, steadiness)?;
+            let mut video = net.video(options.side, steadiness)?;
             let figures = measure(&mut video, &views, &teacher, &measured)?;
             let [error, distance] = figures;
             let base = first.get_or_insert(figures);

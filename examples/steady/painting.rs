@@ -11,7 +11,7 @@ use impasto::ops::norm::{Affine, Norm, Smoothing};
 use impasto::ops::pool::Pooling;
 use impasto::{Error, Result, weights};
 
-use crate::scene::View;
+use super::scene::View;
 
 /// An included net that paints in one pass.
 pub enum Net {
@@ -23,7 +23,6 @@ pub enum Net {
 
 /// A video that is being painted.
 pub struct Video {
-    pub name: String,
     frame: DeviceTensor,
     motion: DeviceTensor,
     depth: DeviceTensor,
@@ -74,7 +73,7 @@ impl Net {
     }
 
     /// A new video of square frames.
-    pub fn video(&self, name: &str, side: usize, steadiness: Steadiness) -> Result<Video> {
+    pub fn video(&self, side: usize, steadiness: Steadiness) -> Result<Video> {
         let mut rec = Recorder::new(self.context());
         let mut steady = Steady::new(&mut rec, steadiness)?;
         let input = |name: &str, channels: usize| DeviceTensor::new(self.context(), name, [1, channels, side, side]);
@@ -83,7 +82,7 @@ impl Net {
         let painted = self.record(&mut rec, x, steady.smoothing())?;
         let result = steady.follow(&mut rec, painted, motion_symbol, Some(depth_symbol))?;
         let painted = rec.output(result)?;
-        Ok(Video { name: name.into(), frame, motion, depth, painted, steady, program: rec.finish()? })
+        Ok(Video { frame, motion, depth, painted, steady, program: rec.finish()? })
     }
 }
 
