@@ -56,6 +56,7 @@ shaders![
     "rows.wgsl",
     "square_loss.wgsl",
     "tanh.wgsl",
+    "texture.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",
     "window.wgsl",

@@ -20,6 +20,7 @@ pub mod roof;
 pub mod rows;
 pub mod square_loss;
 pub mod tanh;
+pub mod texture;
 pub mod total_variation;
 pub mod vector;
 pub mod window;
@@ -44,6 +45,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         rows::kernels(),
         square_loss::kernels(),
         tanh::kernels(),
+        texture::kernels(),
         total_variation::kernels(),
         vector::kernels(),
         window::kernels(),
