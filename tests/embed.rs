@@ -4,8 +4,10 @@
 use std::sync::{Arc, Mutex};
 
 use half::f16;
+use impasto::Error;
 use impasto::embed::{Blend, Frame, MaskKind, Net, Options, Stylizer};
 use impasto::gpu::{Context, ContextOptions};
+use impasto::internal::objects_made;
 use impasto::io::Picture;
 use impasto::nets::adain_decoder::AdainDecoderWeights;
 use impasto::nets::adain_painter::{AdainStyle, Region};
@@ -95,7 +97,8 @@ fn bytes_of(format: Format) -> u32 {
 /// The rounding of a format, in sRGB values of 0..1, and what f32 arithmetic adds.
 fn rounding(format: Format) -> f32 {
     let half = match format {
-        Format::Rgb10a2Unorm => 0.5 / 1023.0,
+        // Mesa's software driver rounds down when it draws to this format.
+        Format::Rgb10a2Unorm => 1.0 / 1023.0,
         // 11 significant bits of a linear value; the sRGB curve has a slope of 12.92 at most.
         Format::Rgba16Float => 0.5 / 1024.0,
         // Devices may convert to sRGB within 0.6 of a step.
@@ -385,4 +388,323 @@ fn blends_and_masks_are_those_of_the_library() {
             assert!((texel[channel] - value).abs() < rounding(formats[1]), "{index}: {texel:?}, {value}");
         }
     }
+}
+
+/// The whole of a style.
+const ONE: [Blend<'static>; 1] = [Blend { weights: &[1.0], alpha: 1.0 }];
+
+fn small() -> Net {
+    Net::feed_forward(small_net()).unwrap()
+}
+
+/// The weights of the texels of one side of `from` in a pixel of the same side of `to`.
+fn shares(from: usize, to: usize, at: usize) -> Vec<f64> {
+    let ratio = from as f64 / to as f64;
+    let [low, high] = [at as f64 * ratio, (at + 1) as f64 * ratio];
+    (0..from).map(|texel| (high.min(texel as f64 + 1.0) - low.max(texel as f64)).max(0.0) / ratio).collect()
+}
+
+/// The mean of texels over the area of each pixel of `to` `[width, height]`.
+fn reduced(texels: &[Texel], from: [u32; 2], to: [u32; 2]) -> Picture {
+    let [from, to] = [from, to].map(|size| size.map(|side| side as usize));
+    let mut rgb = Vec::new();
+    for channel in 0..3 {
+        for y in 0..to[1] {
+            let rows = shares(from[1], to[1], y);
+            for x in 0..to[0] {
+                let columns = shares(from[0], to[0], x);
+                let of = |row: usize, column: usize| f64::from(texels[row * from[0] + column][channel]);
+                let row = |row: usize| (0..from[0]).map(|column| columns[column] * of(row, column)).sum::<f64>();
+                rgb.push(
+                    (0..from[1]).map(|at| if rows[at] > 0.0 { rows[at] * row(at) } else { 0.0 }).sum::<f64>() as f32
+                );
+            }
+        }
+    }
+    Picture::from_rgb(to[0], to[1], rgb).unwrap()
+}
+
+/// Joint bilateral enlargement of `painted`, whose guide is `photo`, to texels of `size` `[width, height]`: the formula
+/// of shaders/texture.wgsl.
+fn enlarged(painted: &Picture, photo: &Picture, texels: &[Texel], size: [u32; 2]) -> Picture {
+    let (width, height) = (painted.width, painted.height);
+    let pixel = |of: &Picture, at: usize| [0, 1, 2].map(|channel| f64::from(of.rgb[channel * width * height + at]));
+    let mut planes = vec![Vec::new(); 3];
+    for (index, texel) in texels.iter().enumerate() {
+        let at = [index % size[0] as usize, index / size[0] as usize];
+        let centre =
+            [0, 1].map(|axis| (at[axis] as f64 + 0.5) * [width, height][axis] as f64 / f64::from(size[axis]) - 0.5);
+        let (mut sums, mut total) = ([0.0; 3], 0.0);
+        for dy in -1..3 {
+            for dx in -1..3 {
+                let place = [centre[0].floor() + f64::from(dx), centre[1].floor() + f64::from(dy)];
+                let inside = |value: f64, side: usize| value.clamp(0.0, side as f64 - 1.0) as usize;
+                let q = inside(place[1], height) * width + inside(place[0], width);
+                let guide = pixel(photo, q);
+                let apart: f64 = (0..3).map(|channel| (f64::from(texel[channel]) - guide[channel]).powi(2)).sum();
+                let away = (place[0] - centre[0]).powi(2) + (place[1] - centre[1]).powi(2);
+                let weight = (-away).exp() * (-apart / 0.02).exp().max(1e-3);
+                let values = pixel(painted, q);
+                (0..3).for_each(|channel| sums[channel] += weight * values[channel]);
+                total += weight;
+            }
+        }
+        (0..3).for_each(|channel| planes[channel].push((sums[channel] / total) as f32));
+    }
+    Picture::from_rgb(size[0] as usize, size[1] as usize, planes.concat()).unwrap()
+}
+
+/// A painting at a lower size, and frames smaller than the largest one, agree with f64 formulas around the library's
+/// painter. The rest of the output is left as it is.
+#[test]
+fn a_smaller_painting_is_enlarged_along_the_edges_of_the_frame() {
+    let host = Host::new();
+    let formats = [Format::Rgba8Unorm; 2];
+    let mut painter = Painter::new(ImageTransformNet::new(&host.context(), small_net()).unwrap());
+    let most = [96, 64];
+    let options = Options { scale: 0.5, ..Options::new(most, formats) };
+    let mut stylizer = host.stylizer(small(), &options);
+    for size in [most, [70, 51], [31, 24]] {
+        let (color, stored) = host.frame(formats[0], size, 1.0);
+        let photo = reduced(&stored, size, [48, 32]);
+        let wanted = enlarged(&painter.paint(&photo).unwrap(), &photo, &stored, size);
+        assert_varied(&wanted);
+        let target = host.texture(formats[1], most, Usage::STORAGE_BINDING);
+        host.write(&target, &[7; 96 * 64 * 4]);
+        host.paint(&mut stylizer, &Frame::new(&color, &target, size, &ONE)).unwrap();
+        let all = host.read(&target);
+        let is_inside = |index: &usize| index % 96 < size[0] as usize && index / 96 < size[1] as usize;
+        let (inside, outside): (Vec<_>, Vec<_>) = (0..all.len()).partition(is_inside);
+        let painted: Vec<_> = inside.iter().map(|index| unpacked(formats[1], &all[*index], 1.0)).collect();
+        let apart = difference(&painted, &wanted);
+        assert!(apart < rounding(formats[1]) + 5e-4, "{size:?}: {apart}");
+        assert!(outside.iter().all(|index| all[*index] == [7; 4]), "{size:?}");
+    }
+}
+
+/// Feed-forward nets mix colours by their strength, in the region of the mask.
+#[test]
+fn the_strength_of_a_feed_forward_net_mixes_colours() {
+    let host = Host::new();
+    let formats = [Format::Rgba8Unorm; 2];
+    let (color, stored) = host.frame(formats[0], SIZE, 1.0);
+    let target = host.texture(formats[1], SIZE, Usage::STORAGE_BINDING);
+    let names = ["a".to_string(), "b".to_string()];
+    let mut body = small_net().with_styles(&names).unwrap();
+    // The second row of each table is another style.
+    let scales = body.tensors.iter_mut().filter(|(_, tensor)| tensor.shape.len() == 2 && tensor.shape[0] == 2);
+    scales.for_each(|(_, tensor)| {
+        let half = tensor.data.len() / 2;
+        tensor.data[half..].iter_mut().enumerate().for_each(|(index, value)| *value = 0.3 + (index % 5) as f32 / 4.0);
+    });
+    let context = host.context();
+    let mut paint = |weights: &[f32]| {
+        let net = ImageTransformNet::new(&context, body.blend(weights).unwrap()).unwrap();
+        Painter::new(net).paint(&picture(&stored, SIZE)).unwrap()
+    };
+    let options = Options { mask: Some(MaskKind::Ids), ..Options::new(SIZE, formats) };
+    let mut stylizer = host.stylizer(Net::feed_forward(body.clone()).unwrap(), &options);
+    let ids = host.texture(Format::R8Uint, SIZE, Usage::TEXTURE_BINDING);
+    host.write(&ids, &(0..64 * 64).map(|texel| u8::from(texel % 64 >= 40)).collect::<Vec<_>>());
+    let mut results = Vec::new();
+    for (weights, alpha) in [([0.0, 3.0], 1.0), ([1.0, 0.0], 1.0), ([0.25, 0.75], 0.4)] {
+        let blend = [Blend { weights: &weights, alpha }];
+        let frame = Frame { mask: Some(&ids), ..Frame::new(&color, &target, SIZE, &blend) };
+        host.paint(&mut stylizer, &frame).unwrap();
+        let mut wanted = paint(&weights);
+        assert_varied(&wanted);
+        for (index, value) in wanted.rgb.iter_mut().enumerate() {
+            let own = stored[index % (64 * 64)][index / (64 * 64)];
+            *value = if index % 64 >= 40 { own } else { own + alpha * (*value - own) };
+        }
+        let painted: Vec<_> = host.read(&target).iter().map(|texel| unpacked(formats[1], texel, 1.0)).collect();
+        let apart = difference(&painted, &wanted);
+        assert!(apart < rounding(formats[1]), "{weights:?}, {alpha}: {apart}");
+        results.push(wanted);
+    }
+    let apart = results[0].rgb.iter().zip(&results[1].rgb).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart > 0.05, "the styles differ: {apart}");
+}
+
+/// Frames that cycle through three inputs and two outputs, as those of an engine do, create no object, while styles and
+/// strengths change. Textures that are not used any more are let go.
+#[test]
+fn steady_frames_create_nothing() {
+    let host = Host::new();
+    let formats = [Format::Bgra8Unorm; 2];
+    let pair = Pair::new(&host.context());
+    let mut stylizer = host.stylizer(pair.net(), &Options::new([32, 32], formats));
+    let colors: Vec<_> = (0..3).map(|_| host.frame(formats[0], [32, 32], 1.0).0).collect();
+    let targets: Vec<_> = (0..2).map(|_| host.texture(formats[1], [32, 32], Usage::RENDER_ATTACHMENT)).collect();
+    let mut spent = std::time::Duration::ZERO;
+    let mut frame = |stylizer: &mut Stylizer, number: usize, color: &wgpu::TextureView| {
+        let weights = [1.0, (number / 10) as f32];
+        let blend = [Blend { weights: &weights, alpha: 0.5 + 0.5 / (1.0 + number as f32) }];
+        let mut encoder = host.device.create_command_encoder(&Default::default());
+        let began = std::time::Instant::now();
+        let target = &targets[number % targets.len()];
+        stylizer.encode(&mut encoder, &Frame::new(color, target, [32, 32], &blend)).unwrap();
+        spent += began.elapsed();
+        host.queue.submit([encoder.finish()]);
+    };
+    for number in 0..6 {
+        frame(&mut stylizer, number, &colors[number % 3]);
+    }
+    let before = objects_made(stylizer.context());
+    for number in 6..106 {
+        frame(&mut stylizer, number, &colors[number % 3]);
+    }
+    assert_eq!(objects_made(stylizer.context()), before);
+    for _ in 0..40 {
+        frame(&mut stylizer, 0, &colors[0]);
+    }
+    assert_eq!(objects_made(stylizer.context()), before);
+    frame(&mut stylizer, 0, &host.frame(formats[0], [32, 32], 1.0).0);
+    frame(&mut stylizer, 0, &colors[1]);
+    assert!(objects_made(stylizer.context()) > before + 2, "bind groups with textures of old frames are kept");
+    println!("{:.3} ms to encode a frame", spent.as_secs_f64() * 1e3 / 148.0);
+}
+
+/// What is planned before there is a device is what a device with these features and limits then holds.
+#[test]
+fn requirements_are_what_a_device_then_needs() {
+    let host = Host::new();
+    let pair = Pair::new(&host.context());
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let formats = [Format::Rgba16Float, Format::Rgba8Unorm];
+    for (net, scale) in [(pair.net(), 1.0), (small(), 0.5)] {
+        let options = Options { scale, ..Options::new([96, 64], formats) };
+        let needs = Stylizer::requirements(&adapter, &net, &options).unwrap();
+        assert_eq!(needs.painting, [96.0 * scale, 64.0 * scale].map(|side| side as u32));
+        assert_eq!(needs.limits, wgpu::Limits::default());
+        let descriptor = wgpu::DeviceDescriptor {
+            required_features: needs.features,
+            required_limits: needs.limits,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+        let mut stylizer = Stylizer::new(&device, &queue, net, &options).unwrap();
+        stylizer.wait().unwrap();
+        assert_eq!(stylizer.bytes().unwrap(), needs.bytes);
+        assert_eq!(stylizer.flops().unwrap() as f64 * 1e-9, needs.gflop);
+        assert!(needs.bytes > 96 * 64 * 24 / 4 && needs.gflop > 0.0, "{needs:?}");
+    }
+    let wide = adapter.limits().max_texture_dimension_2d + 1;
+    let options = Options { scale: 0.004, ..Options::new([wide, 16_000], formats) };
+    let error = Stylizer::requirements(&adapter, &small(), &options).unwrap_err().to_string();
+    assert!(error.contains("max_texture_dimension_2d") && error.contains(&wide.to_string()), "{error}");
+}
+
+/// A host that destroys its device gets an error from then on, while kernels are compiled and between frames.
+#[test]
+fn a_lost_device_is_an_error() {
+    for before in [true, false] {
+        let host = Host::new();
+        let formats = [Format::Rgba8Unorm; 2];
+        let (color, _) = host.frame(formats[0], SIZE, 1.0);
+        let target = host.texture(formats[1], SIZE, Usage::STORAGE_BINDING);
+        let frame = Frame::new(&color, &target, SIZE, &ONE);
+        let mut stylizer = Stylizer::new(&host.device, &host.queue, small(), &Options::new(SIZE, formats)).unwrap();
+        if !before {
+            stylizer.wait().unwrap();
+            host.paint(&mut stylizer, &frame).unwrap();
+        }
+        host.device.destroy();
+        if before {
+            let made = stylizer.wait();
+            println!("while it is made: {made:?}");
+        }
+        let mut encoder = host.device.create_command_encoder(&Default::default());
+        for _ in 0..2 {
+            let error = stylizer.encode(&mut encoder, &frame).unwrap_err();
+            println!("{error}");
+            assert!(matches!(error, Error::DeviceLost(_)) || before && error.to_string().contains("lost"), "{error:?}");
+        }
+        // What the host's own commands on a lost device report is the host's.
+        host.errors.lock().unwrap().clear();
+    }
+}
+
+/// A stylizer may be dropped while its frame is encoded, submitted or being compiled.
+#[test]
+fn a_stylizer_can_be_dropped_at_any_time() {
+    let host = Host::new();
+    let formats = [Format::Rgba8Unorm; 2];
+    let (color, _) = host.frame(formats[0], SIZE, 1.0);
+    let target = host.texture(formats[1], SIZE, Usage::STORAGE_BINDING);
+    let frame = Frame::new(&color, &target, SIZE, &ONE);
+    let mut first = host.stylizer(small(), &Options::new(SIZE, formats));
+    host.paint(&mut first, &frame).unwrap();
+    let wanted = host.read(&target);
+    let mut results = Vec::new();
+    for early in [true, false] {
+        host.write(&target, &[0; 64 * 64 * 4]);
+        let mut stylizer = first.another(small(), first.options()).unwrap();
+        stylizer.wait().unwrap();
+        let mut encoder = host.device.create_command_encoder(&Default::default());
+        stylizer.encode(&mut encoder, &frame).unwrap();
+        let late = if early { None } else { Some(stylizer) };
+        host.queue.submit([encoder.finish()]);
+        drop(late);
+        results.push(host.read(&target));
+    }
+    assert!(results.iter().all(|result| *result == wanted));
+    drop(first.another(small(), first.options()).unwrap());
+    drop(first);
+    host.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+}
+
+/// Options and frames that do not fit are refused by the name of what is wrong.
+#[test]
+fn what_does_not_fit_is_refused_by_its_name() {
+    let host = Host::new();
+    let formats = [Format::Rgba8Unorm; 2];
+    let options = Options::new(SIZE, formats);
+    let make = |options: Options| match Stylizer::new(&host.device, &host.queue, small(), &options) {
+        Ok(mut stylizer) => stylizer.wait().unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    for (options, words) in [
+        (Options { scale: 0.0, ..options.clone() }, "scale must be above 0"),
+        (Options { scale: f32::NAN, ..options.clone() }, "scale must be above 0"),
+        (Options { max_size: [0, 9], ..options.clone() }, "max_size must be at least 1x1"),
+        (Options { color: Format::R8Unorm, ..options.clone() }, "color must be one of Rgba8Unorm"),
+        (Options { output: Format::Depth32Float, ..options.clone() }, "output must be one of"),
+        (Options { regions: 2, ..options.clone() }, "regions must be 1"),
+        (Options { precision: impasto::gpu::Precision::F16, ..options.clone() }, "precision must be f32"),
+        (Options { max_size: [64, 3], ..options.clone() }, "at least 5 px"),
+    ] {
+        let message = make(options);
+        assert!(message.contains(words), "{message}");
+    }
+    let mut stylizer = host.stylizer(small(), &options);
+    let color = host.texture(formats[0], SIZE, Usage::TEXTURE_BINDING);
+    let target = host.texture(formats[1], SIZE, Usage::STORAGE_BINDING);
+    let other = host.texture(Format::Rgba16Float, SIZE, Usage::TEXTURE_BINDING | Usage::STORAGE_BINDING);
+    let less = host.texture(formats[0], [32, 64], Usage::TEXTURE_BINDING);
+    let frame = Frame::new(&color, &target, SIZE, &ONE);
+    let [none, negative] = [[0.0], [-1.0]];
+    let blends = |weights, alpha| [Blend { weights, alpha }];
+    let wrong = [blends(&none, 1.0), blends(&negative, 1.0), blends(&[1.0, 1.0], 1.0), blends(&[1.0], 1.5)];
+    for (frame, words) in [
+        (Frame { size: [65, 64], ..frame }, "size must be 1x1 to 64x64, got 65x64"),
+        (Frame { size: [0, 64], ..frame }, "size must be 1x1"),
+        (Frame { exposure: 0.0, ..frame }, "exposure must be above 0"),
+        (Frame { styles: &[], ..frame }, "styles must be 1"),
+        (Frame { styles: &wrong[0], ..frame }, "weights must be 1 numbers"),
+        (Frame { styles: &wrong[1], ..frame }, "weights must be 1 numbers"),
+        (Frame { styles: &wrong[2], ..frame }, "weights must be 1 numbers"),
+        (Frame { styles: &wrong[3], ..frame }, "alpha must be 0 to 1"),
+        (Frame { mask: Some(&color), ..frame }, "mask must be none"),
+        (Frame { color: &target, ..frame }, "color must be a texture with the usage TextureUsages(TEXTURE_BINDING)"),
+        (Frame { output: &color, ..frame }, "output must be a texture with the usage"),
+        (Frame { color: &less, ..frame }, "color must be at least 64x64, the frame's size, got 32x64"),
+        (Frame { color: &other, ..frame }, "color must be of the format Rgba8Unorm, got Rgba16Float"),
+        (Frame { output: &other, ..frame }, "output must be of the format Rgba8Unorm"),
+    ] {
+        let message = host.paint(&mut stylizer, &frame).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+    host.paint(&mut stylizer, &frame).unwrap();
 }

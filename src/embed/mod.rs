@@ -54,10 +54,14 @@
 //! take effect at the next submission: submit a frame before the next one is encoded.
 
 mod frame;
+#[cfg(not(target_arch = "wasm32"))]
+mod needs;
 mod net;
 mod passes;
 mod stylizer;
 
 pub use frame::{Blend, Frame};
+#[cfg(not(target_arch = "wasm32"))]
+pub use needs::Requirements;
 pub use net::Net;
 pub use stylizer::{MaskKind, Options, Stylizer};

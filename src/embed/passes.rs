@@ -1,7 +1,10 @@
 //! The recorded programs of a stylizer: one paints the frame as planes, another writes them to the output.
 
+use super::frame::Blend;
 use super::net::{Kind, Net};
 use super::stylizer::{MaskKind, Options, is_linear};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::gpu::Largest;
 use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, TextureKind, Uniform};
 use crate::nets::adain_painter::{AdainStyle, INSTANCE, Styling};
 use crate::nets::image_transform_net::ImageTransformNetWeights;
@@ -10,18 +13,26 @@ use crate::ops::pool::Pooling;
 use crate::ops::texture::{self, Mask, Painted, Params, Settings};
 use crate::{Error, Result};
 
-use super::frame::Blend;
-
 /// The net on the device, with what changes its styles.
 enum Styles {
     Adain { styles: Vec<AdainStyle>, styling: Styling, feature_size: [usize; 2] },
     FeedForward { net: ImageTransformNet, body: ImageTransformNetWeights },
 }
 
-/// Writes the painting to a texture.
-struct Writer {
-    program: Program,
+/// Writes the painting to a texture; `P` is the recording or the program.
+struct Writer<P> {
+    program: P,
     params: Uniform<Params>,
+}
+
+/// Everything that a frame needs, recorded but not yet on the device, apart from the weights.
+pub(super) struct Recording {
+    paint: Recorder,
+    params: Vec<Uniform<Params>>,
+    store: Option<Writer<Recorder>>,
+    draw: Writer<Recorder>,
+    styles: Styles,
+    size: [usize; 2],
 }
 
 /// Everything that a frame needs, on the device.
@@ -31,11 +42,12 @@ pub(super) struct Passes {
     /// The parameters of `to_planes`, then those of each region's share and of what they leave.
     params: Vec<Uniform<Params>>,
     /// For outputs that can be stored to.
-    store: Option<Writer>,
-    draw: Writer,
+    store: Option<Writer<Program>>,
+    draw: Writer<Program>,
     styles: Styles,
     /// `[height, width]` of the planes.
     size: [usize; 2],
+    bytes: u64,
     /// What was uploaded last.
     settings: Option<Settings>,
     blends: Vec<Vec<f32>>,
@@ -55,7 +67,7 @@ fn placeholder(size: [usize; 2], region: usize) -> Params {
     Settings { frame: size, exposure: 1.0, output_exposure: 1.0, count: 1, strength }.params(size, region)
 }
 
-impl Writer {
+impl Writer<Recorder> {
     fn new(
         context: &Context,
         [photo, painted]: [&DeviceTensor; 2],
@@ -72,11 +84,16 @@ impl Writer {
         let painted = Painted { color, linear: is_linear(options.color), mask, photo, painted };
         let most = [options.max_size[1] as usize, options.max_size[0] as usize];
         texture::to_texture(&mut rec, painted, (output, is_linear(options.output)), most, params)?;
-        Ok(Writer { program: rec.finish()?, params })
+        Ok(Writer { program: rec, params })
+    }
+
+    fn finish(self) -> Result<Writer<Program>> {
+        Ok(Writer { program: self.program.finish()?, params: self.params })
     }
 }
 
-impl Passes {
+impl Recording {
+    /// Puts the net's weights on the device and records the programs.
     pub fn new(context: &Context, net: Net, options: &Options) -> Result<Self> {
         let size @ [height, width] = options.painting_size();
         let mut rec = Recorder::new(context);
@@ -105,7 +122,7 @@ impl Passes {
                 (y, Styles::Adain { styles, styling, feature_size: [height, width] })
             }
             Kind::FeedForward(body) => {
-                let first: Vec<_> = (0..body.styles.len()).map(|row| f32::from(u8::from(row == 0))).collect();
+                let first: Vec<_> = (0..body.styles.len()).map(|row| f32::from(row == 0)).collect();
                 let one = if first.is_empty() { body.clone() } else { body.blend(&first)? };
                 let net = ImageTransformNet::new(context, one)?;
                 let y = net.forward(&mut rec, x)?.picture;
@@ -113,13 +130,58 @@ impl Passes {
             }
         };
         let painted = rec.output(y)?;
-        let paint = rec.finish()?;
         let writer = |kind| Writer::new(context, [&photo, &painted], options, size, kind);
         let store = TextureKind::storage(options.output).map(writer).transpose()?;
         let draw = writer(TextureKind::Target(options.output))?;
-        Ok(Passes { paint, params, store, draw, styles, size, settings: None, blends: Vec::new() })
+        Ok(Recording { paint: rec, params, store, draw, styles, size })
     }
 
+    /// All recordings.
+    fn all(&self) -> impl Iterator<Item = &Recorder> {
+        let store = self.store.iter().map(|writer| &writer.program);
+        [&self.paint, &self.draw.program].into_iter().chain(store)
+    }
+
+    /// Device memory of all programs, weights included.
+    pub fn memory(&self) -> Result<Memory> {
+        let mut memory = self.paint.memory()?;
+        for rec in self.all().skip(1) {
+            memory = memory.join(rec.memory()?);
+        }
+        Ok(memory)
+    }
+
+    /// The largest buffers of all programs.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn largest(&self) -> Result<Largest> {
+        let mut all = self.all().map(Recorder::largest);
+        all.try_fold(Largest::default(), |largest, one| Ok(largest.join(one?)))
+    }
+
+    /// Floating-point operations of a frame.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn flops(&self) -> u64 {
+        self.paint.flops() + self.draw.program.flops()
+    }
+
+    /// Compiles the kernels and allocates memory.
+    pub fn finish(self) -> Result<Passes> {
+        let bytes = self.memory()?.peak_bytes();
+        Ok(Passes {
+            paint: self.paint.finish()?,
+            params: self.params,
+            store: self.store.map(Writer::finish).transpose()?,
+            draw: self.draw.finish()?,
+            styles: self.styles,
+            size: self.size,
+            bytes,
+            settings: None,
+            blends: Vec::new(),
+        })
+    }
+}
+
+impl Passes {
     /// Uploads the styles that have changed.
     pub fn set_styles(&mut self, blends: &[Blend]) -> Result<()> {
         self.blends.resize(blends.len(), Vec::new());
@@ -173,7 +235,7 @@ impl Passes {
         self.store.is_some()
     }
 
-    fn writer(&self, stores: bool) -> &Writer {
+    fn writer(&self, stores: bool) -> &Writer<Program> {
         self.store.as_ref().filter(|_| stores).unwrap_or(&self.draw)
     }
 
@@ -201,9 +263,7 @@ impl Passes {
 
     /// Device memory in bytes.
     pub fn bytes(&self) -> u64 {
-        let store = self.store.as_ref().map(|store| store.program.memory().clone());
-        let both = self.paint.memory().clone().join(self.draw.program.memory().clone());
-        store.into_iter().fold(both, Memory::join).peak_bytes()
+        self.bytes
     }
 
     /// Floating-point operations of a frame.

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 
 use super::frame::Frame;
 use super::net::Net;
-use super::passes::{Passes, check};
+use super::passes::{Passes, Recording, check};
 use crate::gpu::{Context, ContextOptions, Precision, Tuning};
 use crate::ops::texture::{MOST_REGIONS, Settings};
 use crate::{Error, Result};
@@ -87,7 +87,7 @@ impl Options {
 }
 
 /// Formats of frame and output.
-const FORMATS: [wgpu::TextureFormat; 6] = [
+pub(super) const FORMATS: [wgpu::TextureFormat; 6] = [
     wgpu::TextureFormat::Rgba8Unorm,
     wgpu::TextureFormat::Rgba8UnormSrgb,
     wgpu::TextureFormat::Bgra8Unorm,
@@ -155,7 +155,7 @@ impl Stylizer {
         let own = options.clone();
         let make = move || {
             // If the receiver is gone, so is the stylizer.
-            let _ = sender.send(Passes::new(&own_context, net, &own));
+            let _ = sender.send(Recording::new(&own_context, net, &own).and_then(Recording::finish));
         };
         #[cfg(not(target_arch = "wasm32"))]
         {
@@ -297,6 +297,11 @@ impl Stylizer {
             return refuse("output", "another texture than color".into(), "the same".into());
         }
         Ok(())
+    }
+
+    /// The library's context on the host's device: for painters, and to measure styles.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The options that it was made with.

@@ -8,6 +8,8 @@ mod details;
 pub(crate) mod kernel;
 mod limits;
 mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+mod planning;
 mod precision;
 mod profile;
 mod program;
@@ -28,6 +30,8 @@ pub use context::{Context, ContextOptions, KernelClass};
 pub use details::{Details, WGPU_VERSION};
 pub(crate) use kernel::{Kernel, SCREEN};
 pub use memory::Memory;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use planning::Largest;
 pub use precision::{PRECISIONS, Precision};
 pub use profile::{KernelTotals, Profile, Timing};
 pub use program::Program;

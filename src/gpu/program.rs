@@ -197,7 +197,7 @@ impl Program {
     pub(crate) fn update<T: Pod>(&self, uniform: Uniform<T>, value: &T) -> Result<()> {
         assert_eq!(uniform.owner, self.owner, "a uniform of another program");
         let Some(buffer) = &self.uniforms else { return Ok(()) };
-        self.context.write_buffer(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value))
+        self.context.overwrite(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value))
     }
 
     /// Encodes the whole program into a host's encoder, without allocating, submitting or waiting.
