@@ -158,6 +158,7 @@ mod blocking;
 mod cache;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+pub mod embed;
 mod error;
 #[cfg(feature = "train")]
 pub mod eval;

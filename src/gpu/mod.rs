@@ -8,14 +8,18 @@ mod details;
 pub(crate) mod kernel;
 mod limits;
 mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+mod planning;
 mod precision;
 mod profile;
 mod program;
 pub(crate) mod recorder;
 pub(crate) mod shaders;
 mod signal;
+mod slice;
 mod specialise;
 mod tensor;
+mod texture;
 mod tuning;
 mod variant;
 
@@ -25,13 +29,17 @@ pub use adapter::{Adapter, Matrices, list_adapters};
 pub use cache::Cache;
 pub use context::{Context, ContextOptions, KernelClass};
 pub use details::{Details, WGPU_VERSION};
-pub(crate) use kernel::Kernel;
+pub(crate) use kernel::{Kernel, SCREEN};
 pub use memory::Memory;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use planning::Largest;
 pub use precision::{PRECISIONS, Precision};
 pub use profile::{KernelTotals, Profile, Timing};
-pub use program::{Program, Slice};
+pub use program::Program;
 pub(crate) use recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use recorder::{Later, Recorder, Uniform};
+pub use slice::Slice;
 pub use tensor::{DeviceTensor, Shape, Tensor};
+pub(crate) use texture::{Texture, TextureKind};
 pub use tuning::Tuning;
 pub use variant::Variant;

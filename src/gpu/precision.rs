@@ -165,7 +165,10 @@ fn convert_block(
             Statement::CooperativeStore { target, data } => {
                 operands.extend([target, &mut data.pointer, &mut data.stride]);
             }
-            Statement::Break | Statement::Continue | Statement::ControlBarrier(_) => {}
+            Statement::ImageStore { image, coordinate, array_index, value } => {
+                operands.extend([image, coordinate, value].into_iter().chain(array_index));
+            }
+            Statement::Break | Statement::Continue | Statement::Kill | Statement::ControlBarrier(_) => {}
             other => return Err(format!("no kernel with {other:?} can store f16 yet")),
         }
         operands.into_iter().for_each(|operand| moved.apply(operand));
@@ -207,6 +210,9 @@ fn operands(expression: &mut Expression) -> Result<Vec<&mut Handle<Expression>>,
             [Some(arg), arg1.as_mut(), arg2.as_mut(), arg3.as_mut()].into_iter().flatten().collect()
         }
         Expression::ArrayLength(array) => vec![array],
+        Expression::ImageLoad { image, coordinate, array_index, sample, level } => {
+            [image, coordinate].into_iter().chain(array_index).chain(sample).chain(level).collect()
+        }
         Expression::CooperativeLoad { data, .. } => vec![&mut data.pointer, &mut data.stride],
         Expression::CooperativeMultiplyAdd { a, b, c } => vec![a, b, c],
         other => return Err(format!("no kernel with {other:?} can store f16 yet")),

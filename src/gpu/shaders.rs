@@ -57,6 +57,7 @@ shaders![
     "square_loss.wgsl",
     "steady.wgsl",
     "tanh.wgsl",
+    "texture.wgsl",
     "total_variation.wgsl",
     "vector.wgsl",
     "window.wgsl",

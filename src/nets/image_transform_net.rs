@@ -364,6 +364,21 @@ impl ImageTransformNet {
         self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::state).collect()
     }
 
+    /// Replaces scales and shifts of norms, by name, in all programs with this net.
+    ///
+    /// # Errors
+    /// A name that is not of a norm of the net; those of [`DeviceTensor::write`].
+    pub(crate) fn set_norms<'v>(&self, values: impl Iterator<Item = (&'v str, Vec<f32>)>) -> Result<()> {
+        let tensors: Vec<_> =
+            self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::tensors).collect();
+        for (name, values) in values {
+            let tensor = tensors.iter().find(|tensor| tensor.name() == name);
+            let unknown = || Error::argument("image transform net", "norms", "scales and shifts of its norms", name);
+            tensor.ok_or_else(unknown)?.write(&values)?;
+        }
+        Ok(())
+    }
+
     /// Records the packing of trained weights for the kernels. Required after every change of the weights.
     pub fn repack(&self, rec: &mut Recorder) -> Result<()> {
         self.units.iter().try_for_each(|unit| unit.conv.repack(rec))

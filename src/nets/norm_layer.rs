@@ -55,6 +55,11 @@ impl NormLayer {
         Ok(NormLayer { norm, gamma, beta, running, trained })
     }
 
+    /// Scales and shifts on the device, `[C]` or `[S, C]`, by their names `name.weight` and `name.bias`.
+    pub(crate) fn tensors(&self) -> [&DeviceTensor; 2] {
+        [&self.gamma, &self.beta]
+    }
+
     /// Whether scales and shifts are tables with one row per style.
     fn has_rows(&self) -> bool {
         self.gamma.shape().dims().len() == 2

@@ -21,6 +21,7 @@ pub mod rows;
 pub mod square_loss;
 pub mod steady;
 pub mod tanh;
+pub mod texture;
 pub mod total_variation;
 pub mod vector;
 pub mod window;
@@ -46,6 +47,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         square_loss::kernels(),
         steady::kernels(),
         tanh::kernels(),
+        texture::kernels(),
         total_variation::kernels(),
         vector::kernels(),
         window::kernels(),

@@ -55,7 +55,7 @@ fn a_frame_in_slices_has_the_bits_of_one_encoding() {
     for slice in &slices {
         assert!(painted.read().unwrap().iter().all(|value| value.is_nan()), "the last slice writes the result");
         let mut encoder = context.device().create_command_encoder(&Default::default());
-        program.encode_slice(&mut encoder, slice);
+        program.encode_slice(&mut encoder, slice).unwrap();
         context.queue().submit([encoder.finish()]);
         // A host's other programs run in between.
         other.submit().unwrap();

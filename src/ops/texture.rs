@@ -1,0 +1,199 @@
+//! Between the textures of a host and planes of sRGB values 0..1. Maths: shaders/texture.wgsl.
+
+use crate::gpu::{Dispatch, Kernel, Recorder, Tensor, Texture, TextureKind, Uniform};
+use crate::{Error, Result};
+
+const SHADER: &str = "texture.wgsl";
+const OP: &str = "texture";
+
+/// Most regions of a mask.
+pub const MOST_REGIONS: usize = 4;
+
+super::params! {
+    /// Sizes, exposures and the strengths of the regions; `region` is that of a share.
+    Params {
+        strength: [f32; 4],
+        height: u32, width: u32, frame_height: u32, frame_width: u32,
+        ratio_y: f32, ratio_x: f32, exposure: f32, output_exposure: f32,
+        count: u32, region: u32, tolerance: f32, least: f32,
+    }
+}
+
+/// Twice the variance of the colours that the enlargement takes for alike, and the least weight of other colours.
+const TOLERANCE: f32 = 0.02;
+const LEAST: f32 = 1e-3;
+
+/// What may change from frame to frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Size of the frame, `[height, width]`, in texels.
+    pub frame: [usize; 2],
+    /// What linear values of the frame are multiplied by before they are encoded.
+    pub exposure: f32,
+    /// What linear values of the output are divided by.
+    pub output_exposure: f32,
+    /// Number of regions, 1 to [`MOST_REGIONS`], and the strength of each, 0..1.
+    pub count: usize,
+    /// See `count`.
+    pub strength: [f32; MOST_REGIONS],
+}
+
+impl Settings {
+    /// The parameters for planes of `[height, width]`.
+    pub(crate) fn params(&self, [height, width]: [usize; 2], region: usize) -> Params {
+        Params {
+            strength: self.strength,
+            height: height as u32,
+            width: width as u32,
+            frame_height: self.frame[0] as u32,
+            frame_width: self.frame[1] as u32,
+            ratio_y: self.frame[0] as f32 / height as f32,
+            ratio_x: self.frame[1] as f32 / width as f32,
+            exposure: self.exposure,
+            output_exposure: self.output_exposure,
+            count: self.count as u32,
+            region: region as u32,
+            tolerance: TOLERANCE,
+            least: LEAST,
+        }
+    }
+}
+
+/// The texture that says which region a texel belongs to.
+#[derive(Clone, Copy, Debug)]
+pub enum Mask {
+    /// The channels are the weights of the regions, 0..1. Sums above 1 are scaled down to 1.
+    Weights(Texture),
+    /// The first channel is the number of the region. A number without a region has weight 0 for all of them.
+    Ids(Texture),
+}
+
+impl Mask {
+    fn constants(mask: Option<Mask>) -> [bool; 2] {
+        [matches!(mask, Some(Mask::Weights(_))), matches!(mask, Some(Mask::Ids(_)))]
+    }
+
+    fn bind(mask: Option<Mask>, dispatch: Dispatch) -> Dispatch {
+        match mask {
+            None => dispatch,
+            Some(Mask::Weights(texture)) => dispatch.bind_texture("weights", texture),
+            Some(Mask::Ids(texture)) => dispatch.bind_texture("ids", texture),
+        }
+    }
+}
+
+/// The kernel `entry` for the kinds of mask `[weights, ids]`.
+fn masked(entry: &'static str, [weights, ids]: [bool; 2]) -> Kernel {
+    Kernel::new(SHADER, entry).set("WEIGHTS", weights).set("IDS", ids)
+}
+
+/// The kernel `entry` for the kinds of mask and linear values `[frame, output]`.
+fn output_kernel(entry: &'static str, mask: [bool; 2], [linear, output_linear]: [bool; 2]) -> Kernel {
+    masked(entry, mask).set("LINEAR", linear).set("OUTPUT_LINEAR", output_linear)
+}
+
+/// Every variant of this operation's kernels.
+pub(crate) fn kernels() -> Vec<Kernel> {
+    let both = [false, true];
+    let masks = [[false, false], [true, false], [false, true]];
+    let mut all = vec![Kernel::new(SHADER, crate::gpu::SCREEN)];
+    all.extend(both.map(|linear| Kernel::new(SHADER, "to_planes").set("LINEAR", linear)));
+    all.extend(masks.map(|mask| masked("to_share", mask)));
+    for mask in masks {
+        for linear in both.iter().flat_map(|input| both.map(|output| [*input, output])) {
+            all.extend(["to_storage", "to_target"].map(|entry| output_kernel(entry, mask, linear)));
+        }
+    }
+    all
+}
+
+/// Workgroups for that many pixels.
+fn groups([height, width]: [usize; 2]) -> [u32; 3] {
+    [width.div_ceil(8) as u32, height.div_ceil(8) as u32, 1]
+}
+
+/// The texture `color`, reduced to `planes` (`[1, 3, H, W]`) by the mean over each pixel's area. `linear` tells whether
+/// its values are linear; other values are sRGB. The uniform gets [`Settings::params`] for `[H, W]`.
+pub(crate) fn to_planes(
+    rec: &mut Recorder,
+    color: Texture,
+    linear: bool,
+    planes: Tensor,
+    params: Uniform<Params>,
+) -> Result<()> {
+    let size = picture(planes, "planes")?;
+    rec.dispatch(
+        Dispatch::new(Kernel::new(SHADER, "to_planes").set("LINEAR", linear), "read texture")
+            .bind_texture("color", color)
+            .bind("planes", planes)
+            .uniform(params)
+            .groups(groups(size))
+            .flops(3 * planes.shape.count() as u64),
+    )
+}
+
+/// The weight of a region for each feature, `share` (`[H, W]`), or of what all regions leave. The uniform gets
+/// [`Settings::params`] for `[H, W]` and the region.
+pub(crate) fn to_share(rec: &mut Recorder, mask: Option<Mask>, share: Tensor, params: Uniform<Params>) -> Result<()> {
+    let &[height, width] = share.shape.dims() else {
+        return Err(Error::argument(OP, "share", "[H, W]", share.shape));
+    };
+    let dispatch = Dispatch::new(masked("to_share", Mask::constants(mask)), "read mask")
+        .bind("share", share)
+        .uniform(params)
+        .groups(groups([height, width]))
+        .flops(8 * share.shape.count() as u64);
+    rec.dispatch(Mask::bind(mask, dispatch))
+}
+
+/// What the output is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Painted {
+    /// The frame, and whether its values are linear.
+    pub color: Texture,
+    pub linear: bool,
+    pub mask: Option<Mask>,
+    /// The frame as planes, `[1, 3, H, W]`.
+    pub photo: Tensor,
+    /// The painting, `[1, 3, H, W]`.
+    pub painted: Tensor,
+}
+
+/// Writes the texture `output`, of kind [`TextureKind::Storage`] or [`TextureKind::Target`], for frames of up to `most`
+/// `[height, width]` texels. `linear` tells whether its values are linear. The uniform gets [`Settings::params`] for
+/// `[H, W]`.
+pub(crate) fn to_texture(
+    rec: &mut Recorder,
+    Painted { color, linear, mask, photo, painted }: Painted,
+    (output, output_linear): (Texture, bool),
+    most: [usize; 2],
+    params: Uniform<Params>,
+) -> Result<()> {
+    picture(photo, "photo")?;
+    if photo.shape != painted.shape {
+        return Err(Error::argument(OP, "painted", format!("shaped as photo, {}", photo.shape), painted.shape));
+    }
+    let draws = matches!(output.kind(), TextureKind::Target(_));
+    let entry = if draws { "to_target" } else { "to_storage" };
+    let kernel = output_kernel(entry, Mask::constants(mask), [linear, output_linear]);
+    let dispatch = Dispatch::new(kernel, "write texture")
+        .bind_texture("color", color)
+        .bind("photo", photo)
+        .bind("painted", painted)
+        .uniform(params)
+        .groups(groups(most))
+        .flops(100 * (most[0] * most[1]) as u64);
+    let dispatch = Mask::bind(mask, dispatch);
+    rec.dispatch(match draws {
+        true => dispatch.draws_to(output),
+        false => dispatch.bind_texture("output", output),
+    })
+}
+
+/// The size `[H, W]` of a tensor `[1, 3, H, W]`.
+fn picture(tensor: Tensor, name: &str) -> Result<[usize; 2]> {
+    match tensor.shape.nchw(OP, name)? {
+        [1, 3, height, width] => Ok([height, width]),
+        _ => Err(Error::argument(OP, name, "[1, 3, H, W]", tensor.shape)),
+    }
+}
