@@ -1,5 +1,6 @@
 // texture: between the textures of a host and planes of sRGB values 0..1, which the nets read and write.
 //   planes:  planes = e(color)            each pixel is the mean over its area of the frame
+//   motion, depth: planes = texel            that of the frame under the centre of each pixel
 //   share:   m_r = s_r w_r / max(1, Σ w)  the weight of region r for each feature; r = count: 1 − Σ m
 //   to_storage, to_target: o = d((1 − c) e(color) + c painted)      c = Σ s_k w_k / max(1, Σ w)     alpha is the frame's
 //   e: encodes linear values, times the exposure, by the sRGB curve, and clamps; d: the inverse
@@ -30,6 +31,9 @@ struct Params {
 const LINEAR: bool = false;
 const OUTPUT_LINEAR: bool = false;
 
+// Whether depths are the values of a colour texture.
+const STORED: bool = false;
+
 // The kind of mask; neither: none.
 const WEIGHTS: bool = false;
 const IDS: bool = false;
@@ -38,6 +42,9 @@ var<uniform> params: Params;
 var color: texture_2d<f32>;
 var weights: texture_2d<f32>;
 var ids: texture_2d<u32>;
+var motion: texture_2d<f32>;
+var distances: texture_2d<f32>;
+var depth: texture_depth_2d;
 var<storage, read_write> planes: array<f32>;
 var<storage, read_write> share: array<f32>;
 var<storage, read> photo: array<f32>;
@@ -193,6 +200,34 @@ fn finished(at: vec2<u32>) -> vec4<f32> {
         return vec4<f32>(decode(value) / params.output_exposure, texel.w);
     }
     return vec4<f32>(value, texel.w);
+}
+
+// The texel under the centre of a pixel.
+fn texel_of(pixel: vec2<u32>) -> vec2<u32> {
+    let centre = (vec2<f32>(pixel) + 0.5) * vec2<f32>(params.ratio_x, params.ratio_y);
+    return min(vec2<u32>(centre), vec2<u32>(params.frame_width, params.frame_height) - 1u);
+}
+
+@compute @workgroup_size(8, 8)
+fn to_motion(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < params.width && id.y < params.height) {
+        let value = textureLoad(motion, texel_of(id.xy), 0);
+        let at = id.y * params.width + id.x;
+        planes[at] = value.x;
+        planes[at + params.height * params.width] = value.y;
+    }
+}
+
+@compute @workgroup_size(8, 8)
+fn to_depth(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < params.width && id.y < params.height) {
+        let at = id.y * params.width + id.x;
+        if (STORED) {
+            planes[at] = textureLoad(distances, texel_of(id.xy), 0).x;
+        } else {
+            planes[at] = textureLoad(depth, texel_of(id.xy), 0);
+        }
+    }
 }
 
 @compute @workgroup_size(8, 8)

@@ -1,6 +1,9 @@
 //! The pass inside a host's frame against the painters of the library, on a device such as a host opens: without
 //! features, with WebGPU's default limits. Every uncaptured error of wgpu fails the test.
 
+#[path = "embed/steady.rs"]
+mod steady;
+
 use std::sync::{Arc, Mutex};
 
 use half::f16;
@@ -498,7 +501,7 @@ fn the_strength_of_a_feed_forward_net_mixes_colours() {
         tensor.data[half..].iter_mut().enumerate().for_each(|(index, value)| *value = 0.3 + (index % 5) as f32 / 4.0);
     });
     let context = host.context();
-    let mut paint = |weights: &[f32]| {
+    let paint = |weights: &[f32]| {
         let net = ImageTransformNet::new(&context, body.blend(weights).unwrap()).unwrap();
         Painter::new(net).paint(&picture(&stored, SIZE)).unwrap()
     };
@@ -580,7 +583,7 @@ fn requirements_are_what_a_device_then_needs() {
         assert_eq!(needs.limits, wgpu::Limits::default());
         let descriptor = wgpu::DeviceDescriptor {
             required_features: needs.features,
-            required_limits: needs.limits,
+            required_limits: needs.limits.clone(),
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();

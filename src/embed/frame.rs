@@ -29,16 +29,40 @@ pub struct Frame<'a> {
     /// What linear values (`rgba16float`) are multiplied by before they are painted, above 0. Those of the output are
     /// divided by it. 1 where frame and output have no linear values.
     pub exposure: f32,
+    /// Where each texel was in the previous frame that was painted, relative to where it is, if
+    /// [`Options::motion`](super::Options::motion) says so: red to the right, green down, in units of `motion_scale`
+    /// (`rg16float` or `rg32float`, with a texel for each of the frame).
+    pub motion: Option<&'a wgpu::TextureView>,
+    /// Texels of the frame for a unit of `motion`, to the right and down: `[1.0, 1.0]` for texels; half the frame's size
+    /// (vertically negative) for normalised device coordinates. Motion that leads to where a texel will be, or away from
+    /// where it was, needs the other sign.
+    pub motion_scale: [f32; 2],
+    /// The depths of the frame, if [`Options::depth`](super::Options::depth) has a kind.
+    pub depth: Option<&'a wgpu::TextureView>,
+    /// Whether the frame begins a new video, as after a cut: nothing of earlier frames has an effect. The first frame
+    /// begins one in any case.
+    pub reset: bool,
 }
 
 impl<'a> Frame<'a> {
-    /// A frame without a mask, with an exposure of 1.
+    /// A frame without a mask, motion and depth, with an exposure of 1.
     pub fn new(
         color: &'a wgpu::TextureView,
         output: &'a wgpu::TextureView,
         size: [u32; 2],
         styles: &'a [Blend<'a>],
     ) -> Self {
-        Frame { color, output, size, styles, mask: None, exposure: 1.0 }
+        Frame {
+            color,
+            output,
+            size,
+            styles,
+            mask: None,
+            exposure: 1.0,
+            motion: None,
+            motion_scale: [1.0; 2],
+            depth: None,
+            reset: false,
+        }
     }
 }

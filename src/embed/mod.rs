@@ -47,6 +47,22 @@
 //! The nets see sRGB values, so the same picture in any of these formats is painted alike. Alpha is copied from frame to
 //! output. It has no effect on the painting.
 //!
+//! # Steady in time
+//!
+//! A net that paints each frame alone flickers. With [`Options::steadiness`], statistics of the net's norms are averaged
+//! over the frames. With [`Options::motion`], a part of the previous result follows the motion of the scene, too. Depths
+//! ([`Options::depth`]) show which surfaces the previous frame did not show; there the painting is that of the frame alone.
+//! Without depths, a moving object drags some of its colours along. [`Frame::reset`] begins a new video, as after a cut.
+//!
+//! A frame is encoded once and submitted, in order: its history is that of the frame encoded before. Motion leads from a
+//! texel to where it was in the previous frame that was painted. A stylizer that paints every second frame needs the sum
+//! of two motions.
+//!
+//! # In slices
+//!
+//! [`Stylizer::encode_slice`] encodes a part of the painting, of bounded cost. A host calls it once a frame until the
+//! painting is complete and shows the last output meanwhile.
+//!
 //! # Memory and time
 //!
 //! Bind groups that hold the host's views are kept for 32 frames after their last use. A host that renders into a few
@@ -60,8 +76,9 @@ mod net;
 mod passes;
 mod stylizer;
 
+pub use crate::nets::steady::Steadiness;
 pub use frame::{Blend, Frame};
 #[cfg(not(target_arch = "wasm32"))]
 pub use needs::Requirements;
 pub use net::Net;
-pub use stylizer::{MaskKind, Options, Stylizer};
+pub use stylizer::{DepthKind, MaskKind, Options, Progress, Stylizer};

@@ -6,6 +6,7 @@ use super::frame::Frame;
 use super::net::Net;
 use super::passes::{Passes, Recording, check};
 use crate::gpu::{Context, ContextOptions, Precision, Tuning};
+use crate::nets::steady::Steadiness;
 use crate::ops::texture::{MOST_REGIONS, Settings};
 use crate::{Error, Result};
 
@@ -18,6 +19,33 @@ pub enum MaskKind {
     /// Object numbers: the red channel of a texture of unsigned integers, such as `r8uint` or `r32uint`, is the number of
     /// the region.
     Ids,
+}
+
+/// The kind of texture that has the depths of a frame: distances from the camera or values that are inversely
+/// proportional to them (reversed Z with an infinite far plane). Other depths, such as those of standard Z, differ too
+/// little between surfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DepthKind {
+    /// The red channel of a colour texture, such as `r32float`.
+    Float,
+    /// A depth texture, such as `depth32float`; of a format with stencil, a view of the depth aspect.
+    Depth,
+}
+
+/// How far a frame in slices has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of slices that are encoded.
+    pub encoded: usize,
+    /// Number of slices of the frame.
+    pub slices: usize,
+}
+
+impl Progress {
+    /// Whether the last slice is encoded, which writes the output.
+    pub fn is_complete(&self) -> bool {
+        self.encoded == self.slices
+    }
 }
 
 /// What does not change from frame to frame.
@@ -34,6 +62,13 @@ pub struct Options {
     pub output: wgpu::TextureFormat,
     /// The kind of mask that every frame has; `None`: frames have no mask, and one region.
     pub mask: Option<MaskKind>,
+    /// What keeps frames steady in time; `None`: each frame is painted alone.
+    pub steadiness: Option<Steadiness>,
+    /// Whether every frame has a texture of motion, along which a part of the previous result is moved. Needs
+    /// `steadiness`; without motion only statistics are smoothed.
+    pub motion: bool,
+    /// The kind of depths that every frame has, which show what was hidden in the previous frame. Needs `motion`.
+    pub depth: Option<DepthKind>,
     /// Number of regions, 1 to 4; above 1 with AdaIN alone. A feed-forward net paints the region 0 of a mask. Where no
     /// region applies, the output is the frame.
     pub regions: usize,
@@ -48,7 +83,19 @@ impl Options {
     /// f32, with one style.
     pub fn new(max_size: [u32; 2], [color, output]: [wgpu::TextureFormat; 2]) -> Self {
         let (precision, tuning) = (Precision::F32, None);
-        Options { max_size, scale: 1.0, color, output, mask: None, regions: 1, precision, tuning }
+        Options {
+            max_size,
+            scale: 1.0,
+            color,
+            output,
+            mask: None,
+            steadiness: None,
+            motion: false,
+            depth: None,
+            regions: 1,
+            precision,
+            tuning,
+        }
     }
 
     /// Size of the painting, `[height, width]`.
@@ -70,6 +117,15 @@ impl Options {
                 let known: Vec<_> = FORMATS.iter().map(|format| format!("{format:?}")).collect();
                 return refuse(name, &format!("one of {}", known.join(", ")), format!("{format:?}"));
             }
+        }
+        if self.motion && self.steadiness.is_none() {
+            return refuse("motion", "false without steadiness", "true".into());
+        }
+        if let (false, Some(depth)) = (self.motion, self.depth) {
+            return refuse("depth", "none without motion", format!("{depth:?}"));
+        }
+        if let Some(steadiness) = self.steadiness {
+            steadiness.check()?;
         }
         let most = match (self.mask, net.has_regions()) {
             (None, _) | (_, false) => 1,
@@ -224,6 +280,29 @@ impl Stylizer {
     /// A stylizer that is not [ready](Stylizer::ready); a frame that does not fit the options, by the name of the field;
     /// a lost device. Nothing has been encoded then.
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, frame: &Frame) -> Result<()> {
+        let settings = self.settings(frame)?;
+        self.passes()?.encode(encoder, frame, settings)
+    }
+
+    /// Encodes a part of the painting of a frame that costs at most `budget` GFLOP by the estimate of
+    /// [`Slice::gflop`](crate::gpu::Slice::gflop), or a single dispatch if that costs more. A frame is painted by calling
+    /// this until the progress is complete; the result is that of [`encode`](Stylizer::encode).
+    ///
+    /// The first slice reads the textures `color`, `mask`, `motion` and `depth`, the styles and all other settings. The
+    /// last one writes `output`, which keeps the previous result until then; it reads `color` and `mask` again, for alpha
+    /// and for edges. The budget of the first slice is that of the frame. [`encode`](Stylizer::encode) in between gives
+    /// the frame up.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Stylizer::encode).
+    pub fn encode_slice(&mut self, encoder: &mut wgpu::CommandEncoder, frame: &Frame, budget: f64) -> Result<Progress> {
+        let settings = self.settings(frame)?;
+        let [encoded, slices] = self.passes()?.encode_slice(encoder, frame, settings, budget)?;
+        Ok(Progress { encoded, slices })
+    }
+
+    /// What a frame sets, if it fits the options.
+    fn settings(&mut self, frame: &Frame) -> Result<Settings> {
         self.ready()?;
         self.check(frame)?;
         let (color, output) = (self.options.color, self.options.output);
@@ -237,12 +316,7 @@ impl Stylizer {
             count: frame.styles.len(),
             strength,
         };
-        let passes = self.passes()?;
-        let can_be_stored = frame.output.texture().usage().contains(wgpu::TextureUsages::STORAGE_BINDING);
-        let stores = passes.can_store() && can_be_stored;
-        passes.set_styles(frame.styles)?;
-        passes.set(settings, stores)?;
-        passes.encode(encoder, frame.color, frame.mask, frame.output, stores)
+        Ok(settings)
     }
 
     /// Refuses a frame that cannot be encoded.
@@ -260,22 +334,32 @@ impl Stylizer {
             return refuse("styles", format!("{regions}, one for each region"), frame.styles.len().to_string());
         }
         frame.styles.iter().try_for_each(|blend| check(blend, self.styles))?;
-        if frame.mask.is_some() != self.options.mask.is_some() {
-            let [expected, got] = match self.options.mask {
-                Some(_) => ["a texture, as the options say", "none"],
-                None => ["none, as the options say", "a texture"],
-            };
-            return refuse("mask", expected.into(), got.into());
+        let Options { mask, motion, depth, .. } = self.options;
+        let optional = [
+            ("mask", frame.mask, mask.is_some()),
+            ("motion", frame.motion, motion),
+            ("depth", frame.depth, depth.is_some()),
+        ];
+        for (name, view, wanted) in optional {
+            match (view, wanted) {
+                (None, true) => return refuse(name, "a texture, as the options say".into(), "none".into()),
+                (Some(_), false) => return refuse(name, "none, as the options say".into(), "a texture".into()),
+                _ => {}
+            }
+        }
+        if !frame.motion_scale.iter().all(|scale| scale.is_finite()) {
+            return refuse("motion_scale", "finite".into(), format!("{:?}", frame.motion_scale));
         }
         use wgpu::TextureUsages as Usage;
         let (color, output) = (frame.color.texture(), frame.output.texture());
-        let formats = [Some(self.options.color), Some(self.options.output), None];
+        let formats = [Some(self.options.color), Some(self.options.output), None, None, None];
         let writes = match is_storable(self.options.output) {
             true => Usage::STORAGE_BINDING | Usage::RENDER_ATTACHMENT,
             false => Usage::RENDER_ATTACHMENT,
         };
-        let textures = [("color", Some(frame.color)), ("output", Some(frame.output)), ("mask", frame.mask)];
-        for ((name, view), format) in textures.into_iter().zip(formats) {
+        let given = [("color", Some(frame.color)), ("output", Some(frame.output))];
+        let textures = given.into_iter().chain(optional.map(|(name, view, _)| (name, view)));
+        for ((name, view), format) in textures.zip(formats) {
             let Some(texture) = view.map(wgpu::TextureView::texture) else { continue };
             let size = [texture.width(), texture.height()];
             if size[0] < frame.size[0] || size[1] < frame.size[1] {

@@ -4,11 +4,11 @@
 //! ([`Smoothing`]). And a part of the previous result, which follows the motion of the scene, is mixed into each frame
 //! where it shows the same surface ([`ops::steady`](crate::ops::steady)). All state stays on the device.
 
-use crate::Result;
 use crate::gpu::{DeviceTensor, Program, Recorder, Tensor};
 use crate::ops::norm::Smoothing;
 use crate::ops::steady::{Blend, Blending, History, blend};
 use crate::ops::vector;
+use crate::{Error, Result};
 
 /// How much of the past is in a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,21 @@ impl Default for Steadiness {
     }
 }
 
+impl Steadiness {
+    /// Refuses values out of range.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (name, share) in [("statistics", self.statistics), ("history", self.history)] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(Error::argument("steadiness", name, "at least 0 and less than 1", share));
+            }
+        }
+        if !(self.tolerance >= 0.0) {
+            return Err(Error::argument("steadiness", "tolerance", "0 or more", self.tolerance));
+        }
+        Ok(())
+    }
+}
+
 /// The state of a video on the device: averages of statistics, the previous result and its depths. It belongs to one
 /// program, which paints its frames one by one.
 pub struct Steady {
@@ -42,13 +57,9 @@ impl Steady {
     /// The state of a new video, painted by the program that `rec` records.
     ///
     /// # Errors
-    /// Shares out of range.
+    /// Shares or a tolerance out of range.
     pub fn new(rec: &mut Recorder, steadiness: Steadiness) -> Result<Self> {
-        for (name, share) in [("statistics", steadiness.statistics), ("history", steadiness.history)] {
-            if !(0.0..1.0).contains(&share) {
-                return Err(crate::Error::argument("steadiness", name, "at least 0 and less than 1", share));
-            }
-        }
+        steadiness.check()?;
         Ok(Steady { steadiness, smoothing: Smoothing::new(rec), blending: None, is_new: true })
     }
 
@@ -64,7 +75,7 @@ impl Steady {
     /// far plane).
     ///
     /// # Errors
-    /// Shapes that differ; a tolerance out of range.
+    /// Shapes that differ.
     pub fn follow(
         &mut self,
         rec: &mut Recorder,
@@ -93,11 +104,11 @@ impl Steady {
 
     /// Prepares the next run of `program`, whose motion has `scale` pixels per unit, horizontally and vertically. `reset`
     /// begins a new video, as after a cut: no earlier frame has an effect, even if it contained NaN. The first frame begins
-    /// one in any case.
+    /// one in any case. Gives whether one begins.
     ///
     /// # Errors
     /// A scale that is not finite.
-    pub fn begin(&mut self, program: &Program, scale: [f32; 2], reset: bool) -> Result<()> {
+    pub fn begin(&mut self, program: &Program, scale: [f32; 2], reset: bool) -> Result<bool> {
         let Steadiness { statistics, history, tolerance, .. } = self.steadiness;
         let is_new = self.is_new || reset;
         self.smoothing.set(program, if is_new { 1.0 } else { 1.0 - statistics })?;
@@ -105,6 +116,6 @@ impl Steady {
             blending.set(program, Blend { weight: if is_new { 0.0 } else { history }, scale, tolerance })?;
         }
         self.is_new = false;
-        Ok(())
+        Ok(is_new)
     }
 }

@@ -98,6 +98,8 @@ pub(crate) fn kernels() -> Vec<Kernel> {
     let masks = [[false, false], [true, false], [false, true]];
     let mut all = vec![Kernel::new(SHADER, crate::gpu::SCREEN)];
     all.extend(both.map(|linear| Kernel::new(SHADER, "to_planes").set("LINEAR", linear)));
+    all.push(Kernel::new(SHADER, "to_motion"));
+    all.extend(both.map(|is_stored| Kernel::new(SHADER, "to_depth").set("STORED", is_stored)));
     all.extend(masks.map(|mask| masked("to_share", mask)));
     for mask in masks {
         for linear in both.iter().flat_map(|input| both.map(|output| [*input, output])) {
@@ -129,6 +131,40 @@ pub(crate) fn to_planes(
             .uniform(params)
             .groups(groups(size))
             .flops(3 * planes.shape.count() as u64),
+    )
+}
+
+/// The motion of a frame (red: to the right, green: down), as planes (`[1, 2, H, W]`) of the values under the centres of
+/// the pixels, in the texture's unit. The uniform gets [`Settings::params`] for `[H, W]`.
+pub(crate) fn to_motion(rec: &mut Recorder, motion: Texture, planes: Tensor, params: Uniform<Params>) -> Result<()> {
+    guide(rec, Kernel::new(SHADER, "to_motion"), ("motion", motion), (planes, 2), params)
+}
+
+/// The depths of a frame, of a texture of kind [`TextureKind::Depth`] or the red channel of [`TextureKind::Float`], as a
+/// plane (`[1, 1, H, W]`), as [`to_motion`].
+pub(crate) fn to_depth(rec: &mut Recorder, depth: Texture, plane: Tensor, params: Uniform<Params>) -> Result<()> {
+    let is_stored = depth.kind() == TextureKind::Float;
+    let kernel = Kernel::new(SHADER, "to_depth").set("STORED", is_stored);
+    guide(rec, kernel, (if is_stored { "distances" } else { "depth" }, depth), (plane, 1), params)
+}
+
+fn guide(
+    rec: &mut Recorder,
+    kernel: Kernel,
+    (name, texture): (&'static str, Texture),
+    (planes, channels): (Tensor, usize),
+    params: Uniform<Params>,
+) -> Result<()> {
+    let [n, c, height, width] = planes.shape.nchw(OP, "planes")?;
+    if [n, c] != [1, channels] {
+        return Err(Error::argument(OP, "planes", format!("[1, {channels}, H, W]"), planes.shape));
+    }
+    rec.dispatch(
+        Dispatch::new(kernel, format!("read {name}"))
+            .bind_texture(name, texture)
+            .bind("planes", planes)
+            .uniform(params)
+            .groups(groups([height, width])),
     )
 }
 

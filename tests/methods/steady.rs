@@ -6,13 +6,13 @@ mod painting;
 mod scene;
 
 use impasto::eval::steadiness::warping_error;
-use impasto::gpu::{DeviceTensor, Recorder};
+use impasto::gpu::{Context, DeviceTensor, Recorder};
 use impasto::io::Picture;
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::nets::steady::Steadiness;
 use impasto::ops::norm::{Norm, Over, Smoothing};
-use impasto::ops::vector;
+use impasto::wgpu;
 use painting::Net;
 use scene::{Scene, View};
 
@@ -20,14 +20,18 @@ use crate::reference::Array;
 use crate::{context, kept};
 
 /// A small feed-forward net with random weights.
-fn net() -> ImageTransformNet {
+fn net(context: &Context) -> ImageTransformNet {
     let weights = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.25, 7);
-    ImageTransformNet::new(context(), weights).unwrap()
+    ImageTransformNet::new(context, weights).unwrap()
 }
 
 #[test]
 fn a_frame_in_slices_has_the_bits_of_one_encoding() {
-    let (context, net) = (context(), net());
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+    let context = &Context::from_host(device.clone(), queue.clone(), &Default::default()).unwrap();
+    let net = net(context);
     let photo = Array::random(&[1, 3, 40, 48], 5).to_f32();
     let photo = DeviceTensor::from_values(context, "photo", [1, 3, 40, 48], &photo).unwrap();
     let record = || {
@@ -54,9 +58,9 @@ fn a_frame_in_slices_has_the_bits_of_one_encoding() {
     assert_eq!(program.slices(0.0).len(), program.dispatches());
     for slice in &slices {
         assert!(painted.read().unwrap().iter().all(|value| value.is_nan()), "the last slice writes the result");
-        let mut encoder = context.device().create_command_encoder(&Default::default());
+        let mut encoder = device.create_command_encoder(&Default::default());
         program.encode_slice(&mut encoder, slice).unwrap();
-        context.queue().submit([encoder.finish()]);
+        queue.submit([encoder.finish()]);
         // A host's other programs run in between.
         other.submit().unwrap();
     }
@@ -94,7 +98,7 @@ fn statistics_move_toward_those_of_each_frame_and_a_reset_forgets_all() {
 
 #[test]
 fn smoothing_without_a_past_paints_as_without_smoothing() {
-    let net = net();
+    let net = net(context());
     let paint = |is_smoothed: bool| {
         let mut rec = Recorder::new(context());
         let photo = Array::random(&[1, 3, 21, 28], 6).to_f32();
