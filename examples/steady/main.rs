@@ -2,8 +2,12 @@
 //! smoothed statistics, with the previous result that follows the motion, and with both.
 //!
 //! ```text
-//! cargo run --release --example steady -- [--side N] [--frames N] [NET=PAINTING]...
+//! cargo run --release --example steady -- [--side N] [--frames N] [--light PART] [--statistics PART] [--history PART]
+//!     [NET=PAINTING]...
 //! ```
+//!
+//! `--light` is how much the light changes from frame to frame (0.04); `--statistics` and `--history` are the shares of
+//! the past (0.5, and that of `Steadiness::default()`).
 //!
 //! For each way, it prints the warping error (arXiv:1808.00449) and the style distance of the frames from the painting
 //! (arXiv:1703.06868, measured by the included encoder `half`), each also relative to frame by frame. Without further
@@ -43,8 +47,7 @@ use scene::{Scene, View};
 const PAINTING: usize = 256;
 
 /// The ways to paint a video, by name.
-fn ways() -> [(&'static str, Steadiness); 4] {
-    let both = Steadiness::default();
+fn ways(both: Steadiness) -> [(&'static str, Steadiness); 4] {
     let none = Steadiness { statistics: 0.0, history: 0.0, ..both };
     [
         ("frame by frame", none),
@@ -57,22 +60,28 @@ fn ways() -> [(&'static str, Steadiness); 4] {
 struct Options {
     side: usize,
     frames: usize,
+    light: f32,
+    both: Steadiness,
     nets: Vec<(String, String)>,
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> std::result::Result<Options, String> {
-    let mut options = Options { side: 128, frames: 16, nets: Vec::new() };
+    let both = Steadiness { statistics: 0.5, ..Steadiness::default() };
+    let mut options = Options { side: 128, frames: 16, light: 0.04, both, nets: Vec::new() };
     while let Some(arg) = args.next() {
-        let mut number = |least: usize| {
-            let value = args.next().and_then(|value| value.parse().ok()).filter(|value| *value >= least);
+        let mut number = |least: f32| {
+            let value = args.next().and_then(|value| value.parse().ok()).filter(|value: &f32| *value >= least);
             value.ok_or(format!("{arg} needs a number of at least {least}"))
         };
         match arg.as_str() {
-            "--side" => options.side = number(64)?,
-            "--frames" => options.frames = number(2)?,
+            "--side" => options.side = number(64.0)? as usize,
+            "--frames" => options.frames = number(2.0)? as usize,
+            "--light" => options.light = number(0.0)?,
+            "--statistics" => options.both.statistics = number(0.0)?,
+            "--history" => options.both.history = number(0.0)?,
             _ => match arg.split_once('=') {
                 Some((net, painting)) => options.nets.push((net.into(), painting.into())),
-                None => return Err(format!("unknown argument {arg}; expected --side, --frames or NET=PAINTING")),
+                None => return Err(format!("unknown argument {arg}; see examples/steady/main.rs")),
             },
         }
     }
@@ -107,7 +116,8 @@ fn measure(
 fn run(options: &Options) -> Result<()> {
     let context = Context::new(&ContextOptions::default())?;
     let judge = Vgg19::load(&context, &weights::encoder("half")?, Pooling::Max)?;
-    let views: Vec<_> = (0..options.frames).map(|frame| Scene::new(options.side).view(frame)).collect();
+    let scene = Scene { flicker: options.light, ..Scene::new(options.side) };
+    let views: Vec<_> = (0..options.frames).map(|frame| scene.view(frame)).collect();
     let teacher = Teacher::new(&judge, options.side, options.side)?;
     let mut nets = Vec::new();
     for pair in &weights::PAIRS {
@@ -128,7 +138,7 @@ fn run(options: &Options) -> Result<()> {
         let net = Net::load(&context, &name, &painting)?;
         let measured = Teacher::new(&judge, painting.width, painting.height)?.measure(&painting)?;
         let mut first = None;
-        for (way, steadiness) in ways() {
+        for (way, steadiness) in ways(options.both) {
             let mut video = net.video(options.side, steadiness)?;
             let figures = measure(&mut video, &views, &teacher, &measured)?;
             let [error, distance] = figures;

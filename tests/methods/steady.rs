@@ -170,7 +170,7 @@ fn a_reset_begins_a_new_video_even_after_a_broken_frame() {
     let views: Vec<_> = (0..2).map(|frame| Scene::new(64).view(frame)).collect();
     let mut broken = Scene::new(64).view(1);
     broken.picture.rgb[100] = f32::NAN;
-    let mut video = net.video(64, Steadiness::default()).unwrap();
+    let mut video = net.video(64, Steadiness { statistics: 0.5, ..Steadiness::default() }).unwrap();
     let first = video.paint(&views[0], false).unwrap();
     assert!(video.paint(&broken, false).unwrap().rgb.iter().any(|value| value.is_nan()));
     assert!(video.paint(&views[0], false).unwrap().rgb.iter().any(|value| value.is_nan()));
