@@ -2,7 +2,7 @@
 //   planes:  planes = e(color)            each pixel is the mean over its area of the frame
 //   share:   m_r = s_r w_r / max(1, Σ w)  the weight of region r for each feature; r = count: 1 − Σ m
 //   to_storage, to_target: o = d((1 − c) e(color) + c painted)      c = Σ s_k w_k / max(1, Σ w)     alpha is the frame's
-//   e: encodes linear values, times the exposure, by the sRGB curve, and clamps; d: the inverse
+//   e: encodes linear values, times the exposure, by the sRGB curve, and clamps; NaN is 0; d: the inverse
 //   w: the weights of the regions, 1 for the first without a mask
 // A smaller painting is enlarged under the guidance of the frame (joint bilateral upsampling, Kopf et al. 2007):
 //   painted(p) = Σ_q g(q − p) h(e(color)(p) − photo(q)) painted(q) / Σ_q g h       over the 4×4 pixels around p
@@ -53,10 +53,17 @@ fn decode(x: vec3<f32>) -> vec3<f32> {
     return select(pow((x + 0.055) / 1.055, vec3<f32>(2.4)), x / 12.92, x <= vec3<f32>(0.04045));
 }
 
+// 0 in place of NaN, which a norm would spread over the whole painting. Tested by its bits, because compilers may assume
+// that there is none.
+fn numbers(value: vec3<f32>) -> vec3<f32> {
+    let magnitude = bitcast<vec3<u32>>(value) & vec3<u32>(0x7fffffffu);
+    return select(value, vec3<f32>(0.0), magnitude > vec3<u32>(0x7f800000u));
+}
+
 // The sRGB values of a texel of the frame.
 fn shown(texel: vec3<f32>) -> vec3<f32> {
     if (LINEAR) {
-        return encode(texel * params.exposure);
+        return encode(numbers(texel) * params.exposure);
     }
     return clamp(texel, vec3<f32>(0.0), vec3<f32>(1.0));
 }

@@ -42,7 +42,7 @@
 //! | --- | --- |
 //! | `rgba8unorm`, `bgra8unorm`, `rgb10a2unorm` | sRGB, as they are shown |
 //! | `rgba8unorm-srgb`, `bgra8unorm-srgb` | sRGB, which the device converts |
-//! | `rgba16float` | linear, with the primaries of sRGB; times [`Frame::exposure`], then clamped to 0..1 |
+//! | `rgba16float` | linear, with the primaries of sRGB; times [`Frame::exposure`], then clamped to 0..1; NaN counts as 0 |
 //!
 //! The nets see sRGB values, so the same picture in any of these formats is painted alike. Alpha is copied from frame to
 //! output. It has no effect on the painting.

@@ -13,7 +13,8 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskKind {
     /// Soft weights: the channels red, green, blue and alpha of a float or unorm texture are the weights of the regions
-    /// 0 to 3, 0..1. Where they sum to more than 1, they are scaled down to 1.
+    /// 0 to 3, 0..1. Where they sum to more than 1, they are scaled down to 1. Of channels that the format lacks, alpha
+    /// is 1 and the others are 0.
     Weights,
     /// Object numbers: the red channel of a texture of unsigned integers, such as `r8uint` or `r32uint`, is the number of
     /// the region.
@@ -291,6 +292,17 @@ impl Stylizer {
             let plain = texture.format().remove_srgb_suffix();
             if let Some(format) = format.filter(|format| format.remove_srgb_suffix() != plain) {
                 return refuse(name, format!("of the format {format:?}"), format!("{:?}", texture.format()));
+            }
+        }
+        if let (Some(mask), Some(kind)) = (frame.mask.map(wgpu::TextureView::texture), self.options.mask) {
+            let (fits, expected) = match (kind, mask.format().sample_type(None, None)) {
+                (MaskKind::Weights, kind) => {
+                    (matches!(kind, Some(wgpu::TextureSampleType::Float { .. })), "float or unorm")
+                }
+                (MaskKind::Ids, kind) => (kind == Some(wgpu::TextureSampleType::Uint), "unsigned integer"),
+            };
+            if !fits {
+                return refuse("mask", format!("of a format with {expected} values"), format!("{:?}", mask.format()));
             }
         }
         if color == output {

@@ -20,7 +20,7 @@ pub mod roof;
 pub mod rows;
 pub mod square_loss;
 pub mod tanh;
-pub mod texture;
+pub(crate) mod texture;
 pub mod total_variation;
 pub mod vector;
 pub mod window;
