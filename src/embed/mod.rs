@@ -57,6 +57,7 @@ mod frame;
 #[cfg(not(target_arch = "wasm32"))]
 mod needs;
 mod net;
+mod options;
 mod passes;
 mod stylizer;
 
@@ -64,4 +65,5 @@ pub use frame::{Blend, Frame};
 #[cfg(not(target_arch = "wasm32"))]
 pub use needs::Requirements;
 pub use net::Net;
-pub use stylizer::{MaskKind, Options, Stylizer};
+pub use options::{MaskKind, Options};
+pub use stylizer::Stylizer;

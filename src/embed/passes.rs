@@ -2,7 +2,7 @@
 
 use super::frame::Blend;
 use super::net::{Kind, Net};
-use super::stylizer::{MaskKind, Options, is_linear};
+use super::options::{MaskKind, Options, values};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::gpu::Largest;
 use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, TextureKind, Uniform};
@@ -81,9 +81,9 @@ impl Writer<Recorder> {
         let output = rec.texture(kind);
         let [photo, painted] = [photo, painted].map(|tensor| rec.pin(tensor));
         let params = rec.uniform(&placeholder(size, 0));
-        let painted = Painted { color, linear: is_linear(options.color), mask, photo, painted };
+        let painted = Painted { color, values: values(options.color), mask, photo, painted };
         let most = [options.max_size[1] as usize, options.max_size[0] as usize];
-        texture::to_texture(&mut rec, painted, (output, is_linear(options.output)), most, params)?;
+        texture::to_texture(&mut rec, painted, (output, values(options.output)), most, params)?;
         Ok(Writer { program: rec, params })
     }
 
@@ -102,7 +102,7 @@ impl Recording {
         let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
         let x = rec.pin(&photo);
         let mut params = vec![rec.uniform(&placeholder(size, 0))];
-        texture::to_planes(&mut rec, color, is_linear(options.color), x, params[0])?;
+        texture::to_planes(&mut rec, color, values(options.color), x, params[0])?;
         let (y, styles) = match net.0 {
             Kind::Adain { encoder, decoder, styles } => {
                 let encoder = Vgg19::new(context, &encoder, Pooling::Max)?;
