@@ -3,8 +3,8 @@
 //   motion, depth: planes = texel            that of the frame under the centre of each pixel
 //   share:   m_r = s_r w_r / max(1, Σ w)  the weight of region r for each feature; r = count: 1 − Σ m
 //   to_storage, to_target: o = d((1 − c) e(color) + c painted)      c = Σ s_k w_k / max(1, Σ w)     alpha is the frame's
-//   e: encodes linear values, times the exposure, by the sRGB curve, and clamps; d: the inverse
-//   w: the weights of the regions, 1 for the first without a mask
+//   e: encodes linear values, times the exposure, by the sRGB curve, and clamps; NaN is 0; d: the inverse
+//   w: the weights of the regions, 1 for the first without a mask; painted: clamped to 0..1
 // A smaller painting is enlarged under the guidance of the frame (joint bilateral upsampling, Kopf et al. 2007):
 //   painted(p) = Σ_q g(q − p) h(e(color)(p) − photo(q)) painted(q) / Σ_q g h       over the 4×4 pixels around p
 // planes, photo, painted: f32[3,height,width]   share: f32[height,width]   color, weights, ids, output: frame_height ×
@@ -27,8 +27,9 @@ struct Params {
     least: f32,
 }
 
-// Whether the textures have linear values.
+// Whether the textures have linear values, and whether those of the frame are stored as sRGB values of 8 bits.
 const LINEAR: bool = false;
+const BYTES: bool = false;
 const OUTPUT_LINEAR: bool = false;
 
 // Whether depths are the values of a colour texture.
@@ -60,10 +61,22 @@ fn decode(x: vec3<f32>) -> vec3<f32> {
     return select(pow((x + 0.055) / 1.055, vec3<f32>(2.4)), x / 12.92, x <= vec3<f32>(0.04045));
 }
 
+// 0 in place of NaN, which a norm would spread over the whole painting. Tested by its bits, because compilers may assume
+// that there is none.
+fn numbers(value: vec3<f32>) -> vec3<f32> {
+    let magnitude = bitcast<vec3<u32>>(value) & vec3<u32>(0x7fffffffu);
+    return select(value, vec3<f32>(0.0), magnitude > vec3<u32>(0x7f800000u));
+}
+
 // The sRGB values of a texel of the frame.
 fn shown(texel: vec3<f32>) -> vec3<f32> {
     if (LINEAR) {
-        return encode(texel * params.exposure);
+        let value = encode(numbers(texel) * params.exposure);
+        if (BYTES) {
+            // What is stored, because devices may convert it to linear values with an error.
+            return round(255.0 * value) / 255.0;
+        }
+        return value;
     }
     return clamp(texel, vec3<f32>(0.0), vec3<f32>(1.0));
 }
@@ -160,7 +173,8 @@ fn to_share(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 
 fn of_planes(at: u32, plane: u32) -> vec3<f32> {
-    return vec3<f32>(painted[at], painted[at + plane], painted[at + 2u * plane]);
+    let value = vec3<f32>(painted[at], painted[at + plane], painted[at + 2u * plane]);
+    return clamp(value, vec3<f32>(0.0), vec3<f32>(1.0));
 }
 
 // The painting at a texel of the frame, whose own values are `guide`.
@@ -193,7 +207,7 @@ fn painting_at(at: vec2<u32>, guide: vec3<f32>) -> vec3<f32> {
 fn finished(at: vec2<u32>) -> vec4<f32> {
     let texel = textureLoad(color, at, 0);
     let own = shown(texel.xyz);
-    let painting = clamp(painting_at(at, own), vec3<f32>(0.0), vec3<f32>(1.0));
+    let painting = painting_at(at, own);
     let covered = dot(params.strength, limited(weights_at(at)));
     let value = mix(own, painting, covered);
     if (OUTPUT_LINEAR) {

@@ -115,7 +115,12 @@ impl Host {
     fn new() -> Self {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
-        let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+        Host::with(&adapter, wgpu::Features::empty())
+    }
+
+    fn with(adapter: &wgpu::Adapter, required_features: wgpu::Features) -> Self {
+        let descriptor = wgpu::DeviceDescriptor { required_features, ..Default::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
         let errors: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = errors.clone();
         device.on_uncaptured_error(Arc::new(move |error| seen.lock().unwrap().push(error.to_string())));
@@ -710,4 +715,61 @@ fn what_does_not_fit_is_refused_by_its_name() {
         assert!(message.contains(words), "{message}");
     }
     host.paint(&mut stylizer, &frame).unwrap();
+    let masked = Options { mask: Some(MaskKind::Ids), ..options };
+    let mut stylizer = stylizer.another(small(), &masked).unwrap();
+    stylizer.wait().unwrap();
+    let message = host.paint(&mut stylizer, &Frame { mask: Some(&color), ..frame }).unwrap_err().to_string();
+    assert!(message.contains("mask must be of a format with unsigned integer values, got Rgba8Unorm"), "{message}");
+}
+
+/// A texel that is not a number is black to the net, and an infinite one white. The rest of the painting has no harm.
+#[test]
+fn a_texel_that_is_not_a_number_spoils_nothing() {
+    let host = Host::new();
+    let formats = [Format::Rgba16Float, Format::Rgba8Unorm];
+    let (_, mut stored) = host.frame(formats[0], SIZE, 1.0);
+    let mut bytes: Vec<_> = stored.iter().map(|texel| packed(formats[0], *texel, 1.0)).collect();
+    for (at, value, shown) in [(700, f16::NAN, 0.0), (900, f16::INFINITY, 1.0), (901, f16::NEG_INFINITY, 0.0)] {
+        bytes[at] = [value, value, value, f16::ONE].iter().flat_map(|half| half.to_le_bytes()).collect();
+        stored[at] = [shown, shown, shown, 1.0];
+    }
+    let color = host.texture(formats[0], SIZE, Usage::TEXTURE_BINDING);
+    host.write(&color, &bytes.concat());
+    let target = host.texture(formats[1], SIZE, Usage::STORAGE_BINDING);
+    let mut stylizer = host.stylizer(small(), &Options::new(SIZE, formats));
+    host.paint(&mut stylizer, &Frame::new(&color, &target, SIZE, &ONE)).unwrap();
+    let mut painter = Painter::new(ImageTransformNet::new(&host.context(), small_net()).unwrap());
+    let wanted = painter.paint(&picture(&stored, SIZE)).unwrap();
+    let painted: Vec<_> = host.read(&target).iter().map(|texel| unpacked(formats[1], texel, 1.0)).collect();
+    let apart = difference(&painted, &wanted);
+    assert!(apart < rounding(formats[1]), "{apart}");
+}
+
+/// Weights and activations as f16, on a device with that feature, as the library's painter has them.
+#[test]
+fn f16_is_that_of_the_library() {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let formats = [Format::Rgba8Unorm; 2];
+    let options = Options { precision: impasto::gpu::Precision::F16, ..Options::new(SIZE, formats) };
+    let needs = match Stylizer::requirements(&adapter, &small(), &options) {
+        Ok(needs) => needs,
+        Err(error) => {
+            assert!(error.to_string().contains("SHADER_F16"), "{error}");
+            return println!("skipped: {error}");
+        }
+    };
+    let single = Stylizer::requirements(&adapter, &small(), &Options::new(SIZE, formats)).unwrap();
+    assert!(needs.features == wgpu::Features::SHADER_F16 && needs.bytes < single.bytes, "{needs:?}, {single:?}");
+    let host = Host::with(&adapter, needs.features);
+    let (color, stored) = host.frame(formats[0], SIZE, 1.0);
+    let target = host.texture(formats[1], SIZE, Usage::STORAGE_BINDING);
+    let mut stylizer = host.stylizer(small(), &options);
+    assert_eq!(stylizer.bytes().unwrap(), needs.bytes);
+    host.paint(&mut stylizer, &Frame::new(&color, &target, SIZE, &ONE)).unwrap();
+    let mut painter = Painter::new(ImageTransformNet::new(stylizer.context(), small_net()).unwrap());
+    let wanted = painter.paint(&picture(&stored, SIZE)).unwrap();
+    let painted: Vec<_> = host.read(&target).iter().map(|texel| unpacked(formats[1], texel, 1.0)).collect();
+    let apart = difference(&painted, &wanted);
+    assert!(apart < rounding(formats[1]), "{apart}");
 }

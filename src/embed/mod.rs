@@ -42,7 +42,7 @@
 //! | --- | --- |
 //! | `rgba8unorm`, `bgra8unorm`, `rgb10a2unorm` | sRGB, as they are shown |
 //! | `rgba8unorm-srgb`, `bgra8unorm-srgb` | sRGB, which the device converts |
-//! | `rgba16float` | linear, with the primaries of sRGB; times [`Frame::exposure`], then clamped to 0..1 |
+//! | `rgba16float` | linear, with the primaries of sRGB; times [`Frame::exposure`], then clamped to 0..1; NaN counts as 0 |
 //!
 //! The nets see sRGB values, so the same picture in any of these formats is painted alike. Alpha is copied from frame to
 //! output. It has no effect on the painting.
@@ -73,6 +73,7 @@ mod frame;
 #[cfg(not(target_arch = "wasm32"))]
 mod needs;
 mod net;
+mod options;
 mod passes;
 mod stylizer;
 
@@ -81,4 +82,5 @@ pub use frame::{Blend, Frame};
 #[cfg(not(target_arch = "wasm32"))]
 pub use needs::Requirements;
 pub use net::Net;
-pub use stylizer::{DepthKind, MaskKind, Options, Progress, Stylizer};
+pub use options::{DepthKind, MaskKind, Options};
+pub use stylizer::{Progress, Stylizer};

@@ -1,8 +1,9 @@
 //! What a device must have, before there is one.
 
 use super::net::Net;
+use super::options::{FORMATS, Options};
 use super::passes::Recording;
-use super::stylizer::{FORMATS, Options, Stylizer};
+use super::stylizer::Stylizer;
 use crate::gpu::{Context, ContextOptions, Precision, Tuning};
 use crate::{Error, Result};
 

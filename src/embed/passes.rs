@@ -2,7 +2,7 @@
 
 use super::frame::{Blend, Frame};
 use super::net::{Kind, Net};
-use super::stylizer::{DepthKind, MaskKind, Options, is_linear};
+use super::options::{DepthKind, MaskKind, Options, values};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::gpu::Largest;
 use crate::gpu::{Context, DeviceTensor, Memory, Program, Recorder, Slice, TextureKind, Uniform};
@@ -100,9 +100,9 @@ impl Writer<Recorder> {
         let output = rec.texture(kind);
         let [photo, painted] = [photo, painted].map(|tensor| rec.pin(tensor));
         let params = rec.uniform(&placeholder(size, 0));
-        let painted = Painted { color, linear: is_linear(options.color), mask, photo, painted };
+        let painted = Painted { color, values: values(options.color), mask, photo, painted };
         let most = [options.max_size[1] as usize, options.max_size[0] as usize];
-        texture::to_texture(&mut rec, painted, (output, is_linear(options.output)), most, params)?;
+        texture::to_texture(&mut rec, painted, (output, values(options.output)), most, params)?;
         Ok(Writer { program: rec, params })
     }
 
@@ -121,7 +121,7 @@ impl Recording {
         let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
         let planes = read.pin(&photo);
         let mut params = vec![read.uniform(&placeholder(size, 0))];
-        texture::to_planes(&mut read, color, is_linear(options.color), planes, params[0])?;
+        texture::to_planes(&mut read, color, values(options.color), planes, params[0])?;
         let motion = DeviceTensor::new(context, "motion", [1, 2, height, width]);
         if options.motion {
             let (texture, planes) = (read.texture(TextureKind::Float), read.pin(&motion));

@@ -21,7 +21,7 @@ pub mod rows;
 pub mod square_loss;
 pub mod steady;
 pub mod tanh;
-pub mod texture;
+pub(crate) mod texture;
 pub mod total_variation;
 pub mod vector;
 pub mod window;

@@ -82,28 +82,49 @@ impl Mask {
     }
 }
 
+/// What a shader loads from a texture, or stores to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// sRGB values.
+    Shown,
+    /// Linear values.
+    Linear,
+    /// Linear values, which the device converts from and to sRGB values of 8 bits.
+    LinearBytes,
+}
+
+impl Values {
+    const ALL: [Values; 3] = [Values::Shown, Values::Linear, Values::LinearBytes];
+
+    /// The kernel for a frame with these values.
+    fn of_frame(self, kernel: Kernel) -> Kernel {
+        kernel.set("LINEAR", self != Values::Shown).set("BYTES", self == Values::LinearBytes)
+    }
+}
+
 /// The kernel `entry` for the kinds of mask `[weights, ids]`.
 fn masked(entry: &'static str, [weights, ids]: [bool; 2]) -> Kernel {
     Kernel::new(SHADER, entry).set("WEIGHTS", weights).set("IDS", ids)
 }
 
-/// The kernel `entry` for the kinds of mask and linear values `[frame, output]`.
-fn output_kernel(entry: &'static str, mask: [bool; 2], [linear, output_linear]: [bool; 2]) -> Kernel {
-    masked(entry, mask).set("LINEAR", linear).set("OUTPUT_LINEAR", output_linear)
+/// The kernel `entry` for the kinds of mask and the values of frame and output.
+fn output_kernel(entry: &'static str, mask: [bool; 2], values: Values, is_linear: bool) -> Kernel {
+    values.of_frame(masked(entry, mask)).set("OUTPUT_LINEAR", is_linear)
 }
 
 /// Every variant of this operation's kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
-    let both = [false, true];
     let masks = [[false, false], [true, false], [false, true]];
     let mut all = vec![Kernel::new(SHADER, crate::gpu::SCREEN)];
-    all.extend(both.map(|linear| Kernel::new(SHADER, "to_planes").set("LINEAR", linear)));
+    all.extend(Values::ALL.map(|values| values.of_frame(Kernel::new(SHADER, "to_planes"))));
     all.push(Kernel::new(SHADER, "to_motion"));
-    all.extend(both.map(|is_stored| Kernel::new(SHADER, "to_depth").set("STORED", is_stored)));
+    all.extend([false, true].map(|is_stored| Kernel::new(SHADER, "to_depth").set("STORED", is_stored)));
     all.extend(masks.map(|mask| masked("to_share", mask)));
     for mask in masks {
-        for linear in both.iter().flat_map(|input| both.map(|output| [*input, output])) {
-            all.extend(["to_storage", "to_target"].map(|entry| output_kernel(entry, mask, linear)));
+        for values in Values::ALL {
+            for entry in ["to_storage", "to_target"] {
+                all.extend([false, true].map(|is_linear| output_kernel(entry, mask, values, is_linear)));
+            }
         }
     }
     all
@@ -114,18 +135,18 @@ fn groups([height, width]: [usize; 2]) -> [u32; 3] {
     [width.div_ceil(8) as u32, height.div_ceil(8) as u32, 1]
 }
 
-/// The texture `color`, reduced to `planes` (`[1, 3, H, W]`) by the mean over each pixel's area. `linear` tells whether
-/// its values are linear; other values are sRGB. The uniform gets [`Settings::params`] for `[H, W]`.
+/// The texture `color`, reduced to `planes` (`[1, 3, H, W]`) by the mean over each pixel's area. The uniform gets
+/// [`Settings::params`] for `[H, W]`.
 pub(crate) fn to_planes(
     rec: &mut Recorder,
     color: Texture,
-    linear: bool,
+    values: Values,
     planes: Tensor,
     params: Uniform<Params>,
 ) -> Result<()> {
     let size = picture(planes, "planes")?;
     rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "to_planes").set("LINEAR", linear), "read texture")
+        Dispatch::new(values.of_frame(Kernel::new(SHADER, "to_planes")), "read texture")
             .bind_texture("color", color)
             .bind("planes", planes)
             .uniform(params)
@@ -185,9 +206,9 @@ pub(crate) fn to_share(rec: &mut Recorder, mask: Option<Mask>, share: Tensor, pa
 /// What the output is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Painted {
-    /// The frame, and whether its values are linear.
+    /// The frame, and its values.
     pub color: Texture,
-    pub linear: bool,
+    pub values: Values,
     pub mask: Option<Mask>,
     /// The frame as planes, `[1, 3, H, W]`.
     pub photo: Tensor,
@@ -196,12 +217,11 @@ pub(crate) struct Painted {
 }
 
 /// Writes the texture `output`, of kind [`TextureKind::Storage`] or [`TextureKind::Target`], for frames of up to `most`
-/// `[height, width]` texels. `linear` tells whether its values are linear. The uniform gets [`Settings::params`] for
-/// `[H, W]`.
+/// `[height, width]` texels. The uniform gets [`Settings::params`] for `[H, W]`.
 pub(crate) fn to_texture(
     rec: &mut Recorder,
-    Painted { color, linear, mask, photo, painted }: Painted,
-    (output, output_linear): (Texture, bool),
+    Painted { color, values, mask, photo, painted }: Painted,
+    (output, output_values): (Texture, Values),
     most: [usize; 2],
     params: Uniform<Params>,
 ) -> Result<()> {
@@ -211,7 +231,7 @@ pub(crate) fn to_texture(
     }
     let draws = matches!(output.kind(), TextureKind::Target(_));
     let entry = if draws { "to_target" } else { "to_storage" };
-    let kernel = output_kernel(entry, Mask::constants(mask), [linear, output_linear]);
+    let kernel = output_kernel(entry, Mask::constants(mask), values, output_values != Values::Shown);
     let dispatch = Dispatch::new(kernel, "write texture")
         .bind_texture("color", color)
         .bind("photo", photo)
