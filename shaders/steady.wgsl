@@ -52,13 +52,13 @@ fn blended(at: u32) -> vec3<f32> {
 
 // Whether the pixel `tap` of the previous frame shows the surface of the pixel `at`.
 fn is_same(at: u32, tap: u32) -> bool {
-    if (!DEPTH) {
-        return true;
+    if (DEPTH) {
+        let now = depth[at];
+        let before = depth_before[tap];
+        // Infinite depths are equal, though their difference is NaN.
+        return before == now || abs(before - now) <= params.tolerance * max(abs(before), abs(now));
     }
-    let now = depth[at];
-    let before = depth_before[tap];
-    // Infinite depths are equal, though their difference is NaN.
-    return before == now || abs(before - now) <= params.tolerance * max(abs(before), abs(now));
+    return true;
 }
 
 @compute @workgroup_size(64)
