@@ -64,7 +64,7 @@ fn mask(rec: &mut Recorder, kind: Option<MaskKind>) -> Option<Mask> {
 /// Parameters that are replaced before the first run.
 fn placeholder(size: [usize; 2], region: usize) -> Params {
     let strength = [0.0; texture::MOST_REGIONS];
-    Settings { frame: size, exposure: 1.0, output_exposure: 1.0, count: 1, strength }.params(size, region)
+    Settings { frame: size, exposure: 1.0, output_exposure: 1.0, count: 1, strength, images: 1 }.params(size, region)
 }
 
 impl Writer<Recorder> {
@@ -99,7 +99,11 @@ impl Recording {
         let mut rec = Recorder::new(context);
         let color = rec.texture(TextureKind::Float);
         let mask = mask(&mut rec, options.mask);
-        let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
+        let images = match &net.0 {
+            Kind::Adain { .. } => 1,
+            Kind::FeedForward(_) => options.regions,
+        };
+        let photo = DeviceTensor::new(context, "photo", [images, 3, height, width]);
         let x = rec.pin(&photo);
         let mut params = vec![rec.uniform(&placeholder(size, 0))];
         texture::to_planes(&mut rec, color, values(options.color), x, params[0])?;
@@ -124,7 +128,7 @@ impl Recording {
             Kind::FeedForward(body) => {
                 let first: Vec<_> = (0..body.styles.len()).map(|row| f32::from(row == 0)).collect();
                 let one = if first.is_empty() { body.clone() } else { body.blend(&first)? };
-                let net = ImageTransformNet::new(context, one)?;
+                let net = ImageTransformNet::for_images(context, one, images)?;
                 let y = net.forward(&mut rec, x)?.picture;
                 (y, Styles::FeedForward { net, body })
             }
@@ -184,36 +188,39 @@ impl Recording {
 impl Passes {
     /// Uploads the styles that have changed.
     pub fn set_styles(&mut self, blends: &[Blend]) -> Result<()> {
-        self.blends.resize(blends.len(), Vec::new());
-        for (region, blend) in blends.iter().enumerate() {
-            if self.blends[region] == blend.weights {
-                continue;
-            }
-            match &self.styles {
-                Styles::Adain { styles, styling, .. } => {
+        if self.blends.iter().map(Vec::as_slice).eq(blends.iter().map(|blend| blend.weights)) {
+            return Ok(());
+        }
+        match &self.styles {
+            Styles::Adain { styles, styling, .. } => {
+                for (blend, [mean, deviation, _]) in blends.iter().zip(&styling.regions) {
                     let chosen = styles.iter().zip(blend.weights).filter(|(_, weight)| **weight != 0.0);
                     let chosen: Vec<_> = chosen.map(|(style, weight)| (style.clone(), *weight)).collect();
                     let mixed = AdainStyle::mix(&chosen)?;
-                    let [mean, deviation, _] = &styling.regions[region];
                     mean.write(&mixed.mean)?;
                     deviation.write(&mixed.deviation)?;
                 }
-                Styles::FeedForward { net, body } if !body.styles.is_empty() => {
-                    net.set_norms(body.blended(blend.weights)?)?;
-                }
-                Styles::FeedForward { .. } => {}
             }
-            self.blends[region] = blend.weights.to_vec();
+            Styles::FeedForward { net, body } if !body.styles.is_empty() => {
+                let mut all: Vec<(&str, Vec<f32>)> = body.blended(blends[0].weights)?.collect();
+                for blend in &blends[1..] {
+                    all.iter_mut().zip(body.blended(blend.weights)?).for_each(|((_, all), (_, one))| all.extend(one));
+                }
+                net.set_norms(all.into_iter())?;
+            }
+            Styles::FeedForward { .. } => {}
         }
+        self.blends = blends.iter().map(|blend| blend.weights.to_vec()).collect();
         Ok(())
     }
 
     /// Uploads the settings. A lost device is found here, so the output's parameters are written for every frame.
     pub fn set(&mut self, settings: Settings, stores: bool) -> Result<()> {
         let mut output = settings;
-        if let Styles::Adain { .. } = self.styles {
+        match self.styles {
             // The strengths have had their effect on the features.
-            output.strength = [1.0; texture::MOST_REGIONS];
+            Styles::Adain { .. } => output.strength = [1.0; texture::MOST_REGIONS],
+            Styles::FeedForward { .. } => output.images = settings.count,
         }
         let writer = self.writer(stores);
         writer.program.update(writer.params, &output.params(self.size, 0))?;

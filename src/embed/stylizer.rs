@@ -140,6 +140,7 @@ impl Stylizer {
             output_exposure: exposure(output),
             count: frame.styles.len(),
             strength,
+            images: 1,
         };
         let passes = self.passes()?;
         let can_be_stored = frame.output.texture().usage().contains(wgpu::TextureUsages::STORAGE_BINDING);
