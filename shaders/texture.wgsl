@@ -2,14 +2,15 @@
 //   planes:  planes = e(color)            each pixel is the mean over its area of the frame
 //   motion, depth: planes = texel            that of the frame under the centre of each pixel
 //   share:   m_r = s_r w_r / max(1, Σ w)  the weight of region r for each feature; r = count: 1 − Σ m
-//   to_storage, to_target: o = d((1 − c) e(color) + c painted)      c = Σ s_k w_k / max(1, Σ w)     alpha is the frame's
+//   to_storage, to_target: o = d((1 − Σ c) e(color) + Σ c_k painted_k)      c_k = s_k w_k / max(1, Σ w)
+//     alpha is the frame's; a painting of all regions counts by Σ c
 //   e: encodes linear values, times the exposure, by the sRGB curve, and clamps; NaN is 0; d: the inverse
 //   w: the weights of the regions, 1 for the first without a mask; painted: clamped to 0..1
 // A smaller painting is enlarged under the guidance of the frame (joint bilateral upsampling, Kopf et al. 2007):
 //   painted(p) = Σ_q g(q − p) h(e(color)(p) − photo(q)) painted(q) / Σ_q g h       over the 4×4 pixels around p
-// planes, photo, painted: f32[3,height,width]   share: f32[height,width]   color, weights, ids, output: frame_height ×
+// planes, photo, painted: f32[images,3,height,width]   share: f32[height,width]   color, weights, ids, output: frame_height ×
 // frame_width texels or more. ratio: frame size over size.
-// dispatch: one thread per pixel (planes), feature (share) or texel (to_storage), workgroups of 8×8
+// dispatch: one thread per pixel of an image (planes), feature (share) or texel (to_storage), workgroups of 8×8
 
 struct Params {
     strength: vec4<f32>,
@@ -23,9 +24,12 @@ struct Params {
     output_exposure: f32,
     count: u32,
     region: u32,
+    images: u32,
     tolerance: f32,
-    least: f32,
 }
+
+// The least weight of a pixel whose colour is unlike that of the frame's texel.
+const LEAST: f32 = 1e-3;
 
 // Whether the textures have linear values, and whether those of the frame are stored as sRGB values of 8 bits.
 const LINEAR: bool = false;
@@ -141,8 +145,8 @@ fn to_planes(@builtin(global_invocation_id) id: vec3<u32>) {
         }
     }
     let mean = sum / total;
-    let pixel = id.y * params.width + id.x;
     let plane = params.height * params.width;
+    let pixel = id.z * 3u * plane + id.y * params.width + id.x;
     planes[pixel] = mean.x;
     planes[pixel + plane] = mean.y;
     planes[pixel + 2u * plane] = mean.z;
@@ -177,11 +181,12 @@ fn of_planes(at: u32, plane: u32) -> vec3<f32> {
     return clamp(value, vec3<f32>(0.0), vec3<f32>(1.0));
 }
 
-// The painting at a texel of the frame, whose own values are `guide`.
-fn painting_at(at: vec2<u32>, guide: vec3<f32>) -> vec3<f32> {
+// A painting at a texel of the frame, whose own values are `guide`.
+fn painting_at(at: vec2<u32>, guide: vec3<f32>, image: u32) -> vec3<f32> {
     let plane = params.height * params.width;
+    let start = image * 3u * plane;
     if (params.width == params.frame_width && params.height == params.frame_height) {
-        return of_planes(at.y * params.width + at.x, plane);
+        return of_planes(start + at.y * params.width + at.x, plane);
     }
     let ratio = vec2<f32>(params.ratio_x, params.ratio_y);
     let centre = (vec2<f32>(at) + 0.5) / ratio - 0.5;
@@ -195,9 +200,9 @@ fn painting_at(at: vec2<u32>, guide: vec3<f32>) -> vec3<f32> {
         let q = inside.y * params.width + inside.x;
         let away = place - centre;
         let difference = guide - vec3<f32>(photo[q], photo[q + plane], photo[q + 2u * plane]);
-        let alike = max(exp(-dot(difference, difference) / params.tolerance), params.least);
+        let alike = max(exp(-dot(difference, difference) / params.tolerance), LEAST);
         let weight = exp(-dot(away, away)) * alike;
-        sum += weight * of_planes(q, plane);
+        sum += weight * of_planes(start + q, plane);
         total += weight;
     }
     return sum / total;
@@ -207,9 +212,15 @@ fn painting_at(at: vec2<u32>, guide: vec3<f32>) -> vec3<f32> {
 fn finished(at: vec2<u32>) -> vec4<f32> {
     let texel = textureLoad(color, at, 0);
     let own = shown(texel.xyz);
-    let painting = painting_at(at, own);
-    let covered = dot(params.strength, limited(weights_at(at)));
-    let value = mix(own, painting, covered);
+    let shares = params.strength * limited(weights_at(at));
+    let covered = dot(shares, vec4<f32>(1.0));
+    var value = (1.0 - covered) * own;
+    for (var image = 0u; image < params.images; image++) {
+        let part = select(shares[image], covered, params.images == 1u);
+        if (part > 0.0) {
+            value += part * painting_at(at, own, image);
+        }
+    }
     if (OUTPUT_LINEAR) {
         return vec4<f32>(decode(value) / params.output_exposure, texel.w);
     }

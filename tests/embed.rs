@@ -490,9 +490,10 @@ fn a_smaller_painting_is_enlarged_along_the_edges_of_the_frame() {
     }
 }
 
-/// Feed-forward nets mix colours by their strength, in the region of the mask.
+/// Feed-forward nets mix colours by their strength, in the regions of the mask, and a body paints each region in its own
+/// style.
 #[test]
-fn the_strength_of_a_feed_forward_net_mixes_colours() {
+fn a_feed_forward_net_mixes_colours_in_its_regions() {
     let host = Host::new();
     let formats = [Format::Rgba8Unorm; 2];
     let (color, stored) = host.frame(formats[0], SIZE, 1.0);
@@ -532,6 +533,30 @@ fn the_strength_of_a_feed_forward_net_mixes_colours() {
     }
     let apart = results[0].rgb.iter().zip(&results[1].rgb).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart > 0.05, "the styles differ: {apart}");
+
+    // Regions with a style each, by soft weights.
+    let options = Options { mask: Some(MaskKind::Weights), regions: 2, ..Options::new(SIZE, formats) };
+    let mut stylizer = stylizer.another(Net::feed_forward(body.clone()).unwrap(), &options).unwrap();
+    stylizer.wait().unwrap();
+    let weights = host.texture(Format::Rgba8Unorm, SIZE, Usage::TEXTURE_BINDING);
+    let columns = [[1.0, 0.0], [0.2, 0.4], [0.0, 1.0], [0.6, 0.6]];
+    let bytes = |texel: usize| columns[texel % 64 / 16].map(|weight| levels(weight, 255.0) as u8);
+    let texels = (0..64 * 64).flat_map(|texel| [bytes(texel)[0], bytes(texel)[1], 90, 255]);
+    host.write(&weights, &texels.collect::<Vec<_>>());
+    let blends = [Blend { weights: &[0.0, 3.0], alpha: 1.0 }, Blend { weights: &[1.0, 0.0], alpha: 0.5 }];
+    let frame = Frame { mask: Some(&weights), ..Frame::new(&color, &target, SIZE, &blends) };
+    host.paint(&mut stylizer, &frame).unwrap();
+    let [first, second] = [paint(&[0.0, 3.0]), paint(&[1.0, 0.0])];
+    let mut wanted = first.clone();
+    for (index, value) in wanted.rgb.iter_mut().enumerate() {
+        let own = stored[index % (64 * 64)][index / (64 * 64)];
+        let [a, b] = columns[index % 64 / 16];
+        let shares = [a / f32::max(1.0, a + b), 0.5 * b / f32::max(1.0, a + b)];
+        *value = (1.0 - shares[0] - shares[1]) * own + shares[0] * first.rgb[index] + shares[1] * second.rgb[index];
+    }
+    let painted: Vec<_> = host.read(&target).iter().map(|texel| unpacked(formats[1], texel, 1.0)).collect();
+    let apart = difference(&painted, &wanted);
+    assert!(apart < rounding(formats[1]), "{apart}");
 }
 
 /// Frames that cycle through three inputs and two outputs, as those of an engine do, create no object, while styles and

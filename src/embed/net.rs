@@ -44,7 +44,10 @@ impl Net {
 
     /// Whether regions of a frame can have different styles.
     pub(super) fn has_regions(&self) -> bool {
-        matches!(self.0, Kind::Adain { .. })
+        match &self.0 {
+            Kind::Adain { .. } => true,
+            Kind::FeedForward(weights) => !weights.styles.is_empty(),
+        }
     }
 
     /// Number of styles, which is the number of weights of a [`Blend`](super::Blend).

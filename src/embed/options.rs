@@ -50,8 +50,9 @@ pub struct Options {
     pub motion: bool,
     /// The kind of depths that every frame has, which show what was hidden in the previous frame. Needs `motion`.
     pub depth: Option<DepthKind>,
-    /// Number of regions, 1 to 4; above 1 with AdaIN alone. A feed-forward net paints the region 0 of a mask. Where no
-    /// region applies, the output is the frame.
+    /// Number of regions, 1 to 4; above 1 with AdaIN and bodies of several styles. A body paints the frame once for each
+    /// region, which multiplies time and memory; AdaIN paints all regions at once. Where no region applies, the output
+    /// is the frame.
     pub regions: usize,
     /// Storage of weights and activations. `F16` needs `Features::SHADER_F16` and takes half the memory.
     pub precision: Precision,
@@ -114,7 +115,7 @@ impl Options {
         };
         if !(1..=most).contains(&self.regions) {
             let expected = match most {
-                1 => "1 without a mask, and with a feed-forward net",
+                1 => "1 without a mask, and with a net of one style",
                 _ => "1 to 4",
             };
             return refuse("regions", expected, self.regions.to_string());

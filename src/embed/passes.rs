@@ -83,7 +83,7 @@ fn mask(rec: &mut Recorder, kind: Option<MaskKind>) -> Option<Mask> {
 /// Parameters that are replaced before the first run.
 fn placeholder(size: [usize; 2], region: usize) -> Params {
     let strength = [0.0; texture::MOST_REGIONS];
-    Settings { frame: size, exposure: 1.0, output_exposure: 1.0, count: 1, strength }.params(size, region)
+    Settings { frame: size, exposure: 1.0, output_exposure: 1.0, count: 1, strength, images: 1 }.params(size, region)
 }
 
 impl Writer<Recorder> {
@@ -115,10 +115,14 @@ impl Recording {
     /// Puts the net's weights on the device and records the programs.
     pub fn new(context: &Context, net: Net, options: &Options) -> Result<Self> {
         let size @ [height, width] = options.painting_size();
+        let images = match &net.0 {
+            Kind::Adain { .. } => 1,
+            Kind::FeedForward(_) => options.regions,
+        };
         let mut read = Recorder::new(context);
         let color = read.texture(TextureKind::Float);
         let mask = mask(&mut read, options.mask);
-        let photo = DeviceTensor::new(context, "photo", [1, 3, height, width]);
+        let photo = DeviceTensor::new(context, "photo", [images, 3, height, width]);
         let planes = read.pin(&photo);
         let mut params = vec![read.uniform(&placeholder(size, 0))];
         texture::to_planes(&mut read, color, values(options.color), planes, params[0])?;
@@ -164,7 +168,7 @@ impl Recording {
             Kind::FeedForward(body) => {
                 let first: Vec<_> = (0..body.styles.len()).map(|row| f32::from(row == 0)).collect();
                 let one = if first.is_empty() { body.clone() } else { body.blend(&first)? };
-                let net = ImageTransformNet::new(context, one)?;
+                let net = ImageTransformNet::for_images(context, one, images)?;
                 let y = match smoothing {
                     Some(smoothing) => net.forward_smoothed(&mut rec, x, None, smoothing)?.picture,
                     None => net.forward(&mut rec, x)?.picture,
@@ -238,27 +242,29 @@ impl Recording {
 impl Passes {
     /// Uploads the styles that have changed.
     fn set_styles(&mut self, blends: &[Blend]) -> Result<()> {
-        self.blends.resize(blends.len(), Vec::new());
-        for (region, blend) in blends.iter().enumerate() {
-            if self.blends[region] == blend.weights {
-                continue;
-            }
-            match &self.styles {
-                Styles::Adain { styles, styling, .. } => {
+        if self.blends.iter().map(Vec::as_slice).eq(blends.iter().map(|blend| blend.weights)) {
+            return Ok(());
+        }
+        match &self.styles {
+            Styles::Adain { styles, styling, .. } => {
+                for (blend, [mean, deviation, _]) in blends.iter().zip(&styling.regions) {
                     let chosen = styles.iter().zip(blend.weights).filter(|(_, weight)| **weight != 0.0);
                     let chosen: Vec<_> = chosen.map(|(style, weight)| (style.clone(), *weight)).collect();
                     let mixed = AdainStyle::mix(&chosen)?;
-                    let [mean, deviation, _] = &styling.regions[region];
                     mean.write(&mixed.mean)?;
                     deviation.write(&mixed.deviation)?;
                 }
-                Styles::FeedForward { net, body } if !body.styles.is_empty() => {
-                    net.set_norms(body.blended(blend.weights)?)?;
-                }
-                Styles::FeedForward { .. } => {}
             }
-            self.blends[region] = blend.weights.to_vec();
+            Styles::FeedForward { net, body } if !body.styles.is_empty() => {
+                let mut all: Vec<(&str, Vec<f32>)> = body.blended(blends[0].weights)?.collect();
+                for blend in &blends[1..] {
+                    all.iter_mut().zip(body.blended(blend.weights)?).for_each(|((_, all), (_, one))| all.extend(one));
+                }
+                net.set_norms(all.into_iter())?;
+            }
+            Styles::FeedForward { .. } => {}
         }
+        self.blends = blends.iter().map(|blend| blend.weights.to_vec()).collect();
         Ok(())
     }
 
@@ -339,9 +345,10 @@ impl Passes {
 
     /// Uploads the settings for writing the output.
     fn set_output(&self, frame: &Frame, mut settings: Settings) -> Result<()> {
-        if let Styles::Adain { .. } = self.styles {
+        match self.styles {
             // The strengths have had their effect on the features.
-            settings.strength = [1.0; texture::MOST_REGIONS];
+            Styles::Adain { .. } => settings.strength = [1.0; texture::MOST_REGIONS],
+            Styles::FeedForward { .. } => settings.images = settings.count,
         }
         let writer = self.writer(frame);
         writer.program.update(writer.params, &settings.params(self.size, 0))

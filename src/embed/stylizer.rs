@@ -179,6 +179,7 @@ impl Stylizer {
             output_exposure: exposure(output),
             count: frame.styles.len(),
             strength,
+            images: 1,
         };
         Ok(settings)
     }

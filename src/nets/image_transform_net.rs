@@ -23,6 +23,7 @@ use weights::BLOCKS;
 
 use super::{ConvLayer, Convolution, NewLayer, NormLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::io::HostTensor;
 use crate::ops::load::Input;
 use crate::ops::norm::{Norm, Over, Smoothing, Statistics};
 use crate::ops::pad::{self, Border, Placement};
@@ -153,12 +154,26 @@ pub struct Activations {
     pub picture: Tensor,
 }
 
+/// The scales or shifts of a norm for each of that many images.
+fn repeated(tensor: &HostTensor, images: usize) -> HostTensor {
+    match images {
+        1 => tensor.clone(),
+        _ => HostTensor { shape: vec![images, tensor.data.len()], data: tensor.data.repeat(images), ..tensor.clone() },
+    }
+}
+
 impl ImageTransformNet {
     /// A frozen net. Batch norm uses its running statistics.
     ///
     /// # Errors
     /// Weights of many styles; use [`ImageTransformNetWeights::blend`] first.
     pub fn new(context: &Context, weights: ImageTransformNetWeights) -> Result<Self> {
+        Self::for_images(context, weights, 1)
+    }
+
+    /// [`new`](Self::new) for that number of images, each of which can have scales and shifts of its own
+    /// ([`set_norms`](Self::set_norms)).
+    pub(crate) fn for_images(context: &Context, weights: ImageTransformNetWeights, images: usize) -> Result<Self> {
         if !weights.styles.is_empty() {
             let got = format!("one of {}", weights.styles.join(", "));
             return Err(Error::argument("image transform net", "weights", "a net of one style", got));
@@ -170,8 +185,8 @@ impl ImageTransformNet {
             let convolution = layer.conv.with_relu(folded && layer.relu);
             let conv = ConvLayer::frozen(rec, &name, convolution, &weight, &bias)?;
             let norm = layer.norm_name(weights.norm).filter(|_| !folded).map(|name| {
-                let affine = ["weight", "bias"].map(|kind| weights.tensor(&format!("{name}.{kind}")));
-                NormLayer::frozen(context, &name, layer.relu, affine)
+                let affine = ["weight", "bias"].map(|kind| repeated(weights.tensor(&format!("{name}.{kind}")), images));
+                NormLayer::frozen(context, &name, layer.relu, affine.each_ref())
             });
             Ok(Unit { conv, norm: norm.transpose()? })
         };
@@ -364,7 +379,8 @@ impl ImageTransformNet {
         self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::state).collect()
     }
 
-    /// Replaces scales and shifts of norms, by name, in all programs with this net.
+    /// Replaces scales and shifts of norms, by name, in all programs with this net: those of all images, one after the
+    /// other.
     ///
     /// # Errors
     /// A name that is not of a norm of the net; those of [`DeviceTensor::write`].

@@ -10,18 +10,17 @@ const OP: &str = "texture";
 pub const MOST_REGIONS: usize = 4;
 
 super::params! {
-    /// Sizes, exposures and the strengths of the regions; `region` is that of a share.
+    /// Sizes, exposures, the strengths of the regions, and the number of paintings; `region` is that of a share.
     Params {
         strength: [f32; 4],
         height: u32, width: u32, frame_height: u32, frame_width: u32,
         ratio_y: f32, ratio_x: f32, exposure: f32, output_exposure: f32,
-        count: u32, region: u32, tolerance: f32, least: f32,
+        count: u32, region: u32, images: u32, tolerance: f32,
     }
 }
 
-/// Twice the variance of the colours that the enlargement takes for alike, and the least weight of other colours.
+/// Twice the variance of the colours that the enlargement takes for alike.
 const TOLERANCE: f32 = 0.02;
-const LEAST: f32 = 1e-3;
 
 /// What may change from frame to frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +35,8 @@ pub struct Settings {
     pub count: usize,
     /// See `count`.
     pub strength: [f32; MOST_REGIONS],
+    /// Number of paintings: one of all regions, or one for each.
+    pub images: usize,
 }
 
 impl Settings {
@@ -53,8 +54,8 @@ impl Settings {
             output_exposure: self.output_exposure,
             count: self.count as u32,
             region: region as u32,
+            images: self.images as u32,
             tolerance: TOLERANCE,
-            least: LEAST,
         }
     }
 }
@@ -135,7 +136,7 @@ fn groups([height, width]: [usize; 2]) -> [u32; 3] {
     [width.div_ceil(8) as u32, height.div_ceil(8) as u32, 1]
 }
 
-/// The texture `color`, reduced to `planes` (`[1, 3, H, W]`) by the mean over each pixel's area. The uniform gets
+/// The texture `color`, reduced to each image of `planes` (`[N, 3, H, W]`) by the mean over each pixel's area. The uniform gets
 /// [`Settings::params`] for `[H, W]`.
 pub(crate) fn to_planes(
     rec: &mut Recorder,
@@ -144,13 +145,14 @@ pub(crate) fn to_planes(
     planes: Tensor,
     params: Uniform<Params>,
 ) -> Result<()> {
-    let size = picture(planes, "planes")?;
+    let [images, height, width] = pictures(planes, "planes")?;
+    let [x, y, _] = groups([height, width]);
     rec.dispatch(
         Dispatch::new(values.of_frame(Kernel::new(SHADER, "to_planes")), "read texture")
             .bind_texture("color", color)
             .bind("planes", planes)
             .uniform(params)
-            .groups(groups(size))
+            .groups([x, y, images as u32])
             .flops(3 * planes.shape.count() as u64),
     )
 }
@@ -210,9 +212,9 @@ pub(crate) struct Painted {
     pub color: Texture,
     pub values: Values,
     pub mask: Option<Mask>,
-    /// The frame as planes, `[1, 3, H, W]`.
+    /// The frame as planes, `[N, 3, H, W]`; the first image is the guide.
     pub photo: Tensor,
-    /// The painting, `[1, 3, H, W]`.
+    /// The paintings, of the same shape.
     pub painted: Tensor,
 }
 
@@ -225,7 +227,7 @@ pub(crate) fn to_texture(
     most: [usize; 2],
     params: Uniform<Params>,
 ) -> Result<()> {
-    picture(photo, "photo")?;
+    pictures(photo, "photo")?;
     if photo.shape != painted.shape {
         return Err(Error::argument(OP, "painted", format!("shaped as photo, {}", photo.shape), painted.shape));
     }
@@ -246,10 +248,10 @@ pub(crate) fn to_texture(
     })
 }
 
-/// The size `[H, W]` of a tensor `[1, 3, H, W]`.
-fn picture(tensor: Tensor, name: &str) -> Result<[usize; 2]> {
+/// `[N, H, W]` of a tensor `[N, 3, H, W]`.
+fn pictures(tensor: Tensor, name: &str) -> Result<[usize; 3]> {
     match tensor.shape.nchw(OP, name)? {
-        [1, 3, height, width] => Ok([height, width]),
-        _ => Err(Error::argument(OP, name, "[1, 3, H, W]", tensor.shape)),
+        [images, 3, height, width] => Ok([images, height, width]),
+        _ => Err(Error::argument(OP, name, "[N, 3, H, W]", tensor.shape)),
     }
 }
