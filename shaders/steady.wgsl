@@ -6,9 +6,9 @@
 //   restore: y = z + q (g − 1) (z − μ_z)      g = clamp(√((v_x + ε)/(v_z + ε)), 1, 2)
 //            Blending averages brush strokes that differ, which costs contrast. μ and v: mean and variance of a channel
 //            in the pixels around p, up to RADIUS away.
-// x, z, y, previous (h): f32[1,3,H,W]   motion (m): f32[1,2,H,W], to the right and down   share (q): f32[1,1,H,W]
+// x, z, y, previous (h): f32[N,3,H,W]   motion (m): f32[1,2,H,W], to the right and down   share (q): f32[N,1,H,W]
 // depth (d), depth_before (e): f32[1,1,H,W]
-// dispatch: ⌈P/64⌉ workgroups, folded into rows
+// dispatch: ⌈N·P/64⌉ workgroups, folded into rows
 #import lib/index.wgsl
 
 const DEPTH: bool = false;
@@ -34,7 +34,7 @@ var<storage, read_write> share: array<f32>;
 var<storage, read_write> z: array<f32>;
 var<storage, read_write> y: array<f32>;
 
-// The colour at element `at` of the first plane.
+// The colour at element `at` of an image's first plane.
 fn painted(at: u32) -> vec3<f32> {
     let pixels = params.height * params.width;
     return vec3<f32>(x[at], x[at + pixels], x[at + 2u * pixels]);
@@ -69,13 +69,15 @@ fn blend(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     let pixels = params.height * params.width;
-    if (at >= pixels) {
+    if (at >= arrayLength(&share)) {
         return;
     }
-    let own = painted(at);
+    let pixel = at % pixels;
+    let first = at / pixels * 3u * pixels;
+    let own = painted(first + pixel);
     let size = vec2<f32>(f32(params.width), f32(params.height));
-    let pixel = vec2<f32>(f32(at % params.width), f32(at / params.width));
-    let place = pixel + vec2<f32>(params.scale_x * motion[at], params.scale_y * motion[at + pixels]);
+    let step = vec2<f32>(params.scale_x * motion[pixel], params.scale_y * motion[pixel + pixels]);
+    let place = vec2<f32>(f32(pixel % params.width), f32(pixel / params.width)) + step;
     var sum = vec3<f32>(0.0);
     var valid = 0.0;
     if (params.weight > 0.0 && all(place > vec2<f32>(-1.0)) && all(place < size)) {
@@ -86,18 +88,18 @@ fn blend(
                 continue;
             }
             let source = u32(tap.y) * params.width + u32(tap.x);
-            if (is_same(at, source)) {
+            if (is_same(pixel, source)) {
                 let near = max(vec2<f32>(0.0), 1.0 - abs(vec2<f32>(tap) - place));
                 valid += near.x * near.y;
-                sum += near.x * near.y * (earlier(source) - own);
+                sum += near.x * near.y * (earlier(first + source) - own);
             }
         }
     }
     let result = own + params.weight * sum;
     share[at] = valid;
-    z[at] = result.x;
-    z[at + pixels] = result.y;
-    z[at + 2u * pixels] = result.z;
+    z[first + pixel] = result.x;
+    z[first + pixel + pixels] = result.y;
+    z[first + pixel + 2u * pixels] = result.z;
 }
 
 @compute @workgroup_size(64)
@@ -108,13 +110,15 @@ fn restore(
 ) {
     let at = linear_index(workgroup, workgroups, lane, 64u);
     let pixels = params.height * params.width;
-    if (at >= pixels) {
+    if (at >= arrayLength(&share)) {
         return;
     }
-    let own = blended(at);
-    let center = painted(at);
-    let column = at % params.width;
-    let row = at / params.width;
+    let pixel = at % pixels;
+    let first = at / pixels * 3u * pixels;
+    let own = blended(first + pixel);
+    let center = painted(first + pixel);
+    let column = pixel % params.width;
+    let row = pixel / params.width;
     let left = max(column, RADIUS) - RADIUS;
     let top = max(row, RADIUS) - RADIUS;
     let right = min(column + RADIUS, params.width - 1u);
@@ -123,8 +127,8 @@ fn restore(
     var sums = array<vec3<f32>, 4>();
     for (var i = top; i <= bottom; i++) {
         for (var j = left; j <= right; j++) {
-            let near_x = painted(i * params.width + j) - center;
-            let near_z = blended(i * params.width + j) - own;
+            let near_x = painted(first + i * params.width + j) - center;
+            let near_z = blended(first + i * params.width + j) - own;
             sums[0] += near_x;
             sums[1] += near_x * near_x;
             sums[2] += near_z;
@@ -138,7 +142,7 @@ fn restore(
     let variance_z = max(sums[3] / count - mean_z * mean_z, vec3<f32>(0.0));
     let gain = clamp(sqrt((variance_x + EPSILON) / (variance_z + EPSILON)), vec3<f32>(1.0), vec3<f32>(2.0));
     let result = own - share[at] * (gain - 1.0) * mean_z;
-    y[at] = result.x;
-    y[at + pixels] = result.y;
-    y[at + 2u * pixels] = result.z;
+    y[first + pixel] = result.x;
+    y[first + pixel + pixels] = result.y;
+    y[first + pixel + 2u * pixels] = result.z;
 }

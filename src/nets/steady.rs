@@ -71,7 +71,7 @@ impl Steady {
         self.smoothing
     }
 
-    /// Records the blending of a painted frame (`[1, 3, H, W]`) with the previous result, and keeps the result (of the
+    /// Records the blending of a painted frame (`[N, 3, H, W]`, in N styles) with the previous result, and keeps the result (of the
     /// same shape, f32) for the next frame. `motion` (`[1, 2, H, W]`) leads from each pixel to where it was in the previous
     /// frame, to the right and down; [`Steady::begin`] sets its unit. `depth` (`[1, 1, H, W]`) shows which pixels were
     /// hidden: distances from the camera, or depths that are inversely proportional to them (reversed Z with an infinite

@@ -44,7 +44,7 @@ pub struct Blending {
 /// What is known of the previous frame.
 #[derive(Clone, Copy, Debug)]
 pub struct History {
-    /// Its result, `[1, 3, H, W]`.
+    /// Its result, `[N, 3, H, W]`.
     pub previous: Tensor,
     /// Motion from each pixel of this frame to where it was in the previous one, `[1, 2, H, W]`: to the right, then
     /// down, in units of [`Blend::scale`].
@@ -88,20 +88,21 @@ fn params([height, width]: [usize; 2], Blend { weight, scale, tolerance }: Blend
     Ok(Params { height: height as u32, width: width as u32, weight, tolerance, scale_x, scale_y })
 }
 
-/// The painted frame `x` (`[1, 3, H, W]`) blended with its history, of the shape of `x`, as f32. For inference: there is
-/// no gradient.
+/// The painted frame `x` (`[N, 3, H, W]`, such as one frame in N styles) blended with its history, of the shape of `x`,
+/// as f32. For inference: there is no gradient.
 pub fn blend(rec: &mut Recorder, x: Tensor, history: History, blending: Blending) -> Result<Tensor> {
     let [height, width] = blending.size;
     let History { previous, motion, depth } = history;
-    let mut expected = vec![("x", x, 3), ("previous", previous, 3), ("motion", motion, 2)];
-    expected.extend(depth.iter().flatten().map(|depth| ("depth", *depth, 1)));
-    for (name, tensor, channels) in expected {
-        let shape = Shape::new(&[1, channels, height, width]);
+    let [images, ..] = x.shape.nchw(OP, "x")?;
+    let mut expected = vec![("x", x, [images, 3]), ("previous", previous, [images, 3]), ("motion", motion, [1, 2])];
+    expected.extend(depth.iter().flatten().map(|depth| ("depth", *depth, [1, 1])));
+    for (name, tensor, [images, channels]) in expected {
+        let shape = Shape::new(&[images, channels, height, width]);
         if tensor.shape != shape {
             return Err(Error::argument(OP, name, shape.to_string(), tensor.shape));
         }
     }
-    let share = rec.transient("share of the previous frame", [1, 1, height, width]);
+    let share = rec.transient("share of the previous frame", [images, 1, height, width]);
     let blended = rec.transient("blended", x.shape);
     rec.dispatch(
         Dispatch::new(self::blending(depth.is_some()), OP)
@@ -113,7 +114,7 @@ pub fn blend(rec: &mut Recorder, x: Tensor, history: History, blending: Blending
             .bind("share", share)
             .bind("z", blended)
             .uniform(blending.uniform)
-            .groups(linear_groups(height * width, 64))
+            .groups(linear_groups(images * height * width, 64))
             .flops(15 * x.shape.count() as u64),
     )?;
     let y = rec.transient("steady", x.shape);
@@ -124,7 +125,7 @@ pub fn blend(rec: &mut Recorder, x: Tensor, history: History, blending: Blending
             .bind("share", share)
             .bind("y", y)
             .uniform(blending.uniform)
-            .groups(linear_groups(height * width, 64))
+            .groups(linear_groups(images * height * width, 64))
             .flops(200 * x.shape.count() as u64),
     )?;
     Ok(y)

@@ -17,9 +17,9 @@ const RADIUS: usize = 2;
 /// ε.
 const EPSILON: f64 = 1e-5;
 
-/// `x` and `previous` are `[1, 3, H, W]`, `motion` `[1, 2, H, W]`, the depths now and before `[1, 1, H, W]`.
+/// `x` and `previous` are `[N, 3, H, W]`, `motion` `[1, 2, H, W]`, the depths now and before `[1, 1, H, W]`.
 pub fn blend(spec: &Blend, x: &Array, previous: &Array, motion: &Array, depth: Option<[&Array; 2]>) -> Array {
-    let [_, _, height, width] = x.dims();
+    let [images, _, height, width] = x.dims();
     let mut z = x.clone();
     let mut share = Array::zeros(&[height, width]);
     for [row, column] in indices([height, width]) {
@@ -37,9 +37,9 @@ pub fn blend(spec: &Blend, x: &Array, previous: &Array, motion: &Array, depth: O
                 continue;
             }
             *share.at_mut([row, column]) += near[0] * near[1];
-            for channel in 0..3 {
-                let difference = previous.at([0, channel, tap[0], tap[1]]) - x.at([0, channel, row, column]);
-                *z.at_mut([0, channel, row, column]) += spec.weight * near[0] * near[1] * difference;
+            for [image, channel] in indices([images, 3]) {
+                let difference = previous.at([image, channel, tap[0], tap[1]]) - x.at([image, channel, row, column]);
+                *z.at_mut([image, channel, row, column]) += spec.weight * near[0] * near[1] * difference;
             }
         }
     }
@@ -49,10 +49,10 @@ pub fn blend(spec: &Blend, x: &Array, previous: &Array, motion: &Array, depth: O
 fn restore(x: &Array, z: &Array, share: &Array) -> Array {
     let [_, _, height, width] = x.dims();
     let mut y = z.clone();
-    for at @ [_, channel, row, column] in indices::<4>(x.dims()) {
+    for at @ [image, channel, row, column] in indices::<4>(x.dims()) {
         let near = |at: usize, count: usize| at.saturating_sub(RADIUS)..(at + RADIUS + 1).min(count);
         let moments = |of: &Array| {
-            let places = near(row, height).flat_map(|i| near(column, width).map(move |j| [0, channel, i, j]));
+            let places = near(row, height).flat_map(|i| near(column, width).map(move |j| [image, channel, i, j]));
             let values: Vec<_> = places.map(|at| of.at(at)).collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             (mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64)

@@ -8,12 +8,11 @@ use crate::ops::steady::{self, Blending, History};
 use crate::ops::vector;
 use crate::reference::{self, Array};
 
-/// A frame of `[height, width]` blended with a previous one: motions of up to three pixels, and depths of two surfaces.
+/// A frame of `[height, width]` in two styles, blended with a previous one: motions of up to three pixels, and depths of two surfaces.
 pub fn blended([height, width]: [usize; 2], has_depth: bool, precision: Precision) -> Case<'static> {
-    let random = |channels: usize, seed: u64| Array::random(&[1, channels, height, width], seed);
-    let [x, previous] = [random(3, 190), random(3, 191)];
+    let [x, previous] = [190, 191].map(|seed| Array::random(&[2, 3, height, width], seed));
     let x = rounded(x, precision);
-    let motion = random(2, 192);
+    let motion = Array::random(&[1, 2, height, width], 192);
     // The surfaces are patches, so that most pixels have neighbours of the same depth.
     let depth = |shift: usize| {
         let surface = |at: usize| if ((at % width + shift) / 7 + at / width / 5).is_multiple_of(2) { 1.0 } else { 4.0 };
@@ -24,7 +23,7 @@ pub fn blended([height, width]: [usize; 2], has_depth: bool, precision: Precisio
     let twin = reference::steady::Blend { weight: 0.625, scale: [3.0, -1.5], tolerance: 0.25 };
     let y = reference::steady::blend(&twin, &x, &previous, &motion, depths.as_ref().map(|depths| depths.each_ref()));
     let kind = if has_depth { "with depths" } else { "without depths" };
-    let name = format!("frame after another {kind}, {}", pictures(1, height, width));
+    let name = format!("frame after another {kind}, {}", pictures(2, height, width));
     let inputs: Vec<_> = [&x, &previous, &motion].into_iter().chain(depths.iter().flatten()).collect();
     Case::new(name, &inputs, &[&y], tolerance(precision, SUM), move |rec, inputs| {
         let x = vector::stored(rec, inputs[0], precision)?;
