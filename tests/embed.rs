@@ -207,7 +207,7 @@ impl Host {
 fn scene([width, height]: [u32; 2]) -> Vec<Texel> {
     let texel = |x: u32, y: u32| {
         let (u, v) = (x as f32 / width as f32, y as f32 / height as f32);
-        let checker = if (x / 8 + y / 8) % 2 == 0 { 0.9 } else { 0.15 };
+        let checker = if (x / 8 + y / 8).is_multiple_of(2) { 0.9 } else { 0.15 };
         [u, 0.5 * (v + checker), checker * (1.0 - u), (x % 4) as f32 / 3.0]
     };
     (0..height).flat_map(|y| (0..width).map(move |x| texel(x, y))).collect()
