@@ -127,7 +127,7 @@ bench-all: setup
 
 # What a program that embeds the library may have to build, without the command's dependencies; and for a browser, where
 # Rust's library for it is installed (rustup target add wasm32-unknown-unknown).
-HOST = --no-default-features --features vulkan,weights-wave
+HOST = --no-default-features --features blocking,vulkan,weights-impressions
 COMMAND = clap|ctrlc|directories|epaint|humantime|indicatif|nalgebra|plotters|signal-hook|tracing-subscriber|walkdir
 
 # The documentation is that of library and examples: with examples, the dependencies are those that clippy has checked.
@@ -135,7 +135,7 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --examples --quiet
-	cargo check --lib --example host_device $(HOST) --quiet
+	cargo check --lib --example headless $(HOST) --quiet
 	@if cargo tree --edges normal --prefix none $(HOST) | grep -E "^($(COMMAND))"; then echo "is a dependency of the library"; exit 1; fi
 	@if [ -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then \
 	  cargo check --lib --no-default-features --features webgpu --target wasm32-unknown-unknown --quiet; \

@@ -20,7 +20,7 @@
 
 struct TrackParams {
     momentum: f32,
-    correction: f32, // M/(M−1)
+    correction: f32, // M/(M−1) for an unbiased variance, else 1
 }
 
 var<storage, read_write> dgamma: array<f32>;
@@ -105,7 +105,8 @@ fn parameter_gradients(
     dgamma[channel] += total.y;
 }
 
-// running += momentum·(batch's − running), with unbiased variance.      dispatch: ⌈C/64⌉ workgroups, folded into rows
+// running += momentum·(batch's − running), with the variance times `correction`; a momentum of 1 does not read `running`.
+// dispatch: ⌈C/64⌉ workgroups, folded into rows
 @compute @workgroup_size(64)
 fn track(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -116,7 +117,12 @@ fn track(
     if (channel >= arrayLength(&running_mean)) {
         return;
     }
-    let unbiased = track_params.correction * variance[channel];
+    let corrected = track_params.correction * variance[channel];
+    if (track_params.momentum >= 1.0) {
+        running_mean[channel] = mean[channel];
+        running_variance[channel] = corrected;
+        return;
+    }
     running_mean[channel] += track_params.momentum * (mean[channel] - running_mean[channel]);
-    running_variance[channel] += track_params.momentum * (unbiased - running_variance[channel]);
+    running_variance[channel] += track_params.momentum * (corrected - running_variance[channel]);
 }

@@ -65,57 +65,39 @@
 //! }
 //! ```
 //!
-//! # On the device of a host program
+//! # In the frames of a renderer
 //!
-//! [`gpu::Context::from_host`] uses the wgpu device and queue of a host program, such as a game engine. A recorded
-//! program writes its commands into the host's command encoder. It allocates nothing, submits nothing and does not
-//! wait. The device must come from the same version of wgpu, which the library re-exports as [`wgpu`].
+//! [`embed::Stylizer`] paints a texture into another one, in a host's command encoder and on its wgpu device. Steady
+//! frames create no object, submit nothing and wait for nothing. Other recorded programs run there too:
+//! [`gpu::Context::from_host`] takes a host's device and queue, and [`gpu::Program::encode`] writes a program into its
+//! encoder. The device must come from the same version of wgpu, which the library re-exports as [`wgpu`].
 //!
 //! ```rust,no_run
-//! use impasto::gpu::{Context, ContextOptions, DeviceTensor, Program, Recorder};
-//! use impasto::nets::ImageTransformNet;
+//! use impasto::embed::{Blend, Frame, Net, Options, Stylizer};
 //! use impasto::nets::image_transform_net::ImageTransformNetWeights;
-//! use impasto::wgpu;
+//! use impasto::wgpu::{self, TextureFormat};
 //!
-//! /// A net for frames of one size.
-//! struct Filter {
-//!     /// Input and output, `[1, 3, height, width]`, RGB 0..1.
-//!     frame: DeviceTensor,
-//!     painted: DeviceTensor,
-//!     program: Program,
+//! /// Compiles kernels on a thread of its own, until `ready`.
+//! fn start(device: &wgpu::Device, queue: &wgpu::Queue, net: ImageTransformNetWeights) -> impasto::Result<Stylizer> {
+//!     let options = Options::new([1280, 720], [TextureFormat::Rgba16Float, TextureFormat::Bgra8UnormSrgb]);
+//!     Stylizer::new(device, queue, Net::feed_forward(net)?, &options)
 //! }
 //!
-//! impl Filter {
-//!     fn new(
-//!         device: wgpu::Device,
-//!         queue: wgpu::Queue,
-//!         weights: ImageTransformNetWeights,
-//!         [height, width]: [usize; 2],
-//!     ) -> impasto::Result<Self> {
-//!         let context = Context::from_host(device, queue, &ContextOptions::default())?;
-//!         let net = ImageTransformNet::new(&context, weights)?;
-//!         let frame = DeviceTensor::new(&context, "frame", [1, 3, height, width]);
-//!         let mut rec = Recorder::new(&context);
-//!         let x = rec.pin(&frame);
-//!         let picture = net.forward(&mut rec, x)?.picture;
-//!         let painted = rec.output(picture)?;
-//!         Ok(Filter { frame, painted, program: rec.finish()? })
-//!     }
-//!
-//!     /// The buffers for the host's own passes, which fill the input and show the output.
-//!     fn buffers(&self) -> impasto::Result<[&wgpu::Buffer; 2]> {
-//!         Ok([self.frame.buffer()?, self.painted.buffer()?])
-//!     }
-//!
-//!     fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-//!         self.program.encode(encoder);
-//!     }
+//! /// In every frame, after the scene has been drawn to `color`.
+//! fn paint(
+//!     stylizer: &mut Stylizer,
+//!     encoder: &mut wgpu::CommandEncoder,
+//!     [color, output]: [&wgpu::TextureView; 2],
+//! ) -> impasto::Result<()> {
+//!     let style = [Blend { weights: &[1.0], alpha: 1.0 }];
+//!     stylizer.encode(encoder, &Frame::new(color, output, [1280, 720], &style))
 //! }
 //! ```
 //!
 //! # Modules
 //!
-//! - [`gpu`]: device, tensors, recorded programs and their memory. The only module that uses wgpu.
+//! - [`embed`]: a pass that paints textures inside a host's frames.
+//! - [`gpu`]: device, tensors, recorded programs and their memory.
 //! - [`ops`]: operations with forward and backward passes.
 //! - [`nets`]: VGG-19, AdaIN's decoder and the feed-forward net.
 //! - [`loss`]: losses on features.
@@ -158,6 +140,7 @@ mod blocking;
 mod cache;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+pub mod embed;
 mod error;
 #[cfg(feature = "train")]
 pub mod eval;

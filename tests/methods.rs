@@ -17,6 +17,8 @@ mod nets;
 mod optimisers;
 #[path = "methods/painters_in_windows.rs"]
 mod painters_in_windows;
+#[path = "methods/steady.rs"]
+mod steady;
 #[path = "methods/training.rs"]
 mod training;
 

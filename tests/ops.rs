@@ -41,6 +41,8 @@ mod relu;
 mod roof;
 #[path = "ops/rows.rs"]
 mod rows;
+#[path = "ops/steady.rs"]
+mod steady;
 #[path = "ops/tanh.rs"]
 mod tanh;
 #[path = "ops/vector.rs"]

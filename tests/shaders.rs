@@ -92,7 +92,7 @@ fn every_kernel_translates_to_msl() {
             msl::write_string(module, info, &options, &Default::default()).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         for name in translation.entry_point_names {
             let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
-            assert!(text.contains(&format!("kernel void {name}(")), "{kernel}");
+            assert!(text.contains(&format!(" {name}(")), "{kernel}");
         }
     }
 }
@@ -110,8 +110,10 @@ fn every_kernel_translates_to_hlsl() {
             .unwrap_or_else(|e| panic!("{kernel}: {e}"));
         for name in reflection.entry_point_names {
             let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
-            assert!(text.contains(&format!("void {name}(")), "{kernel}");
-            keep(number, kernel, &name, "hlsl", &text);
+            assert!(text.contains(&format!(" {name}(")), "{kernel}");
+            if module.entry_points[0].stage == ShaderStage::Compute {
+                keep(number, kernel, &name, "hlsl", &text); // with the profile of compute shaders
+            }
         }
     }
 }
@@ -124,11 +126,12 @@ fn every_kernel_has_a_text() {
         assert!(text.contains(&format!("fn {}(", kernel.entry)), "{kernel}");
         let enable = if text.contains("subgroup") { "enable subgroups;\n" } else { "" };
         let mut bindings = 0..;
-        let complete =
-            text.lines().map(|line| match line.starts_with("var<uniform") || line.starts_with("var<storage") {
+        let complete = text.lines().map(|line| {
+            match ["var<uniform", "var<storage", "var "].iter().any(|start| line.starts_with(start)) {
                 true => format!("@group(0) @binding({}) {line}\n", bindings.next().unwrap()),
                 false => format!("{line}\n"),
-            });
+            }
+        });
         keep(number, kernel, kernel.entry, "wgsl", enable.to_string() + &complete.collect::<String>());
     }
 }
@@ -150,7 +153,8 @@ fn every_entry_point_of_every_file_is_a_kernel() {
     for shader in shader_names() {
         let text = expand(KERNELS.iter().find(|kernel| kernel.shader == shader).expect(shader)).unwrap();
         for entry in naga::front::wgsl::parse_str(&text).unwrap().entry_points {
-            assert_eq!(entry.stage, ShaderStage::Compute);
+            // Draws to textures are the exception.
+            assert_eq!(entry.stage == ShaderStage::Compute, !["screen", "to_target"].contains(&entry.name.as_str()));
             let known = KERNELS.iter().any(|kernel| kernel.shader == shader && kernel.entry == entry.name);
             assert!(known, "no kernel runs {shader}:{}", entry.name);
         }
@@ -162,8 +166,12 @@ fn every_entry_point_of_every_file_is_a_kernel() {
 fn every_kernel_stays_within_the_default_limits_of_webgpu() {
     for Text { kernel, module, .. } in TEXTS.iter() {
         let Interface { bindings, workgroup_size } = interface_of(kernel).unwrap();
-        let storage = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
+        let is_buffer = |access| matches!(access, Access::Read | Access::Write | Access::ReadWrite);
+        let storage = bindings.iter().filter(|binding| is_buffer(binding.access)).count();
         assert!(storage <= 8, "{kernel}: {storage} storage buffers");
+        // At most 16 sampled textures and 4 storage textures.
+        let textures = bindings.iter().filter(|binding| matches!(binding.access, Access::Texture(_))).count();
+        assert!(textures <= 4, "{kernel}: {textures} textures");
         // Kernels with cooperative matrices are exempt: the context requests higher limits from such adapters.
         let [threads, memory] = if side_of_matrices(module) > 0 { [1024, 32 << 10] } else { [256, 16 << 10] };
         assert!(workgroup_size.iter().product::<u32>() <= threads, "{kernel}: {workgroup_size:?} threads");

@@ -1,5 +1,5 @@
 //! Evaluation of trained nets: encoders against the original VGG-19, and painting nets against Gatys' method or each
-//! other.
+//! other; steadiness of videos.
 
 pub mod adain;
 pub mod encoder;
@@ -7,6 +7,7 @@ pub mod feed_forward;
 pub mod mesh;
 pub mod scores;
 pub mod ssim;
+pub mod steadiness;
 
 use crate::io::Picture;
 

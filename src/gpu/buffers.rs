@@ -12,6 +12,18 @@ impl Context {
         self.scoped(|| self.queue().write_buffer(buffer, offset, bytes))
     }
 
+    /// [`write_buffer`](Context::write_buffer), which also finds that a host's device is lost: wgpu reports that to the
+    /// host alone. The bytes are one or more whole words.
+    pub(super) fn overwrite(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        let Some(size) = wgpu::BufferSize::new(bytes.len() as u64) else { return Ok(()) };
+        let written = self.scoped(|| {
+            let mut view = self.queue().write_buffer_with(buffer, offset, size)?;
+            view.copy_from_slice(bytes);
+            Some(())
+        })?;
+        written.ok_or_else(|| Error::DeviceLost("a buffer cannot be written".into()))
+    }
+
     /// A zeroed buffer of that many bytes.
     pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
         self.check_tensor(name, bytes)?;

@@ -10,6 +10,7 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use rayon::prelude::*;
 use web_time::Instant;
 
+use super::texture::{self, TextureKind};
 use super::{Context, precision, shaders, specialise, split_arrays, unroll};
 use crate::{Cause, Error, Result};
 
@@ -64,12 +65,20 @@ pub struct Kernel {
     /// WGSL variables that are stored as f16 where the file says f32. The recorder sets them from the tensors of a
     /// dispatch.
     pub halves: Vec<&'static str>,
+    /// Formats of storage textures by their WGSL variables. The recorder sets them from the textures of a dispatch.
+    pub formats: Vec<(&'static str, naga::StorageFormat)>,
+    /// For a fragment shader, the format that it draws to. It is drawn with the vertex shader [`SCREEN`] of its file.
+    pub target: Option<wgpu::TextureFormat>,
 }
+
+/// The vertex shader of a file with fragment shaders: one triangle over the whole target.
+pub const SCREEN: &str = "screen";
 
 impl Kernel {
     /// The entry point `entry` of `shader` with every constant at its default.
     pub fn new(shader: &'static str, entry: &'static str) -> Self {
-        Kernel { shader, entry, constants: Vec::new(), halves: Vec::new() }
+        let (constants, halves, formats) = (Vec::new(), Vec::new(), Vec::new());
+        Kernel { shader, entry, constants, halves, formats, target: None }
     }
 
     /// Sets the top-level `const` called `name`.
@@ -92,6 +101,12 @@ impl fmt::Display for Kernel {
         for name in &self.halves {
             write!(f, " {name}: f16")?;
         }
+        for (name, format) in &self.formats {
+            write!(f, " {name}: {format:?}")?;
+        }
+        if let Some(format) = self.target {
+            write!(f, " to {format:?}")?;
+        }
         Ok(())
     }
 }
@@ -107,6 +122,8 @@ pub enum Access {
     Write,
     /// A storage variable that is loaded and stored to.
     ReadWrite,
+    /// A texture.
+    Texture(TextureKind),
 }
 
 /// A binding of a kernel.
@@ -137,9 +154,15 @@ pub struct Interface {
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
-    pub pipeline: wgpu::ComputePipeline,
+    pub stage: Stage,
     pub layout: wgpu::BindGroupLayout,
     pub interface: &'static Interface,
+}
+
+/// The pipeline of a kernel.
+pub(super) enum Stage {
+    Compute(wgpu::ComputePipeline),
+    Draw(wgpu::RenderPipeline),
 }
 
 /// The full WGSL source: imports are inserted, then constants are set in the file and its imports.
@@ -221,7 +244,8 @@ fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     let mut module = module.ok_or_else(|| kernel.error("has no such entry point"))?;
     let rewritten = unroll::unroll(&mut module)
         .and_then(|()| split_arrays::split_arrays(&mut module))
-        .and_then(|()| precision::store_as_half(&mut module, &kernel.halves));
+        .and_then(|()| precision::store_as_half(&mut module, &kernel.halves))
+        .and_then(|()| texture::set_formats(&mut module, &kernel.formats));
     rewritten.map_err(|reason| kernel.error(reason))?;
     compact(&mut module, KeepUnused::No);
     let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
@@ -248,6 +272,7 @@ fn reflect(module: &naga::Module, info: &ModuleInfo) -> Interface {
         let binding = variable.binding.as_ref()?;
         let access = match variable.space {
             naga::AddressSpace::Uniform => Access::Uniform,
+            naga::AddressSpace::Handle => Access::Texture(TextureKind::of(&module.types[variable.ty].inner)?),
             _ if !usage.contains(GlobalUse::WRITE) => Access::Read,
             _ if usage.contains(GlobalUse::READ) => Access::ReadWrite,
             _ => Access::Write,
@@ -258,6 +283,7 @@ fn reflect(module: &naga::Module, info: &ModuleInfo) -> Interface {
                 (*span, named.collect())
             }
             naga::TypeInner::Array { stride, .. } => (*stride, Vec::new()),
+            _ if matches!(access, Access::Texture(_)) => (0, Vec::new()),
             other => (other.size(module.to_ctx()), Vec::new()),
         };
         let name = variable.name.clone().unwrap_or_default();
@@ -277,36 +303,42 @@ pub fn interface_of(kernel: &Kernel) -> Result<&'static Interface> {
 
 fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
     let Source { module, interface } = source_of(kernel)?;
-    let source = wgpu::ShaderSource::Naga(Cow::Borrowed(module));
+    let screen = match kernel.target {
+        None => None,
+        Some(format) => Some((&source_of(&Kernel::new(kernel.shader, SCREEN))?.module, format)),
+    };
     let label = kernel.to_string();
     let began = Instant::now();
     let compiled = context.make(|device| {
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
-        // Loop bounding would add counters that hide trip counts from the driver. It would unroll nothing, and arrays
-        // that loops index would take minutes to compile. All loops of the kernels are bounded.
-        let checks = match context.checked() {
-            true => wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() },
-            false => wgpu::ShaderRuntimeChecks::unchecked(),
+        let shader = |module| {
+            let source = wgpu::ShaderSource::Naga(Cow::Borrowed(module));
+            let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
+            // Loop bounding would add counters that hide trip counts from the driver. It would unroll nothing, and
+            // arrays that loops index would take minutes to compile. All loops of the kernels are bounded.
+            let checks = match context.checked() {
+                true => {
+                    wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() }
+                }
+                false => wgpu::ShaderRuntimeChecks::unchecked(),
+            };
+            // SAFETY: every loop of the kernels ends, and they guard every index themselves. The same tests also run
+            // with checks on, where an access out of range would change the result.
+            #[allow(unsafe_code)]
+            unsafe {
+                device.create_shader_module_trusted(descriptor, checks)
+            }
         };
-        // SAFETY: every loop of the kernels ends, and they guard every index themselves. The same tests also run with
-        // checks on, where an access out of range would change the result.
-        #[allow(unsafe_code)]
-        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+        let visibility = match kernel.target {
+            None => wgpu::ShaderStages::COMPUTE,
+            Some(_) => wgpu::ShaderStages::FRAGMENT,
+        };
         let entries: Vec<_> = interface
             .bindings
             .iter()
             .map(|binding| wgpu::BindGroupLayoutEntry {
                 binding: binding.index,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: match binding.access {
-                        Access::Uniform => wgpu::BufferBindingType::Uniform,
-                        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                        _ => wgpu::BufferBindingType::Storage { read_only: false },
-                    },
-                    has_dynamic_offset: false,
-                    min_binding_size: None,
-                },
+                visibility,
+                ty: binding_type(binding.access),
                 count: None,
             })
             .collect();
@@ -317,21 +349,53 @@ fn compile(context: &Context, kernel: &Kernel) -> Result<Pipeline> {
             bind_group_layouts: &[Some(&layout)],
             ..Default::default()
         });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(kernel.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: context.pipeline_cache(),
-        });
-        Pipeline { pipeline, layout, interface }
+        let compilation_options =
+            wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
+        let stage = match screen {
+            None => Stage::Compute(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&pipeline_layout),
+                module: &shader(module),
+                entry_point: Some(kernel.entry),
+                compilation_options,
+                cache: context.pipeline_cache(),
+            })),
+            Some((screen, format)) => Stage::Draw(device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&pipeline_layout),
+                vertex: wgpu::VertexState {
+                    module: &shader(screen),
+                    entry_point: Some(SCREEN),
+                    compilation_options: compilation_options.clone(),
+                    buffers: &[],
+                },
+                primitive: wgpu::PrimitiveState::default(),
+                depth_stencil: None,
+                multisample: wgpu::MultisampleState::default(),
+                fragment: Some(wgpu::FragmentState {
+                    module: &shader(module),
+                    entry_point: Some(kernel.entry),
+                    compilation_options,
+                    targets: &[Some(format.into())],
+                }),
+                multiview_mask: None,
+                cache: context.pipeline_cache(),
+            })),
+        };
+        Pipeline { stage, layout, interface }
     })?;
     tracing::debug!("{label} compiled in {:.1?}", began.elapsed());
     Ok(compiled)
+}
+
+fn binding_type(access: Access) -> wgpu::BindingType {
+    let ty = match access {
+        Access::Texture(kind) => return kind.binding_type(),
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::Write | Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None }
 }
 
 /// The pipelines of `kernels`. New ones are compiled in parallel.

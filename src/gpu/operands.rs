@@ -31,6 +31,9 @@ pub(super) fn of_expression(expression: &mut Expression) -> Result<Vec<&mut Hand
             [Some(arg), arg1.as_mut(), arg2.as_mut(), arg3.as_mut()].into_iter().flatten().collect()
         }
         Expression::ArrayLength(array) => vec![array],
+        Expression::ImageLoad { image, coordinate, array_index, sample, level } => {
+            [image, coordinate].into_iter().chain(array_index).chain(sample).chain(level).collect()
+        }
         Expression::CooperativeLoad { data, .. } => vec![&mut data.pointer, &mut data.stride],
         Expression::CooperativeMultiplyAdd { a, b, c } => vec![a, b, c],
         other => return Err(format!("kernels with {other:?} are not supported")),
@@ -47,11 +50,15 @@ pub(super) fn of_statement(statement: &mut Statement) -> Result<Vec<&mut Handle<
         | Statement::Block(_)
         | Statement::Break
         | Statement::Continue
+        | Statement::Kill
         | Statement::ControlBarrier(_) => Vec::new(),
         Statement::If { condition, .. } => vec![condition],
         Statement::Loop { break_if, .. } => break_if.iter_mut().collect(),
         Statement::Return { value } => value.iter_mut().collect(),
         Statement::Store { pointer, value } => vec![pointer, value],
+        Statement::ImageStore { image, coordinate, array_index, value } => {
+            [image, coordinate, value].into_iter().chain(array_index).collect()
+        }
         Statement::Call { arguments, result, .. } => arguments.iter_mut().chain(result).collect(),
         Statement::WorkGroupUniformLoad { pointer, result } => vec![pointer, result],
         Statement::SubgroupGather { mode: GatherMode::Broadcast(lane), argument, result } => {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use web_time::Instant;
 
 use super::Program;
-use super::program::{Step, encode_step};
+use super::program::Step;
 use super::signal::Signal;
 use crate::{Error, Result};
 
@@ -185,7 +185,7 @@ impl Program {
                     end_of_pass_write_index: Some(2 * index + 1),
                 }),
             });
-            encode_step(&mut pass, step);
+            step.encode(&mut pass);
         }
         encoder.resolve_query_set(&set, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, None);
@@ -203,7 +203,7 @@ impl Program {
             let start = began.elapsed().as_secs_f64();
             self.context.scoped(|| {
                 let mut encoder = self.context.device().create_command_encoder(&Default::default());
-                encode_step(&mut encoder.begin_compute_pass(&Default::default()), step);
+                step.encode(&mut encoder.begin_compute_pass(&Default::default()));
                 self.context.queue().submit([encoder.finish()]);
             })?;
             self.context.idle().await?;

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use web_time::Instant;
 
-use super::kernel::{self, Access, Pipeline};
+use super::kernel::{self, Access, Pipeline, Stage};
 use super::recorder::Place;
+use super::slice::{cost_of, pieces};
+use super::texture::{Bound, Resource, Texture, check_views};
 use super::{Context, KernelClass, Memory, Precision, Recorder, Tensor, Uniform};
 use crate::{Error, Result};
 
 pub(super) struct Step {
     pub pipeline: Arc<Pipeline>,
-    pub bind_group: wgpu::BindGroup,
+    pub bound: Bound,
+    /// The texture that it draws to.
+    pub target: Option<Texture>,
     pub groups: [u32; 3],
     pub label: String,
     pub kernel: String,
@@ -24,12 +28,29 @@ pub(super) struct Step {
     pub outputs: Vec<(String, wgpu::Buffer, u64, Tensor)>,
 }
 
+impl Step {
+    /// Encodes a dispatch that uses no texture.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        if let Bound::Fixed(group) = &self.bound {
+            self.encode_with(pass, group);
+        }
+    }
+
+    fn encode_with(&self, pass: &mut wgpu::ComputePass<'_>, group: &wgpu::BindGroup) {
+        let (Stage::Compute(pipeline), [x, y, z]) = (&self.pipeline.stage, self.groups) else { return };
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
 /// A sequence of dispatches with their pipelines, bind groups and memory. Replaying it neither allocates nor compiles.
 pub struct Program {
     /// Number of its recorder.
-    owner: u64,
+    pub(super) owner: u64,
     pub(super) context: Context,
     pub(super) steps: Vec<Step>,
+    textures: Vec<Texture>,
     uniforms: Option<wgpu::Buffer>,
     offsets: Vec<u64>,
     transients: Vec<wgpu::Buffer>,
@@ -75,13 +96,15 @@ impl Program {
         }
         let mut steps = Vec::with_capacity(recorder.dispatches.len());
         for (dispatch, pipeline) in recorder.dispatches.iter().zip(pipelines) {
-            let mut entries = Vec::new();
+            let mut resources = Vec::new();
             let mut outputs = Vec::new();
             for binding in &pipeline.interface.bindings {
                 let resource = if binding.access == Access::Uniform {
                     let (Some(buffer), Some(index)) = (&uniforms, dispatch.params) else { continue };
                     let size = wgpu::BufferSize::new(u64::from(binding.size));
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offsets[index], size })
+                    Resource::Buffer(buffer.clone(), offsets[index], size)
+                } else if let Some((_, texture)) = dispatch.textures.iter().find(|(name, _)| *name == binding.name) {
+                    Resource::Texture(texture.id)
                 } else {
                     let Some((_, tensor)) = dispatch.tensors.iter().find(|(name, _)| *name == binding.name) else {
                         continue;
@@ -95,16 +118,14 @@ impl Program {
                     // words.
                     let bytes = tensor.bytes().next_multiple_of(u64::from(binding.size).max(4));
                     let size = wgpu::BufferSize::new(bytes);
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
+                    Resource::Buffer(buffer.clone(), offset, size)
                 };
-                entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+                resources.push((binding.index, resource));
             }
-            let descriptor =
-                wgpu::BindGroupDescriptor { label: Some(&dispatch.label), layout: &pipeline.layout, entries: &entries };
-            let bind_group = context.make(|device| device.create_bind_group(&descriptor))?;
             steps.push(Step {
+                bound: Bound::new(&context, &dispatch.label, &pipeline.layout, resources)?,
                 pipeline,
-                bind_group,
+                target: dispatch.target,
                 groups: dispatch.groups,
                 label: dispatch.label.clone(),
                 kernel: dispatch.kernel.to_string(),
@@ -120,6 +141,7 @@ impl Program {
             owner: recorder.number,
             context,
             steps,
+            textures: recorder.textures,
             uniforms,
             offsets,
             transients,
@@ -165,22 +187,59 @@ impl Program {
     /// If the uniform belongs to another program.
     pub fn set<T: Pod>(&self, uniform: Uniform<T>, value: &T) {
         assert_eq!(uniform.owner, self.owner, "a uniform of another program");
-        if let Some(buffer) = &self.uniforms {
-            // An error, such as a lost device, comes back from the run that would use the value.
-            let _ = self.context.write_buffer(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value));
-        }
+        // An error, such as a lost device, comes back from the run that would use the value.
+        let _ = self.update(uniform, value);
+    }
+
+    /// [`set`](Program::set), whose errors are reported at once: for programs that a host submits.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub(crate) fn update<T: Pod>(&self, uniform: Uniform<T>, value: &T) -> Result<()> {
+        assert_eq!(uniform.owner, self.owner, "a uniform of another program");
+        let Some(buffer) = &self.uniforms else { return Ok(()) };
+        self.context.overwrite(buffer, self.offsets[uniform.index], bytemuck::bytes_of(value))
     }
 
     /// Encodes the whole program into a host's encoder, without allocating, submitting or waiting.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.encode_range(encoder, 0..self.steps.len());
+        let encoded = self.encode_views(encoder, &[]);
+        encoded.expect("a program with textures of a host is encoded with their views");
     }
 
-    fn encode_range(&self, encoder: &mut wgpu::CommandEncoder, range: Range<usize>) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    /// [`encode`](Program::encode) with a view for each texture of the recorder. A bind group is made for views that
+    /// were not in use lately, and kept.
+    ///
+    /// # Errors
+    /// Another number of views; a lost device; views that cannot be bound.
+    #[doc(hidden)]
+    pub fn encode_views(&self, encoder: &mut wgpu::CommandEncoder, views: &[&wgpu::TextureView]) -> Result<()> {
+        self.encode_steps(encoder, 0..self.steps.len(), views)
+    }
+
+    pub(super) fn encode_steps(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        range: Range<usize>,
+        views: &[&wgpu::TextureView],
+    ) -> Result<()> {
+        check_views(&self.textures, views)?;
+        let mut pass = None;
         for step in &self.steps[range] {
-            encode_step(&mut pass, step);
+            let group = step.bound.group(&self.context, views)?;
+            match (&step.pipeline.stage, step.target) {
+                (Stage::Draw(pipeline), Some(target)) => {
+                    pass = None;
+                    draw(encoder, pipeline, &group, views[target.id as usize]);
+                }
+                _ => {
+                    let pass =
+                        pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
+                    step.encode_with(pass, &group);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Encodes and submits the program, in submissions short enough for a watchdog. Does not wait for the device.
@@ -205,9 +264,10 @@ impl Program {
     fn submit_range(&self, range: Range<usize>) -> Result<()> {
         self.context.scoped(|| {
             let mut encoder = self.context.device().create_command_encoder(&Default::default());
-            self.encode_range(&mut encoder, range);
+            self.encode_steps(&mut encoder, range, &[])?;
             self.context.queue().submit([encoder.finish()]);
-        })
+            Ok(())
+        })?
     }
 
     /// [`submit`](Program::submit), then waits for the results.
@@ -261,11 +321,20 @@ impl Program {
     }
 }
 
-pub(super) fn encode_step(pass: &mut wgpu::ComputePass<'_>, step: &Step) {
-    let [x, y, z] = step.groups;
-    pass.set_pipeline(&step.pipeline.pipeline);
-    pass.set_bind_group(0, &step.bind_group, &[]);
-    pass.dispatch_workgroups(x, y, z);
+fn draw(
+    encoder: &mut wgpu::CommandEncoder,
+    pipeline: &wgpu::RenderPipeline,
+    group: &wgpu::BindGroup,
+    view: &wgpu::TextureView,
+) {
+    let ops = wgpu::Operations { load: wgpu::LoadOp::Load, store: wgpu::StoreOp::Store };
+    let target = wgpu::RenderPassColorAttachment { view, depth_slice: None, resolve_target: None, ops };
+    let attachments = [Some(target)];
+    let mut pass = encoder
+        .begin_render_pass(&wgpu::RenderPassDescriptor { color_attachments: &attachments, ..Default::default() });
+    pass.set_pipeline(pipeline);
+    pass.set_bind_group(0, group, &[]);
+    pass.draw(0..3, 0..1);
 }
 
 /// The submissions of a program whose sections begin at the dispatches `starts`, and the range of them that belongs to
@@ -289,22 +358,9 @@ fn in_sections(steps: &[Step], starts: &[usize], class: KernelClass) -> (Vec<Ran
 /// Splits dispatches into submissions of about 0.1 s on the slowest useful device of the class: 200 GFLOP/s and 20 GB/s
 /// for a GPU, 20 GFLOP/s and 2 GB/s for a processor. Watchdogs kill longer submissions.
 fn submissions(steps: &[Step], class: KernelClass) -> Vec<Range<usize>> {
-    let (flops, bytes) = match class {
-        KernelClass::Tiled => (200e9, 20e9),
-        KernelClass::Broadcast => (20e9, 2e9),
+    let budget = match class {
+        KernelClass::Tiled => 20e9,
+        KernelClass::Broadcast => 2e9,
     };
-    let mut ranges = Vec::new();
-    let (mut start, mut seconds) = (0, 0.0);
-    for (index, step) in steps.iter().enumerate() {
-        let cost = step.flops as f64 / flops + step.bytes as f64 / bytes;
-        if seconds + cost > 0.1 && index > start {
-            ranges.push(start..index);
-            (start, seconds) = (index, 0.0);
-        }
-        seconds += cost;
-    }
-    if start < steps.len() {
-        ranges.push(start..steps.len());
-    }
-    ranges
+    pieces(&steps.iter().map(cost_of).collect::<Vec<_>>(), budget)
 }

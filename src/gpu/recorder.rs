@@ -8,6 +8,7 @@ use bytemuck::Pod;
 
 use super::kernel::{Access, Kernel, interface_of};
 use super::memory::{self, Apart, Life, Memory, MemoryPlan};
+use super::texture::{Texture, TextureKind};
 use super::{Context, DeviceTensor, KernelClass, Precision, Program, Shape, Tensor};
 use crate::{Error, Result};
 
@@ -37,6 +38,9 @@ pub struct Dispatch {
     bound: Vec<(Names, Tensor)>,
     /// The tensor of each storage variable of the kernel.
     pub(super) tensors: Vec<(&'static str, Tensor)>,
+    /// The textures of the host with their names, and the one that a fragment shader draws to.
+    pub(super) textures: Vec<(&'static str, Texture)>,
+    pub(super) target: Option<Texture>,
     /// Ids of the tensors that it writes.
     written: Vec<u32>,
     pub(super) params: Option<usize>,
@@ -94,6 +98,8 @@ impl Dispatch {
             label: label.into(),
             bound: Vec::new(),
             tensors: Vec::new(),
+            textures: Vec::new(),
+            target: None,
             written: Vec::new(),
             params: None,
             groups: [1; 3],
@@ -126,6 +132,24 @@ impl Dispatch {
         self
     }
 
+    /// Binds a texture to the WGSL variable `name`. The kernel must use it.
+    pub fn bind_texture(mut self, name: &'static str, texture: Texture) -> Self {
+        if let TextureKind::Storage(format) = texture.kind {
+            self.kernel.formats.push((name, format));
+        }
+        self.textures.push((name, texture));
+        self
+    }
+
+    /// The texture that the kernel, a fragment shader, draws to: one of kind [`TextureKind::Target`].
+    pub fn draws_to(mut self, texture: Texture) -> Self {
+        if let TextureKind::Target(format) = texture.kind {
+            self.kernel.target = Some(format);
+        }
+        self.target = Some(texture);
+        self
+    }
+
     /// Finds the kernel's variable or variables for each bound tensor, and the variables that are stored as f16.
     fn resolve(&mut self) -> Result<()> {
         let bindings = &interface_of(&self.kernel)?.bindings;
@@ -137,6 +161,11 @@ impl Dispatch {
                 let expected = format!("variables that {} uses", self.kernel);
                 return Err(Error::argument(self.label.clone(), "bindings", expected, names.all().join(" or ")));
             }
+        }
+        let bound = |name: &str| bindings.iter().any(|b| matches!(b.access, Access::Texture(_)) && b.name == name);
+        if let Some((name, _)) = self.textures.iter().find(|(name, _)| !bound(name)) {
+            let expected = format!("variables that {} uses", self.kernel);
+            return Err(Error::argument(self.label.clone(), "bindings", expected, name));
         }
         let half = |(name, tensor): &(&'static str, Tensor)| (tensor.precision == Precision::F16).then_some(*name);
         self.kernel.halves = self.tensors.iter().filter_map(half).collect();
@@ -212,6 +241,7 @@ pub struct Recorder {
     pub(super) sections: Vec<usize>,
     pub(super) blocks: Vec<Vec<u8>>,
     pins: HashMap<u64, Tensor>,
+    pub(super) textures: Vec<Texture>,
 }
 
 /// Deferred recording of a tensor: called when the tensor is needed, so that its lifetime starts no earlier.
@@ -231,6 +261,7 @@ impl Recorder {
             sections: Vec::new(),
             blocks: Vec::new(),
             pins: HashMap::new(),
+            textures: Vec::new(),
         }
     }
 
@@ -289,6 +320,14 @@ impl Recorder {
     /// [`transient`](Recorder::transient) with the given storage precision.
     pub fn transient_stored(&mut self, precision: Precision, name: &str, shape: impl Into<Shape>) -> Tensor {
         self.add(precision, shape.into(), Place::Transient { name: name.into() }, false)
+    }
+
+    /// A texture of the host. It takes no memory; [`Program::encode_views`] gets a view for each, in this order.
+    #[doc(hidden)]
+    pub fn texture(&mut self, kind: TextureKind) -> Texture {
+        let texture = Texture { owner: self.number, id: self.textures.len() as u32, kind };
+        self.textures.push(texture);
+        texture
     }
 
     /// Begins a section: dispatches that [`Program::submit_section`] can run alone, in any order with other sections.
@@ -352,6 +391,15 @@ impl Recorder {
                     return refuse("params", &expected, format!("{size} bytes, {:?}", dispatch.fields));
                 }
                 continue;
+            }
+            if let Access::Texture(kind) = binding.access {
+                match dispatch.textures.iter().find(|(name, _)| *name == binding.name) {
+                    Some((_, texture)) if texture.owner == self.number && texture.kind == kind => continue,
+                    found => {
+                        let got = found.map_or("nothing".into(), |(_, texture)| format!("{texture:?}"));
+                        return refuse(&binding.name, &format!("a texture of this recorder, {kind:?}"), got);
+                    }
+                }
             }
             let Some(&(_, tensor)) = dispatch.tensors.iter().find(|(name, _)| *name == binding.name) else {
                 return refuse(&binding.name, "bound to a tensor", "nothing".into());

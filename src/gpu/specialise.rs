@@ -47,7 +47,7 @@ pub(super) fn narrow(module: &mut Module, info: &ModuleInfo) {
 }
 
 fn is_bound(variable: &GlobalVariable) -> bool {
-    matches!(variable.space, AddressSpace::Uniform | AddressSpace::Storage { .. })
+    matches!(variable.space, AddressSpace::Uniform | AddressSpace::Storage { .. } | AddressSpace::Handle)
 }
 
 /// Replaces every `if` with a constant condition by the branch that is taken.

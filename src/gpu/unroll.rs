@@ -320,7 +320,7 @@ impl<'a> Rewriter<'a> {
                 out.push(copy, span);
             }
         }
-        Ok(matches!(statement, Statement::Return { .. } | Statement::Break | Statement::Continue))
+        Ok(matches!(statement, Statement::Return { .. } | Statement::Break | Statement::Continue | Statement::Kill))
     }
 
     fn branch(&mut self, block: &Block) -> Result<Block, String> {

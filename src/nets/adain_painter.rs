@@ -27,7 +27,7 @@ pub(crate) fn adapt(rec: &mut Recorder, content: Tensor, [mean, deviation]: [Ten
 }
 
 /// The norm of the content.
-const INSTANCE: Norm = Norm { over: Over::Instance, relu: false };
+pub(crate) const INSTANCE: Norm = Norm { over: Over::Instance, relu: false };
 
 /// A style and its region.
 #[derive(Clone, Debug)]
@@ -68,16 +68,16 @@ fn seen(alpha: Vec<f32>) -> Vec<f32> {
 }
 
 /// What a program reads to mix the styles of the regions, for features of `[h, w]`.
-struct Styling {
+pub(crate) struct Styling {
     /// Weights of the photo's own features, `[h, w]`.
-    rest: DeviceTensor,
+    pub rest: DeviceTensor,
     /// Mean, deviation and mask of each region.
-    regions: Vec<[DeviceTensor; 3]>,
+    pub regions: Vec<[DeviceTensor; 3]>,
 }
 
 impl Styling {
     /// The inputs for `count` regions and features with that number of channels.
-    fn new(context: &Context, count: usize, [channels, height, width]: [usize; 3]) -> Self {
+    pub fn new(context: &Context, count: usize, [channels, height, width]: [usize; 3]) -> Self {
         let mask = |name: &str| DeviceTensor::new(context, name, [height, width]);
         let region = |_| {
             let [mean, deviation] = ["mean", "deviation"].map(|name| DeviceTensor::new(context, name, [channels]));
@@ -87,7 +87,7 @@ impl Styling {
     }
 
     /// Records the decoder's input.
-    fn record(&self, rec: &mut Recorder, content: Tensor, statistics: Statistics) -> Result<Tensor> {
+    pub fn record(&self, rec: &mut Recorder, content: Tensor, statistics: Statistics) -> Result<Tensor> {
         let target = rec.transient_stored(content.precision, "target", content.shape);
         vector::fill(rec, target, 0.0)?;
         let share = rec.pin(&self.rest);

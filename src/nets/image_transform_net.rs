@@ -23,8 +23,9 @@ use weights::BLOCKS;
 
 use super::{ConvLayer, Convolution, NewLayer, NormLayer, packed};
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
+use crate::io::HostTensor;
 use crate::ops::load::Input;
-use crate::ops::norm::{Norm, Over, Statistics};
+use crate::ops::norm::{Norm, Over, Smoothing, Statistics};
 use crate::ops::pad::{self, Border, Placement};
 use crate::ops::{tanh, vector};
 use crate::optim::Parameter;
@@ -73,6 +74,8 @@ struct Norms<'a> {
     styles: Option<Tensor>,
     /// Statistics of the first norms, which do not measure their own inputs.
     given: &'a [Statistics],
+    /// How the other norms smooth the statistics that they measure.
+    smoothing: Option<Smoothing>,
 }
 
 impl Unit {
@@ -104,7 +107,8 @@ impl Unit {
             Some(statistics) => (self.conv.forward(rec, x)?, *statistics),
             None => {
                 let (z, moments) = self.conv.forward_measured(rec, x)?;
-                (z, norm.statistics(rec, z, moments)?)
+                let measured = norm.statistics(rec, z, moments)?;
+                (z, norms.smoothing.map_or(Ok(measured), |smoothing| smoothing.average(rec, measured))?)
             }
         };
         if matches!(becomes, Use::Convolved)
@@ -150,12 +154,26 @@ pub struct Activations {
     pub picture: Tensor,
 }
 
+/// The scales or shifts of a norm for each of that many images.
+fn repeated(tensor: &HostTensor, images: usize) -> HostTensor {
+    match images {
+        1 => tensor.clone(),
+        _ => HostTensor { shape: vec![images, tensor.data.len()], data: tensor.data.repeat(images), ..tensor.clone() },
+    }
+}
+
 impl ImageTransformNet {
     /// A frozen net. Batch norm uses its running statistics.
     ///
     /// # Errors
     /// Weights of many styles; use [`ImageTransformNetWeights::blend`] first.
     pub fn new(context: &Context, weights: ImageTransformNetWeights) -> Result<Self> {
+        Self::for_images(context, weights, 1)
+    }
+
+    /// [`new`](Self::new) for that number of images, each of which can have scales and shifts of its own
+    /// ([`set_norms`](Self::set_norms)).
+    pub(crate) fn for_images(context: &Context, weights: ImageTransformNetWeights, images: usize) -> Result<Self> {
         if !weights.styles.is_empty() {
             let got = format!("one of {}", weights.styles.join(", "));
             return Err(Error::argument("image transform net", "weights", "a net of one style", got));
@@ -167,8 +185,8 @@ impl ImageTransformNet {
             let convolution = layer.conv.with_relu(folded && layer.relu);
             let conv = ConvLayer::frozen(rec, &name, convolution, &weight, &bias)?;
             let norm = layer.norm_name(weights.norm).filter(|_| !folded).map(|name| {
-                let affine = ["weight", "bias"].map(|kind| weights.tensor(&format!("{name}.{kind}")));
-                NormLayer::frozen(context, &name, layer.relu, affine)
+                let affine = ["weight", "bias"].map(|kind| repeated(weights.tensor(&format!("{name}.{kind}")), images));
+                NormLayer::frozen(context, &name, layer.relu, affine.each_ref())
             });
             Ok(Unit { conv, norm: norm.transpose()? })
         };
@@ -245,7 +263,22 @@ impl ImageTransformNet {
     /// # Errors
     /// A picture too small for reflection padding; missing `styles`.
     pub fn forward_in(&self, rec: &mut Recorder, picture: Tensor, styles: Option<Tensor>) -> Result<Activations> {
-        self.forward_with(rec, picture, Norms { styles, given: &[] })
+        self.forward_with(rec, picture, Norms { styles, ..Norms::default() })
+    }
+
+    /// [`ImageTransformNet::forward_in`] for the frames of a video: the statistics of its instance norms are smoothed
+    /// over the runs of the program.
+    ///
+    /// # Errors
+    /// Those of [`ImageTransformNet::forward_in`].
+    pub fn forward_smoothed(
+        &self,
+        rec: &mut Recorder,
+        picture: Tensor,
+        styles: Option<Tensor>,
+        smoothing: Smoothing,
+    ) -> Result<Activations> {
+        self.forward_with(rec, picture, Norms { styles, smoothing: Some(smoothing), ..Norms::default() })
     }
 
     fn forward_with(&self, rec: &mut Recorder, picture: Tensor, norms: Norms<'_>) -> Result<Activations> {
@@ -344,6 +377,22 @@ impl ImageTransformNet {
     /// Running statistics of batch norms, by name.
     pub fn state(&self) -> Vec<(String, DeviceTensor)> {
         self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::state).collect()
+    }
+
+    /// Replaces scales and shifts of norms, by name, in all programs with this net: those of all images, one after the
+    /// other.
+    ///
+    /// # Errors
+    /// A name that is not of a norm of the net; those of [`DeviceTensor::write`].
+    pub(crate) fn set_norms<'v>(&self, values: impl Iterator<Item = (&'v str, Vec<f32>)>) -> Result<()> {
+        let tensors: Vec<_> =
+            self.units.iter().filter_map(|unit| unit.norm.as_ref()).flat_map(NormLayer::tensors).collect();
+        for (name, values) in values {
+            let tensor = tensors.iter().find(|tensor| tensor.name() == name);
+            let unknown = || Error::argument("image transform net", "norms", "scales and shifts of its norms", name);
+            tensor.ok_or_else(unknown)?.write(&values)?;
+        }
+        Ok(())
     }
 
     /// Records the packing of trained weights for the kernels. Required after every change of the weights.

@@ -13,6 +13,7 @@ mod named;
 mod norm_layer;
 mod place;
 mod programs;
+pub mod steady;
 pub mod tiles;
 pub mod vgg19;
 

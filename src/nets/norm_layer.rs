@@ -24,7 +24,7 @@ pub struct NormLayer {
 }
 
 impl NormLayer {
-    /// Instance norm with frozen scales and shifts, `[C]`.
+    /// Instance norm with frozen scales and shifts, `[C]`, or `[N, C]` for those of each image.
     pub fn frozen(context: &Context, name: &str, relu: bool, affine: [&HostTensor; 2]) -> Result<Self> {
         let norm = Norm { over: Over::Instance, relu };
         Ok(NormLayer { trained: None, ..Self::trainable(context, name, norm, affine, [&[], &[]])? })
@@ -55,9 +55,14 @@ impl NormLayer {
         Ok(NormLayer { norm, gamma, beta, running, trained })
     }
 
+    /// Scales and shifts on the device, called `name.weight` and `name.bias`.
+    pub(crate) fn tensors(&self) -> [&DeviceTensor; 2] {
+        [&self.gamma, &self.beta]
+    }
+
     /// Whether scales and shifts are tables with one row per style.
     fn has_rows(&self) -> bool {
-        self.gamma.shape().dims().len() == 2
+        self.trained.is_some() && self.gamma.shape().dims().len() == 2
     }
 
     /// Scales and shifts. For tables, those of each image by its weights `styles` (`[N, S]`).

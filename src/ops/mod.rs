@@ -19,7 +19,9 @@ pub mod relu;
 pub mod roof;
 pub mod rows;
 pub mod square_loss;
+pub mod steady;
 pub mod tanh;
+pub(crate) mod texture;
 pub mod total_variation;
 pub mod vector;
 pub mod window;
@@ -43,7 +45,9 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         roof::kernels(),
         rows::kernels(),
         square_loss::kernels(),
+        steady::kernels(),
         tanh::kernels(),
+        texture::kernels(),
         total_variation::kernels(),
         vector::kernels(),
         window::kernels(),

@@ -2,7 +2,9 @@
 
 use super::load::Input;
 use super::{reducing, reducing_all};
-use crate::gpu::{Dispatch, Kernel, KernelClass, Recorder, Shape, Tensor, linear_groups};
+use crate::gpu::{
+    DeviceTensor, Dispatch, Kernel, KernelClass, Program, Recorder, Shape, Tensor, Uniform, linear_groups,
+};
 use crate::{Error, Result};
 
 const SHADER: &str = "norm.wgsl";
@@ -332,20 +334,60 @@ pub fn track(
     momentum: f32,
     running: Statistics,
 ) -> Result<()> {
-    const OP: &str = "norm tracking";
     if count < 2 {
-        return Err(Error::argument(OP, "count", "2 elements or more, for a variance", count));
+        return Err(Error::argument(TRACKING, "count", "2 elements or more, for a variance", count));
     }
+    let params = TrackParams { momentum, correction: (count as f64 / (count - 1) as f64) as f32 };
+    rec.dispatch(tracking(statistics, running)?.params(&params))
+}
+
+const TRACKING: &str = "norm tracking";
+
+/// The dispatch that moves `running` toward `statistics`, without its parameters.
+fn tracking(statistics: Statistics, running: Statistics) -> Result<Dispatch> {
     let shape = running.mean.shape;
-    check_pair(OP, [("mean", statistics.mean), ("variance", statistics.variance)], shape)?;
-    check_pair(OP, [("running mean", running.mean), ("running variance", running.variance)], shape)?;
-    rec.dispatch(
-        Dispatch::new(Kernel::new(SHADER, "track"), "norm tracking")
-            .bind("mean", statistics.mean)
-            .bind("variance", statistics.variance)
-            .bind("running_mean", running.mean)
-            .bind("running_variance", running.variance)
-            .params(&TrackParams { momentum, correction: (count as f64 / (count - 1) as f64) as f32 })
-            .groups(linear_groups(shape.count(), 64)),
-    )
+    check_pair(TRACKING, [("mean", statistics.mean), ("variance", statistics.variance)], shape)?;
+    check_pair(TRACKING, [("running mean", running.mean), ("running variance", running.variance)], shape)?;
+    Ok(Dispatch::new(Kernel::new(SHADER, "track"), TRACKING)
+        .bind("mean", statistics.mean)
+        .bind("variance", statistics.variance)
+        .bind("running_mean", running.mean)
+        .bind("running_variance", running.variance)
+        .groups(linear_groups(shape.count(), 64)))
+}
+
+/// Smooths statistics over the runs of a program, such as the frames of a video: each run moves averages, which stay on
+/// the device, by the factor `weight` toward its own statistics.
+#[derive(Clone, Copy, Debug)]
+pub struct Smoothing(Uniform<TrackParams>);
+
+impl Smoothing {
+    /// A smoothing for a program, with a weight of 1: the averages are the statistics of the last run.
+    pub fn new(rec: &mut Recorder) -> Self {
+        Smoothing(rec.uniform(&TrackParams { momentum: 1.0, correction: 1.0 }))
+    }
+
+    /// The averages of `statistics`, of the same shapes. They are zeros until the first run, whose weight must be 1.
+    pub fn average(&self, rec: &mut Recorder, statistics: Statistics) -> Result<Statistics> {
+        let mut average = |name: &str| {
+            let tensor = DeviceTensor::new(rec.context(), name, statistics.mean.shape);
+            rec.pin(&tensor)
+        };
+        let running = Statistics { mean: average("average mean"), variance: average("average variance") };
+        rec.dispatch(tracking(statistics, running)?.uniform(self.0))?;
+        Ok(running)
+    }
+
+    /// Sets the weight of a run's own statistics for the following runs of `program`. With 1, earlier statistics have no
+    /// effect, even if they are NaN.
+    ///
+    /// # Errors
+    /// A weight outside 0..=1.
+    pub fn set(&self, program: &Program, weight: f32) -> Result<()> {
+        if !(0.0..=1.0).contains(&weight) {
+            return Err(Error::argument("smoothing", "weight", "0 to 1", weight));
+        }
+        program.set(self.0, &TrackParams { momentum: weight, correction: 1.0 });
+        Ok(())
+    }
 }

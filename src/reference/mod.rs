@@ -21,6 +21,7 @@ pub mod regions;
 pub mod relu;
 pub mod roof;
 pub mod rows;
+pub mod steady;
 pub mod tanh;
 pub mod total_variation;
 pub mod vector;

@@ -16,14 +16,14 @@ use impasto::{Error, Result};
 use crate::harness::contexts;
 
 /// A tensor that has been written.
-fn filled<const R: usize>(rec: &mut Recorder, shape: [usize; R]) -> Tensor {
+pub fn filled<const R: usize>(rec: &mut Recorder, shape: [usize; R]) -> Tensor {
     let tensor = rec.transient("filled", shape);
     vector::fill(rec, tensor, 0.5).unwrap();
     tensor
 }
 
 /// Asserts that `record` fails with an error about this argument of this operation, in every kernel class.
-fn refused<T>(op: &str, argument: &str, record: impl Fn(&mut Recorder) -> Result<T>) {
+pub fn refused<T>(op: &str, argument: &str, record: impl Fn(&mut Recorder) -> Result<T>) {
     for context in contexts() {
         match record(&mut Recorder::new(context)).err() {
             Some(Error::Argument { op: named, argument: blamed, expected, got }) => {

@@ -5,6 +5,7 @@
 pub mod conv2d;
 pub mod features;
 pub mod norm;
+pub mod steady;
 pub mod vectors;
 
 use super::case::{Case, SUM};
@@ -226,6 +227,8 @@ fn activations(precision: Precision) -> Vec<Make> {
         }
         all.push(make(move || features::statistics(&Array::random(&shape(33), 41), precision)));
         all.push(make(move || norm::weighted(shape(35), precision)));
+        all.push(make(move || steady::smoothed(shape(5), precision)));
+        all.extend([false, true].map(|has_depth| make(move || steady::blended(size, has_depth, precision))));
         all.push(make(move || features::masked_sum(shape(6), precision)));
         all.push(make(move || features::masked(shape(6), precision)));
         all.push(make(move || features::rectified(&shape(5), precision)));

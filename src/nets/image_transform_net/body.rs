@@ -142,6 +142,21 @@ impl ImageTransformNetWeights {
     /// # Errors
     /// A number of weights that is not that of the styles; weights that are negative, not finite or all 0.
     pub fn blend(&self, weights: &[f32]) -> Result<Self> {
+        let affine: Vec<_> = self.blended(weights)?.collect();
+        let mut one = self.clone();
+        one.styles.clear();
+        for ((_, tensor), (_, values)) in one.affine_mut().zip(affine) {
+            tensor.data = values;
+            tensor.shape.remove(0);
+        }
+        Ok(one)
+    }
+
+    /// The scales and shifts of [`blend`](Self::blend), by name, `[C]`.
+    ///
+    /// # Errors
+    /// Those of [`blend`](Self::blend).
+    pub(crate) fn blended(&self, weights: &[f32]) -> Result<impl Iterator<Item = (&str, Vec<f32>)>> {
         let sum: f32 = weights.iter().sum();
         if weights.len() != self.styles.len()
             || weights.iter().any(|weight| *weight < 0.0)
@@ -151,12 +166,6 @@ impl ImageTransformNetWeights {
             return Err(Error::argument("blend", "weights", expected, format!("{weights:?}")));
         }
         let weights: Vec<_> = weights.iter().map(|weight| weight / sum).collect();
-        let mut one = self.clone();
-        one.styles.clear();
-        for (_, tensor) in one.affine_mut() {
-            tensor.data = mix(tensor, &weights);
-            tensor.shape.remove(0);
-        }
-        Ok(one)
+        Ok(self.affine().map(move |(name, tensor)| (name.as_str(), mix(tensor, &weights))))
     }
 }

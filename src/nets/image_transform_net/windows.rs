@@ -122,7 +122,7 @@ impl ImageTransformNet {
         let mut rec = Recorder::new(&self.context);
         let (photo, x) = self.photo(&mut rec, window);
         let (tensors, symbols) = self.given(&mut rec, given);
-        let norms = Norms { styles: None, given: &symbols };
+        let norms = Norms { given: &symbols, ..Norms::default() };
         let input = self.run(&mut rec, x, norms, given, &mut Vec::new())?;
         let unit = &self.units[given];
         let z = unit.conv.forward(&mut rec, input)?;
@@ -141,7 +141,7 @@ impl ImageTransformNet {
         let mut rec = Recorder::new(&self.context);
         let (photo, x) = self.photo(&mut rec, window);
         let (given, symbols) = self.given(&mut rec, self.norms());
-        let picture = self.forward_with(&mut rec, x, Norms { styles: None, given: &symbols })?.picture;
+        let picture = self.forward_with(&mut rec, x, Norms { given: &symbols, ..Norms::default() })?.picture;
         let painted = rec.output(picture)?;
         let exchanged = [photo.clone(), painted.clone()];
         Ok(Recorded::new(rec, Painting { photo, given, painted }, &exchanged))
