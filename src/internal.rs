@@ -4,7 +4,8 @@
 pub use crate::gpu::kernel::{
     Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of,
 };
-pub use crate::gpu::recorder::{Block, Dispatch, Fields, Listed, linear_groups, map_groups};
+pub use crate::gpu::listing::Listed;
+pub use crate::gpu::recorder::{Block, Dispatch, Fields, linear_groups, map_groups};
 pub use crate::gpu::shaders::{alter as alter_kernel, names as shader_names, source as shader_source};
 pub use crate::io::decode::is_decoding;
 pub use crate::random::Random;

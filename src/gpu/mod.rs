@@ -8,6 +8,7 @@ mod details;
 mod fold;
 pub(crate) mod kernel;
 mod limits;
+pub(crate) mod listing;
 mod memory;
 mod operands;
 #[cfg(not(target_arch = "wasm32"))]

@@ -211,23 +211,6 @@ pub(super) enum Place {
     Transient { name: String },
 }
 
-/// A dispatch of a recording, for listings.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// What it computes.
-    pub label: String,
-    /// Number of workgroups.
-    pub groups: [u32; 3],
-    /// Floating-point operations that the mathematics needs.
-    pub flops: u64,
-    /// Floating-point operations that the kernel performs.
-    pub performed: u64,
-    /// Bytes of the tensors that it binds.
-    pub bytes: u64,
-}
-
 /// Records operations on symbolic tensors; [`finish`](Recorder::finish) turns them into a [`Program`].
 pub struct Recorder {
     /// Unique number.
@@ -279,19 +262,6 @@ impl Recorder {
     #[cfg(feature = "doctor")]
     pub(crate) fn kernels(&self) -> Vec<Kernel> {
         self.dispatches.iter().map(|dispatch| dispatch.kernel.clone()).collect()
-    }
-
-    /// Its dispatches, in the order in which they run.
-    pub(crate) fn listing(&self) -> Vec<Listed> {
-        let listed = |dispatch: &Dispatch| Listed {
-            kernel: dispatch.kernel.clone(),
-            label: dispatch.label.clone(),
-            groups: dispatch.groups,
-            flops: dispatch.flops,
-            performed: dispatch.performed.unwrap_or(dispatch.flops),
-            bytes: dispatch.bytes,
-        };
-        self.dispatches.iter().map(listed).collect()
     }
 
     fn add(&mut self, precision: Precision, shape: Shape, place: Place, written: bool) -> Tensor {
