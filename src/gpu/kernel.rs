@@ -67,7 +67,7 @@ pub struct Kernel {
     pub halves: Vec<&'static str>,
     /// Formats of storage textures by their WGSL variables. The recorder sets them from the textures of a dispatch.
     pub formats: Vec<(&'static str, naga::StorageFormat)>,
-    /// For a fragment shader, the format that it draws to. It is drawn with the vertex shader [`SCREEN`] of its file.
+    /// For a fragment shader, the format that it draws to. It is drawn with the vertex shader `screen` of its file.
     pub target: Option<wgpu::TextureFormat>,
 }
 

@@ -9,7 +9,7 @@ use impasto::nets::steady::Steady;
 use wgpu::TextureFormat as Format;
 use wgpu::TextureUsages as Usage;
 
-use super::{Host, Texel, difference, packed, picture, scene, small_net, unpacked};
+use crate::host::{Host, Texel, difference, packed, picture, scene, small_net, unpacked};
 
 const SIZE: [u32; 2] = [64, 64];
 const FORMAT: Format = Format::Rgba8Unorm;
