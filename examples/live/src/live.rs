@@ -38,8 +38,9 @@ pub struct Live {
     panel: Panel,
     start: Instant,
     last: Instant,
-    /// Milliseconds of the last frames.
+    /// Milliseconds of the last frames, all of them painted or none.
     times: VecDeque<f64>,
+    was_painted: bool,
     painted: u32,
     resizes: u32,
     compared: Option<Memory>,
@@ -78,6 +79,7 @@ impl Live {
             start: now,
             last: now,
             times: VecDeque::new(),
+            was_painted: false,
             painted: 0,
             resizes: 0,
             compared: None,
@@ -126,6 +128,10 @@ impl Live {
         let is_painted = self.draw(&texture.texture)?;
         self.screen.queue.present(texture);
         self.screen.check()?;
+        if is_painted != self.was_painted {
+            self.times.clear();
+            self.was_painted = is_painted;
+        }
         if !is_painted {
             return Ok(true);
         }
