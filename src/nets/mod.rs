@@ -23,7 +23,7 @@ pub(crate) use detail::check_detail;
 pub use image_transform_net::ImageTransformNet;
 pub use norm_layer::NormLayer;
 pub use place::Place;
-pub(crate) use place::{SharesByPart, normalised, shares, visible, visible_mask};
+pub(crate) use place::{SharesByPart, normalised, shares, visible};
 pub use vgg19::{Convention, Tap, Vgg19};
 
 use crate::Result;

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use crate::gpu::{Context, DeviceTensor};
 use crate::io::{Picture, PixelSource, Resized};
 use crate::{Error, Result};
 
@@ -111,16 +110,6 @@ pub(crate) fn visible(picture: &Picture, [height, width]: [usize; 2]) -> Result<
         (weights, mean) if mean > 0.0 => Ok(Some(weights)),
         _ => Err(Error::argument("style", "style", "a picture with visible pixels", "a transparent one")),
     }
-}
-
-/// The square roots of [`visible`], for the features of a Gram matrix.
-///
-/// # Errors
-/// A picture without a visible pixel.
-pub(crate) fn visible_mask(context: &Context, picture: &Picture, size: [usize; 2]) -> Result<Option<DeviceTensor>> {
-    let roots = |weights: Vec<f32>| weights.into_iter().map(f32::sqrt).collect::<Vec<_>>();
-    let mask = visible(picture, size)?.map(roots);
-    mask.map(|mask| DeviceTensor::from_values(context, "visible pixels", size, &mask)).transpose()
 }
 
 #[cfg(test)]

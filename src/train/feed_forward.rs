@@ -19,7 +19,7 @@ use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::Picture;
 use crate::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
 use crate::nets::vgg19::Vgg19Weights;
-use crate::nets::{ImageTransformNet, Tap, Vgg19, visible_mask};
+use crate::nets::{ImageTransformNet, Tap, Vgg19, visible};
 use crate::ops::norm::Over;
 use crate::ops::pool::Pooling;
 use crate::ops::square_loss::Weight;
@@ -385,4 +385,14 @@ impl Trainer for FeedForward {
             "styles": styles, "body": body, "pictures": self.folder.len(), "loss": &self.loss, "measured_by": self.vgg.fingerprint(),
         })
     }
+}
+
+/// The square roots of [`visible`], for the features of a Gram matrix.
+///
+/// # Errors
+/// A picture without a visible pixel.
+fn visible_mask(context: &Context, picture: &Picture, size: [usize; 2]) -> Result<Option<DeviceTensor>> {
+    let roots = |weights: Vec<f32>| weights.into_iter().map(f32::sqrt).collect::<Vec<_>>();
+    let mask = visible(picture, size)?.map(roots);
+    mask.map(|mask| DeviceTensor::from_values(context, "visible pixels", size, &mask)).transpose()
 }
