@@ -3,13 +3,14 @@
 # make bench  measures the kernels on this machine
 # make check  formatting, lints, documentation, and the library without the command
 # make capi   builds and tests the C interface (capi/README.md)
+# make live   opens a window in which every frame of a scene is painted (LIVE=--help lists its options)
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
 # make bench-isa  what a compiler for AMD's GPUs makes of the kernels; needs no such GPU (benches/isa/README.md)
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-isa bench-all
+.PHONY: setup demo live test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-isa bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -38,6 +39,12 @@ demo: setup
 	./target/release/impasto stylize out/landscape.png --style out/strokes.png --style out/marble.png --style out/mosaic.png \
 	  --style out/woodcut.png --grid --size 512 --cell 384 -o out --overwrite
 	@echo "out/grid.png shows them side by side"
+
+# Options of examples/live.
+LIVE ?=
+
+live: setup
+	cargo run --release --quiet --manifest-path examples/live/Cargo.toml -- $(LIVE)
 
 # All tests, and with them the command that looks for an adapter. (`cargo run` would compile naga, wgpu and the library
 # once more, with other features.)
