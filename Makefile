@@ -116,7 +116,7 @@ bench-peers: setup
 ISA ?= --check benches/isa/recorded.json
 
 bench-isa: setup
-	cargo run --quiet --manifest-path benches/isa/Cargo.toml -- $(ISA)
+	CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),target) cargo run --quiet --manifest-path benches/isa/Cargo.toml -- $(ISA)
 
 # Side of the pictures, and pictures of the second run over single layers.
 SIZE ?= 512
