@@ -65,7 +65,7 @@ fn forward(
     let thread_n = thread % ACROSS;
     var sum: array<array<vec4<f32>, THREAD_M / 4u>, THREAD_N>;
     for (var turn = 0u; turn < (params.channels_in + TILE_K - 1u) / TILE_K * TAPS; turn++) {
-        let tap = turn % TAPS;
+        let tap = TAPS - 1u - turn % TAPS; // any order will do
         let first_c = turn / TAPS * TILE_K;
         let at = input_at(tap, load_i, load_j);
         let first_channel = n * params.channels_in + first_c + load_k;
