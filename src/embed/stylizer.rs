@@ -141,8 +141,8 @@ impl Stylizer {
     /// in use before.
     ///
     /// # Errors
-    /// A stylizer that is not [ready](Stylizer::ready); a frame that does not fit the options, by the name of the field;
-    /// a lost device. Nothing has been encoded then.
+    /// A stylizer that is not [ready](Stylizer::ready) or a frame that does not fit the options, by the name of the field:
+    /// nothing has been encoded then. A lost device or lack of memory: a part may have been encoded, so drop the encoder.
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, frame: &Frame) -> Result<()> {
         let settings = self.settings(frame)?;
         self.passes()?.encode(encoder, frame, settings)

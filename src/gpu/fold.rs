@@ -68,37 +68,27 @@ fn compared<T: PartialOrd>(op: Op, a: T, b: T) -> Option<bool> {
     })
 }
 
-fn unsigned(op: Op, a: u32, b: u32) -> Option<Literal> {
-    let value = match op {
-        Op::Add => a.wrapping_add(b),
-        Op::Subtract => a.wrapping_sub(b),
-        Op::Multiply => a.wrapping_mul(b),
-        Op::Divide => a.checked_div(b)?,
-        Op::Modulo => a.checked_rem(b)?,
-        Op::And => a & b,
-        Op::InclusiveOr => a | b,
-        Op::ExclusiveOr => a ^ b,
-        Op::ShiftLeft => a.checked_shl(b)?,
-        Op::ShiftRight => a.checked_shr(b)?,
-        _ => return compared(op, a, b).map(Literal::Bool),
+macro_rules! arithmetic {
+    ($name:ident, $integer:ty, $literal:path) => {
+        fn $name(op: Op, a: $integer, b: $integer) -> Option<Literal> {
+            let value = match op {
+                Op::Add => a.wrapping_add(b),
+                Op::Subtract => a.wrapping_sub(b),
+                Op::Multiply => a.wrapping_mul(b),
+                Op::Divide => a.checked_div(b)?,
+                Op::Modulo => a.checked_rem(b)?,
+                Op::And => a & b,
+                Op::InclusiveOr => a | b,
+                Op::ExclusiveOr => a ^ b,
+                _ => return compared(op, a, b).map(Literal::Bool),
+            };
+            Some($literal(value))
+        }
     };
-    Some(Literal::U32(value))
 }
 
-fn signed(op: Op, a: i32, b: i32) -> Option<Literal> {
-    let value = match op {
-        Op::Add => a.wrapping_add(b),
-        Op::Subtract => a.wrapping_sub(b),
-        Op::Multiply => a.wrapping_mul(b),
-        Op::Divide => a.checked_div(b)?,
-        Op::Modulo => a.checked_rem(b)?,
-        Op::And => a & b,
-        Op::InclusiveOr => a | b,
-        Op::ExclusiveOr => a ^ b,
-        _ => return compared(op, a, b).map(Literal::Bool),
-    };
-    Some(Literal::I32(value))
-}
+arithmetic!(unsigned, u32, Literal::U32);
+arithmetic!(signed, i32, Literal::I32);
 
 fn boolean(op: Op, a: bool, b: bool) -> Option<bool> {
     Some(match op {
