@@ -53,12 +53,14 @@ test-build:
 	@$(MAKE) --no-print-directory setup RUN=$(or $(CARGO_TARGET_DIR),target)/debug/impasto
 
 # Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
-# operations compile many kernels and run each on small tensors, so the driver skips its optimiser for them. wgpu's debug
-# build records a backtrace at each lock where RUST_BACKTRACE is set, which takes 5 to 10% of the time; panics keep theirs.
+# operations compile many kernels and run each on small tensors. So the driver skips its optimiser for them and uses
+# vectors (and subgroups) of 128 bits, which compile in a third of the time; `tests/doctor.rs` runs the same cases at the
+# processor's own width. wgpu's debug build records a backtrace at each lock where RUST_BACKTRACE is set, which takes 5 to
+# 10% of the time; panics keep theirs.
 test soak: export RUST_LIB_BACKTRACE ?= 0
 test: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
 test: test-build
-	GALLIVM_PERF=nopt cargo test --test ops
+	GALLIVM_PERF=nopt LP_NATIVE_VECTOR_WIDTH=128 cargo test --test ops
 	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
 	cargo test --doc
 
