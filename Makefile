@@ -3,6 +3,8 @@
 # make bench  measures the kernels on this machine
 # make check  formatting, lints, documentation, and the library without the command
 # make capi   builds and tests the C interface (capi/README.md)
+# make web    builds the library and the page for browsers, and serves the page (web/README.md)
+# make test-web  tests them in headless Chromium
 # make live   opens a window in which every frame of a scene is painted (LIVE=--help lists its options)
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
@@ -10,7 +12,7 @@
 
 # make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
 
-.PHONY: setup demo live test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-isa bench-all
+.PHONY: setup demo live test-build test capi web test-web soak faults drivers shaders fuzz bench check bench-peers bench-isa bench-all
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -71,6 +73,19 @@ capi:
 	cd capi && cargo fmt --check
 	cd capi && cargo clippy --all-targets --quiet -- -D warnings
 	cd capi && cargo test
+
+# The port of the page.
+PORT ?= 8080
+
+web:
+	web/build.sh
+	cd web && node serve.mjs dist $(PORT)
+
+# The results are compared with those of the native command. Chromium is the system's, or the one in CHROMIUM.
+test-web:
+	cargo build --quiet
+	PROFILE=dev web/build.sh
+	cd web && npm ci --silent && node --test tests/*.mjs
 
 # Methods, nets and sizes in turn for this many seconds: memory must not grow.
 SOAK ?= 1200

@@ -55,6 +55,15 @@ impl Stylizer {
         Self::start(Context::from_host(device.clone(), queue.clone(), &settings)?, net, options)
     }
 
+    /// A stylizer on the device of `context`, with whose other programs it shares compiled kernels. The precision is that
+    /// of the context, whatever the options say.
+    ///
+    /// # Errors
+    /// Those of [`new`](Stylizer::new).
+    pub fn in_context(context: &Context, net: Net, options: &Options) -> Result<Self> {
+        Self::start(context.clone(), net, &Options { precision: context.precision(), ..options.clone() })
+    }
+
     /// A further stylizer on the same device, such as one for another size or in other formats: after a resize, make one
     /// and replace this one when the new one is ready. It shares the kernels
     /// that are compiled already, so it is ready sooner than one that is made by [`new`](Stylizer::new).

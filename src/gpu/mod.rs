@@ -11,6 +11,7 @@ mod limits;
 pub(crate) mod listing;
 mod memory;
 mod operands;
+mod options;
 #[cfg(not(target_arch = "wasm32"))]
 mod planning;
 mod precision;
@@ -32,10 +33,11 @@ mod variant;
 pub use adapter::adapters;
 pub use adapter::{Adapter, Matrices, list_adapters};
 pub use cache::Cache;
-pub use context::{Context, ContextOptions, KernelClass};
+pub use context::Context;
 pub use details::{Details, WGPU_VERSION};
 pub(crate) use kernel::{Kernel, SCREEN};
 pub use memory::Memory;
+pub use options::{ContextOptions, KernelClass};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use planning::Largest;
 pub use precision::{PRECISIONS, Precision};
