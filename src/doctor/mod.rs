@@ -183,11 +183,15 @@ impl Clinic {
 }
 
 /// Checks the adapter of `options`, without avoiding any variant. `limit` is the time that a check may take.
-/// `on_check` is called before each check, with the number of checks that are done and of all.
+/// `on_check` is called before each check, with the checks that are done and the number of all.
 ///
 /// # Errors
-/// An adapter that cannot be opened, or not again after its device was lost.
-pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnMut(usize, usize)) -> Result<Report> {
+/// An adapter that cannot be opened, or not again after its device was lost; an error of `on_check`.
+pub fn examine(
+    options: &ContextOptions,
+    limit: Duration,
+    mut on_check: impl FnMut(&[Check], usize) -> Result<()>,
+) -> Result<Report> {
     let began = Instant::now();
     let options = ContextOptions { avoid: Vec::new(), ..options.clone() };
     let mut clinic = Clinic::open(&options, limit)?;
@@ -197,7 +201,7 @@ pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnM
     let (mut checks, mut failed, mut right) = (Vec::new(), Vec::new(), BTreeSet::new());
     for group in groups {
         for make in group.cases.into_iter().map(Arc::new) {
-            on_check(checks.len(), count);
+            on_check(&checks, count)?;
             let result = clinic.check(&make);
             let check = of_case(group.name, &make, result);
             match check.fault {
@@ -219,7 +223,7 @@ pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnM
     match Clinic::open(&ContextOptions { avoid: avoid.clone(), ..options }, limit) {
         Ok(mut clinic) => {
             for method in pictures::METHODS {
-                on_check(checks.len(), count);
+                on_check(&checks, count)?;
                 let result = clinic.run(move |context| pictures::difference(context, method));
                 checks.extend(of_picture(pictures::title(method), result));
             }
