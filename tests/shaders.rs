@@ -38,13 +38,13 @@ static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
     full.into_par_iter().chain(halves.into_par_iter().map(Text::of)).collect()
 });
 
-/// Number of rows of the cooperative matrices of a kernel; 0 if it uses none.
+/// The most rows or columns of a kernel's cooperative matrices; 0 if it uses none.
 fn side_of_matrices(module: &Module) -> u32 {
     let side = |(_, kind): (_, &naga::Type)| match kind.inner {
-        TypeInner::CooperativeMatrix { rows, .. } => Some(rows as u32),
+        TypeInner::CooperativeMatrix { rows, columns, .. } => Some((rows as u32).max(columns as u32)),
         _ => None,
     };
-    module.types.iter().find_map(side).unwrap_or(0)
+    module.types.iter().filter_map(side).max().unwrap_or(0)
 }
 
 /// Names of the storage variables that are arrays of f32 or of f32 vectors.
