@@ -10,9 +10,9 @@
 
 # make bench-isa  what a compiler for AMD's GPUs makes of the kernels; needs no such GPU (benches/isa/README.md)
 
-# make bench-all  all figures for one adapter, in out/bench*.txt, out/roofline.png and out/peers.json: layers, nets, f16, peers
+# make gpu-day  everything for one adapter in under nine minutes, into out/gpu-day.json (IMPASTO=FILE: with that binary)
 
-.PHONY: setup demo live test-build test capi web test-web soak faults drivers shaders fuzz bench check bench-peers bench-isa bench-all
+.PHONY: setup demo live test-build test capi web test-web soak faults drivers shaders fuzz bench check bench-peers bench-isa gpu-day
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -135,19 +135,16 @@ ISA ?= --check benches/isa/recorded.json
 bench-isa: setup
 	CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),target) cargo run --quiet --manifest-path benches/isa/Cargo.toml -- $(ISA)
 
-# Side of the pictures, and pictures of the second run over single layers.
-SIZE ?= 512
-BATCH ?= 8
+# An impasto that is built already, for a machine without cargo; the program of benches/peers, if it is built; options.
+IMPASTO ?=
+PEERS_PROGRAM ?= $(wildcard benches/peers/target/release/impasto-peers)
+GPU_DAY ?=
 
-bench-all: setup
+gpu-day:
 	@mkdir -p out
-	./target/release/impasto bench --roof
-	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --plot out/roofline.png --overwrite | tee out/bench.txt
-	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --batch $(BATCH) --only "at $(BATCH) x" | tee out/bench-batch.txt
-	./target/release/impasto bench --size $(SIZE) --seconds 0.5 --precision f16 | tee out/bench-f16.txt
-	if ./target/release/impasto devices | grep -q f16-matrix; then ./target/release/impasto bench --size $(SIZE) --seconds 0.5 \
-	  --precision f16-matrix | tee out/bench-f16-matrix.txt; fi
-	@$(MAKE) --no-print-directory bench-peers
+	$(if $(IMPASTO),,cargo build --release --quiet)
+	$(or $(IMPASTO),./target/release/impasto) gpu-day $(if $(PEERS_PROGRAM),--peers $(PEERS_PROGRAM) --python $(PYTHON)) \
+	  -o out/gpu-day.json --overwrite $(GPU_DAY)
 
 # What a program that embeds the library may have to build, without the command's dependencies; and for a browser, where
 # Rust's library for it is installed (rustup target add wasm32-unknown-unknown).

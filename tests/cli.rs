@@ -20,6 +20,8 @@ mod doctor;
 mod eval;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/gpu_day.rs"]
+mod gpu_day;
 #[path = "cli/masks.rs"]
 mod masks;
 #[path = "cli/model.rs"]

@@ -124,17 +124,17 @@ async fn fma_flops(context: &Context, precision: Arithmetic) -> Result<f64> {
 }
 
 async fn matrix_fma_flops(context: &Context, matrices: Matrices) -> Result<f64> {
-    let side = matrices.side as usize;
+    let [rows, columns, depth] = [matrices.rows, matrices.columns, matrices.depth].map(|size| size as usize);
     // As many threads as in the other measurements, but a limited number of results, so that writing them is fast on a
     // small device.
     let subgroups = (GROUPS * THREADS / matrices.lanes as usize).min(1 << 13);
-    let out = DeviceTensor::new(context, "sums", [subgroups * 4 * side * side]);
+    let out = DeviceTensor::new(context, "sums", [subgroups * 4 * rows * columns]);
     let seconds = seconds_each(context, |rec, rounds| {
         let out = rec.pin(&out);
         roof::multiply_add_matrices(rec, rounds, out)
     })
     .await?;
-    Ok((2 * roof::ROUND * subgroups * 4 * side.pow(3)) as f64 / seconds)
+    Ok((2 * roof::ROUND * subgroups * 4 * rows * columns * depth) as f64 / seconds)
 }
 
 async fn copy_bytes(context: &Context) -> Result<f64> {

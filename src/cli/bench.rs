@@ -47,9 +47,9 @@ pub struct Args {
     /// Pictures in a batch for measurements of single layers (convolutions, norms, pools)
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
-    /// Measure only what has TEXT in its name, such as `gram` or `64->64`
+    /// Measure only what has TEXT in its name, such as `gram` or `64->64`; several times for several texts
     #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Minimum time of each measurement in seconds. Longer measurements vary less
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -66,7 +66,7 @@ pub struct Args {
     plot: Option<PathBuf>,
     #[command(flatten)]
     overwrite: Overwrite,
-    /// Print JSON
+    /// Print JSON: a line for each figure as soon as it is measured, then a line with all of them
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -184,10 +184,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let context = args.device.open()?;
     let mut plans = bench::all(context.precision(), args.size, args.batch);
-    plans.retain(|plan| args.only.as_ref().is_none_or(|text| plan.name.contains(text)));
-    if let (true, Some(text)) = (plans.is_empty(), &args.only) {
+    if let Some(text) = args.only.iter().find(|text| plans.iter().all(|plan| !plan.name.contains(*text))) {
         return Err(Error::argument("bench", "--only", "part of a name, such as `gram` or `64->64`", text));
     }
+    plans.retain(|plan| args.only.is_empty() || args.only.iter().any(|text| plan.name.contains(text)));
     let roof = Roof::measure(&context)?;
     if !args.json {
         let figures: Vec<_> =
@@ -218,10 +218,8 @@ pub fn run(args: &Args) -> Result<()> {
                 (row.json(), row.line())
             }
         };
+        bar.suspend(|| if args.json { print_line(&json) } else { print_line(line) })?;
         rows.push(json);
-        if !args.json {
-            bar.suspend(|| print_line(line))?;
-        }
     }
     bar.finish_and_clear();
     if let Some(path) = &args.profile {
@@ -241,7 +239,11 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         let (device, driver) = (context.name(), context.driver());
         let roof = roof_json(&roof);
-        print_line(json!({ "device": device, "driver": driver, "size": args.size, "roof": roof, "workloads": rows }))?;
+        let precision = context.precision_name();
+        print_line(json!({
+            "device": device, "driver": driver, "precision": precision, "size": args.size, "roof": roof,
+            "workloads": rows,
+        }))?;
     }
     Ok(())
 }

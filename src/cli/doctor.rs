@@ -39,7 +39,8 @@ pub struct Args {
     /// Remove what earlier runs found about the adapter, so that all kernels are used again
     #[arg(long, conflicts_with = "limit")]
     forget: bool,
-    /// Print JSON: adapter, driver, features, limits, versions and every test with its kernels
+    /// Print JSON: a line for each test as soon as it is done, then a line with adapter, driver, features, limits,
+    /// versions and every test with its kernels
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -61,9 +62,15 @@ pub fn run(args: &Args) -> Result<()> {
         devices::print(&gpu::adapters())?;
     }
     let bar = ProgressBar::new(0).with_message("tests");
+    let mut printed = 0;
     let report = doctor::examine(&options, limit, |done, all| {
         bar.set_length(all as u64);
-        bar.set_position(done as u64);
+        bar.set_position(done.len() as u64);
+        if args.json {
+            done[printed..].iter().try_for_each(|check| bar.suspend(|| print_line(json!(check))))?;
+            printed = done.len();
+        }
+        Ok(())
     })?;
     bar.finish_and_clear();
     let (file, avoid) = doctor::keep(&report)?;
@@ -136,6 +143,7 @@ fn verdict(report: &Report) -> Result<()> {
         return Ok(());
     }
     let help = match report.without_remedy {
+        0 if report.avoid.is_empty() => "later runs use other cooperative matrices, and pictures are right".into(),
         0 => format!("later runs avoid {}, and pictures are right", list(&report.avoid)),
         _ => "no other kernels help: use another adapter (--device) or update its driver, and report this with the \
               output of --json"

@@ -33,7 +33,10 @@ Examples:
 
 A line is a dispatch: number, operation, kernel (file:entry point and constants), workgroups, GFLOP that the \
 mathematics needs, GFLOP that the kernel performs, MB of the tensors that it reads and writes. The choice of kernels \
-depends on the adapter, the class and the size of the picture.")]
+depends on the adapter, the class and the size of the picture.
+
+Machine code for an AMD GPU, which need not be there: make bench-isa ISA='--chip navi21 --kernel conv2d:forward \
+--keep out/isa' in the source folder (benches/isa/README.md).")]
 pub struct Args {
     /// The net
     #[arg(long, value_enum, default_value_t = Net::Adain)]

@@ -5,6 +5,7 @@ mod compare;
 mod devices;
 mod doctor;
 mod eval;
+mod gpu_day;
 pub mod interrupt;
 mod kernels;
 mod log;
@@ -74,6 +75,8 @@ enum Command {
     Weights(weights::Command),
     /// Measure the speed of an adapter: single operations, nets, one iteration or training step
     Bench(bench::Args),
+    /// Measure everything on an adapter within a few minutes, for a GPU that is available for a short time
+    GpuDay(gpu_day::Args),
     /// List the kernels that a net runs, and print them in WGSL and other languages
     Kernels(kernels::Args),
     /// Search for faster convolution settings on an adapter, and store them for later runs
@@ -217,6 +220,7 @@ fn start(cli: Cli) -> Result<()> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Weights(command) => weights::run(command),
         Command::Bench(args) => bench::run(&args),
+        Command::GpuDay(args) => gpu_day::run(&args),
         Command::Tune(args) => tune::run(&args),
     }
 }

@@ -35,7 +35,7 @@ pub struct Args {
     /// Remove the stored settings, so that the built-in ones are used again
     #[arg(long, conflicts_with_all = ["size", "seconds"])]
     reset: bool,
-    /// Print JSON
+    /// Print JSON: a line for each candidate as soon as it is measured, then a line with all of them
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -72,9 +72,11 @@ pub fn run(args: &Args) -> Result<()> {
             (Some(time), false) => format!("{:>8.1}% {:>10.1}%", 100.0 * time, 100.0 * trial.error),
             (Some(time), true) => format!("{:>8.1}% {:>10.1}%  kept", 100.0 * time, 100.0 * trial.error),
         };
-        if !args.json {
-            bar.suspend(|| println!("{:<44} {verdict}", trial.name));
-        }
+        // An error of the output is reported with the last line.
+        let _ = bar.suspend(|| match args.json {
+            true => print_line(json!(trial)),
+            false => print_line(format_args!("{:<44} {verdict}", trial.name)),
+        });
         trials.push(trial.clone());
     })?;
     bar.finish_and_clear();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::cases::{self, Make};
 use super::watch::within;
-use super::{Measured, PICTURES, Report, measure, of_case, of_picture, pictures};
+use super::{Check, Measured, PICTURES, Report, measure, of_case, of_picture, pictures};
 use crate::gpu::{Context, ContextOptions, Variant};
 use crate::{Error, Result, kept, tune};
 
@@ -41,21 +41,28 @@ impl Clinic {
 }
 
 /// Checks the adapter of `options`, without avoiding any variant. `limit` is the time that a check may take.
-/// `on_check` is called before each check, with the number of checks that are done and of all.
+/// `on_check` is called before each check, with the checks that are done and the number of all.
 ///
 /// # Errors
-/// An adapter that cannot be opened, or not again after its device was lost.
-pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnMut(usize, usize)) -> Result<Report> {
+/// An adapter that cannot be opened, or not again after its device was lost; an error of `on_check`.
+pub fn examine(
+    options: &ContextOptions,
+    limit: Duration,
+    mut on_check: impl FnMut(&[Check], usize) -> Result<()>,
+) -> Result<Report> {
     let began = Instant::now();
-    let options = ContextOptions { avoid: Vec::new(), ..options.clone() };
+    let mut options = ContextOptions { avoid: Vec::new(), ..options.clone() };
+    let mut checks = matrices(&options, limit)?;
+    let are_wrong = !checks.is_empty() && checks.iter().all(|check| check.fault.is_some());
+    options.avoid.extend(are_wrong.then_some(Variant::CooperativeMatrices));
     let mut clinic = Clinic::open(&options, limit)?;
     let (details, key) = (clinic.context.details(), clinic.context.adapter_key());
     let groups = cases::all(clinic.context.precision());
-    let count = groups.iter().map(|group| group.cases.len()).sum::<usize>() + pictures::METHODS.len();
-    let (mut checks, mut failed, mut right) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut failed, mut right) = (Vec::new(), BTreeSet::new());
+    let count = checks.len() + groups.iter().map(|group| group.cases.len()).sum::<usize>() + pictures::METHODS.len();
     for group in groups {
         for make in group.cases.into_iter().map(Arc::new) {
-            on_check(checks.len(), count);
+            on_check(&checks, count)?;
             let result = clinic.check(&make);
             let check = of_case(group.name, &make, result);
             match check.fault {
@@ -72,12 +79,14 @@ pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnM
             checks[*index].kernels = suspects;
         }
     }
-    let tested = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant)).collect();
-    let (avoid, without_remedy) = remedy(&clinic, failed.iter().map(|(_, make)| make));
+    let is_tested = |variant: &Variant| clinic.context.uses(*variant) || options.avoid.contains(variant);
+    let tested = Variant::ALL.into_iter().filter(is_tested).collect();
+    let (mut avoid, without_remedy) = remedy(&clinic, failed.iter().map(|(_, make)| make));
+    avoid.extend(&options.avoid);
     match Clinic::open(&ContextOptions { avoid: avoid.clone(), ..options }, limit) {
         Ok(mut clinic) => {
             for method in pictures::METHODS {
-                on_check(checks.len(), count);
+                on_check(&checks, count)?;
                 let result = clinic.run(move |context| {
                     context.block_on(pictures::difference_async(context, method, &pictures::embedded))
                 });
@@ -89,6 +98,32 @@ pub fn examine(options: &ContextOptions, limit: Duration, mut on_check: impl FnM
     let wrong = checks.iter().filter(|check| check.group == PICTURES && check.fault.is_some()).count();
     let seconds = began.elapsed().as_secs_f64();
     Ok(Report { details, key, checks, avoid, tested, without_remedy: without_remedy + wrong, seconds })
+}
+
+/// The known answers of every kind of cooperative matrices that the adapter offers, if the options ask for them. Contexts
+/// use none that are wrong, so a fault needs no remedy.
+///
+/// # Errors
+/// No adapter that matches, or one without cooperative matrices.
+fn matrices(options: &ContextOptions, limit: Duration) -> Result<Vec<Check>> {
+    let wanted = options.clone();
+    let examined = within(limit, move || crate::blocking::block_on(Context::examine_matrices(&wanted)));
+    let check = |name: String, fault: Option<String>| Check {
+        group: "cooperative matrices",
+        name,
+        error: None,
+        tolerance: None,
+        gflop_per_second: None,
+        fault,
+        kernels: Vec::new(),
+    };
+    match examined {
+        Ok(examined) => {
+            Ok(examined.into_iter().map(|one| check(format!("{} with f32 sums", one.matrices), one.fault)).collect())
+        }
+        Err(error @ (Error::Argument { .. } | Error::NoAdapter { .. })) => Err(error),
+        Err(error) => Ok(vec![check("known answers".into(), Some(error.to_string()))]),
+    }
 }
 
 /// Contexts that avoid different variants, each opened once.

@@ -1,5 +1,6 @@
 //! Lists the adapters of a machine and chooses one.
 
+use super::matrices::Matrices;
 use super::precision::PRECISIONS;
 use crate::{Error, Result};
 
@@ -18,47 +19,6 @@ pub struct Adapter {
     pub driver: String,
     /// The entries of [`PRECISIONS`] that it supports.
     pub precisions: Vec<&'static str>,
-}
-
-/// Square cooperative matrices of an adapter, with f16 factors and f32 sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrices {
-    /// Rows and columns: 8 or 16.
-    pub side: u32,
-    /// The most lanes of a subgroup, which processes a matrix together: 8, 32 or 64.
-    pub lanes: u32,
-}
-
-impl Matrices {
-    /// Those that kernels are written for. Subgroups of 8 lanes have too few threads for matrices of 16 × 16.
-    pub(crate) const ALL: [Matrices; 4] = [
-        Matrices { side: 8, lanes: 8 },
-        Matrices { side: 8, lanes: 32 },
-        Matrices { side: 16, lanes: 32 },
-        Matrices { side: 16, lanes: 64 },
-    ];
-
-    /// The largest matrices that have kernels and that the adapter supports.
-    pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
-        let needed =
-            wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
-        let lanes = adapter.get_info().subgroup_max_size;
-        let limits = adapter.limits();
-        // Workgroups of these kernels exceed the limits that WebGPU guarantees.
-        let fits = limits.max_compute_workgroup_storage_size >= 32 << 10
-            && limits.max_compute_invocations_per_workgroup >= 16 * lanes;
-        if !adapter.features().contains(needed) || !fits {
-            return None;
-        }
-        let of_kind = |kind: &wgpu::CooperativeMatrixProperties| {
-            let types = [kind.ab_type, kind.cr_type];
-            let is_square = kind.m_size == kind.n_size && kind.n_size == kind.k_size;
-            let is_known = types == [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
-            let matrices = Matrices { side: kind.n_size, lanes };
-            (is_square && is_known && Matrices::ALL.contains(&matrices)).then_some(matrices)
-        };
-        adapter.cooperative_matrix_properties().iter().filter_map(of_kind).max_by_key(|matrices| matrices.side)
-    }
 }
 
 fn kind(info: &wgpu::AdapterInfo) -> (usize, &'static str) {
@@ -106,8 +66,11 @@ pub async fn list_adapters() -> Vec<Adapter> {
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
             name: info.name,
             precisions: {
-                let has =
-                    [true, adapter.features().contains(wgpu::Features::SHADER_F16), Matrices::of(adapter).is_some()];
+                let has = [
+                    true,
+                    adapter.features().contains(wgpu::Features::SHADER_F16),
+                    !Matrices::offered(adapter).is_empty(),
+                ];
                 PRECISIONS.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
             },
         }

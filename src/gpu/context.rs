@@ -1,6 +1,5 @@
 //! Opens a device or takes one from a host, and converts its errors to [`Error`].
 
-#[cfg(feature = "blocking")]
 use core::time::Duration;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -11,10 +10,10 @@ use std::task::{self, Poll, Waker};
 
 use sha2::{Digest, Sha256};
 
-use super::adapter::{self, Matrices};
 use super::cache::PipelineCache;
 use super::kernel::{Kernel, Pipeline};
 use super::limits::check_limits;
+use super::matrices::Matrices;
 use super::precision::PRECISIONS;
 use super::signal::Signal;
 use super::tuning::Tuning;
@@ -49,88 +48,7 @@ pub struct Context {
     tuning: Tuning,
 }
 
-/// The adapter's matrices.
-///
-/// # Errors
-/// Options or an adapter that do not allow them.
-fn wanted_matrices(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Matrices> {
-    if options.precision != Precision::F16 || options.class == Some(KernelClass::Broadcast) {
-        let got = format!("{}, {:?}", options.precision, options.class);
-        return Err(Error::argument("context", "matrices", "used with precision f16 and tiled kernels", got));
-    }
-    Matrices::of(adapter).ok_or_else(|| {
-        let name = adapter.get_info().name;
-        let got = format!("f16-matrix, but {name} has no cooperative matrices with f16 factors and f32 sums");
-        Error::argument("device", "precision", "f32 or f16", got)
-    })
-}
-
 impl Context {
-    /// Opens an adapter without a window. Only features that it supports are requested; limits are those of the
-    /// adapter.
-    ///
-    /// # Errors
-    /// No adapter that matches; options that it does not support; a failure of the driver.
-    pub async fn open(options: &ContextOptions) -> Result<Self> {
-        let from_environment = std::env::var("IMPASTO_DEVICE").ok().filter(|name| !name.is_empty());
-        let adapter =
-            adapter::choose(adapter::found().await, options.device.as_deref().or(from_environment.as_deref()))?;
-        Self::open_adapter(&adapter, options).await
-    }
-
-    /// [`Context::open`] for an adapter that the caller has found. [`ContextOptions::device`] has no effect.
-    ///
-    /// # Errors
-    /// Options that the adapter does not support; a failure of the driver.
-    pub async fn open_adapter(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Self> {
-        let wanted = wgpu::Features::SUBGROUP
-            | wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
-            | wgpu::Features::SHADER_F16
-            | wgpu::Features::PIPELINE_CACHE;
-        let wants_matrices = options.matrices && !options.avoid.contains(&Variant::CooperativeMatrices);
-        let matrices = if wants_matrices { Some(wanted_matrices(adapter, options)?) } else { None };
-        let mut required_features = adapter.features() & wanted;
-        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-        if matrices.is_some() {
-            required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-            // SAFETY: `ContextOptions::matrices` asks for an experimental feature of wgpu. The kernels follow its
-            // documentation: matrices that the adapter lists, in uniform control flow and within their buffers.
-            #[allow(unsafe_code)]
-            {
-                experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
-            }
-        }
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("impasto"),
-            required_features,
-            experimental_features,
-            required_limits: adapter.limits(),
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..Default::default()
-        };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::NoAdapter {
-            wanted: format!("could be opened: {} failed ({error})", adapter.get_info().name),
-            help: "update its driver, or choose another adapter".into(),
-            source: Some(error.into()),
-        })?;
-        let lost = Arc::new(Mutex::new(None));
-        let seen = lost.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                *seen.lock().unwrap_or_else(|e| e.into_inner()) = Some(message);
-            }
-        });
-        let checked = options.checked.unwrap_or(false);
-        Self::assemble(adapter.get_info(), device, queue, options, checked, matrices, lost)
-    }
-
-    /// [`Context::open`], waited for.
-    #[cfg(feature = "blocking")]
-    pub fn new(options: &ContextOptions) -> Result<Self> {
-        crate::blocking::block_on(Self::open(options))
-    }
-
     /// Uses a host's device and queue, with their features and limits.
     ///
     /// The host keeps the error and device-lost callbacks; errors of the context's own commands are caught in error
@@ -149,7 +67,7 @@ impl Context {
         Self::assemble(device.adapter_info(), device, queue, options, checked, None, Arc::default())
     }
 
-    fn assemble(
+    pub(super) fn assemble(
         info: wgpu::AdapterInfo,
         device: wgpu::Device,
         queue: wgpu::Queue,
@@ -225,7 +143,7 @@ impl Context {
         }
     }
 
-    /// The cooperative matrices for f16 convolutions, if they were requested.
+    /// The cooperative matrices for f16 convolutions, if they were requested and give right results.
     pub fn matrices(&self) -> Option<Matrices> {
         self.inner.matrices
     }
@@ -425,9 +343,8 @@ impl Context {
         }
     }
 
-    /// Waits for all submissions, at most 600 s.
-    #[cfg(feature = "blocking")]
-    fn wait(&self) -> Result<()> {
+    /// Waits for all submissions, at most 600 s. A browser does not wait.
+    pub(super) fn wait(&self) -> Result<()> {
         let timeout = Some(Duration::from_secs(600));
         let waited = self.inner.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         self.check_lost()?;

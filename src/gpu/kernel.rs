@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use web_time::Instant;
 
 use super::texture::{self, TextureKind};
-use super::{Context, precision, shaders, specialise, split_arrays, unroll};
+use super::{Context, matrices, precision, shaders, specialise, split_arrays, unroll};
 use crate::{Cause, Error, Result};
 
 /// A value for a top-level `const`.
@@ -242,7 +242,8 @@ fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     }
     let module = specialise::specialise(parsed(kernel)?, kernel.entry);
     let mut module = module.ok_or_else(|| kernel.error("has no such entry point"))?;
-    let rewritten = unroll::unroll(&mut module)
+    let rewritten = matrices::set_shapes(&mut module, &kernel.constants)
+        .and_then(|()| unroll::unroll(&mut module))
         .and_then(|()| split_arrays::split_arrays(&mut module))
         .and_then(|()| precision::store_as_half(&mut module, &kernel.halves))
         .and_then(|()| texture::set_formats(&mut module, &kernel.formats));

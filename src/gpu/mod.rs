@@ -9,7 +9,10 @@ mod fold;
 pub(crate) mod kernel;
 mod limits;
 pub(crate) mod listing;
+pub(crate) mod matrices;
+pub(crate) mod matrix_test;
 mod memory;
+mod open;
 mod operands;
 mod options;
 #[cfg(not(target_arch = "wasm32"))]
@@ -31,11 +34,12 @@ mod variant;
 
 #[cfg(feature = "blocking")]
 pub use adapter::adapters;
-pub use adapter::{Adapter, Matrices, list_adapters};
+pub use adapter::{Adapter, list_adapters};
 pub use cache::Cache;
 pub use context::Context;
 pub use details::{Details, WGPU_VERSION};
 pub(crate) use kernel::{Kernel, SCREEN};
+pub use matrices::Matrices;
 pub use memory::Memory;
 pub use options::{ContextOptions, KernelClass};
 #[cfg(not(target_arch = "wasm32"))]

@@ -15,8 +15,7 @@ shaders![
     "clip.wgsl",
     "conv2d.wgsl",
     "conv2d_broadcast.wgsl",
-    "conv2d_matrix_16.wgsl",
-    "conv2d_matrix_8.wgsl",
+    "conv2d_matrix.wgsl",
     "conv2d_weights.wgsl",
     "conv2d_weights_broadcast.wgsl",
     "gram.wgsl",
@@ -25,17 +24,14 @@ shaders![
     "lib/border.wgsl",
     "lib/conv2d.wgsl",
     "lib/conv2d_input.wgsl",
-    "lib/conv2d_matrix.wgsl",
     "lib/conv2d_output.wgsl",
     "lib/epilogue.wgsl",
     "lib/four.wgsl",
     "lib/index.wgsl",
     "lib/load.wgsl",
-    "lib/matrix_16.wgsl",
-    "lib/matrix_8.wgsl",
+    "lib/matrix.wgsl",
     "lib/mean_std.wgsl",
     "lib/multiply_add.wgsl",
-    "lib/multiply_add_matrix.wgsl",
     "lib/norm.wgsl",
     "lib/one.wgsl",
     "lib/reduce.wgsl",
@@ -46,6 +42,7 @@ shaders![
     "lib/winograd_four.wgsl",
     "lib/winograd_one.wgsl",
     "lib/winograd_rows.wgsl",
+    "matrix_test.wgsl",
     "mean_std.wgsl",
     "mean_std_four.wgsl",
     "norm.wgsl",
@@ -56,8 +53,7 @@ shaders![
     "relu.wgsl",
     "roof.wgsl",
     "roof_half.wgsl",
-    "roof_matrix_16.wgsl",
-    "roof_matrix_8.wgsl",
+    "roof_matrix.wgsl",
     "rows.wgsl",
     "square_loss.wgsl",
     "steady.wgsl",
@@ -91,6 +87,11 @@ pub fn alter(name: &str, find: &str, replacement: &str) -> Result<()> {
     })?;
     let _ = ALTERATION.set((name.into(), text.replace(find, replacement)));
     Ok(())
+}
+
+/// Whether a file has been replaced.
+pub(super) fn is_altered() -> bool {
+    ALTERATION.get().is_some()
 }
 
 /// The source of a kernel file, by its name under `shaders/`, as it is compiled.

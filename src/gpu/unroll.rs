@@ -482,3 +482,7 @@ impl<'a> Header<'a> {
 #[cfg(test)]
 #[path = "unroll_tests.rs"]
 mod tests;
+
+#[cfg(all(test, feature = "blocking"))]
+#[path = "unroll_random.rs"]
+mod random;

@@ -106,3 +106,21 @@ fn arrays_that_are_used_as_a_whole_stay() {
         return sum;";
     assert_eq!(left(body)[0], 1);
 }
+
+/// A loop of 64 turns is unrolled, one of 65 is not. A function that would have more than 50,000 expressions stays as it
+/// is, with all of its loops.
+#[test]
+fn large_loops_and_functions_stay() {
+    let once = |turns: usize| format!("for (var i = 0u; i < {turns}u; i++) {{ s[i] = x; }}");
+    let sums = |loops: &str| left(&format!("var s: array<f32, 65>; {loops} return s[2];"));
+    assert_eq!(sums(&once(64)), [0, 64, 0]);
+    assert_eq!(sums(&once(65))[0], 1);
+    let nested = |turns: usize| {
+        let body = "s[i] = s[j] * x + s[i]; s[j] = s[i] * x - s[j];";
+        format!("for (var i = 0u; i < 64u; i++) {{ for (var j = 0u; j < {turns}u; j++) {{ {body} }} }}")
+    };
+    // Some 15 expressions in each of 64 · 32 turns, and in each of 64 · 64.
+    assert_eq!(sums(&nested(32))[0], 0);
+    let [loops, _, arrays] = sums(&format!("{} {}", once(4), nested(64)));
+    assert_eq!([loops, arrays], [3, 1]);
+}

@@ -36,6 +36,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         conv2d::kernels(),
         gram::kernels(),
         lbfgs::kernels(),
+        crate::gpu::matrix_test::kernels(),
         mean_std::kernels(),
         norm::kernels(),
         pad::kernels(),

@@ -50,7 +50,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
     for precision in [Arithmetic::Single, Arithmetic::Half] {
         all.extend(CHAINS.map(|chains| chained(precision, chains)));
     }
-    all.extend(Matrices::ALL.map(matrix_kernel));
+    all.extend(Matrices::SAMPLES.map(matrix_kernel));
     all
 }
 
@@ -79,8 +79,7 @@ pub fn multiply_add(rec: &mut Recorder, precision: Arithmetic, chains: u32, roun
 }
 
 fn matrix_kernel(matrices: Matrices) -> Kernel {
-    let shader = if matrices.side == 8 { "roof_matrix_8.wgsl" } else { "roof_matrix_16.wgsl" };
-    Kernel::new(shader, "multiply_add").set("LANES", matrices.lanes)
+    Kernel::new("roof_matrix.wgsl", "multiply_add").on(matrices)
 }
 
 /// Runs `rounds` of multiply-adds `S = A·B + S` of cooperative matrices, in four chains per subgroup. `out` gets the
@@ -90,8 +89,8 @@ pub fn multiply_add_matrices(rec: &mut Recorder, rounds: u32, out: Tensor) -> Re
     let Some(matrices) = rec.context().matrices() else {
         return Err(Error::argument("multiply_add", "context", "one with cooperative matrices", "one without"));
     };
-    let side = matrices.side as usize;
-    let sums = 4 * side * side;
+    let [rows, columns, depth] = [matrices.rows, matrices.columns, matrices.depth].map(|size| size as usize);
+    let sums = 4 * rows * columns;
     if out.shape.count() == 0 || !out.shape.count().is_multiple_of(sums) {
         return Err(Error::argument("multiply_add", "out", format!("a multiple of {sums} elements"), out.shape));
     }
@@ -101,7 +100,7 @@ pub fn multiply_add_matrices(rec: &mut Recorder, rounds: u32, out: Tensor) -> Re
             .bind("out", out)
             .params(&MatrixParams { rounds })
             .groups([subgroups as u32, 1, 1])
-            .flops((2 * ROUND * sums * side * subgroups) as u64 * u64::from(rounds)),
+            .flops((2 * ROUND * sums * depth * subgroups) as u64 * u64::from(rounds)),
     )
 }
 

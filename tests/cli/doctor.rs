@@ -93,6 +93,26 @@ fn what_is_stored_can_be_forgotten() {
     assert!(done.stderr.contains("avoid-") && done.stderr.contains("is ignored"), "{}", done.stderr);
 }
 
+/// Cooperative matrices that give wrong answers are not used, and the picture is that of plain f16. Verdicts are kept, but
+/// not those about an altered kernel.
+#[test]
+fn wrong_matrices_are_not_used() {
+    let studio = Studio::new();
+    let paint = "stylize content.png --style style.png --size 96 --overwrite -o";
+    let in_matrices = format!("{paint} matrices.png --precision f16-matrix");
+    if !studio.succeed("devices --json").stdout.contains("f16-matrix") {
+        studio.refused(studio.command(&in_matrices), 1, &["no cooperative matrices"]);
+        return;
+    }
+    // A product with another factor.
+    let broken = "matrix_test.wgsl|s03 = coopMultiplyAdd(l0, r3, s03);|s03 = coopMultiplyAdd(l0, r2, s03);";
+    let done = altered(&studio, broken, &in_matrices);
+    assert!(done.code == Some(0) && done.stderr.contains("sums are wrong, the first is "), "{}", done.stderr);
+    studio.succeed(&format!("{paint} plain.png --precision f16"));
+    assert!(apart(&studio, "plain.png", "matrices.png") <= 1, "another class of kernels");
+    assert!(!studio.succeed(&in_matrices).stderr.contains("runs without"));
+}
+
 /// A uniform picture of a photo with detail is an error that names the adapter and the way out, and no file.
 #[test]
 fn a_black_picture_is_reported() {

@@ -192,9 +192,10 @@ impl Done {
         Done { code: output.status.code(), stdout, stderr }
     }
 
-    /// The standard output as one JSON value.
+    /// The last line of the standard output, which is nothing but lines of JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {:?}", self.stdout))
+        let of = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        self.stdout.lines().map(of).last().expect("a line")
     }
 }
 

@@ -52,7 +52,7 @@ fn matrix_sums_are_complete() {
         assert!(error.contains("matrices"), "{error}");
         return;
     };
-    let sums = 4 * (matrices.side * matrices.side) as usize;
+    let sums = 4 * (matrices.rows * matrices.columns) as usize;
     for rounds in [1, 24] {
         let out = DeviceTensor::new(context, "out", [3 * sums]);
         let mut rec = Recorder::new(context);

@@ -1,14 +1,9 @@
-//! Sums on cooperative matrices: f16 factors, f32 sums. Maths: shaders/lib/conv2d_matrix.wgsl.
+//! Sums on cooperative matrices: f16 factors, f32 sums. Maths: shaders/conv2d_matrix.wgsl.
 
 use super::problem::{Device, Phase, Problem, SumKernels};
+use crate::gpu::matrices::{ACROSS, TILES};
 use crate::gpu::{Kernel, Matrices, Precision};
 use crate::ops::load::Load;
-
-/// Output channels of a workgroup: multiples of 64, the pack width for more than 32 channels.
-const TILES: [usize; 2] = [128, 64];
-
-/// Pixels of a workgroup, divided by the matrix side.
-const ACROSS: usize = 8;
 
 /// The kernels on cooperative matrices. They belong to the tiled class and read its packed weights.
 pub(super) struct Matrix {
@@ -23,18 +18,18 @@ impl Matrix {
         let [c, m] = problem.channels;
         let matrices = device.matrices?;
         let is_half = problem.precision == Precision::F16 && problem.load != Load::Masked;
-        let fits = is_half && c >= matrices.side as usize && m > 32;
+        let fits = is_half && c >= matrices.depth as usize && m > 32;
         fits.then_some(Matrix { matrices, least: device.tuning.workgroups })
     }
 
     /// Workgroups along the pixels.
     fn across(&self, [rows, columns]: &Phase) -> usize {
-        (rows.size * columns.size).div_ceil(ACROSS * self.matrices.side as usize)
+        (rows.size * columns.size).div_ceil((ACROSS * self.matrices.columns) as usize)
     }
 
     /// Output channels of a workgroup.
     fn tile(&self, problem: &Problem, phase: &Phase) -> usize {
-        let ([large, small], m) = (TILES, problem.channels[1]);
+        let ([large, small], m) = (TILES.map(|tile| tile as usize), problem.channels[1]);
         let groups = m.div_ceil(large) * self.across(phase) * problem.images;
         if m > small && groups >= self.least { large } else { small }
     }
@@ -42,11 +37,9 @@ impl Matrix {
 
 impl SumKernels for Matrix {
     fn kernel(&self, problem: &Problem, phase: &Phase) -> Kernel {
-        let Matrices { side, lanes } = self.matrices;
-        let shader = if side == 8 { "conv2d_matrix_8.wgsl" } else { "conv2d_matrix_16.wgsl" };
-        let kernel = problem.shape(Kernel::new(shader, "forward"), phase);
-        let down = self.tile(problem, phase) as u32 / (2 * side);
-        problem.ending(problem.loading(kernel.set("DOWN", down).set("LANES", lanes)))
+        let kernel = problem.shape(Kernel::new("conv2d_matrix.wgsl", "forward"), phase);
+        let down = self.tile(problem, phase) as u32 / (2 * self.matrices.rows);
+        problem.ending(problem.loading(kernel.set("DOWN", down).on(self.matrices)))
     }
 
     fn groups(&self, problem: &Problem, phase: &Phase) -> [usize; 2] {

@@ -1,18 +1,26 @@
-// The sums of conv2d.wgsl on cooperative matrices: x and weights are rounded to f16, products accumulate in f32.
-// A subgroup computes 2 × 4 matrices; the DOWN × 2 subgroups of a workgroup compute TILE_M channels of TILE_N pixels.
-// TILE_K channels of one tap are staged at a time, so that the position of a tap in x is computed once for all
+// conv2d_matrix: the sums of conv2d.wgsl on cooperative matrices. x and weights are rounded to f16, products accumulate
+// in f32. A subgroup computes 2 × 4 matrices; the DOWN × 2 subgroups of a workgroup compute TILE_M channels of TILE_N
+// pixels. TILE_K channels of one tap are staged at a time, so that the position of a tap in x is computed once for all
 // channels. The eight accumulators are separate variables, because an array that a loop indexes may not stay in
 // registers.
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl:pack   bias: f32[M]   y: f32[N,M,YH,YW], H × W of them computed
 // dispatch [⌈H·W/TILE_N⌉, ⌈M/TILE_M⌉, N]
+enable f16;
+enable wgpu_cooperative_matrix;
+#import lib/border.wgsl
+#import lib/conv2d.wgsl
+#import lib/conv2d_input.wgsl
+#import lib/conv2d_output.wgsl
+#import lib/epilogue.wgsl
+#import lib/load.wgsl
+#import lib/matrix.wgsl
 const PACK: u32 = 64u; // output channels that are interleaved in the packed weights
-const LANES: u32 = 32u; // most lanes of a subgroup; with fewer, surplus subgroups repeat the last one's work
 const DOWN: u32 = 4u; // subgroups along the channels; there are 2 along the pixels
 const SUBGROUPS: u32 = DOWN * 2u;
 const THREADS: u32 = SUBGROUPS * LANES; // must be a multiple of TILE_N
-const AREA: u32 = SIDE * SIDE;
-const TILE_M: u32 = DOWN * 2u * SIDE;
-const TILE_N: u32 = 2u * 4u * SIDE;
+const AREA: u32 = MATRIX_M * MATRIX_N;
+const TILE_M: u32 = DOWN * 2u * MATRIX_M;
+const TILE_N: u32 = 2u * 4u * MATRIX_N;
 const TILE_K: u32 = 32u;
 const ROW_M: u32 = TILE_M + 8u; // padded against bank conflicts
 const ROW_N: u32 = TILE_N + 8u;
@@ -46,8 +54,8 @@ fn forward(
     let load_j = load_pixel % params.width;
 
     let subgroup = min(subgroup_id, SUBGROUPS - 1u);
-    let from_m = subgroup / 2u * 2u * SIDE;
-    let from_n = subgroup % 2u * 4u * SIDE;
+    let from_m = subgroup / 2u * 2u * MATRIX_M;
+    let from_n = subgroup % 2u * 4u * MATRIX_N;
     var s00: Sum;
     var s01: Sum;
     var s02: Sum;
@@ -81,13 +89,13 @@ fn forward(
                 tile_w[e / TILE_M * ROW_M + e % TILE_M] = f16(value);
             }
             workgroupBarrier();
-            for (var kk = 0u; kk < TILE_K; kk += SIDE) {
+            for (var kk = 0u; kk < TILE_K; kk += MATRIX_K) {
                 let w0 = coopLoad<Left>(&tile_w[kk * ROW_M + from_m], ROW_M);
-                let w1 = coopLoad<Left>(&tile_w[kk * ROW_M + from_m + SIDE], ROW_M);
+                let w1 = coopLoad<Left>(&tile_w[kk * ROW_M + from_m + MATRIX_M], ROW_M);
                 let x0 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n], ROW_N);
-                let x1 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + SIDE], ROW_N);
-                let x2 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + 2u * SIDE], ROW_N);
-                let x3 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + 3u * SIDE], ROW_N);
+                let x1 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + MATRIX_N], ROW_N);
+                let x2 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + 2u * MATRIX_N], ROW_N);
+                let x3 = coopLoadT<Right>(&tile_x[kk * ROW_N + from_n + 3u * MATRIX_N], ROW_N);
                 s00 = coopMultiplyAdd(w0, x0, s00);
                 s01 = coopMultiplyAdd(w0, x1, s01);
                 s02 = coopMultiplyAdd(w0, x2, s02);
@@ -102,21 +110,21 @@ fn forward(
     }
     let mine = subgroup * AREA;
     let first = vec3(n, first_m, first_pixel);
-    coopStoreT(s00, &made[mine], SIDE);
+    coopStoreT(s00, &made[mine], MATRIX_N);
     write_matrix(first, thread, 0u, 0u);
-    coopStoreT(s01, &made[mine], SIDE);
+    coopStoreT(s01, &made[mine], MATRIX_N);
     write_matrix(first, thread, 0u, 1u);
-    coopStoreT(s02, &made[mine], SIDE);
+    coopStoreT(s02, &made[mine], MATRIX_N);
     write_matrix(first, thread, 0u, 2u);
-    coopStoreT(s03, &made[mine], SIDE);
+    coopStoreT(s03, &made[mine], MATRIX_N);
     write_matrix(first, thread, 0u, 3u);
-    coopStoreT(s10, &made[mine], SIDE);
+    coopStoreT(s10, &made[mine], MATRIX_N);
     write_matrix(first, thread, 1u, 0u);
-    coopStoreT(s11, &made[mine], SIDE);
+    coopStoreT(s11, &made[mine], MATRIX_N);
     write_matrix(first, thread, 1u, 1u);
-    coopStoreT(s12, &made[mine], SIDE);
+    coopStoreT(s12, &made[mine], MATRIX_N);
     write_matrix(first, thread, 1u, 2u);
-    coopStoreT(s13, &made[mine], SIDE);
+    coopStoreT(s13, &made[mine], MATRIX_N);
     write_matrix(first, thread, 1u, 3u);
 }
 
@@ -125,8 +133,8 @@ fn write_matrix(first: vec3<u32>, thread: u32, down: u32, across: u32) {
     workgroupBarrier();
     for (var e = thread; e < SUBGROUPS * AREA; e += THREADS) {
         let subgroup = e / AREA;
-        let m = first.y + (subgroup / 2u * 2u + down) * SIDE + e % AREA / SIDE;
-        let pixel = first.z + (subgroup % 2u * 4u + across) * SIDE + e % SIDE;
+        let m = first.y + (subgroup / 2u * 2u + down) * MATRIX_M + e % AREA / MATRIX_N;
+        let pixel = first.z + (subgroup % 2u * 4u + across) * MATRIX_N + e % MATRIX_N;
         if (pixel < params.height * params.width) {
             write(output_at(first.x, pixel), m, made[e]);
         }
