@@ -44,7 +44,7 @@ pub struct Workload {
     pub flops: u64,
     /// Bytes of all tensors that the dispatches of one run access, each counted once per dispatch.
     pub bytes: u64,
-    work: Box<dyn Work>,
+    pub(super) work: Box<dyn Work>,
 }
 
 /// The work of a workload.

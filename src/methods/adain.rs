@@ -219,7 +219,7 @@ pub fn stylize(
     areas: &[Area<Source>],
     settings: &AdainSettings,
 ) -> Result<Picture> {
-    let context = painter.encoder().context();
+    let context = painter.encoder().context().clone();
     context.block_on(stylize_async(painter, photo, areas, settings))
 }
 
@@ -236,7 +236,7 @@ pub fn stylize_parts(
     watch: &mut Watch<'_>,
     sink: &mut dyn PixelSink,
 ) -> Result<()> {
-    let context = painter.encoder().context();
+    let context = painter.encoder().context().clone();
     context.block_on(stylize_parts_async(painter, photo, areas, settings, watch, sink))
 }
 

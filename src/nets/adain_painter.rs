@@ -256,6 +256,7 @@ impl AdainPainter {
     /// [`paint_async`](AdainPainter::paint_async), waited for.
     #[cfg(feature = "blocking")]
     pub fn paint(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
-        self.encoder.context().block_on(self.paint_async(photo, regions))
+        let context = self.encoder.context().clone();
+        context.block_on(self.paint_async(photo, regions))
     }
 }
