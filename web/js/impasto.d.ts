@@ -213,7 +213,7 @@ export class Impasto {
   /** Measured limits of the adapter: f32 operations per second, and bytes copied per second. */
   roof(options?: Cancel): Promise<{ flops: number; bytes: number }>;
 
-  /** Known answers of every kernel. */
+  /** Known answers of every kernel, and a small picture of each net of the folder that is loaded. */
   doctor(options?: { onProgress?(done: number, total: number): void } & Cancel): Promise<Report>;
 
   /** Bytes of the buffers on the device, and of the engine's memory. */

@@ -14,6 +14,7 @@ mod train;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use impasto::bench::Roof;
@@ -23,6 +24,7 @@ use impasto::internal::{Kernel, compiled, listing as listed};
 use impasto::io::WeightFile;
 use impasto::nets::Vgg19;
 use impasto::ops::pool::Pooling;
+use impasto::weights::PAIRS;
 use impasto::wgpu::{Instance, InstanceDescriptor, PowerPreference, RequestAdapterOptions};
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
@@ -200,10 +202,10 @@ impl Engine {
         Ok(serde_json::json!({ "flops": roof.fma_flops, "bytes": roof.copy_bytes }).to_string())
     }
 
-    /// Known-answer tests of the adapter, as JSON.
+    /// Known-answer tests of the adapter and a small picture of each net that has been added, as JSON.
     pub async fn doctor(&self, progress: Function) -> Result<String, Failure> {
         let on_check = |done, total| if is_stopped(&progress, done, total) { Err(stopped()) } else { Ok(()) };
-        let report = doctor::examine_context_async(&self.context, &|_| None, on_check).await?;
+        let report = doctor::examine_context_async(&self.context, &|name| self.file(name), on_check).await?;
         Ok(serde_json::to_string(&report)?)
     }
 }
@@ -216,6 +218,21 @@ impl Engine {
     fn measuring(&self) -> Result<Vgg19, Failure> {
         let vgg = self.loss_net.borrow().clone();
         vgg.ok_or_else(|| Failure::internal("there is no loss net"))
+    }
+
+    /// The file of a net by the library's name for it; `None` if it has not been added.
+    fn file(&self, name: &str) -> Option<impasto::Result<WeightFile>> {
+        let models = self.models.borrow();
+        let encoder = name.strip_prefix("encoder-");
+        let pair = PAIRS.iter().find(|pair| Some(pair.encoder) == encoder);
+        match (encoder, &**models.get(pair.map_or(name, |pair| pair.name))?) {
+            (Some(_), Model::Adain { files: [encoder, _], .. }) => Some(WeightFile::from_bytes(name, encoder)),
+            (None, Model::Adain { files: [_, decoder], .. }) => Some(WeightFile::from_bytes(name, decoder)),
+            (None, Model::Net { weights, .. }) => {
+                Some(Ok(weights.clone().into_file(Path::new(name), BTreeMap::new())))
+            }
+            _ => None,
+        }
     }
 
     fn model(&self, name: &str) -> Result<Rc<Model>, Failure> {

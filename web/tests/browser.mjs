@@ -14,6 +14,9 @@ const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 export const repository = folder("../../");
 
+/** Without a GPU, canvases of WebGPU need Vulkan too: else the GPU's process ends when a frame is shown. */
+const CANVAS = ["--use-angle=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"];
+
 const KNOWN = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 /** Opens the browser. Gives a page whose `run(function, argument)` runs in a worker that has the library. */
@@ -25,7 +28,7 @@ export async function open() {
   const browser = await chromium.launch({
     executablePath,
     ignoreDefaultArgs: ["--disable-gpu"],
-    args: ["--no-sandbox", "--enable-unsafe-webgpu"],
+    args: ["--no-sandbox", "--enable-unsafe-webgpu", ...CANVAS],
   });
   const page = await browser.newPage();
   const messages = [];

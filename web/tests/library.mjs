@@ -98,7 +98,7 @@ test("a picture in windows is that of one piece", async () => {
 
 test("masks, blends, alpha and kept colours", async () => {
   const source = photo(64, 48);
-  const left = drawn(8, 8, (u) => (u < 0.5 ? [1, 1, 1] : [0, 0, 0]));
+  const left = drawn(64, 48, (u) => (u < 0.5 ? [1, 1, 1] : [0, 0, 0]));
   const plain = await stylize(source, { model: "wave" });
   assert.ok(difference(await stylize(source, { model: "wave", alpha: 0 }), source) <= 1);
   const masked = await stylize(source, { model: "wave", mask: undefined }, [{ mask: left }]);
@@ -205,28 +205,25 @@ test("a lost device is an error, and a new one works", async () => {
 });
 
 test("Gatys' method follows the native run", async () => {
-  const [source, style] = [photo(64, 64), painting(64, 64)];
-  const settings = ["--style", "style.png", "--method", "gatys", "--size", "64", "--steps", "5"];
-  const files = { "photo.png": source, "style.png": style };
-  for (const optimizer of ["adam", "lbfgs"]) {
-    const native = gatysLog(files, [...settings, "--optimizer", optimizer]);
-    const steps = await page.evaluate(async ([source, style, optimizer]) => {
-      const steps = [];
-      const result = await impasto.gatys(picture(source), {
-        styles: [{ source: picture(style) }], size: 64, steps: 5, every: 2, optimizer,
-        onStep: ({ picture, ...step }) => steps.push({ ...step, shown: picture?.width }),
-      });
-      if (result.width !== 64) throw new Error("a picture of another size");
-      return steps;
-    }, [toBase64(source), toBase64(style), optimizer]);
-    assert.equal(steps.length, native.length);
-    assert.ok(steps.at(-1).loss < steps[0].loss);
-    assert.ok(steps.some(({ shown }) => shown === 64));
-    steps.forEach(({ loss, content, style, variation }, at) => {
-      assert.ok(Math.abs(loss / native[at].loss - 1) < 0.01, `${optimizer}, step ${at}: ${loss} and ${native[at].loss}`);
-      assert.ok(Math.abs((content + style + variation) / loss - 1) < 1e-3);
+  const [source, style] = [photo(48, 48), painting(48, 48)];
+  const settings = ["--style", "style.png", "--method", "gatys", "--size", "48", "--steps", "5", "--optimizer", "adam"];
+  const native = gatysLog({ "photo.png": source, "style.png": style }, settings);
+  const steps = await page.evaluate(async ([source, style]) => {
+    const steps = [];
+    const result = await impasto.gatys(picture(source), {
+      styles: [{ source: picture(style) }], size: 48, steps: 5, every: 2, optimizer: "adam",
+      onStep: ({ picture, ...step }) => steps.push({ ...step, shown: picture?.width }),
     });
-  }
+    if (result.width !== 48) throw new Error("a picture of another size");
+    return steps;
+  }, [toBase64(source), toBase64(style)]);
+  assert.deepEqual([steps.length, native.length], [5, 5]);
+  assert.ok(steps.at(-1).loss < steps[0].loss);
+  assert.deepEqual(steps.map(({ shown }) => shown), [undefined, 48, undefined, 48, undefined]);
+  steps.forEach(({ loss, content, style, variation }, at) => {
+    assert.ok(Math.abs(loss / native[at].loss - 1) < 0.01, `step ${at}: ${loss} and ${native[at].loss}`);
+    assert.ok(Math.abs((content + style + variation) / loss - 1) < 1e-3);
+  });
 });
 
 test("frames are painted as photos are", async () => {
