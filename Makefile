@@ -3,6 +3,8 @@
 # make bench  measures the kernels on this machine
 # make check  formatting, lints, documentation, and the library without the command
 # make capi   builds and tests the C interface (capi/README.md)
+# make web    builds the library and the page for browsers, and serves the page (web/README.md)
+# make test-web  tests them in headless Chromium
 # make live   opens a window in which every frame of a scene is painted (LIVE=--help lists its options)
 # make bench-peers  runs the same nets in burn, PyTorch, onnxruntime and ncnn too (benches/peers/README.md)
 
@@ -10,7 +12,7 @@
 
 # make gpu-day  everything for one adapter in under nine minutes, into out/gpu-day.json (IMPASTO=FILE: with that binary)
 
-.PHONY: setup demo live test-build test capi soak faults drivers shaders fuzz bench check bench-peers bench-isa gpu-day
+.PHONY: setup demo live test-build test capi web test-web soak faults drivers shaders fuzz bench check bench-peers bench-isa gpu-day
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -53,12 +55,14 @@ test-build:
 	@$(MAKE) --no-print-directory setup RUN=$(or $(CARGO_TARGET_DIR),target)/debug/impasto
 
 # Mesa's software driver compiles every kernel for the processor. It keeps them here, for all tests. The tests of single
-# operations compile many kernels and run each on small tensors, so the driver skips its optimiser for them. wgpu's debug
-# build records a backtrace at each lock where RUST_BACKTRACE is set, which takes 5 to 10% of the time; panics keep theirs.
+# operations compile many kernels and run each on small tensors. So the driver skips its optimiser for them and uses
+# vectors (and subgroups) of 128 bits, which compile in a third of the time; `tests/doctor.rs` runs the same cases at the
+# processor's own width. wgpu's debug build records a backtrace at each lock where RUST_BACKTRACE is set, which takes 5 to
+# 10% of the time; panics keep theirs.
 test soak: export RUST_LIB_BACKTRACE ?= 0
 test: export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/target/mesa
 test: test-build
-	GALLIVM_PERF=nopt cargo test --test ops
+	GALLIVM_PERF=nopt LP_NATIVE_VECTOR_WIDTH=128 cargo test --test ops
 	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
 	cargo test --doc
 
@@ -69,6 +73,19 @@ capi:
 	cd capi && cargo fmt --check
 	cd capi && cargo clippy --all-targets --quiet -- -D warnings
 	cd capi && cargo test
+
+# The port of the page.
+PORT ?= 8080
+
+web:
+	web/build.sh
+	cd web && node serve.mjs dist $(PORT)
+
+# The results are compared with those of the native command. Chromium is the system's, or the one in CHROMIUM.
+test-web:
+	cargo build --quiet
+	PROFILE=dev web/build.sh
+	cd web && npm ci --silent && node --test tests/*.mjs
 
 # Methods, nets and sizes in turn for this many seconds: memory must not grow.
 SOAK ?= 1200

@@ -26,7 +26,7 @@ var<storage, read_write> v: array<vec4<f32>>;
 var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(64)
-fn step(
+fn update(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

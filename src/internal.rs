@@ -61,12 +61,12 @@ pub fn listing(rec: &Recorder) -> Vec<Listed> {
     rec.listing()
 }
 
-/// The dispatches of a feed-forward net for a picture of `[width, height]`.
-pub fn net_listing(painter: &image_transform_net::Painter, size: [usize; 2]) -> crate::Result<Vec<Listed>> {
-    Ok(painter.recorded(size)?.listing())
+/// The recording of a feed-forward net for a picture of `[width, height]`.
+pub fn net_recording(painter: &image_transform_net::Painter, size: [usize; 2]) -> crate::Result<Recorder> {
+    painter.recorded(size)
 }
 
-/// The dispatches of AdaIN for a picture of `[width, height]` in one style.
-pub fn adain_listing(painter: &AdainPainter<'_>, size: [usize; 2]) -> crate::Result<Vec<Listed>> {
-    Ok(painter.recorded(size, 1)?.listing())
+/// The recording of AdaIN for a picture of `[width, height]` in one style.
+pub fn adain_recording(painter: &AdainPainter, size: [usize; 2]) -> crate::Result<Recorder> {
+    painter.recorded(size, 1)
 }

@@ -106,9 +106,10 @@
 //!   pictures too large for memory; colour preservation.
 //! - [`io`]: pictures and weight files.
 //! - [`weights`]: the embedded nets.
-//! - [`train`]: data loading, the training loop, checkpoints and the trainers (feature `train`).
+//! - [`train`]: data loading, the training loop, checkpoints and the trainers (feature `train`; feed-forward nets with
+//!   `train-styles` alone).
 //! - [`eval`]: evaluation of trained nets (feature `train`).
-//! - [`mod@bench`]: workloads and the adapter's limits (feature `train`).
+//! - [`mod@bench`]: the adapter's limits, and workloads (feature `train`).
 //! - [`sheet`]: contact sheets (feature `plot`).
 //! - [`doctor`]: known-answer tests of an adapter (feature `doctor`).
 //! - [`tune`]: search for the fastest convolution settings (feature `cache`).
@@ -120,19 +121,19 @@
 //!
 //! - `blocking`: a blocking variant of each `async` function, such as [`gpu::Context::new`] for [`gpu::Context::open`].
 //! - `cli`: the `impasto` command; includes `cache`, `doctor` and `train`.
-//! - `train`: training, evaluation and benchmarks; includes `blocking` and `plot`.
+//! - `train`: training, evaluation and benchmarks; includes `blocking`, `plot` and `train-styles`.
+//! - `train-styles`: training of feed-forward nets and styles from pictures in memory, without files and threads.
 //! - `plot`: plots and contact sheets.
 //! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`]; includes
 //!   `blocking`.
 //! - `jxl`: pictures in JPEG XL.
-//! - `doctor`: known-answer tests of an adapter; includes `cache`.
+//! - `doctor`: known-answer tests of an adapter. With `cache`, the result is kept.
 //! - `vulkan`, `metal`, `dx12`, `gles`, `webgpu`: backends of wgpu.
 //! - `embedded-weights`: all embedded nets. `weights-adain`, `weights-starry-night` and so on embed single nets.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-#[cfg(feature = "train")]
 pub mod bench;
 #[cfg(any(feature = "blocking", test))]
 mod blocking;
@@ -161,7 +162,7 @@ mod random;
 mod reference;
 #[cfg(feature = "plot")]
 pub mod sheet;
-#[cfg(feature = "train")]
+#[cfg(feature = "train-styles")]
 pub mod train;
 #[cfg(feature = "cache")]
 pub mod tune;

@@ -85,12 +85,16 @@ pub fn body() -> Result<WeightFile> {
 }
 
 fn find(name: &str, option: &str) -> Result<WeightFile> {
-    let found = FILES.iter().find(|(known, _)| *known == name);
-    let (name, bytes) = found.ok_or_else(|| {
+    find_embedded(name).unwrap_or_else(|| {
         let help = format!("build with the feature embedded-weights, or use {option}");
-        crate::Error::weights(std::path::Path::new(name), "not included in this build").with_help(help)
-    })?;
-    WeightFile::from_bytes(name, bytes)
+        Err(crate::Error::weights(std::path::Path::new(name), "not included in this build").with_help(help))
+    })
+}
+
+/// The file of an embedded net; `None` if it is not included in this build.
+pub(crate) fn find_embedded(name: &str) -> Option<Result<WeightFile>> {
+    let (name, bytes) = FILES.iter().find(|(known, _)| *known == name)?;
+    Some(WeightFile::from_bytes(name, bytes))
 }
 
 /// The embedded feed-forward nets by name, of one style or of many. None in a build without the feature.

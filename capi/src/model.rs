@@ -30,17 +30,8 @@ pub struct ImpastoModel {
 
 enum Model {
     OneStyle(Painter),
-    Adain { net: AdainNet, styles: Vec<(AdainStyle, f32)> },
+    Adain { painter: Box<AdainPainter>, styles: Vec<(AdainStyle, f32)> },
 }
-
-self_cell::self_cell!(
-    /// AdaIN's nets: the painter refers to the encoder.
-    struct AdainNet {
-        owner: Vgg19,
-        #[not_covariant]
-        dependent: AdainPainter,
-    }
-);
 
 // Callers in C may use a handle on any thread.
 const _: () = {
@@ -49,25 +40,23 @@ const _: () = {
     any_thread::<ImpastoContext>();
 };
 
-impl AdainNet {
-    fn load(context: &Context, pair: &Pair) -> impasto::Result<Self> {
-        let encoder = Vgg19::load(context, &weights::encoder(pair.encoder)?, Pooling::Max)?;
-        let decoder = AdainDecoder::new(context, AdainDecoderWeights::of(&pair.decoder()?)?)?;
-        AdainNet::try_new(encoder, |encoder| AdainPainter::new(encoder, decoder))
-    }
+fn load_pair(context: &Context, pair: &Pair) -> impasto::Result<AdainPainter> {
+    let encoder = Vgg19::load(context, &weights::encoder(pair.encoder)?, Pooling::Max)?;
+    let decoder = AdainDecoder::new(context, AdainDecoderWeights::of(&pair.decoder()?)?)?;
+    AdainPainter::new(&encoder, decoder)
 }
 
 impl Model {
     fn load(context: &Context, name: &str) -> impasto::Result<Self> {
         match load::find(name)? {
-            Net::Pair(pair) => Ok(Model::Adain { net: AdainNet::load(context, pair)?, styles: Vec::new() }),
+            Net::Pair(pair) => Ok(Model::Adain { painter: Box::new(load_pair(context, pair)?), styles: Vec::new() }),
             Net::OneStyle(weights) => Ok(Model::OneStyle(Painter::new(ImageTransformNet::new(context, weights)?))),
         }
     }
 
     /// Adds a style.
     fn add(&mut self, source: impl FnOnce() -> Result<Source, Failure>, weight: f32) -> Result<(), Failure> {
-        let Model::Adain { net, styles } = self else {
+        let Model::Adain { painter, styles } = self else {
             return Err(Failure::argument(
                 "this net has a style of its own; load `adain` or `adain-fast` to add styles",
             ));
@@ -76,8 +65,8 @@ impl Model {
             return Err(Failure::argument(format!("the weight of a style must be above 0, got {weight}")));
         }
         let settings = AdainSettings::default();
-        let style = source()?.measured(net.borrow_owner(), settings.style_size, &settings.budget)?;
-        if style.encoder != net.borrow_owner().fingerprint() {
+        let style = source()?.measured(painter.encoder(), settings.style_size, &settings.budget)?;
+        if style.encoder != painter.encoder().fingerprint() {
             let message = "the style was saved with another encoder than this net's; add its picture instead";
             return Err(Failure::argument(message));
         }
@@ -97,13 +86,11 @@ impl Model {
             Model::Adain { styles, .. } if styles.is_empty() => {
                 return Err(Failure::argument("this net needs a style; add one with impasto_style_add_rgba8 or _file"));
             }
-            Model::Adain { net, styles } => {
+            Model::Adain { painter, styles } => {
                 let styles = styles.iter().map(|(style, weight)| (Source::Style(style.clone()), *weight)).collect();
                 let areas = [Area { styles, place: Place::Everywhere }];
                 let settings = options.adain();
-                net.with_dependent_mut(|_, painter| {
-                    adain::stylize_parts(painter, photo, &areas, &settings, &mut |_| Ok(()), &mut painted)
-                })?;
+                adain::stylize_parts(painter, photo, &areas, &settings, &mut |_| Ok(()), &mut painted)?;
             }
         }
         Ok(painted)

@@ -1,6 +1,6 @@
 //! Measured limits of the adapter, as a reference for all other figures.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use crate::Result;
 use crate::gpu::{Context, DeviceTensor, Matrices, Program, Recorder};
@@ -39,16 +39,28 @@ pub struct Roof {
 
 impl Roof {
     /// Measures all limits, in about a second.
+    pub async fn measure_async(context: &Context) -> Result<Self> {
+        let mut roof = Roof {
+            fma_flops: fma_flops(context, Arithmetic::Single).await?,
+            half_fma_flops: None,
+            matrix_fma_flops: None,
+            copy_bytes: copy_bytes(context).await?,
+            dispatch_seconds: dispatch_seconds(context).await?,
+            submission_seconds: submission_seconds(context).await?,
+        };
+        if context.has_half() {
+            roof.half_fma_flops = Some(fma_flops(context, Arithmetic::Half).await?);
+        }
+        if let Some(matrices) = context.matrices() {
+            roof.matrix_fma_flops = Some(matrix_fma_flops(context, matrices).await?);
+        }
+        Ok(roof)
+    }
+
+    /// [`measure_async`](Roof::measure_async), waited for.
+    #[cfg(feature = "blocking")]
     pub fn measure(context: &Context) -> Result<Self> {
-        let half = if context.has_half() { Some(fma_flops(context, Arithmetic::Half)?) } else { None };
-        Ok(Roof {
-            fma_flops: fma_flops(context, Arithmetic::Single)?,
-            half_fma_flops: half,
-            matrix_fma_flops: context.matrices().map(|matrices| matrix_fma_flops(context, matrices)).transpose()?,
-            copy_bytes: copy_bytes(context)?,
-            dispatch_seconds: dispatch_seconds(context)?,
-            submission_seconds: submission_seconds(context)?,
-        })
+        context.block_on(Self::measure_async(context))
     }
 
     /// Attainable operations per second at `intensity` operations per byte (the roofline model).
@@ -58,35 +70,35 @@ impl Roof {
 }
 
 /// Shortest of many run times of a program, in seconds.
-fn shortest(program: &Program) -> Result<f64> {
+async fn shortest(program: &Program) -> Result<f64> {
     let (began, mut runs, mut best) = (Instant::now(), 0, f64::INFINITY);
     while runs < 3 || began.elapsed().as_secs_f64() < MEASUREMENT {
-        best = best.min(time(program)?);
+        best = best.min(time(program).await?);
         runs += 1;
     }
     Ok(best)
 }
 
-fn time(program: &Program) -> Result<f64> {
+async fn time(program: &Program) -> Result<f64> {
     let start = Instant::now();
-    program.run()?;
+    program.run_async().await?;
     Ok(start.elapsed().as_secs_f64())
 }
 
 /// Seconds per operation: `record` records the given number of operations, which is increased until a run is long
 /// enough.
-fn seconds_each(context: &Context, record: impl Fn(&mut Recorder, u32) -> Result<()>) -> Result<f64> {
+async fn seconds_each(context: &Context, record: impl Fn(&mut Recorder, u32) -> Result<()>) -> Result<f64> {
     let mut count = 1;
     loop {
         let mut rec = Recorder::new(context);
         record(&mut rec, count)?;
         let program = rec.finish()?;
         // The first run of a program includes one-time initialisation.
-        program.run()?;
-        let mut seconds = time(&program)?;
+        program.run_async().await?;
+        let mut seconds = time(&program).await?;
         // This run may have been delayed by another process.
         if seconds >= RUN {
-            seconds = shortest(&program)?;
+            seconds = shortest(&program).await?;
         }
         if seconds >= RUN {
             return Ok(seconds / f64::from(count));
@@ -97,20 +109,21 @@ fn seconds_each(context: &Context, record: impl Fn(&mut Recorder, u32) -> Result
 }
 
 /// The best rate over all numbers of independent chains.
-fn fma_flops(context: &Context, precision: Arithmetic) -> Result<f64> {
+async fn fma_flops(context: &Context, precision: Arithmetic) -> Result<f64> {
     let out = DeviceTensor::new(context, "sums", [GROUPS * THREADS]);
     let mut best = 0.0f64;
     for chains in CHAINS {
         let seconds = seconds_each(context, |rec, rounds| {
             let out = rec.pin(&out);
             roof::multiply_add(rec, precision, chains, rounds, out)
-        })?;
+        })
+        .await?;
         best = best.max((2 * roof::ROUND * GROUPS * THREADS) as f64 * f64::from(chains) / seconds);
     }
     Ok(best)
 }
 
-fn matrix_fma_flops(context: &Context, matrices: Matrices) -> Result<f64> {
+async fn matrix_fma_flops(context: &Context, matrices: Matrices) -> Result<f64> {
     let [rows, columns, depth] = [matrices.rows, matrices.columns, matrices.depth].map(|size| size as usize);
     // As many threads as in the other measurements, but a limited number of results, so that writing them is fast on a
     // small device.
@@ -119,32 +132,35 @@ fn matrix_fma_flops(context: &Context, matrices: Matrices) -> Result<f64> {
     let seconds = seconds_each(context, |rec, rounds| {
         let out = rec.pin(&out);
         roof::multiply_add_matrices(rec, rounds, out)
-    })?;
+    })
+    .await?;
     Ok((2 * roof::ROUND * subgroups * 4 * rows * columns * depth) as f64 / seconds)
 }
 
-fn copy_bytes(context: &Context) -> Result<f64> {
+async fn copy_bytes(context: &Context) -> Result<f64> {
     let count = (context.max_tensor_bytes().min(MOST_COPIED) / 16 * 4) as usize;
     let [from, to] = ["from", "to"].map(|name| DeviceTensor::new(context, name, [count]));
     let seconds = seconds_each(context, |rec, times| {
         let (x, z) = (rec.pin(&from), rec.pin(&to));
         (0..times).try_for_each(|_| roof::copy(rec, x, z))
-    })?;
+    })
+    .await?;
     Ok((2 * 4 * count) as f64 / seconds)
 }
 
-fn dispatch_seconds(context: &Context) -> Result<f64> {
+async fn dispatch_seconds(context: &Context) -> Result<f64> {
     let out = DeviceTensor::new(context, "out", [1]);
     seconds_each(context, |rec, times| {
         let out = rec.pin(&out);
         (0..times).try_for_each(|_| roof::nothing(rec, out))
     })
+    .await
 }
 
-fn submission_seconds(context: &Context) -> Result<f64> {
+async fn submission_seconds(context: &Context) -> Result<f64> {
     let out = DeviceTensor::new(context, "out", [1]);
     let mut rec = Recorder::new(context);
     let symbol = rec.pin(&out);
     roof::nothing(&mut rec, symbol)?;
-    shortest(&rec.finish()?)
+    shortest(&rec.finish()?).await
 }

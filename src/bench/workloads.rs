@@ -1,6 +1,6 @@
 //! The workloads: layers, the optimiser, a pass of each net, a step of each kind of training.
 
-use super::{PlannedWorkload, Work, Workload};
+use super::workload::{PlannedWorkload, Work, Workload};
 use crate::gpu::{Context, DeviceTensor, Precision, Program, Recorder, Tensor};
 use crate::io::Picture;
 use crate::methods::gatys::{GatysSettings, PictureLoss};
@@ -330,7 +330,8 @@ fn step(context: &Context, trainer: &dyn Trainer, batch: usize, size: usize) -> 
     let pictures: Vec<Vec<f32>> =
         (0..batch).map(|_| (0..3 * size * size).map(|_| random.uniform()).collect()).collect();
     let settings = TrainingSettings { batch, ..TrainingSettings::default() };
-    let mut training = Training::new(context, trainer, settings, batch)?;
+    let context = context.clone();
+    let mut training = context.block_on(Training::new(&context, trainer, settings, batch))?;
     let work = training.work();
     let (streams, labels) = (trainer.streams().len(), trainer.labels(0));
     let run = move || {
@@ -338,7 +339,7 @@ fn step(context: &Context, trainer: &dyn Trainer, batch: usize, size: usize) -> 
             true => Ok(pictures[number as usize % batch].clone()),
             false => Ok(labels.clone()),
         };
-        training.step(u64::MAX, next).map(|_| ())
+        context.block_on(training.step(u64::MAX, next)).map(|_| ())
     };
     Ok(Workload::new(work, run))
 }

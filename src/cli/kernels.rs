@@ -137,12 +137,13 @@ impl Net {
                 let form = if self == Net::Paper { Form::Paper } else { Form::Resize };
                 let net = ImageTransformNetWeights::random(form, Over::Instance, 1.0, 1);
                 let painter = Painter::new(ImageTransformNet::new(context, net)?);
-                return internal::net_listing(&painter, [size, size]);
+                return Ok(internal::listing(&internal::net_recording(&painter, [size, size])?));
             }
         };
         let encoder = Vgg19::load(context, &weights::encoder(PAIRS[pair].encoder)?, Pooling::Max)?;
         let decoder = AdainDecoder::new(context, AdainDecoderWeights::of(&PAIRS[pair].decoder()?)?)?;
-        internal::adain_listing(&AdainPainter::new(&encoder, decoder)?, [size, size])
+        let painter = AdainPainter::new(&encoder, decoder)?;
+        Ok(internal::listing(&internal::adain_recording(&painter, [size, size])?))
     }
 }
 

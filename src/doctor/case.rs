@@ -1,6 +1,6 @@
 //! An operation with inputs and the right results, and its run on a device.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use crate::gpu::{Context, DeviceTensor, Kernel, Precision, Program, Recorder, Shape, Tensor};
 use crate::ops::vector;
@@ -97,12 +97,15 @@ impl<'a> Case<'a> {
     }
 
     /// Runs the case once and gives its results. Results and transients are filled with NaN before.
+    #[cfg(feature = "blocking")]
     pub fn run(&self, prepared: &Prepared) -> Result<Vec<Vec<f32>>> {
-        Ok(self.timed(prepared)?.0)
+        let context = prepared.program.context();
+        Ok(context.block_on(self.timed_async(prepared))?.0)
     }
 
-    /// [`Case::run`], and the seconds that the program took, including all waiting.
-    pub fn timed(&self, prepared: &Prepared) -> Result<(Vec<Vec<f32>>, f64)> {
+    /// The results of a run and the seconds that the program took, including all waiting. Results and transients are
+    /// filled with NaN before.
+    pub async fn timed_async(&self, prepared: &Prepared) -> Result<(Vec<Vec<f32>>, f64)> {
         for (tensor, input) in prepared.inputs.iter().zip(&self.inputs) {
             tensor.write(&input.to_f32())?;
         }
@@ -111,9 +114,12 @@ impl<'a> Case<'a> {
         }
         prepared.program.poison();
         let began = Instant::now();
-        prepared.program.run()?;
+        prepared.program.run_async().await?;
         let seconds = began.elapsed().as_secs_f64();
-        let results = prepared.results.iter().map(DeviceTensor::read).collect::<Result<_>>()?;
+        let mut results = Vec::new();
+        for result in &prepared.results {
+            results.push(result.read_async().await?);
+        }
         Ok((results, seconds))
     }
 

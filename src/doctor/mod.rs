@@ -1,30 +1,34 @@
 //! Known-answer tests of an adapter: every operation against f64, and a small picture of each method against a stored
 //! one.
 //!
-//! [`examine`] never stops at a failure. Where other kernels compute the same, it tries them; [`keep`] stores the
-//! variants that an installation should avoid, and [`avoided`] reads them.
+//! [`examine_context_async`] examines an open context. `examine` (feature `cache`) opens an adapter and goes on after a
+//! lost device. Where other kernels compute the same, it tries them; `keep` stores the variants that an installation
+//! should avoid, and `avoided` reads them.
 
 #[doc(hidden)]
 pub mod case;
 #[doc(hidden)]
 pub mod cases;
+#[cfg(feature = "cache")]
+mod examine;
 #[doc(hidden)]
 pub mod pictures;
+#[cfg(feature = "cache")]
 mod watch;
 
+#[cfg(feature = "cache")]
+pub use examine::{avoided, examine, forget, keep};
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use serde::Serialize;
+use web_time::Instant;
 
 use self::case::Case;
 use self::cases::Make;
-use self::watch::within;
-use crate::gpu::{Context, ContextOptions, Details, Kernel, Tuning, Variant};
-use crate::{Error, Result, kept, tune};
+use crate::gpu::{Context, Details, Kernel, Tuning, Variant};
+use crate::{Error, Result};
 
 /// The group of the pictures among [`Report::checks`].
 pub const PICTURES: &str = "pictures";
@@ -124,7 +128,7 @@ pub(crate) fn examined(context: &Context) -> Result<BTreeSet<String>> {
 }
 
 /// Runs a case with every tuning, twice each. Stops at the first wrong result.
-fn measure(context: &Context, case: &Case) -> Result<Measured> {
+async fn measure(context: &Context, case: &Case<'_>) -> Result<Measured> {
     let mut measured = Measured {
         name: case.name.clone(),
         kernels: BTreeSet::new(),
@@ -137,8 +141,9 @@ fn measure(context: &Context, case: &Case) -> Result<Measured> {
         let prepared = case.record(&context.with_tuning(tuning))?.finish()?;
         // The second run finds what depends on the order of threads or on values left in memory, and is not slowed
         // by what a driver does at a first run.
-        let first = case.error(&prepared, &case.run(&prepared)?)?;
-        let (results, seconds) = case.timed(&prepared)?;
+        let (results, _) = case.timed_async(&prepared).await?;
+        let first = case.error(&prepared, &results)?;
+        let (results, seconds) = case.timed_async(&prepared).await?;
         let second = case.error(&prepared, &results)?;
         let error = if first.is_nan() || second.is_nan() { f64::NAN } else { first.max(second) };
         if !(error <= case.tolerance) {
@@ -153,120 +158,48 @@ fn measure(context: &Context, case: &Case) -> Result<Measured> {
     Ok(measured)
 }
 
-/// Opens and reopens the context of an examination.
-struct Clinic {
-    options: ContextOptions,
-    limit: Duration,
-    context: Context,
-}
-
-impl Clinic {
-    fn open(options: &ContextOptions, limit: Duration) -> Result<Self> {
-        let context = tune::tuned(Context::new(options)?);
-        Ok(Clinic { options: options.clone(), limit, context })
-    }
-
-    /// Runs `work` with the context. After a lost device or a timeout, the next work gets a new context.
-    fn run<T: Send + 'static>(&mut self, work: impl FnOnce(&Context) -> Result<T> + Send + 'static) -> Result<T> {
-        let context = self.context.clone();
-        let result = within(self.limit, move || work(&context));
-        if matches!(result, Err(Error::DeviceLost(_))) {
-            self.context = tune::tuned(Context::new(&self.options)?);
-        }
-        result
-    }
-
-    fn check(&mut self, make: &Arc<Make>) -> Result<Measured> {
-        let make = make.clone();
-        self.run(move |context| measure(context, &make()))
-    }
-}
-
-/// Checks the adapter of `options`, without avoiding any variant. `limit` is the time that a check may take.
-/// `on_check` is called before each check, with the checks that are done and the number of all.
+/// Checks an open context, whose variants are not replaced by others where they fail: [`Report::avoid`] is empty. Of
+/// [`pictures::METHODS`], those are painted whose nets `nets` finds: an encoder as `encoder-` and its name. `on_check` is
+/// called before each check, with the number of checks that are done and of all; an error ends the examination.
 ///
 /// # Errors
-/// An adapter that cannot be opened, or not again after its device was lost; an error of `on_check`.
-pub fn examine(
-    options: &ContextOptions,
-    limit: Duration,
-    mut on_check: impl FnMut(&[Check], usize) -> Result<()>,
+/// A lost device; errors of `on_check`.
+pub async fn examine_context_async(
+    context: &Context,
+    nets: &pictures::Nets<'_>,
+    mut on_check: impl FnMut(usize, usize) -> Result<()>,
 ) -> Result<Report> {
     let began = Instant::now();
-    let mut options = ContextOptions { avoid: Vec::new(), ..options.clone() };
-    let mut checks = matrices(&options, limit)?;
-    let are_wrong = !checks.is_empty() && checks.iter().all(|check| check.fault.is_some());
-    options.avoid.extend(are_wrong.then_some(Variant::CooperativeMatrices));
-    let mut clinic = Clinic::open(&options, limit)?;
-    let (details, key) = (clinic.context.details(), clinic.context.adapter_key());
-    let groups = cases::all(clinic.context.precision());
-    let (mut failed, mut right) = (Vec::new(), BTreeSet::new());
-    let count = checks.len() + groups.iter().map(|group| group.cases.len()).sum::<usize>() + pictures::METHODS.len();
+    let groups = cases::all(context.precision());
+    let count = groups.iter().map(|group| group.cases.len()).sum::<usize>() + pictures::METHODS.len();
+    let mut checks = Vec::new();
     for group in groups {
-        for make in group.cases.into_iter().map(Arc::new) {
-            on_check(&checks, count)?;
-            let result = clinic.check(&make);
-            let check = of_case(group.name, &make, result);
-            match check.fault {
-                Some(_) => failed.push((checks.len(), make)),
-                None => right.extend(check.kernels.iter().cloned()),
+        for make in group.cases {
+            on_check(checks.len(), count)?;
+            let result = measure(context, &make()).await;
+            if let Err(error @ Error::DeviceLost(_)) = result {
+                return Err(error);
             }
-            checks.push(check);
+            checks.push(of_case(group.name, &make, result));
         }
     }
-    for (index, _) in &failed {
-        let suspects: Vec<_> =
-            checks[*index].kernels.iter().filter(|kernel| !right.contains(*kernel)).cloned().collect();
-        if !suspects.is_empty() {
-            checks[*index].kernels = suspects;
-        }
+    for method in pictures::METHODS {
+        on_check(checks.len(), count)?;
+        let result = pictures::difference_async(context, method, nets).await;
+        checks.extend(of_picture(pictures::title(method), result));
     }
-    let is_tested = |variant: &Variant| clinic.context.uses(*variant) || options.avoid.contains(variant);
-    let tested = Variant::ALL.into_iter().filter(is_tested).collect();
-    let (mut avoid, without_remedy) = remedy(&clinic, failed.iter().map(|(_, make)| make));
-    avoid.extend(&options.avoid);
-    match Clinic::open(&ContextOptions { avoid: avoid.clone(), ..options }, limit) {
-        Ok(mut clinic) => {
-            for method in pictures::METHODS {
-                on_check(&checks, count)?;
-                let result = clinic.run(move |context| pictures::difference(context, method));
-                checks.extend(of_picture(pictures::title(method), result));
-            }
-        }
-        Err(error) => checks.extend(of_picture("all methods".into(), Err(error))),
-    }
-    let wrong = checks.iter().filter(|check| check.group == PICTURES && check.fault.is_some()).count();
-    let seconds = began.elapsed().as_secs_f64();
-    Ok(Report { details, key, checks, avoid, tested, without_remedy: without_remedy + wrong, seconds })
+    Ok(Report {
+        details: context.details(),
+        key: context.adapter_key(),
+        without_remedy: checks.iter().filter(|check| check.fault.is_some()).count(),
+        checks,
+        avoid: Vec::new(),
+        tested: Variant::ALL.into_iter().filter(|variant| context.uses(*variant)).collect(),
+        seconds: began.elapsed().as_secs_f64(),
+    })
 }
 
-/// The known answers of every kind of cooperative matrices that the adapter offers, if the options ask for them. Contexts
-/// use none that are wrong, so a fault needs no remedy.
-///
-/// # Errors
-/// No adapter that matches, or one without cooperative matrices.
-fn matrices(options: &ContextOptions, limit: Duration) -> Result<Vec<Check>> {
-    let wanted = options.clone();
-    let examined = within(limit, move || crate::blocking::block_on(Context::examine_matrices(&wanted)));
-    let check = |name: String, fault: Option<String>| Check {
-        group: "cooperative matrices",
-        name,
-        error: None,
-        tolerance: None,
-        gflop_per_second: None,
-        fault,
-        kernels: Vec::new(),
-    };
-    match examined {
-        Ok(examined) => {
-            Ok(examined.into_iter().map(|one| check(format!("{} with f32 sums", one.matrices), one.fault)).collect())
-        }
-        Err(error @ (Error::Argument { .. } | Error::NoAdapter { .. })) => Err(error),
-        Err(error) => Ok(vec![check("known answers".into(), Some(error.to_string()))]),
-    }
-}
-
-fn of_case(group: &'static str, make: &Arc<Make>, result: Result<Measured>) -> Check {
+fn of_case(group: &'static str, make: &Make, result: Result<Measured>) -> Check {
     match result {
         Ok(measured) => {
             let fault = (!measured.is_right()).then(|| match measured.error.is_finite() {
@@ -315,85 +248,4 @@ fn of_picture(name: String, result: Result<Option<[f64; 2]>>) -> Option<Check> {
         fault,
         kernels: Vec::new(),
     })
-}
-
-/// Contexts that avoid different variants, each opened once.
-struct Alternatives<'c> {
-    clinic: &'c Clinic,
-    opened: Vec<(Vec<Variant>, Option<Clinic>)>,
-}
-
-impl Alternatives<'_> {
-    /// Whether a case gives right results without the variants in `avoid`.
-    fn is_right(&mut self, avoid: &[Variant], make: &Arc<Make>) -> bool {
-        let known = self.opened.iter().position(|(known, _)| known == avoid);
-        let index = known.unwrap_or_else(|| {
-            let options = ContextOptions { avoid: avoid.to_vec(), ..self.clinic.options.clone() };
-            self.opened.push((avoid.to_vec(), Clinic::open(&options, self.clinic.limit).ok()));
-            self.opened.len() - 1
-        });
-        let clinic = self.opened[index].1.as_mut();
-        clinic.is_some_and(|clinic| clinic.check(make).is_ok_and(|measured| measured.is_right()))
-    }
-}
-
-/// The variants without which failed cases give right results, and the number of cases for which there are none.
-fn remedy<'m>(clinic: &Clinic, failed: impl Iterator<Item = &'m Arc<Make>>) -> (Vec<Variant>, usize) {
-    let used: Vec<_> = Variant::ALL.into_iter().filter(|variant| clinic.context.uses(*variant)).collect();
-    let mut alternatives = Alternatives { clinic, opened: Vec::new() };
-    let (mut avoid, mut left) = (Vec::new(), 0);
-    for make in failed {
-        // What is avoided already, then one variant more, then all.
-        let mut candidates: Vec<_> = used.iter().map(|&variant| [avoid.as_slice(), &[variant]].concat()).collect();
-        candidates.insert(0, avoid.clone());
-        candidates.push(used.clone());
-        let mut tried = candidates.into_iter().filter(|candidate| !candidate.is_empty());
-        match tried.find(|candidate| alternatives.is_right(candidate, make)) {
-            Some(found) => avoid = found,
-            None => left += 1,
-        }
-    }
-    avoid.sort();
-    avoid.dedup();
-    (avoid, left)
-}
-
-/// The name of the file for the variants to avoid on an adapter with its driver and this set of kernels.
-fn file(key: &str) -> String {
-    format!("avoid-{key}.json")
-}
-
-fn stored(key: &str) -> Vec<Variant> {
-    let path = kept::file(&file(key));
-    path.and_then(|path| kept::load(&path, "another examination of the adapter replaces it")).unwrap_or_default()
-}
-
-/// The variants that are stored for the context's adapter, driver and set of kernels.
-pub fn avoided(context: &Context) -> Vec<Variant> {
-    stored(&context.adapter_key())
-}
-
-/// Stores the variants of [`Report::avoid`] for the adapter. Of the variants stored before, those that were not tested
-/// remain. Gives the path of the file and all variants that it now contains; without any, there is no file.
-///
-/// # Errors
-/// [`Error::File`] if the home directory is unknown or the file cannot be written or removed.
-pub fn keep(report: &Report) -> Result<(PathBuf, Vec<Variant>)> {
-    let earlier = stored(&report.key).into_iter().filter(|variant| !report.tested.contains(variant));
-    let mut all: Vec<_> = earlier.chain(report.avoid.iter().copied()).collect();
-    all.sort();
-    all.dedup();
-    let path = kept::known_file(&file(&report.key))?;
-    kept::store(&path, Some(&all).filter(|all| !all.is_empty()))?;
-    Ok((path, all))
-}
-
-/// Removes what [`keep`] stored for the context's adapter, and gives the path of the file.
-///
-/// # Errors
-/// [`Error::File`] if the home directory is unknown or the file cannot be removed.
-pub fn forget(context: &Context) -> Result<PathBuf> {
-    let path = kept::known_file(&file(&context.adapter_key()))?;
-    kept::store::<Vec<Variant>>(&path, None)?;
-    Ok(path)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::gpu::{Context, Precision};
-use crate::io::Picture;
+use crate::io::{Picture, WeightFile};
 use crate::methods::Area;
 use crate::methods::adain::{self, AdainSettings, Source};
 use crate::methods::feed_forward::{self, FeedForwardSettings};
@@ -73,28 +73,51 @@ fn drawn([width, height]: [usize; 2], color: impl Fn(f32, f32) -> [f32; 3]) -> P
     picture
 }
 
-/// Paints a photo of `size` with one of [`METHODS`]. `None` if this build does not include its nets.
+/// Finds the file of a net by its name, an encoder as `encoder-` and its name.
+pub type Nets<'a> = dyn Fn(&str) -> Option<Result<WeightFile>> + 'a;
+
+/// The nets that are part of the library.
+pub fn embedded(name: &str) -> Option<Result<WeightFile>> {
+    weights::find_embedded(name)
+}
+
+/// [`paint_async`] with the nets of the library, waited for.
+#[cfg(feature = "blocking")]
 pub fn paint(context: &Context, method: &str, size: [usize; 2]) -> Result<Option<Picture>> {
+    context.block_on(paint_async(context, method, size, &embedded))
+}
+
+/// Paints a photo of `size` with one of [`METHODS`]. `None` if `nets` does not have its nets.
+pub async fn paint_async(
+    context: &Context,
+    method: &str,
+    size: [usize; 2],
+    nets: &Nets<'_>,
+) -> Result<Option<Picture>> {
     let (photo, style) = (photo(size), style(size));
+    let encoder = |name: &str| nets(&format!("encoder-{name}"));
     if let Some(pair) = weights::PAIRS.iter().find(|pair| pair.name == method) {
-        let (Ok(encoder), Ok(decoder)) = (weights::encoder(pair.encoder), pair.decoder()) else { return Ok(None) };
+        let (Some(encoder), Some(decoder)) = (encoder(pair.encoder), nets(pair.name)) else { return Ok(None) };
+        let (encoder, decoder) = (encoder?, decoder?);
         let encoder = Vgg19::load(context, &encoder, Pooling::Max)?;
         let decoder = AdainDecoder::new(context, AdainDecoderWeights::of(&decoder)?)?;
         let mut painter = AdainPainter::new(&encoder, decoder)?;
         let area = Area { styles: vec![(Source::Picture(style), 1.0)], place: Place::Everywhere };
-        return adain::stylize(&mut painter, &photo, &[area], &AdainSettings::default()).map(Some);
+        let settings = AdainSettings::default();
+        return adain::stylize_async(&mut painter, &photo, &[area], &settings).await.map(Some);
     }
     if method == "gatys" {
-        let Ok(encoder) = weights::encoder("half") else { return Ok(None) };
-        let vgg = Vgg19::load(context, &encoder, Pooling::Max)?;
+        let Some(encoder) = encoder("half") else { return Ok(None) };
+        let vgg = Vgg19::load(context, &encoder?, Pooling::Max)?;
         let settings =
             GatysSettings { size: size[0].max(size[1]), scales: Some(1), steps: 4, ..GatysSettings::default() };
-        let outcome = gatys::stylize(&vgg, &photo, &[style.into()], &settings, |_| Ok(ControlFlow::Continue(())))?;
+        let observer = async |_: &gatys::Progress<'_>| Ok(ControlFlow::Continue(()));
+        let outcome = gatys::stylize_async(&vgg, &photo, &[style.into()], &settings, observer).await?;
         return Ok(Some(outcome.picture));
     }
-    let Some((_, file)) = weights::models().find(|(name, _)| *name == method) else { return Ok(None) };
+    let Some(file) = nets(method) else { return Ok(None) };
     let mut painter = Painter::new(ImageTransformNet::new(context, ImageTransformNetWeights::of(&file?)?)?);
-    feed_forward::stylize(&mut painter, &photo, &FeedForwardSettings::default()).map(Some)
+    feed_forward::stylize_async(&mut painter, &photo, &FeedForwardSettings::default()).await.map(Some)
 }
 
 /// The answer of a picture: means of blocks, then standard deviations, for each channel.
@@ -127,13 +150,19 @@ pub fn answers() -> Result<BTreeMap<String, Vec<f64>>> {
 /// Size of the pictures of the stored answers.
 pub const SIZE: [usize; 2] = [64, 48];
 
-/// The largest difference of a method's picture from the stored answer, and the tolerance. `None` if this build does
-/// not include its nets.
+/// [`difference_async`] with the nets of the library, waited for.
+#[cfg(feature = "blocking")]
+pub fn difference(context: &Context, method: &str) -> Result<Option<[f64; 2]>> {
+    context.block_on(difference_async(context, method, &embedded))
+}
+
+/// The largest difference of a method's picture from the stored answer, and the tolerance. `None` if `nets` does not have
+/// its nets.
 ///
 /// # Errors
 /// Those of painting; a method without a stored answer.
-pub fn difference(context: &Context, method: &str) -> Result<Option<[f64; 2]>> {
-    let Some(picture) = paint(context, method, SIZE)? else { return Ok(None) };
+pub async fn difference_async(context: &Context, method: &str, nets: &Nets<'_>) -> Result<Option<[f64; 2]>> {
+    let Some(picture) = paint_async(context, method, SIZE, nets).await? else { return Ok(None) };
     let (found, stored) = (answer(&picture), answers()?);
     let stored = stored.get(method).filter(|stored| stored.len() == found.len()).ok_or_else(|| {
         Error::argument("doctor", "answers", format!("{} numbers for {method}", found.len()), "others")

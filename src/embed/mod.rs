@@ -36,7 +36,8 @@
 //!
 //! Frame and output are two textures of the same size in texels, two-dimensional and without multisampling. The frame
 //! needs the usage `TEXTURE_BINDING`. The output needs `STORAGE_BINDING` or `RENDER_ATTACHMENT`; only the first is
-//! restricted to `rgba8unorm` and `rgba16float`. With both usages the output is stored to.
+//! restricted to `rgba8unorm` and `rgba16float`. With both usages the output is stored to. A window's surface texture can be
+//! the output.
 //!
 //! | format | values |
 //! | --- | --- |

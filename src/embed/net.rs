@@ -4,7 +4,7 @@ use crate::nets::adain_decoder::AdainDecoderWeights;
 use crate::nets::adain_painter::{AdainStyle, short};
 use crate::nets::image_transform_net::ImageTransformNetWeights;
 use crate::nets::vgg19::Vgg19Weights;
-use crate::{Error, Result};
+use crate::{Error, Result, weights};
 
 /// A net that paints in one pass, with the styles that a frame can select and mix.
 #[derive(Clone, Debug)]
@@ -42,6 +42,22 @@ impl Net {
         Ok(Net(Kind::FeedForward(weights)))
     }
 
+    /// A feed-forward net of weights/ that is embedded in this build, such as `impressions`.
+    ///
+    /// # Errors
+    /// An unknown name, with the known ones. The pairs for AdaIN are not among them: they need styles.
+    pub fn included(name: &str) -> Result<Self> {
+        let Some((_, file)) = weights::models().find(|(known, _)| *known == name) else {
+            let known: Vec<_> = weights::models().map(|(known, _)| known).collect();
+            let expected = match known.is_empty() {
+                true => "a name, in a build with embedded feed-forward nets".into(),
+                false => format!("one of {}", known.join(", ")),
+            };
+            return Err(Error::argument("embed", "name", expected, name));
+        };
+        Net::feed_forward(ImageTransformNetWeights::of(&file?)?)
+    }
+
     /// Whether regions of a frame can have different styles.
     pub(super) fn has_regions(&self) -> bool {
         match &self.0 {
@@ -55,6 +71,14 @@ impl Net {
         match &self.0 {
             Kind::Adain { styles, .. } => styles.len(),
             Kind::FeedForward(weights) => weights.styles.len().max(1),
+        }
+    }
+
+    /// Names of a body's styles, in the order of the weights of a [`Blend`](super::Blend). Other nets have no names.
+    pub fn style_names(&self) -> &[String] {
+        match &self.0 {
+            Kind::Adain { .. } => &[],
+            Kind::FeedForward(weights) => &weights.styles,
         }
     }
 }

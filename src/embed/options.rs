@@ -32,10 +32,12 @@ pub enum DepthKind {
 /// What does not change from frame to frame.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The largest frame, `[width, height]` in texels.
+    /// The largest frame, `[width, height]` in texels. Every painting has this size times `scale`, so it determines time
+    /// and memory even where frames are smaller.
     pub max_size: [u32; 2],
     /// Side of the painting relative to `max_size`, above 0 and up to 1. Time and memory grow with its square. The
-    /// painting is enlarged to the frame's size along the frame's edges.
+    /// painting is enlarged to the frame's size along the frame's edges. Strokes have a size in pixels of the painting,
+    /// so a smaller scale makes them larger in the frame and the style stronger.
     pub scale: f32,
     /// Format of the frame: see [the table](super#textures). It is that of the view.
     pub color: wgpu::TextureFormat,

@@ -1,6 +1,7 @@
 //! What a host calls.
 
 use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::{Mutex, PoisonError};
 
 use super::frame::Frame;
 use super::net::Net;
@@ -35,7 +36,8 @@ pub struct Stylizer {
 }
 
 enum State {
-    Making(Receiver<Result<Passes>>),
+    /// In a mutex, so that hosts may keep a stylizer where types have to be `Sync`.
+    Making(Mutex<Receiver<Result<Passes>>>),
     Ready(Box<Passes>),
     /// With the message of the error that was returned.
     Failed(String),
@@ -53,7 +55,17 @@ impl Stylizer {
         Self::start(Context::from_host(device.clone(), queue.clone(), &settings)?, net, options)
     }
 
-    /// A further stylizer on the same device, such as one for another size or in other formats. It shares the kernels
+    /// A stylizer on the device of `context`, with whose other programs it shares compiled kernels. The precision is that
+    /// of the context, whatever the options say.
+    ///
+    /// # Errors
+    /// Those of [`new`](Stylizer::new).
+    pub fn in_context(context: &Context, net: Net, options: &Options) -> Result<Self> {
+        Self::start(context.clone(), net, &Options { precision: context.precision(), ..options.clone() })
+    }
+
+    /// A further stylizer on the same device, such as one for another size or in other formats: after a resize, make one
+    /// and replace this one when the new one is ready. It shares the kernels
     /// that are compiled already, so it is ready sooner than one that is made by [`new`](Stylizer::new).
     ///
     /// # Errors
@@ -84,17 +96,18 @@ impl Stylizer {
         }
         #[cfg(target_arch = "wasm32")]
         make();
-        Ok(Stylizer { context, options: options.clone(), styles, state: State::Making(receiver) })
+        Ok(Stylizer { context, options: options.clone(), styles, state: State::Making(Mutex::new(receiver)) })
     }
 
-    /// Whether frames can be encoded. Does not wait.
+    /// Whether frames can be encoded. Does not wait. Some drivers finish their work on a kernel when it first runs, so the
+    /// first frame can take longer than the others.
     ///
     /// # Errors
     /// What went wrong while the kernels were compiled: a painting too small for the net or too large for the device,
     /// lack of memory, a lost device.
     pub fn ready(&mut self) -> Result<bool> {
-        if let State::Making(receiver) = &self.state {
-            match receiver.try_recv() {
+        if let State::Making(receiver) = &mut self.state {
+            match receiver.get_mut().unwrap_or_else(PoisonError::into_inner).try_recv() {
                 Ok(made) => self.settle(made)?,
                 Err(TryRecvError::Empty) => return Ok(false),
                 Err(TryRecvError::Disconnected) => self.settle(Err(stopped()))?,
@@ -108,7 +121,8 @@ impl Stylizer {
     /// # Errors
     /// Those of [`ready`](Stylizer::ready).
     pub fn wait(&mut self) -> Result<()> {
-        if let State::Making(receiver) = &self.state {
+        if let State::Making(receiver) = &mut self.state {
+            let receiver = receiver.get_mut().unwrap_or_else(PoisonError::into_inner);
             let made = receiver.recv().unwrap_or_else(|_| Err(stopped()));
             self.settle(made)?;
         }
@@ -278,13 +292,13 @@ impl Stylizer {
         Ok(self.passes()?.bytes())
     }
 
-    /// Floating-point operations of a frame.
+    /// Floating-point operations of a frame in units of 10⁹, the unit of [`encode_slice`](Stylizer::encode_slice).
     ///
     /// # Errors
     /// A stylizer that is not [ready](Stylizer::ready).
-    pub fn flops(&mut self) -> Result<u64> {
+    pub fn gflop(&mut self) -> Result<f64> {
         self.ready()?;
-        Ok(self.passes()?.flops())
+        Ok(self.passes()?.flops() as f64 * 1e-9)
     }
 }
 

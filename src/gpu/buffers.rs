@@ -1,12 +1,51 @@
 //! Buffers of tensors: creating, writing and reading them.
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use half::f16;
 
 use super::signal::Signal;
 use super::{Context, Precision, Shape};
 use crate::{Error, Result};
 
+/// A buffer that its context counts. Clones share it.
+#[derive(Clone)]
+pub(super) struct Buffer(Arc<Counted>);
+
+struct Counted {
+    buffer: wgpu::Buffer,
+    counter: Arc<AtomicU64>,
+}
+
+impl Deref for Buffer {
+    type Target = wgpu::Buffer;
+
+    fn deref(&self) -> &wgpu::Buffer {
+        &self.0.buffer
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+        // A browser frees a buffer when its garbage collector finds the handle, which knows nothing of the memory of the
+        // device. What has been submitted still runs.
+        #[cfg(target_arch = "wasm32")]
+        self.buffer.destroy();
+    }
+}
+
 impl Context {
+    /// Makes a buffer.
+    pub(super) fn make_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let (buffer, counter) = (self.make(|device| device.create_buffer(&descriptor))?, self.counter().clone());
+        counter.fetch_add(size, Ordering::Relaxed);
+        Ok(Buffer(Arc::new(Counted { buffer, counter })))
+    }
+
     /// Writes bytes to a buffer, before all later submissions.
     pub(super) fn write_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         self.scoped(|| self.queue().write_buffer(buffer, offset, bytes))
@@ -25,11 +64,10 @@ impl Context {
     }
 
     /// A zeroed buffer of that many bytes.
-    pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    pub(super) fn create_buffer(&self, name: &str, bytes: u64) -> Result<Buffer> {
         self.check_tensor(name, bytes)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
-        self.make(|device| device.create_buffer(&descriptor))
+        self.make_buffer(name, bytes, usage)
     }
 
     /// Refuses a tensor that is too large to be bound.
@@ -47,12 +85,10 @@ impl Context {
     }
 
     /// A staging buffer for [`Context::read_buffer`].
-    pub(super) fn create_staging(&self, shape: Shape, precision: Precision) -> Result<wgpu::Buffer> {
+    pub(super) fn create_staging(&self, shape: Shape, precision: Precision) -> Result<Buffer> {
         let bytes = shape.bytes(precision).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let label = Some("read-back");
-        let descriptor = wgpu::BufferDescriptor { label, size: bytes, usage, mapped_at_creation: false };
-        self.make(|device| device.create_buffer(&descriptor))
+        self.make_buffer("read-back", bytes, usage)
     }
 
     /// Copies a tensor that starts at byte `offset` of `buffer` to the host through `staging`.

@@ -18,58 +18,8 @@ use super::precision::PRECISIONS;
 use super::signal::Signal;
 use super::tuning::Tuning;
 use super::variant::Variant;
-use super::{Cache, Precision, shaders};
+use super::{ContextOptions, KernelClass, Precision, shaders};
 use crate::{Error, Result};
-
-/// The family of kernels that a context uses. Convolutions and Gram matrices have kernels of both families; all other
-/// operations share theirs, some with a workgroup size for each family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KernelClass {
-    /// Tiles in workgroup memory, for GPUs and for adapters without subgroup operations.
-    Tiled,
-    /// Register blocking without workgroup memory: lanes load different weights and share them by `subgroupBroadcast`.
-    /// For software adapters, where every load is a gather and every barrier a context switch. Needs subgroups of at
-    /// least 8 lanes.
-    Broadcast,
-}
-
-/// Options for opening a device.
-#[derive(Clone, Debug, Default)]
-pub struct ContextOptions {
-    /// Index in [`adapters`](super::adapters), or part of an adapter's name. Default: the environment variable
-    /// `IMPASTO_DEVICE`, else the first adapter.
-    pub device: Option<String>,
-    /// Compile shaders with bounds checks and division guards, which makes them slower. Default: on a host's device
-    /// only ([`Context::from_host`]), whose memory the kernels share with others.
-    pub checked: Option<bool>,
-    /// The family of kernels. Default: [`KernelClass::Broadcast`] on software adapters that support it, else
-    /// [`KernelClass::Tiled`].
-    pub class: Option<KernelClass>,
-    /// Storage of the nets' weights and activations; gradients, statistics, losses and pictures are always f32.
-    /// [`Precision::F16`] takes half the memory and needs an adapter that supports it. Training requires f32.
-    pub precision: Precision,
-    /// Run f16 convolutions on the adapter's cooperative matrices ([`Context::matrices`]), which accumulate in f32.
-    /// Needs [`Precision::F16`], tiled kernels and a device that the context opens itself. Experimental in wgpu.
-    pub matrices: bool,
-    /// Variants of kernels that are replaced by others, because they fail on this adapter.
-    pub avoid: Vec<Variant>,
-    /// Keeps compiled pipelines between runs, where the driver has them to give; default: nowhere.
-    pub cache: Option<Arc<dyn Cache>>,
-}
-
-impl ContextOptions {
-    /// The same options with the precision `name`, one of [`PRECISIONS`].
-    ///
-    /// # Errors
-    /// An unknown name.
-    pub fn in_precision(self, name: &str) -> Result<Self> {
-        match PRECISIONS.iter().position(|known| *known == name) {
-            Some(0) => Ok(ContextOptions { precision: Precision::F32, matrices: false, ..self }),
-            Some(which) => Ok(ContextOptions { precision: Precision::F16, matrices: which == 2, ..self }),
-            None => Err(Error::argument("device", "precision", PRECISIONS.join(", "), name)),
-        }
-    }
-}
 
 struct Inner {
     device: wgpu::Device,
@@ -83,6 +33,8 @@ struct Inner {
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     cache: Option<PipelineCache>,
     made: AtomicU64,
+    /// Bytes of all buffers.
+    bytes: Arc<AtomicU64>,
     /// Set by the device-lost callback, for a device that the context opened.
     lost: Arc<Mutex<Option<String>>>,
     /// Error scopes that have not reported yet.
@@ -159,6 +111,7 @@ impl Context {
             pipelines,
             cache,
             made,
+            bytes: Arc::default(),
             lost,
             unsettled: Mutex::default(),
         };
@@ -267,6 +220,16 @@ impl Context {
         Some(self.inner.device.generate_allocator_report()?.total_allocated_bytes)
     }
 
+    /// Bytes of the buffers that the context has made and that are still in use: tensors, parameters and staging buffers.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.inner.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The counter of [`Context::buffer_bytes`].
+    pub(super) fn counter(&self) -> &Arc<AtomicU64> {
+        &self.inner.bytes
+    }
+
     /// Number of buffers, bind groups and pipelines created so far. Replaying a program creates none.
     pub(crate) fn objects_made(&self) -> u64 {
         self.inner.made.load(Ordering::Relaxed)
@@ -281,11 +244,13 @@ impl Context {
         &self.inner.info
     }
 
-    pub(crate) fn device(&self) -> &wgpu::Device {
+    /// The device, for hosts that share it.
+    pub fn device(&self) -> &wgpu::Device {
         &self.inner.device
     }
 
-    pub(crate) fn queue(&self) -> &wgpu::Queue {
+    /// The queue of the device.
+    pub fn queue(&self) -> &wgpu::Queue {
         &self.inner.queue
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod matrix_test;
 mod memory;
 mod open;
 mod operands;
+mod options;
 #[cfg(not(target_arch = "wasm32"))]
 mod planning;
 mod precision;
@@ -35,11 +36,12 @@ mod variant;
 pub use adapter::adapters;
 pub use adapter::{Adapter, list_adapters};
 pub use cache::Cache;
-pub use context::{Context, ContextOptions, KernelClass};
+pub use context::Context;
 pub use details::{Details, WGPU_VERSION};
 pub(crate) use kernel::{Kernel, SCREEN};
 pub use matrices::Matrices;
 pub use memory::Memory;
+pub use options::{ContextOptions, KernelClass};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use planning::Largest;
 pub use precision::{PRECISIONS, Precision};

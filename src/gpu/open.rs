@@ -107,21 +107,28 @@ impl Context {
     /// # Errors
     /// No adapter that matches; options that it does not support; a failure of the driver.
     pub async fn open(options: &ContextOptions) -> Result<Self> {
-        let adapter = chosen(options).await?;
+        Self::open_adapter(&chosen(options).await?, options).await
+    }
+
+    /// [`Context::open`] for an adapter that the caller has found. [`ContextOptions::device`] has no effect.
+    ///
+    /// # Errors
+    /// Options that the adapter does not support; a failure of the driver.
+    pub async fn open_adapter(adapter: &wgpu::Adapter, options: &ContextOptions) -> Result<Self> {
         if options.matrices && !options.avoid.contains(&Variant::CooperativeMatrices) {
-            let offered = wanted_matrices(&adapter, options)?;
-            let opened = Opened::new(&adapter, true).await?;
+            let offered = wanted_matrices(adapter, options)?;
+            let opened = Opened::new(adapter, true).await?;
             for matrices in offered {
-                let trial = opened.context(&adapter, options, Some(matrices))?;
+                let trial = opened.context(adapter, options, Some(matrices))?;
                 match matrix_test::known(&trial, matrices, verdicts(options)).await.fault {
                     // The trial has compiled a kernel that is no longer needed.
-                    None => return opened.context(&adapter, options, Some(matrices)),
+                    None => return opened.context(adapter, options, Some(matrices)),
                     Some(fault) => tracing::warn!("{} runs without {matrices} matrices: {fault}", trial.name()),
                 }
             }
         }
         // A device that wrong matrices may have harmed is not used further.
-        Opened::new(&adapter, false).await?.context(&adapter, options, None)
+        Opened::new(adapter, false).await?.context(adapter, options, None)
     }
 
     /// Tests every kind of cooperative matrices that the adapter of `options` offers, whatever is known about them, and

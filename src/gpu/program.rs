@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use web_time::Instant;
 
+use super::buffers::Buffer;
 use super::kernel::{self, Access, Pipeline, Stage};
 use super::recorder::Place;
 use super::slice::{cost_of, pieces};
@@ -25,7 +26,7 @@ pub(super) struct Step {
     pub performed: u64,
     pub bytes: u64,
     /// Name, buffer, byte offset and tensor of each output.
-    pub outputs: Vec<(String, wgpu::Buffer, u64, Tensor)>,
+    pub outputs: Vec<(String, Buffer, u64, Tensor)>,
 }
 
 impl Step {
@@ -51,9 +52,12 @@ pub struct Program {
     pub(super) context: Context,
     pub(super) steps: Vec<Step>,
     textures: Vec<Texture>,
-    uniforms: Option<wgpu::Buffer>,
+    uniforms: Option<Buffer>,
     offsets: Vec<u64>,
-    transients: Vec<wgpu::Buffer>,
+    transients: Vec<Buffer>,
+    /// Those of tensors that outlive it, which its bind groups refer to.
+    #[allow(dead_code, reason = "kept for as long as the bind groups")]
+    pinned: Vec<Buffer>,
     pub(super) submissions: Vec<Range<usize>>,
     /// Range of `submissions` of each section.
     sections: Vec<Range<usize>>,
@@ -75,7 +79,7 @@ impl Program {
         let transients: Vec<_> =
             plan.sizes.iter().map(|&bytes| context.create_buffer("transient", bytes)).collect::<Result<_>>()?;
         let spot_of = |id: u32| match &recorder.places[id as usize] {
-            Place::Pinned(tensor) => Ok((tensor.buffer()?, 0)),
+            Place::Pinned(tensor) => Ok((tensor.counted()?, 0)),
             Place::Transient { name } => plan.spots[id as usize]
                 .map(|spot| (&transients[spot.buffer], spot.offset))
                 .ok_or_else(|| Error::argument(name.clone(), "tensor", "used by a dispatch", "an unused tensor")),
@@ -84,9 +88,7 @@ impl Program {
         let uniforms = (size > 0)
             .then(|| {
                 let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-                let descriptor =
-                    wgpu::BufferDescriptor { label: Some("params"), size, usage, mapped_at_creation: false };
-                context.make(|device| device.create_buffer(&descriptor))
+                context.make_buffer("params", size, usage)
             })
             .transpose()?;
         if let Some(buffer) = &uniforms {
@@ -135,6 +137,11 @@ impl Program {
                 outputs,
             });
         }
+        let pinned = recorder.places.iter().filter_map(|place| match place {
+            Place::Pinned(tensor) => tensor.made().cloned(),
+            Place::Transient { .. } => None,
+        });
+        let pinned = pinned.collect();
         let (submissions, sections) = in_sections(&steps, &recorder.sections, context.class());
         tracing::debug!("program of {} dispatches made in {:.1?}", steps.len(), began.elapsed());
         Ok(Program {
@@ -145,6 +152,7 @@ impl Program {
             uniforms,
             offsets,
             transients,
+            pinned,
             submissions,
             sections,
             memory,

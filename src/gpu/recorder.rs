@@ -460,7 +460,7 @@ impl Recorder {
     pub(super) fn memory_of(&self, plan: &MemoryPlan) -> Memory {
         let pinned = self.places.iter().filter_map(|place| match place {
             Place::Pinned(tensor) => {
-                Some((tensor.id(), (tensor.shape().buffer_bytes(tensor.precision()), tensor.has_buffer())))
+                Some((tensor.id(), (tensor.shape().buffer_bytes(tensor.precision()), tensor.made().is_some())))
             }
             Place::Transient { .. } => None,
         });

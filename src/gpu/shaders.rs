@@ -37,6 +37,11 @@ shaders![
     "lib/reduce.wgsl",
     "lib/broadcast_eight.wgsl",
     "lib/winograd.wgsl",
+    "lib/winograd_2.wgsl",
+    "lib/winograd_4.wgsl",
+    "lib/winograd_four.wgsl",
+    "lib/winograd_one.wgsl",
+    "lib/winograd_rows.wgsl",
     "matrix_test.wgsl",
     "mean_std.wgsl",
     "mean_std_four.wgsl",
@@ -58,7 +63,9 @@ shaders![
     "vector.wgsl",
     "window.wgsl",
     "winograd_2.wgsl",
+    "winograd_2_four.wgsl",
     "winograd_4.wgsl",
+    "winograd_4_four.wgsl",
 ];
 
 /// A change to one file, for tests of what notices a kernel that computes something else.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::buffers::Buffer;
 use super::{Context, Precision};
 use half::f16;
 
@@ -114,9 +115,9 @@ struct Inner {
     name: String,
     shape: Shape,
     precision: Precision,
-    buffer: OnceLock<wgpu::Buffer>,
+    buffer: OnceLock<Buffer>,
     /// The staging buffer of [`DeviceTensor::read_async`], created at the first read.
-    staging: Mutex<Option<wgpu::Buffer>>,
+    staging: Mutex<Option<Buffer>>,
 }
 
 impl DeviceTensor {
@@ -179,9 +180,9 @@ impl DeviceTensor {
         self.0.id
     }
 
-    /// Whether its buffer has been created.
-    pub(super) fn has_buffer(&self) -> bool {
-        self.0.buffer.get().is_some()
+    /// Its buffer, if that has been created.
+    pub(super) fn made(&self) -> Option<&Buffer> {
+        self.0.buffer.get()
     }
 
     /// Replaces all values (row-major), before any program that is run afterwards. f16 tensors round them.
@@ -233,6 +234,11 @@ impl DeviceTensor {
     /// The wgpu buffer (storage, copy source and destination), created if there is none yet. A host's passes may read
     /// and write it. It may be up to three elements longer than the tensor.
     pub fn buffer(&self) -> Result<&wgpu::Buffer> {
+        self.counted().map(|buffer| &**buffer)
+    }
+
+    /// The buffer, to be kept.
+    pub(super) fn counted(&self) -> Result<&Buffer> {
         if let Some(buffer) = self.0.buffer.get() {
             return Ok(buffer);
         }

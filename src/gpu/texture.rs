@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use naga::{ImageClass, ScalarKind, StorageFormat, TypeInner};
 
 use super::Context;
+use super::buffers::Buffer;
 use crate::{Error, Result};
 
 /// How a kernel uses a texture. All are two-dimensional, without multisampling.
@@ -108,7 +109,7 @@ impl Texture {
 /// What a binding refers to.
 pub(super) enum Resource {
     /// A range of a buffer: offset and size.
-    Buffer(wgpu::Buffer, u64, Option<wgpu::BufferSize>),
+    Buffer(Buffer, u64, Option<wgpu::BufferSize>),
     /// A texture of the host, by its position among the views.
     Texture(u32),
 }

@@ -86,23 +86,25 @@ impl WeightFile {
         tensors: &[(String, HostTensor)],
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        let narrow: fn(f32) -> f32 = match dtype {
-            DType::F16 => |value| f16::from_f32(value).to_f32(),
-            DType::F32 => |value| value,
-            other => return Err(Error::argument("WeightFile::save", "dtype", "F16 or F32", format!("{other:?}"))),
-        };
-        let header = header(dtype, tensors, metadata, narrow).map_err(|refusal| refused(path, refusal))?;
-        atomic::write(path, |file| {
-            file.write_all(&(header.len() as u64).to_le_bytes())?;
-            file.write_all(&header)?;
-            for value in tensors.iter().flat_map(|(_, tensor)| &tensor.data) {
-                match dtype {
-                    DType::F16 => file.write_all(&f16::from_f32(*value).to_le_bytes())?,
-                    _ => file.write_all(&value.to_le_bytes())?,
-                }
-            }
-            Ok(())
-        })
+        let header = header(path, dtype, tensors, metadata)?;
+        atomic::write(path, |file| write(file, &header, dtype, tensors))
+    }
+
+    /// The bytes of the safetensors file that [`WeightFile::save`] writes; `name` is used as its path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WeightFile::save`], but for those of the file.
+    pub fn to_bytes(
+        name: &str,
+        dtype: DType,
+        tensors: &[(String, HostTensor)],
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Vec<u8>> {
+        let (path, mut bytes) = (Path::new(name), Vec::new());
+        let header = header(path, dtype, tensors, metadata)?;
+        write(&mut bytes, &header, dtype, tensors).map_err(|error| Error::file("write", path, error))?;
+        Ok(bytes)
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Refusal> {
@@ -204,8 +206,36 @@ fn disagreeing(header: &[u8]) -> Option<String> {
     })
 }
 
-/// The header of a safetensors file, padded to a multiple of 8 bytes.
+/// Writes a safetensors file.
+fn write(into: &mut dyn Write, header: &[u8], dtype: DType, tensors: &[(String, HostTensor)]) -> std::io::Result<()> {
+    into.write_all(&(header.len() as u64).to_le_bytes())?;
+    into.write_all(header)?;
+    for value in tensors.iter().flat_map(|(_, tensor)| &tensor.data) {
+        match dtype {
+            DType::F16 => into.write_all(&f16::from_f32(*value).to_le_bytes())?,
+            _ => into.write_all(&value.to_le_bytes())?,
+        }
+    }
+    Ok(())
+}
+
+/// The header of a safetensors file.
 fn header(
+    path: &Path,
+    dtype: DType,
+    tensors: &[(String, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
+    let narrow: fn(f32) -> f32 = match dtype {
+        DType::F16 => |value| f16::from_f32(value).to_f32(),
+        DType::F32 => |value| value,
+        other => return Err(Error::argument("WeightFile::save", "dtype", "F16 or F32", format!("{other:?}"))),
+    };
+    narrowed_header(dtype, tensors, metadata, narrow).map_err(|refusal| refused(path, refusal))
+}
+
+/// The header of a safetensors file whose values are rounded by `narrow`, padded to a multiple of 8 bytes.
+fn narrowed_header(
     dtype: DType,
     tensors: &[(String, HostTensor)],
     metadata: &BTreeMap<String, String>,

@@ -126,7 +126,7 @@ impl Area<Source> {
 /// A size that is 0 or too small for the nets; those of [`AdainPainter::paint_parts_async`], [`AdainStyle::measure`] and
 /// [`AdainStyle::mix`]; [`KeepColor::Match`] with a style whose picture is not available.
 pub async fn stylize_async(
-    painter: &mut AdainPainter<'_>,
+    painter: &mut AdainPainter,
     photo: &Picture,
     areas: &[Area<Source>],
     settings: &AdainSettings,
@@ -145,7 +145,7 @@ pub async fn stylize_async(
 /// # Errors
 /// Those of [`stylize_async`], `photo`, `watch` and `sink`.
 pub async fn stylize_parts_async(
-    painter: &mut AdainPainter<'_>,
+    painter: &mut AdainPainter,
     photo: &dyn PixelSource,
     areas: &[Area<Source>],
     settings: &AdainSettings,
@@ -219,7 +219,7 @@ pub fn stylize(
     areas: &[Area<Source>],
     settings: &AdainSettings,
 ) -> Result<Picture> {
-    let context = painter.encoder().context();
+    let context = painter.encoder().context().clone();
     context.block_on(stylize_async(painter, photo, areas, settings))
 }
 
@@ -236,7 +236,7 @@ pub fn stylize_parts(
     watch: &mut Watch<'_>,
     sink: &mut dyn PixelSink,
 ) -> Result<()> {
-    let context = painter.encoder().context();
+    let context = painter.encoder().context().clone();
     context.block_on(stylize_parts_async(painter, photo, areas, settings, watch, sink))
 }
 

@@ -128,8 +128,8 @@ struct Inputs {
 type Key = ([usize; 4], usize, bool);
 
 /// Paints photos. The most recently used programs are kept, one per size and number of regions.
-pub struct AdainPainter<'a> {
-    encoder: &'a Vgg19,
+pub struct AdainPainter {
+    encoder: Vgg19,
     decoder: AdainDecoder,
     programs: Programs<Key, Inputs>,
 }
@@ -161,18 +161,18 @@ fn record(
     Ok((rec, [photo, painted], inputs))
 }
 
-impl<'a> AdainPainter<'a> {
-    /// A painter with an encoder and its decoder.
+impl AdainPainter {
+    /// A painter with an encoder, whose weights it shares, and its decoder.
     ///
     /// # Errors
     /// A decoder whose channels are not the encoder's.
-    pub fn new(encoder: &'a Vgg19, decoder: AdainDecoder) -> Result<Self> {
+    pub fn new(encoder: &Vgg19, decoder: AdainDecoder) -> Result<Self> {
         let channels = encoder.channels(Tap::RELU4_1)?;
         if decoder.channels() != channels {
             let expected = format!("a decoder for the encoder's {channels} channels");
             return Err(Error::argument("AdaIN", "decoder", expected, format!("one for {}", decoder.channels())));
         }
-        Ok(AdainPainter { encoder, decoder, programs: Programs::new() })
+        Ok(AdainPainter { encoder: encoder.clone(), decoder, programs: Programs::new() })
     }
 
     /// Minimum side of photos and style pictures, in pixels.
@@ -181,14 +181,14 @@ impl<'a> AdainPainter<'a> {
     }
 
     /// The encoder.
-    pub fn encoder(&self) -> &'a Vgg19 {
-        self.encoder
+    pub fn encoder(&self) -> &Vgg19 {
+        &self.encoder
     }
 
     /// [`AdainStyle::measure`] with the painter's encoder.
     #[cfg(feature = "blocking")]
     pub fn style(&self, picture: &Picture) -> Result<AdainStyle> {
-        AdainStyle::measure(self.encoder, picture)
+        AdainStyle::measure(&self.encoder, picture)
     }
 
     /// Whether a program for that size and number of regions is already compiled.
@@ -206,7 +206,7 @@ impl<'a> AdainPainter<'a> {
 
     /// The recording for an opaque photo of `[width, height]` and that number of regions.
     pub(crate) fn recorded(&self, [width, height]: [usize; 2], regions: usize) -> Result<Recorder> {
-        Ok(record(self.encoder, &self.decoder, ([1, 3, height, width], regions, false))?.0)
+        Ok(record(&self.encoder, &self.decoder, ([1, 3, height, width], regions, false))?.0)
     }
 
     /// Refuses regions that cannot be painted.
@@ -256,6 +256,7 @@ impl<'a> AdainPainter<'a> {
     /// [`paint_async`](AdainPainter::paint_async), waited for.
     #[cfg(feature = "blocking")]
     pub fn paint(&mut self, photo: &Picture, regions: &[Region]) -> Result<Picture> {
-        self.encoder.context().block_on(self.paint_async(photo, regions))
+        let context = self.encoder.context().clone();
+        context.block_on(self.paint_async(photo, regions))
     }
 }

@@ -104,6 +104,7 @@ impl Convolution {
 }
 
 /// A convolution with its bias. Kernels read packed copies of the weights; a frozen layer keeps only those.
+#[derive(Clone)]
 pub struct ConvLayer {
     conv: Convolution,
     /// Weights packed for forward, and for the input gradient.

@@ -406,16 +406,21 @@ impl ImageTransformNet {
     }
 
     /// Reads the current weights from the device.
-    #[cfg(feature = "blocking")]
-    pub fn weights(&self) -> Result<ImageTransformNetWeights> {
+    pub async fn weights_async(&self) -> Result<ImageTransformNetWeights> {
         let mut weights = self.weights.clone();
         let trained = self.parameters().into_iter().map(|parameter| (parameter.name, parameter.value));
         let device: Vec<_> = trained.chain(self.state()).collect();
         for (name, tensor) in &mut weights.tensors {
             if let Some((_, found)) = device.iter().find(|(known, _)| known == name) {
-                tensor.data = found.read()?;
+                tensor.data = found.read_async().await?;
             }
         }
         Ok(weights)
+    }
+
+    /// [`weights_async`](ImageTransformNet::weights_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn weights(&self) -> Result<ImageTransformNetWeights> {
+        self.context.block_on(self.weights_async())
     }
 }

@@ -167,7 +167,7 @@ impl Default for Budget {
 impl Budget {
     /// The device memory in bytes that is left beside what `context` has allocated.
     pub(crate) fn left(&self, context: &Context) -> u64 {
-        self.device.saturating_sub(context.allocated_bytes().unwrap_or(0))
+        self.device.saturating_sub(context.allocated_bytes().unwrap_or_else(|| context.buffer_bytes()))
     }
 
     /// The device memory in bytes of painting a picture of `[height, width]` in one piece; `None` if that is too much.

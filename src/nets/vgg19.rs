@@ -98,6 +98,8 @@ impl FromStr for Tap {
 }
 
 /// The net on a device, as deep as its weights. Channels follow from the weights, so narrower nets can be loaded.
+/// Clones share the weights.
+#[derive(Clone)]
 pub struct Vgg19 {
     context: Context,
     convention: Convention,

@@ -19,7 +19,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
 }
 
 fn kernel(clipped: bool) -> Kernel {
-    Kernel::new(SHADER, "step").set("CLIPPED", clipped)
+    Kernel::new(SHADER, "update").set("CLIPPED", clipped)
 }
 
 /// Updates `x`, `m` and `v` in place from the gradient `g`. All have the same number of elements. With `clip` (`[2]`,

@@ -94,16 +94,20 @@ impl ParameterAdam {
         program.set(params, &Params::at(&AdamOptions { learning_rate, ..self.options }, step));
     }
 
-    /// Norm of all gradients in the last step, before clipping. Waits for the device.
+    /// Norm of all gradients in the last step, before clipping.
+    pub async fn norm_async(&self) -> Result<f32> {
+        Ok(self.norm.read_async().await?[0])
+    }
+
+    /// [`norm_async`](ParameterAdam::norm_async), waited for.
     #[cfg(feature = "blocking")]
     pub fn norm(&self) -> Result<f32> {
         Ok(self.norm.read()?[0])
     }
 
-    /// Squared gradient norm of each parameter in the last step. Waits for the device.
-    #[cfg(feature = "blocking")]
-    pub fn squares(&self) -> Result<Vec<f32>> {
-        self.squares.read()
+    /// Squared gradient norm of each parameter in the last step.
+    pub async fn squares_async(&self) -> Result<Vec<f32>> {
+        self.squares.read_async().await
     }
 
     /// Moments of every parameter by name. Together with the step number, they are the whole state for a checkpoint.

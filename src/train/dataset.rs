@@ -12,12 +12,13 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
-use super::folder::Folder;
+use super::pictures::Folder;
 use crate::{Error, Result, io::Picture, random::Random};
 
 /// Crops that each worker keeps ready.
@@ -108,6 +109,8 @@ pub struct Loader {
     shared: Arc<Shared>,
     /// Worker `w` of `W` loads the pictures `first + w`, `first + w + W`, ... into its own channel.
     workers: Vec<Worker>,
+    /// The epoch of the next picture and its order, if there are no workers.
+    epoch: Epoch,
     first: u64,
     next: u64,
     waited: Duration,
@@ -127,6 +130,13 @@ struct Shared {
     broken: Mutex<Broken>,
 }
 
+/// An epoch and the order of its pictures.
+#[derive(Default)]
+struct Epoch {
+    number: Option<u64>,
+    order: Vec<usize>,
+}
+
 #[derive(Default)]
 struct Broken {
     files: HashSet<usize>,
@@ -136,20 +146,18 @@ struct Broken {
 
 impl Loader {
     /// Starts `workers` threads that decode ahead, from picture number `first`: 0 for a new run, or the number of
-    /// pictures already consumed. Each worker keeps up to four crops ready.
+    /// pictures already consumed. Each worker keeps up to four crops ready. Without workers, [`Loader::next`] decodes
+    /// and crops.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if `workers` is 0 or `crops` is out of range; if a thread cannot be started.
+    /// [`Error::Argument`] if `crops` is out of range; if a thread cannot be started.
     pub fn start(folder: Folder, crops: Crops, seed: u64, first: u64, workers: usize) -> Result<Self> {
         crops.check()?;
-        if workers == 0 {
-            return Err(Error::argument("Loader::start", "workers", "at least 1", 0));
-        }
         let shared = Shared { folder, crops, seed, stop: AtomicBool::new(false), broken: Mutex::default() };
         // Created before the first thread: if a later thread fails to start, dropping the loader stops the others.
-        let mut loader =
-            Loader { shared: Arc::new(shared), workers: Vec::new(), first, next: first, waited: Duration::ZERO };
+        let (epoch, waited) = (Epoch::default(), Duration::ZERO);
+        let mut loader = Loader { shared: Arc::new(shared), workers: Vec::new(), epoch, first, next: first, waited };
         for worker in 0..workers {
             let (sender, receiver) = sync_channel(AHEAD);
             let shared = Arc::clone(&loader.shared);
@@ -173,6 +181,12 @@ impl Loader {
     #[allow(clippy::should_implement_trait, reason = "it is endless and can fail, which an iterator says badly")]
     pub fn next(&mut self) -> Result<Vec<f32>> {
         let started = Instant::now();
+        if self.workers.is_empty() {
+            let picture = self.shared.picture(self.next, &mut self.epoch);
+            self.waited += started.elapsed();
+            self.next += 1;
+            return picture.expect("a loader that nobody stops");
+        }
         let worker = ((self.next - self.first) % self.workers.len() as u64) as usize;
         let picture = self.workers[worker].pictures.recv();
         self.waited += started.elapsed();
@@ -213,20 +227,24 @@ impl Drop for Loader {
 impl Shared {
     /// Main loop of a worker: loads the pictures with these numbers until the loader is dropped.
     fn work(&self, numbers: impl Iterator<Item = u64>, sender: &SyncSender<Result<Vec<f32>>>) {
-        let count = self.folder.len() as u64;
-        let (mut epoch, mut files) = (None, Vec::new());
+        let mut epoch = Epoch::default();
         for number in numbers {
-            if epoch != Some(number / count) {
-                epoch = Some(number / count);
-                files = order(self.seed, number / count, self.folder.len());
-            }
-            let place = (number % count) as usize;
-            let Some(picture) = self.load(files[place..].iter().chain(&files[..place])) else { return };
-            let cut = picture.map(|picture| self.crops.cut(&picture, &mut generator(self.seed, Purpose::Cut, number)));
+            let Some(cut) = self.picture(number, &mut epoch) else { return };
             if sender.send(cut).is_err() {
                 return;
             }
         }
+    }
+
+    /// The crop with that number; `None` if the loader was stopped meanwhile.
+    fn picture(&self, number: u64, epoch: &mut Epoch) -> Option<Result<Vec<f32>>> {
+        let count = self.folder.len() as u64;
+        if epoch.number != Some(number / count) {
+            *epoch = Epoch { number: Some(number / count), order: order(self.seed, number / count, self.folder.len()) };
+        }
+        let (before, from) = epoch.order.split_at((number % count) as usize);
+        let picture = self.load(from.iter().chain(before))?;
+        Some(picture.map(|picture| self.crops.cut(&picture, &mut generator(self.seed, Purpose::Cut, number))))
     }
 
     /// The first of these files that can be read; `None` if the loader was stopped meanwhile.
@@ -238,7 +256,7 @@ impl Shared {
             if self.broken().files.contains(&file) {
                 continue;
             }
-            match Picture::load(&self.folder.files()[file]) {
+            match self.folder.load(file) {
                 Ok(picture) => return Some(Ok(picture)),
                 Err(error) => self.note_broken(file, &error),
             }

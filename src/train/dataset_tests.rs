@@ -51,13 +51,16 @@ fn the_seed_and_the_number_decide_and_the_workers_do_not() {
         assert!(crop.iter().all(|value| (0.0..=1.0).contains(value)));
     }
     assert_eq!(expected.iter().map(|crop| format!("{crop:?}")).collect::<BTreeSet<_>>().len(), 17, "all differ");
-    for workers in [2, 3, 8] {
+    for workers in [0, 2, 3, 8] {
         assert_eq!(take(&folder, 7, 0, workers, 17), expected, "{workers} workers");
     }
-    for (first, workers) in [(1, 1), (4, 3), (11, 2)] {
+    for (first, workers) in [(3, 0), (1, 1), (4, 3), (11, 2)] {
         assert_eq!(take(&folder, 7, first, workers, 17 - first as usize), expected[first as usize..], "from {first}");
     }
     assert_ne!(take(&folder, 8, 0, 1, 17), expected, "another seed");
+    let pictures = folder.files().iter().map(|file| Picture::load(file).unwrap()).collect();
+    assert_eq!(take(&Folder::of_pictures(pictures).unwrap(), 7, 0, 0, 17), expected, "pictures in memory");
+    assert!(Folder::of_pictures(Vec::new()).unwrap_err().to_string().contains("at least one picture"));
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn broken_files_are_replaced_by_the_next_and_counted_once() {
             3 * *order[place..].iter().chain(&order).find(|index| ![2, 3, 9].contains(*index)).unwrap()
         })
         .collect();
-    for (first, workers) in [(0, 1), (0, 4), (7, 2)] {
+    for (first, workers) in [(0, 0), (7, 0), (0, 1), (0, 4), (7, 2)] {
         let mut loader = Loader::start(folder.clone(), CROPS, 5, first as u64, workers).unwrap();
         let got: Vec<usize> = (first..count).map(|_| shade(&loader.next().unwrap())).collect();
         assert_eq!(got, expected[first..], "from {first} with {workers} workers");

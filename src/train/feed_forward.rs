@@ -17,15 +17,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::gpu::{Context, DeviceTensor, Recorder, Tensor};
 use crate::io::Picture;
-use crate::nets::image_transform_net::{Form, ImageTransformNetWeights, Painter};
+use crate::nets::image_transform_net::ImageTransformNetWeights;
+#[cfg(feature = "train")]
+use crate::nets::image_transform_net::{Form, Painter};
+#[cfg(feature = "train")]
 use crate::nets::vgg19::Vgg19Weights;
 use crate::nets::{ImageTransformNet, Tap, Vgg19, visible};
+#[cfg(feature = "train")]
 use crate::ops::norm::Over;
+#[cfg(feature = "train")]
 use crate::ops::pool::Pooling;
 use crate::ops::square_loss::Weight;
 use crate::ops::{rows, total_variation, vector};
 use crate::optim::Parameter;
 use crate::random::Random;
+#[cfg(feature = "train")]
 use crate::sheet::{self, Cell};
 use crate::train::{Crops, Folder, Loader, Trainer};
 use crate::{Error, Result, loss};
@@ -76,6 +82,19 @@ impl Default for FeedForwardTrainerSettings {
             style_size: 256,
             calibration: 32,
             norms_alone: false,
+        }
+    }
+}
+
+impl FeedForwardTrainerSettings {
+    /// The loss of a body and of its further styles.
+    pub fn of_body() -> Self {
+        FeedForwardTrainerSettings {
+            content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
+            content_weight: 1.0,
+            tv_weight: 10.0,
+            style_size: 448,
+            ..FeedForwardTrainerSettings::default()
         }
     }
 }
@@ -154,7 +173,7 @@ impl FeedForward {
     /// # Errors
     /// A tap that `vgg` does not have; crops too small for the nets; a style picture too small for its taps; a number
     /// of styles that differs from the net's.
-    pub fn new(
+    pub async fn new_async(
         vgg: Vgg19,
         weights: ImageTransformNetWeights,
         styles: &[Picture],
@@ -180,7 +199,8 @@ impl FeedForward {
                 let [_, _, height, width] = features.shape.nchw("train", "features")?;
                 let mask = visible_mask(context, &style, [height, width])?.map(|mask| rec.pin(&mask));
                 loss::masked_gram(rec, features, mask)
-            })?;
+            })
+            .await?;
             grams.iter_mut().zip(of_taps).for_each(|(grams, gram)| grams.push(gram));
         }
         let (mut units, mut targets) = (Vec::new(), Vec::new());
@@ -197,14 +217,15 @@ impl FeedForward {
             units.push(own);
         }
         let squares = Crops { size: UNIT_SIDE, share: [1.0, 1.0], flip: false };
-        let mut loader = Loader::start(folder.clone(), squares, 0, 0, 1)?;
+        // No thread is worth it for a few photos.
+        let mut loader = Loader::start(folder.clone(), squares, 0, 0, 0)?;
         let count = settings.calibration.min(folder.len()).max(SAMPLES);
         let photos = (0..count).map(|_| Picture::from_rgb(UNIT_SIDE, UNIT_SIDE, loader.next()?));
         let photos: Vec<_> = photos.collect::<Result<_>>()?;
         let content_taps: Vec<_> = settings.content_taps.iter().map(|(tap, _)| *tap).collect();
         let mut content_units = vec![0.0; content_taps.len()];
         for photo in &photos {
-            let features = measure(&vgg, photo, &content_taps, |_, features| Ok(features))?;
+            let features = measure(&vgg, photo, &content_taps, |_, features| Ok(features)).await?;
             content_units.iter_mut().zip(features).for_each(|(unit, f)| *unit += mean_square(&f) / photos.len() as f64);
         }
         for ((tap, weight), unit) in settings.content_taps.iter().zip(content_units) {
@@ -215,8 +236,23 @@ impl FeedForward {
         Ok(FeedForward { settings, folder, vgg, net, loss, units, targets, previews })
     }
 
+    /// [`new_async`](FeedForward::new_async), waited for.
+    #[cfg(feature = "blocking")]
+    pub fn new(
+        vgg: Vgg19,
+        weights: ImageTransformNetWeights,
+        styles: &[Picture],
+        folder: Folder,
+        settings: FeedForwardTrainerSettings,
+        preview: Option<Picture>,
+    ) -> Result<Self> {
+        let context = vgg.context().clone();
+        context.block_on(Self::new_async(vgg, weights, styles, folder, settings, preview))
+    }
+
     /// A net and a VGG-19 loss net, both with random weights and `width` times the published width, without pictures:
     /// for benchmarks.
+    #[cfg(feature = "train")]
     pub(crate) fn random(context: &Context, width: f32, settings: FeedForwardTrainerSettings) -> Result<Self> {
         let vgg = Vgg19::new(context, &Vgg19Weights::random(width, 1), Pooling::Max)?;
         let net = ImageTransformNetWeights::random(Form::Resize, Over::Instance, width, 2);
@@ -249,6 +285,7 @@ impl FeedForward {
     }
 
     /// The current net, as a single-style net for each style.
+    #[cfg(feature = "train")]
     fn nets(&self) -> Result<Vec<ImageTransformNetWeights>> {
         let weights = self.net.weights()?;
         if weights.styles.is_empty() {
@@ -258,6 +295,12 @@ impl FeedForward {
     }
 
     /// The weights of the current net.
+    pub async fn weights_async(&self) -> Result<ImageTransformNetWeights> {
+        self.net.weights_async().await
+    }
+
+    /// [`weights_async`](FeedForward::weights_async), waited for.
+    #[cfg(feature = "blocking")]
     pub fn weights(&self) -> Result<ImageTransformNetWeights> {
         self.net.weights()
     }
@@ -268,7 +311,7 @@ fn one_hot(at: usize, count: usize) -> Vec<f32> {
 }
 
 /// Runs the loss net on `picture` and returns the results of `of` on the features at each tap.
-fn measure(
+async fn measure(
     vgg: &Vgg19,
     picture: &Picture,
     taps: &[Tap],
@@ -278,9 +321,13 @@ fn measure(
     let pixels = DeviceTensor::from_values(vgg.context(), "picture", shape, &picture.rgb)?;
     let (rec, results) = vgg.measure(&pixels, taps, of)?;
     if !results.is_empty() {
-        rec.finish()?.run()?;
+        rec.finish()?.submit()?;
     }
-    results.iter().map(DeviceTensor::read).collect()
+    let mut values = Vec::new();
+    for result in &results {
+        values.push(result.read_async().await?);
+    }
+    Ok(values)
 }
 
 impl Trainer for FeedForward {
@@ -355,6 +402,7 @@ impl Trainer for FeedForward {
     }
 
     /// A row for each photo: the photo, then its repainting in each style.
+    #[cfg(feature = "train")]
     fn sample(&self) -> Result<Picture> {
         let mut painters: Vec<(String, Painter)> = Vec::new();
         for (index, weights) in self.nets()?.into_iter().enumerate() {

@@ -4,14 +4,11 @@ use std::{
     collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::Folder;
 use crate::{Cause, Error, Result};
 
 /// File extensions that count as pictures.
@@ -121,15 +118,6 @@ fn leads_nowhere(error: &walkdir::Error) -> bool {
     error.depth() > 0 && !is_denied && error.path().is_some_and(Path::is_symlink)
 }
 
-/// The picture files of one or more folders. Never empty, except for [`Folder::default`].
-#[derive(Clone, Debug, Default)]
-pub struct Folder {
-    files: Vec<PathBuf>,
-    /// Whether an unreadable file was already reported: one warning for all loaders that share the folder.
-    warned: Arc<AtomicBool>,
-}
-
-#[allow(clippy::len_without_is_empty, reason = "it is never empty")]
 impl Folder {
     /// Finds all pictures under `roots`, as [`Found::under`] does, and warns of what cannot be read or decoded.
     ///
@@ -154,7 +142,7 @@ impl Folder {
         if files.is_empty() {
             return Err(Error::argument("Folder::scan", "roots", "at least one folder of pictures", "none"));
         }
-        Ok(Folder { files, warned: Arc::default() })
+        Ok(Folder::of_files(files))
     }
 
     /// Splits off a hold-out set: keeps (`held_out` true) or drops (false) the pictures whose number is divisible by
@@ -166,33 +154,18 @@ impl Folder {
     /// # Errors
     ///
     /// [`Error::Argument`] if `n` is 0 or no picture is left.
-    pub fn hold_out(mut self, n: u64, held_out: bool) -> Result<Self> {
+    pub fn hold_out(self, n: u64, held_out: bool) -> Result<Self> {
         let refused = |expected: &str, got: String| Err(Error::argument("pictures", "hold-out", expected, got));
         if n == 0 {
             return refused("at least 1", "0".into());
         }
-        let before = self.files.len();
-        self.files.retain(|path| is_divisible(path, n) == held_out);
-        if self.files.is_empty() {
+        let (mut files, before) = (self.files().to_vec(), self.len());
+        files.retain(|path| is_divisible(path, n) == held_out);
+        if files.is_empty() {
             let side = if held_out { "held out" } else { "to train with" };
             return refused("a number that leaves some pictures", format!("{n}: none of {before} is {side}"));
         }
-        Ok(self)
-    }
-
-    /// Number of pictures.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// The files, in the order of [`Folder::scan`].
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
-    }
-
-    /// Whether this is the first call, by all that share the folder.
-    pub(super) fn warns_first(&self) -> bool {
-        !self.warned.swap(true, Ordering::Relaxed)
+        Ok(Folder::of_files(files))
     }
 }
 

@@ -84,7 +84,7 @@ fn links_are_followed_and_loops_end() {
 fn holding_out_splits_by_the_last_number() {
     let names =
         ["000000000010.jpg", "20-of-99.png", "a5b.png", "plain.jpg", "x0.png", "99999999999999999999999999990.png"];
-    let folder = Folder { files: names.map(PathBuf::from).to_vec(), warned: Arc::default() };
+    let folder = Folder::of_files(names.map(PathBuf::from).to_vec());
     let kept = |n, held_out| -> Vec<String> {
         let kept = folder.clone().hold_out(n, held_out).unwrap();
         kept.files().iter().map(|file| file.display().to_string()).collect()
@@ -93,7 +93,6 @@ fn holding_out_splits_by_the_last_number() {
     assert_eq!(kept(10, false), [names[1], names[2], names[3]]);
     assert_eq!(kept(11, true), [names[1], names[4], names[5]]);
     assert!(folder.clone().hold_out(0, true).unwrap_err().to_string().contains("at least 1"));
-    let message =
-        Folder { files: vec!["plain.jpg".into()], warned: Arc::default() }.hold_out(2, true).unwrap_err().to_string();
+    let message = Folder::of_files(vec!["plain.jpg".into()]).hold_out(2, true).unwrap_err().to_string();
     assert!(message.contains("none of 1 is held out"), "{message}");
 }

@@ -180,7 +180,7 @@ pub fn train(
         settings.check_same(trainer, &run.folder, &checkpoint.header)?;
     }
     let _lock = Lock::of(&run.folder)?;
-    let mut training = Training::new(context, trainer, settings.clone(), micro_batch)?;
+    let mut training = context.block_on(Training::new(context, trainer, settings.clone(), micro_batch))?;
     if let Some((step, checkpoint)) = &found {
         training.restore(context, trainer, &run.folder, *step, checkpoint)?;
     }
@@ -197,10 +197,11 @@ pub fn train(
     let names = trainer.terms();
     while training.step < run.steps {
         let learning_rate = training.learning_rate(run.steps);
-        let (values, gradient_norm) = training.step(run.steps, |input, number| match loaders.get_mut(input) {
+        let next = |input: usize, number| match loaders.get_mut(input) {
             Some(loader) => trainer.picture(input, number, loader.next()?),
             None => Ok(trainer.labels(number)),
-        })?;
+        };
+        let (values, gradient_norm) = context.block_on(training.step(run.steps, next))?;
         let elapsed = began.elapsed().as_secs_f64();
         training.seconds = before + elapsed;
         let terms: Vec<_> = names.iter().cloned().zip(values).collect();
@@ -230,7 +231,7 @@ pub fn train(
         Some(path) => path,
         None => training.save(&run.folder, trainer)?,
     };
-    training.take_averages(context, trainer)?;
+    context.block_on(training.take_averages(context, trainer))?;
     Ok(Outcome {
         end,
         step: training.step,

@@ -3,6 +3,7 @@
 use super::{Crops, Folder};
 use crate::Result;
 use crate::gpu::{DeviceTensor, Recorder, Tensor};
+#[cfg(feature = "train")]
 use crate::io::Picture;
 use crate::optim::Parameter;
 
@@ -44,6 +45,7 @@ pub trait Trainer {
     fn refresh(&self, rec: &mut Recorder) -> Result<()>;
 
     /// A sample picture of the current results on fixed inputs.
+    #[cfg(feature = "train")]
     fn sample(&self) -> Result<Picture>;
 
     /// The trainer's settings. A run can only be resumed with the same ones.

@@ -1,9 +1,13 @@
 //! The state of a training run, and one step of it.
 
+#[cfg(feature = "train")]
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Trainer, TrainingSettings};
+#[cfg(feature = "train")]
+use super::Checkpoint;
+use super::{Trainer, TrainingSettings};
 use crate::gpu::{Context, DeviceTensor, Memory, Precision, Program, Recorder};
+#[cfg(feature = "train")]
 use crate::io::HostTensor;
 use crate::ops::vector;
 use crate::optim::{AdamOptions, Parameter, ParameterAdam};
@@ -70,18 +74,19 @@ pub(super) fn choose_micro_batch(
 }
 
 /// Records an update of the moving average of each parameter. The averages start at the current parameters.
-fn average(rec: &mut Recorder, parameters: &[Parameter], decay: f32) -> Result<Vec<DeviceTensor>> {
-    let step = |parameter: &Parameter| {
+async fn average(rec: &mut Recorder, parameters: &[Parameter], decay: f32) -> Result<Vec<DeviceTensor>> {
+    let mut averages = Vec::new();
+    for parameter in parameters {
         let name = format!("{}.average", parameter.name);
-        let values = parameter.value.read()?;
+        let values = parameter.value.read_async().await?;
         let kept = DeviceTensor::from_values(rec.context(), name, parameter.value.shape(), &values)?;
         let (average, value) = (rec.pin(&kept), rec.pin(&parameter.value));
         let next = rec.transient("average", average.shape);
         vector::affine(rec, decay, average, 1.0 - decay, value, next)?;
         vector::copy(rec, next, average)?;
-        Ok(kept)
-    };
-    parameters.iter().map(step).collect()
+        averages.push(kept);
+    }
+    Ok(averages)
 }
 
 /// The state of a training run: the tensors that a checkpoint stores, and the programs that update them.
@@ -106,7 +111,7 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    pub(crate) fn new(
+    pub(crate) async fn new(
         context: &Context,
         trainer: &dyn Trainer,
         settings: TrainingSettings,
@@ -127,8 +132,10 @@ impl Training {
         let mut adam = ParameterAdam::new(context, &parameters, options)?;
         let mut rec = Recorder::new(context);
         adam.record(&mut rec)?;
-        let averages =
-            settings.average.map(|decay| average(&mut rec, &parameters, decay)).transpose()?.unwrap_or_default();
+        let averages = match settings.average {
+            Some(decay) => average(&mut rec, &parameters, decay).await?,
+            None => Vec::new(),
+        };
         trainer.refresh(&mut rec)?;
         let update = rec.finish()?;
         let mut kept: Vec<_> = parameters.iter().map(|p| (p.name.clone(), p.value.clone())).collect();
@@ -141,16 +148,17 @@ impl Training {
 
     /// Replaces the parameters with their moving averages, if there are any. Training cannot continue from this state,
     /// only from an earlier checkpoint.
-    pub(super) fn take_averages(&self, context: &Context, trainer: &dyn Trainer) -> Result<()> {
+    pub(super) async fn take_averages(&self, context: &Context, trainer: &dyn Trainer) -> Result<()> {
         let mut rec = Recorder::new(context);
         for (parameter, average) in self.parameters.iter().zip(&self.averages) {
             let (average, value) = (rec.pin(average), rec.pin(&parameter.value));
             vector::copy(&mut rec, average, value)?;
         }
         trainer.refresh(&mut rec)?;
-        rec.finish()?.run()
+        rec.finish()?.run_async().await
     }
 
+    #[cfg(feature = "train")]
     pub(super) fn save(&self, folder: &Path, trainer: &dyn Trainer) -> Result<PathBuf> {
         let tensors = self
             .kept
@@ -164,6 +172,7 @@ impl Training {
     }
 
     /// Restores a checkpoint: tensors, step, training time and loss.
+    #[cfg(feature = "train")]
     pub(super) fn restore(
         &mut self,
         context: &Context,
@@ -191,7 +200,7 @@ impl Training {
     /// Runs one step of a run of `steps`: all micro-batches, then the parameter update. `next` supplies the data of an
     /// input for a picture number: inputs are the streams in order, then the labels. Returns the loss terms and the
     /// norm of the gradients.
-    pub(crate) fn step(
+    pub(crate) async fn step(
         &mut self,
         steps: u64,
         mut next: impl FnMut(usize, u64) -> Result<Vec<f32>>,
@@ -207,20 +216,20 @@ impl Training {
                 tensor.write(&values)?;
             }
             self.pass.program.submit()?;
-            for (sum, value) in sums.iter_mut().zip(self.pass.losses.read()?) {
+            for (sum, value) in sums.iter_mut().zip(self.pass.losses.read_async().await?) {
                 *sum += f64::from(value);
             }
             if sums.iter().any(|value| !value.is_finite()) {
-                return Err(self.blame_loss()?);
+                return Err(self.blame_loss().await?);
             }
         }
         self.loss = sums.iter().sum();
         self.adam.set(&self.update, self.step + 1, self.learning_rate(steps) as f32);
         self.update.submit()?;
         self.step += 1;
-        let norm = self.adam.norm()?;
+        let norm = self.adam.norm_async().await?;
         if !norm.is_finite() {
-            return Err(self.blame_gradient()?);
+            return Err(self.blame_gradient().await?);
         }
         Ok((sums, norm))
     }
@@ -240,15 +249,16 @@ impl Training {
     }
 
     /// Finds the dispatch that produced a non-finite loss in the current step.
-    fn blame_loss(&self) -> Result<Error> {
+    async fn blame_loss(&self) -> Result<Error> {
         self.pass.losses.write(&vec![0.0; self.pass.losses.shape().count()])?;
-        let place = self.pass.program.find_non_finite()?.unwrap_or_else(|| "the sum of the loss terms".into());
+        let place =
+            self.pass.program.find_non_finite_async().await?.unwrap_or_else(|| "the sum of the loss terms".into());
         Ok(self.not_finite("the loss", self.step + 1, place))
     }
 
     /// Finds the parameter whose gradient was not finite in the step just completed.
-    fn blame_gradient(&self) -> Result<Error> {
-        let squares = self.adam.squares()?;
+    async fn blame_gradient(&self) -> Result<Error> {
+        let squares = self.adam.squares_async().await?;
         let broken = self.parameters.iter().zip(squares).find(|(_, square)| !square.is_finite());
         let place = broken.map_or("the global norm".into(), |(parameter, _)| format!("that of {}", parameter.name));
         Ok(self.not_finite("the gradient", self.step, place))

@@ -2,7 +2,7 @@
 
 use super::host::*;
 use impasto::Error;
-use impasto::embed::{Blend, Frame, MaskKind, Options, Stylizer};
+use impasto::embed::{Blend, Frame, MaskKind, Net, Options, Stylizer};
 use impasto::internal::objects_made;
 use wgpu::TextureFormat as Format;
 use wgpu::TextureUsages as Usage;
@@ -46,6 +46,22 @@ fn steady_frames_create_nothing() {
     println!("{:.3} ms to encode a frame", spent.as_secs_f64() * 1e3 / 148.0);
 }
 
+/// Engines keep a stylizer where types have to be `Send` and `Sync`.
+const fn assert_shareable<T: Send + Sync>() {}
+const _: () = assert_shareable::<Stylizer>();
+
+/// An included net is found by its name and has the names of its styles.
+#[test]
+#[cfg(feature = "weights-impressions")]
+fn included_nets_are_found_by_name() {
+    let body = Net::included("impressions").unwrap();
+    assert_eq!(body.style_names().len(), body.styles());
+    assert!(body.style_names().iter().any(|name| name == "wave"), "{:?}", body.style_names());
+    let error = Net::included("adain").unwrap_err();
+    assert!(matches!(&error, Error::Argument { argument, .. } if argument == "name"), "{error}");
+    assert!(error.to_string().contains("impressions"), "{error}");
+}
+
 /// What is planned before there is a device is what a device with these features and limits then holds.
 #[test]
 fn requirements_are_what_a_device_then_needs() {
@@ -68,7 +84,7 @@ fn requirements_are_what_a_device_then_needs() {
         let mut stylizer = Stylizer::new(&device, &queue, net, &options).unwrap();
         stylizer.wait().unwrap();
         assert_eq!(stylizer.bytes().unwrap(), needs.bytes);
-        assert_eq!(stylizer.flops().unwrap() as f64 * 1e-9, needs.gflop);
+        assert_eq!(stylizer.gflop().unwrap(), needs.gflop);
         assert!(needs.bytes > 96 * 64 * 24 / 4 && needs.gflop > 0.0, "{needs:?}");
     }
     let wide = adapter.limits().max_texture_dimension_2d + 1;

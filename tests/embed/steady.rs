@@ -64,7 +64,7 @@ fn a_frame_in_slices_is_that_of_one_encoding() {
     host.paint(&mut whole, &Frame::new(&color, &output, SIZE, &STYLE)).unwrap();
     let expected = host.read(&output);
 
-    let (total, output) = (sliced.flops().unwrap() as f64 / 1e9, host.output());
+    let (total, output) = (sliced.gflop().unwrap(), host.output());
     let before = host.read(&output);
     let frame = Frame::new(&color, &output, SIZE, &STYLE);
     let slice = |stylizer: &mut Stylizer, budget: f64| {

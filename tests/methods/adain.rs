@@ -126,7 +126,7 @@ impl Scene {
         Scene { encoder, photo: picture(&photos, 0), paintings: [0, 1].map(|i| picture(&paintings, i)), file }
     }
 
-    pub fn painter(&self) -> AdainPainter<'_> {
+    pub fn painter(&self) -> AdainPainter {
         let decoder =
             AdainDecoder::new(self.encoder.context(), AdainDecoderWeights::of(&decoder_of(&self.file)).unwrap())
                 .unwrap();

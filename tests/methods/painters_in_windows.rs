@@ -69,13 +69,13 @@ fn in_windows(painter: &mut AdainPainter, photo: &Picture, regions: &[Region], b
     collected(photo, |watch, paint| context.block_on(painter.paint_parts_async(photo, regions, &budget, watch, paint)))
 }
 
-struct Adain<'a> {
-    painter: AdainPainter<'a>,
+struct Adain {
+    painter: AdainPainter,
     styles: [AdainStyle; 2],
 }
 
-impl<'a> Adain<'a> {
-    fn new(scene: &'a Scene) -> Self {
+impl Adain {
+    fn new(scene: &Scene) -> Self {
         let painter = scene.painter();
         let styles = scene.paintings.each_ref().map(|painting| painter.style(painting).unwrap());
         Adain { painter, styles }

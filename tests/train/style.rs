@@ -8,7 +8,7 @@ use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeigh
 use impasto::ops::norm::Over;
 use impasto::ops::pool::Pooling;
 use impasto::train::feed_forward::{FeedForward, FeedForwardTrainerSettings};
-use impasto::train::{End, Folder, Run, Trainer as _, train};
+use impasto::train::{End, Folder, Run, Step, Trainer as _, train, train_in_memory_async};
 
 use crate::body::{STYLES, assert_near, bits, body, losses_and_gradients, one_hot, styles};
 use crate::{SIZE, TEACHER, choices, context, photos, picture, run, settings, teacher};
@@ -88,6 +88,17 @@ fn training_a_style_leaves_the_convolutions_unchanged() {
     assert!(error.contains("was trained with body"), "{error}");
     assert_eq!(teach(mean(), &resumed, None).unwrap().1, End::Finished);
     assert!(bits(parts.path()) == bits(whole.path()));
+
+    // Without files, from pictures in memory.
+    let pictures = folder.files().iter().map(|file| Picture::load(file).unwrap()).collect();
+    let memory = trainer(mean(), &styles()[1], &Folder::of_pictures(pictures).unwrap(), true);
+    let mut seen = Vec::new();
+    let observer = |step: &Step| {
+        seen.push(step.step);
+        Ok(ControlFlow::Continue(()))
+    };
+    context().block_on(train_in_memory_async(context(), &memory, &settings(), 4, 1 << 30, observer)).unwrap();
+    assert_eq!((seen, memory.weights().unwrap().tensors == learned.tensors), (vec![1, 2, 3, 4], true));
 
     // Training of all weights continues from the style.
     let refined = trainer(learned.clone(), &styles()[1], &folder, false);

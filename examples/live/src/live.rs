@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use impasto::embed::Net;
-use impasto::nets::image_transform_net::ImageTransformNetWeights;
-use impasto::{weights, wgpu};
+use impasto::wgpu;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
 use winit::event_loop::ActiveEventLoop;
@@ -48,10 +47,9 @@ pub struct Live {
 
 impl Live {
     pub fn new(event_loop: &ActiveEventLoop, arguments: Arguments) -> Outcome<Self> {
-        let body = ImageTransformNetWeights::of(&weights::body()?)?;
-        let weights = mixture(&body.styles, &arguments.style)?;
-        let names = body.styles.clone();
-        let net = Net::feed_forward(body)?;
+        let net = Net::included("impressions")?;
+        let names = net.style_names().to_vec();
+        let weights = mixture(&names, &arguments.style)?;
 
         let [width, height] = arguments.size;
         let size = PhysicalSize::new(width, height);

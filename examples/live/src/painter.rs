@@ -60,7 +60,7 @@ impl Painter {
     /// Floating-point operations of a frame in units of 10⁹; `None` while the kernels are being compiled.
     pub fn gflop(&mut self) -> Result<Option<f64>> {
         Ok(match self.current.ready()? {
-            true => Some(self.current.flops()? as f64 * 1e-9),
+            true => Some(self.current.gflop()?),
             false => None,
         })
     }

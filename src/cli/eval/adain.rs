@@ -84,11 +84,11 @@ pub struct Args {
 }
 
 /// A pair of encoder and decoder, and its figures.
-struct Pair<'a> {
+struct Pair {
     /// The encoder's name, if the user gave one.
     encoder: Option<String>,
     decoder: String,
-    painter: AdainPainter<'a>,
+    painter: AdainPainter,
     /// The style of each painting.
     styles: Vec<Region>,
     standing: Standing,
@@ -96,8 +96,8 @@ struct Pair<'a> {
     reconstructions: Vec<f64>,
 }
 
-impl<'a> Pair<'a> {
-    fn new(nets: (&'a Vgg19, AdainDecoder), encoder: Option<&String>, decoder: &str) -> Result<Self> {
+impl Pair {
+    fn new(nets: (&Vgg19, AdainDecoder), encoder: Option<&String>, decoder: &str) -> Result<Self> {
         let painter = AdainPainter::new(nets.0, nets.1)?;
         let (encoder, decoder) = (encoder.map(|name| file_name(Path::new(name))), file_name(Path::new(decoder)));
         let standing = Standing::new(Unit::Painting);

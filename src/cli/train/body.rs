@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use impasto::nets::Tap;
 use impasto::nets::image_transform_net::Form;
 use impasto::ops::norm::Over;
 use impasto::train::feed_forward::FeedForwardTrainerSettings;
@@ -38,17 +37,6 @@ pub struct Args {
 /// The included encoder that measures the loss if none is named or imported.
 pub const VGG: &str = "half";
 
-/// The loss settings of a body and of its further styles.
-pub fn settings() -> FeedForwardTrainerSettings {
-    FeedForwardTrainerSettings {
-        content_taps: Tap::all().filter(|tap| tap.to_string() == "relu3_1").map(|tap| (tap, 1.0)).collect(),
-        content_weight: 1.0,
-        tv_weight: 10.0,
-        style_size: 448,
-        ..FeedForwardTrainerSettings::default()
-    }
-}
-
 pub fn run(args: &Args) -> Result<()> {
     let styles = Folder::scan(&args.styles)?.files().to_vec();
     let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -67,6 +55,13 @@ pub fn run(args: &Args) -> Result<()> {
     };
     args.training.check(&defaults, NET)?;
     let weights = args.net.start((Form::Resize, Over::Instance, 0.5), &names, args.training.seed)?;
-    let trainers = Trainers { defaults, settings: settings(), weights, vgg: VGG, styles, style_of: None };
+    let trainers = Trainers {
+        defaults,
+        settings: FeedForwardTrainerSettings::of_body(),
+        weights,
+        vgg: VGG,
+        styles,
+        style_of: None,
+    };
     learn(&args.net.loss, &args.training, trainers)
 }

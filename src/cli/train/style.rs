@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let settings = FeedForwardTrainerSettings { norms_alone: !args.refine, ..body::settings() };
+    let settings = FeedForwardTrainerSettings { norms_alone: !args.refine, ..FeedForwardTrainerSettings::of_body() };
     let (steps, learning_rate, ending) = if args.refine { (500, 5e-4, NET) } else { (200, 4e-2, "style") };
     let defaults =
         Defaults { steps, batch: 4, learning_rate, schedule: Schedule::Cosine { warmup: 20 }, clip: CLIP, crop: 128 };

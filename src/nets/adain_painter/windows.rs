@@ -157,7 +157,7 @@ pub(super) async fn measure(
     Ok((merged.statistics(), Some(features).filter(|_| is_kept)))
 }
 
-impl AdainPainter<'_> {
+impl AdainPainter {
     /// What encoder and decoder need together.
     fn reach(&self) -> Reach {
         let encoder = Vgg19::reach(TAP);
@@ -202,7 +202,7 @@ impl AdainPainter<'_> {
             return Err(Error::argument("AdaIN", "size", expected, format!("{}x{}", size[1], size[0])));
         }
         let is_kept = (channels * whole[0] * whole[1]) as u64 * size_of::<f32>() as u64 <= budget.host;
-        let (first, first_bytes) = first_windows(self.encoder, size, is_kept, budget)?;
+        let (first, first_bytes) = first_windows(&self.encoder, size, is_kept, budget)?;
         let decoding = |window| self.decoding(window, is_kept, count)?.bytes();
         let (second, second_bytes) = if is_kept {
             let budget = Budget { window: budget.window.map(|side| side / CELL), ..*budget };
@@ -246,7 +246,7 @@ impl AdainPainter<'_> {
             watch(&progress)
         };
         let mut first = || watch(&plan.first, 1);
-        let (statistics, features) = measure(self.encoder, photo, &plan.first, plan.is_kept, &mut first).await?;
+        let (statistics, features) = measure(&self.encoder, photo, &plan.first, plan.is_kept, &mut first).await?;
         let factor = if plan.is_kept { CELL } else { 1 };
         let (program, tensors) = self.decoding(plan.second.window(), plan.is_kept, regions.len())?.finish()?;
         tensors.statistics.iter().zip(&statistics).try_for_each(|(tensor, values)| tensor.write(values))?;

@@ -18,22 +18,23 @@ crate::ops::params! {
 crate::ops::params! {
     /// Layout of packed weights.
     WeightsParams {
-        first: u32, pitch: u32, pairs: u32,
+        first: u32, pitch: u32, count: u32,
     }
 }
 
 /// A square output tile.
 struct Tile {
     side: usize,
-    shader: &'static str,
+    /// With a tile per thread, and with four.
+    shaders: [&'static str; 2],
     /// Floating-point operations of the input and of the output transform, per tile and channel.
     transform: [usize; 2],
 }
 
 /// Larger tiles need fewer products; smaller ones waste fewer at the edges of a picture.
 const TILES: [Tile; 2] = [
-    Tile { side: 4, shader: "winograd_4.wgsl", transform: [12 * 20, 10 * 17] },
-    Tile { side: 2, shader: "winograd_2.wgsl", transform: [8 * 4, 6 * 4] },
+    Tile { side: 4, shaders: ["winograd_4.wgsl", "winograd_4_four.wgsl"], transform: [12 * 20, 10 * 17] },
+    Tile { side: 2, shaders: ["winograd_2.wgsl", "winograd_2_four.wgsl"], transform: [8 * 4, 6 * 4] },
 ];
 
 /// Products per output above which the nine of a direct sum are faster, because transforms take time, too.
@@ -48,6 +49,14 @@ fn lanes(class: KernelClass) -> usize {
     match class {
         KernelClass::Tiled => 64,
         KernelClass::Broadcast => 8,
+    }
+}
+
+/// Tiles that a thread transforms. On a software adapter, a `vec4` costs hardly more than a float.
+fn width(class: KernelClass) -> usize {
+    match class {
+        KernelClass::Tiled => 1,
+        KernelClass::Broadcast => 4,
     }
 }
 
@@ -142,8 +151,12 @@ impl<'p> Winograd<'p> {
         (0..m).step_by(slice).map(move |first| [first, slice.min(m - first)])
     }
 
+    fn shader(&self) -> &'static str {
+        self.tile.shaders[usize::from(width(self.device.class) == 4)]
+    }
+
     fn kernel(&self, entry: &'static str) -> Kernel {
-        Kernel::new(self.tile.shader, entry).set("LANES", lanes(self.device.class) as u32)
+        Kernel::new(self.shader(), entry).set("LANES", lanes(self.device.class) as u32)
     }
 
     fn input_kernel(&self) -> Kernel {
@@ -153,16 +166,19 @@ impl<'p> Winograd<'p> {
     }
 
     fn output_kernel(&self) -> Kernel {
-        self.problem.ending(self.kernel(match (self.problem.output[1] % 4, self.problem.measured) {
-            (0, false) => "output_rows",
-            (0, true) => "output_rows_measured",
-            (_, false) => "output",
-            (_, true) => "output_measured",
+        // Whole vec4s of a row of y.
+        let by_row =
+            self.problem.output[1].is_multiple_of(4) && (self.tile.side * width(self.device.class)).is_multiple_of(4);
+        self.problem.ending(self.kernel(match (by_row, self.problem.measured) {
+            (true, false) => "output_rows",
+            (true, true) => "output_rows_measured",
+            (false, false) => "output",
+            (false, true) => "output_measured",
         }))
     }
 
     fn weights_kernel(&self) -> Kernel {
-        Kernel::new(self.tile.shader, "weights").set("PACK", self.pack() as u32)
+        Kernel::new(self.shader(), "weights").set("PACK", self.pack() as u32)
     }
 
     /// The products of transformed inputs and weights: a 1×1 convolution with the tile elements as images.
@@ -187,8 +203,9 @@ impl<'p> Winograd<'p> {
     /// the weights.
     fn weights(&self, rec: &mut Recorder, packed: Tensor, first_channel: usize, slice: usize) -> Result<Tensor> {
         let [c, m] = self.problem.channels;
-        let pairs = slice.next_multiple_of(self.pack()) * c / 4;
-        let u = rec.transient("transformed weights", [self.tile.elements(), 4 * pairs]);
+        let pairs = slice.next_multiple_of(self.pack()) * c;
+        let count = pairs / width(self.device.class);
+        let u = rec.transient("transformed weights", [self.tile.elements(), pairs]);
         let pitch = packing(self.device.class, m, 3).pitch;
         rec.dispatch(
             Dispatch::new(self.weights_kernel(), format!("weights of 3x3 {c}->{m}"))
@@ -197,9 +214,9 @@ impl<'p> Winograd<'p> {
                 .params(&WeightsParams {
                     first: (first_channel * c * 3 * pitch) as u32,
                     pitch: pitch as u32,
-                    pairs: pairs as u32,
+                    count: count as u32,
                 })
-                .groups(linear_groups(pairs, 64)),
+                .groups(linear_groups(count, 64)),
         )?;
         Ok(u)
     }
@@ -249,7 +266,8 @@ impl Strategy for Winograd<'_> {
                     first_channel: first_channel as u32,
                     slice: slice as u32,
                 };
-                let groups = |channels: usize| [band.div_ceil(lanes(class)) as u32, channels as u32, 1];
+                let across = (4 * band / self::width(class)).div_ceil(lanes(class)) as u32;
+                let groups = |channels: usize| [across, channels as u32, 1];
                 let v = match single {
                     Some(v) => v,
                     None => {
