@@ -134,7 +134,7 @@ fn winograd() -> Svg {
     svg.grid([810.0, 80.0, 80.0, 80.0], [4, 4], GREEN);
     svg.text([650.0, 200.0], "36 sums of a tile → Aᵀ m A: 4×4 of y");
     svg.text([650.0, 225.0], "winograd_4:output, with bias and ReLU");
-    svg.text([20.0, 275.0], "A thread transforms four tiles side by side, one in each component of a vec4. Bands of tiles bound the memory.");
+    svg.text([20.0, 275.0], "On a GPU a thread transforms one tile; on a software adapter four, one in each component of a vec4. Bands bound the memory.");
     svg
 }
 

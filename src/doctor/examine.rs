@@ -119,7 +119,8 @@ fn matrices(options: &ContextOptions, limit: Duration) -> Result<Vec<Check>> {
     };
     match examined {
         Ok(examined) => {
-            Ok(examined.into_iter().map(|one| check(format!("{} with f32 sums", one.matrices), one.fault)).collect())
+            let named = examined.into_iter().map(|(matrices, fault)| (format!("{matrices} with f32 sums"), fault));
+            Ok(named.map(|(name, fault)| check(name, fault)).collect())
         }
         Err(error @ (Error::Argument { .. } | Error::NoAdapter { .. })) => Err(error),
         Err(error) => Ok(vec![check("known answers".into(), Some(error.to_string()))]),

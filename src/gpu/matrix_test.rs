@@ -120,15 +120,6 @@ async fn run(context: &Context, matrices: Matrices) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Matrices of an adapter, and what is wrong with them.
-#[derive(Clone, Debug)]
-pub struct Examined {
-    /// The matrices.
-    pub matrices: Matrices,
-    /// `None` if their sums are right.
-    pub fault: Option<String>,
-}
-
 /// What is kept for an adapter, its driver and this set of kernels: right matrices, or wrong ones with their fault.
 const RIGHT: &[u8] = b"right";
 
@@ -136,23 +127,21 @@ fn entry(context: &Context, matrices: Matrices) -> String {
     format!("matrices-{}-{matrices}", context.adapter_key())
 }
 
-/// Tests the matrices on the device of a context that has them, and keeps the verdict.
-pub(super) async fn examine(context: &Context, matrices: Matrices, cache: Option<&dyn Cache>) -> Examined {
+/// Tests the matrices on the device of a context that has them, and keeps the verdict. Gives what is wrong with them.
+pub(super) async fn examine(context: &Context, matrices: Matrices, cache: Option<&dyn Cache>) -> Option<String> {
     let fault = run(context, matrices).await.unwrap_or_else(|error| Some(error.to_string()));
     let verdict = fault.as_ref().map_or(RIGHT, |fault| fault.as_bytes());
     if let Some(Err(error)) = cache.map(|cache| cache.store(&entry(context, matrices), verdict)) {
         tracing::debug!(%error, "the test of {matrices} matrices is not kept");
     }
-    Examined { matrices, fault }
+    fault
 }
 
-/// As [`examine`], but only if there is no verdict yet.
-pub(super) async fn known(context: &Context, matrices: Matrices, cache: Option<&dyn Cache>) -> Examined {
+/// As [`examine`], but tests only if there is no verdict yet.
+pub(super) async fn known(context: &Context, matrices: Matrices, cache: Option<&dyn Cache>) -> Option<String> {
     match cache.and_then(|cache| cache.load(&entry(context, matrices))) {
-        Some(verdict) if verdict == RIGHT => Examined { matrices, fault: None },
-        Some(fault) if !fault.is_empty() => {
-            Examined { matrices, fault: Some(String::from_utf8_lossy(&fault).into_owned()) }
-        }
+        Some(verdict) if verdict == RIGHT => None,
+        Some(fault) if !fault.is_empty() => Some(String::from_utf8_lossy(&fault).into_owned()),
         _ => examine(context, matrices, cache).await,
     }
 }

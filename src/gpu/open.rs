@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::matrices::Matrices;
-use super::matrix_test::{self, Examined};
+use super::matrix_test;
 use super::{Cache, Context, ContextOptions, KernelClass, Precision, Variant, adapter, shaders};
 use crate::{Error, Result};
 
@@ -120,7 +120,7 @@ impl Context {
             let opened = Opened::new(adapter, true).await?;
             for matrices in offered {
                 let trial = opened.context(adapter, options, Some(matrices))?;
-                match matrix_test::known(&trial, matrices, verdicts(options)).await.fault {
+                match matrix_test::known(&trial, matrices, verdicts(options)).await {
                     // The trial has compiled a kernel that is no longer needed.
                     None => return opened.context(adapter, options, Some(matrices)),
                     Some(fault) => tracing::warn!("{} runs without {matrices} matrices: {fault}", trial.name()),
@@ -132,17 +132,19 @@ impl Context {
     }
 
     /// Tests every kind of cooperative matrices that the adapter of `options` offers, whatever is known about them, and
-    /// keeps the verdicts for [`Context::open`]. Without [`ContextOptions::matrices`] there are none to test.
+    /// keeps the verdicts for [`Context::open`]. Gives each with what is wrong with it, if anything is. Without
+    /// [`ContextOptions::matrices`] there are none to test.
     ///
     /// # Errors
     /// Those of [`Context::open`].
-    pub(crate) async fn examine_matrices(options: &ContextOptions) -> Result<Vec<Examined>> {
+    #[cfg(feature = "doctor")]
+    pub(crate) async fn examine_matrices(options: &ContextOptions) -> Result<Vec<(Matrices, Option<String>)>> {
         let mut examined = Vec::new();
         if options.matrices {
             let adapter = chosen(options).await?;
             for matrices in wanted_matrices(&adapter, options)? {
                 let trial = Opened::new(&adapter, true).await?.context(&adapter, options, Some(matrices))?;
-                examined.push(matrix_test::examine(&trial, matrices, verdicts(options)).await);
+                examined.push((matrices, matrix_test::examine(&trial, matrices, verdicts(options)).await));
             }
         }
         Ok(examined)

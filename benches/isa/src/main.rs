@@ -233,8 +233,12 @@ fn candidate(listed: Listed, folder: &Path, number: usize) -> Result<Candidate> 
             _ => None,
         })
     };
-    let turns = match (listed.kernel.entry, constant("ROWS"), constant("COLUMNS")) {
-        ("direct", Some(rows), Some(columns)) => Turns::Over(rows * columns),
+    let turns = match (listed.kernel.shader, listed.kernel.entry, constant("ROWS"), constant("COLUMNS")) {
+        (_, "direct", Some(rows), Some(columns)) => Turns::Over(rows * columns),
+        // The compiler unrolls the products of a tile. The innermost loop that is left stages 64 rows, 16 at a time, or
+        // 32 rows of 16 pixels by 256 threads.
+        ("conv2d_weights.wgsl", "products", ..) => Turns::Constant(4.0),
+        ("gram.wgsl", "forward", ..) => Turns::Constant(2.0),
         _ => Turns::Constant(constant("TILE_K").unwrap_or(1.0)),
     };
     Ok(Candidate { fma: listed.performed as f64 / 2.0 / lanes as f64, turns, listed, job })
