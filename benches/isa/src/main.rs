@@ -94,9 +94,16 @@ fn main() -> Result<()> {
             let compiled = match compiler.compile(&candidate.job) {
                 Ok(compiled) => compiled,
                 Err(reason) => {
-                    println!("{:>66}  {name}: {reason}", "");
+                    // It sometimes crashes on a kernel that it compiles the next time.
                     compiler = Worker::new(chip)?;
-                    continue;
+                    match compiler.compile(&candidate.job) {
+                        Ok(compiled) => compiled,
+                        Err(_) => {
+                            println!("{:>66}  {name}: {reason}", "");
+                            compiler = Worker::new(chip)?;
+                            continue;
+                        }
+                    }
                 }
             };
             if let Some(keep) = &arguments.keep {
@@ -226,9 +233,9 @@ fn candidate(listed: Listed, folder: &Path, number: usize) -> Result<Candidate> 
             _ => None,
         })
     };
-    let turns = match (listed.kernel.entry, constant("ROWS"), constant("COLUMNS")) {
-        ("direct", Some(rows), Some(columns)) => Turns::Over(rows * columns),
-        _ => Turns::Constant(constant("TILE_K").unwrap_or(1.0)),
+    let turns = match (listed.kernel.entry, constant("ROWS")) {
+        ("direct", Some(rows)) => Turns::Over(rows),
+        _ => Turns::Constant(constant("TILE_K").or(constant("DEPTH")).unwrap_or(1.0)),
     };
     Ok(Candidate { fma: listed.performed as f64 / 2.0 / lanes as f64, turns, listed, job })
 }

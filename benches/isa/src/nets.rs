@@ -2,13 +2,16 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use impasto::gpu::{Context, DeviceTensor, Recorder};
+use impasto::gpu::{Context, DeviceTensor, Recorder, Shape};
 use impasto::internal::{Listed, listing};
 use impasto::nets::adain_decoder::AdainDecoderWeights;
 use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::nets::vgg19::Vgg19Weights;
 use impasto::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19};
+use impasto::ops::conv2d::{Conv2d, Padding};
+use impasto::ops::gram;
 use impasto::ops::norm::Over;
+use impasto::ops::pad::Border;
 use impasto::ops::pool::Pooling;
 
 /// A net with random weights in its published shape.
@@ -20,6 +23,10 @@ pub enum Net {
     Resize,
     /// AdaIN's decoder behind VGG-19
     Decoder,
+    /// Gram matrices of VGG-19's features, and their gradients
+    Gram,
+    /// Gradients of the weights of the feed-forward net in its resize form
+    Weights,
 }
 
 impl Net {
@@ -46,6 +53,34 @@ impl Net {
                 let target = DeviceTensor::new(context, "target", [1, decoder.channels(), size / 8, size / 8]);
                 let target = rec.pin(&target);
                 decoder.forward(&mut rec, target, [size, size])?;
+            }
+            Net::Gram => {
+                for [channels, scale] in [[64, 1], [128, 2], [256, 4], [512, 8]] {
+                    let shape = [1, channels, size / scale, size / scale];
+                    let features = rec.pin(&DeviceTensor::new(context, "features", shape));
+                    let product = gram::forward(&mut rec, features, gram::scale(features))?;
+                    gram::backward(&mut rec, features, product, gram::scale(features))?;
+                }
+            }
+            Net::Weights => {
+                for (channels, kernel, scale, upsample) in [
+                    ([3, 32], 9, [1, 1], false),
+                    ([32, 64], 3, [1, 2], false),
+                    ([64, 128], 3, [2, 4], false),
+                    ([128, 128], 3, [4, 4], false),
+                    ([128, 64], 3, [4, 2], true),
+                    ([64, 32], 3, [2, 1], true),
+                    ([32, 3], 9, [1, 1], false),
+                ] {
+                    let ([c, m], [input, output]) = (channels, scale.map(|scale| size / scale));
+                    let stride = if upsample { 1 } else { input / output };
+                    let padding = Padding::Same(Border::Reflect);
+                    let conv = Conv2d { channels_in: c, channels_out: m, kernel, stride, padding, upsample, relu: false };
+                    let mut given = |dims: &[usize]| rec.pin(&DeviceTensor::new(context, "given", Shape::new(dims)));
+                    let (x, dy) = (given(&[1, c, input, input]), given(&[1, m, output, output]));
+                    let (dweights, dbias) = (given(&[m, c, kernel, kernel]), given(&[m]));
+                    conv.backward_parameters(&mut rec, x, dy, None, dweights, Some(dbias))?;
+                }
             }
         }
         Ok(listing(&rec))
