@@ -119,8 +119,15 @@ fn write_pixel(n: u32, m: u32, pixel: u32, sum: array<vec4<f32>, THREAD_M / 4u>)
     }
 }
 
-// For few input or output channels, where staging costs more than it saves. Each thread loads the inputs of its own
-// pixels, tap by tap; all threads read the same weights. Requires TILE_M = THREAD_M.
+// For few input or output channels, where staging costs more than it saves. A thread computes four neighbouring pixels
+// of a row. It loads the inputs of one row of taps at a time, of which neighbouring taps and pixels share most; all
+// threads read the same weights. Requires TILE_M = THREAD_M and THREAD_N = 4.
+// dispatch [⌈H·⌈W/4⌉/THREADS⌉, ⌈M/TILE_M⌉, N]
+const SEEN: u32 = 3u * STRIDE + COLUMNS; // columns of x that a thread reads
+const FOURS: bool = false; // W is a multiple of 4, and s = 1
+
+var<storage, read_write> y_rows: array<vec4<f32>>; // y, if FOURS
+
 @compute @workgroup_size(THREADS)
 fn direct(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -128,40 +135,61 @@ fn direct(
 ) {
     let n = workgroup.z;
     let first_m = workgroup.y * TILE_M;
-    let first_pixel = workgroup.x * TILE_N + thread;
-    let plane = params.input_height * params.input_width;
+    let across = (params.width + 3u) / 4u;
+    let quad = workgroup.x * THREADS + thread;
+    if (quad >= across * params.height) {
+        return;
+    }
+    let i = quad / across;
+    let j = quad % across * 4u;
     let depth = params.channels_in * TAPS;
     let first_weight =
         n * params.weights_stride + params.weights_first + first_m / PACK * depth * PACK + first_m % PACK;
 
-    var sum: array<array<vec4<f32>, THREAD_M / 4u>, THREAD_N>;
-    for (var tap = 0u; tap < TAPS; tap++) {
-        var at: array<i32, THREAD_N>;
-        for (var b = 0u; b < THREAD_N; b++) {
-            let pixel = min(first_pixel + b * ACROSS, params.height * params.width - 1u);
-            at[b] = input_at(tap, pixel / params.width, pixel % params.width);
-        }
+    var columns: array<u32, SEEN>;
+    var has_column: array<bool, SEEN>;
+    for (var e = 0u; e < SEEN; e++) {
+        let column = border_source(i32(j * STRIDE + e) - params.before_column, i32(params.input_width));
+        columns[e] = u32(max(column, 0));
+        has_column[e] = column >= 0;
+    }
+    var sum: array<vec4<f32>, THREAD_M>;
+    for (var u = 0u; u < ROWS; u++) {
+        let row = border_source(i32(i * STRIDE + u) - params.before_row, i32(params.input_height));
         for (var c = 0u; c < params.channels_in; c++) {
             let channel = n * params.channels_in + c;
             let norm = norm_of(channel);
-            var w: array<vec4<f32>, THREAD_M / 4u>;
-            for (var a = 0u; a < THREAD_M / 4u; a++) {
-                w[a] = weights[(first_weight + (c * TAPS + tap) * PACK) / 4u + a];
+            let first = (channel * params.input_height + u32(max(row, 0))) * params.input_width;
+            var seen: array<f32, SEEN>;
+            for (var e = 0u; e < SEEN; e++) {
+                let value = loaded(x[first + columns[e]], first + columns[e], norm);
+                seen[e] = select(0.0, value, (MODE != 0u) | ((row >= 0) & has_column[e])); // only MODE 0 has zeros
             }
-            for (var b = 0u; b < THREAD_N; b++) {
-                let index = channel * plane + u32(at[b]);
-                var value = 0.0;
-                if (at[b] >= 0) {
-                    value = loaded(x[index], index, norm);
-                }
+            let first_tap = first_weight + (c * TAPS + u * COLUMNS) * PACK;
+            for (var v = 0u; v < COLUMNS; v++) {
+                let inputs = vec4<f32>(seen[v], seen[v + STRIDE], seen[v + 2u * STRIDE], seen[v + 3u * STRIDE]);
                 for (var a = 0u; a < THREAD_M / 4u; a++) {
-                    sum[b][a] += w[a] * value;
+                    let w = weights[(first_tap + v * PACK) / 4u + a];
+                    for (var k = 0u; k < 4u; k++) {
+                        sum[4u * a + k] += w[k] * inputs;
+                    }
                 }
             }
         }
     }
-    for (var b = 0u; b < THREAD_N; b++) {
-        write_pixel(n, first_m, first_pixel + b * ACROSS, sum[b]);
+    for (var a = 0u; a < THREAD_M; a++) {
+        let m = first_m + a;
+        if (FOURS) {
+            if (m < params.channels_out) {
+                y_rows[((n * params.channels_out + m) * params.height + i) * across + j / 4u] = finished_four(sum[a], m);
+            }
+        } else {
+            for (var b = 0u; b < 4u; b++) {
+                if (j + b < params.width) {
+                    write(output_at(n, i * params.width + j + b), m, sum[a][b]);
+                }
+            }
+        }
     }
 }
 

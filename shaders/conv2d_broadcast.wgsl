@@ -5,7 +5,6 @@
 // - Every load is a vec4. Eight lanes load 32 weights at once, 4 per lane, and share them by subgroupBroadcast.
 // - A loop stores its accumulators under a mask at the end of every iteration. So each iteration applies a whole row of
 //   taps, for DEPTH input channels, to every accumulator.
-// - Loops over arrays are short: the driver does not unroll long ones, and keeps their arrays in memory.
 // - There is no border code: x is padded (pad.wgsl), its rows are multiples of 4 long, and t, t' ≤ 0.
 // x: f32[N,C,XH,XW]   weights: packed by conv2d.wgsl with PACK = TILE and PITCH   bias: f32[M]   y: f32[N,M,YH,YW]
 // dispatch [⌈quads/8⌉, ⌈M/TILE⌉, N], quads = ⌈H/HEIGHT⌉·⌈W/4⌉; needs subgroups of 8 lanes or more
@@ -32,31 +31,6 @@ alias Sums = array<array<array<vec4<f32>, 4>, FOURS>, HEIGHT>;
 alias Weights = array<array<array<vec4<f32>, 8>, LOADS>, DEPTH>;
 alias Line = array<vec4<f32>, ALIGNED>; // one row of x, as far as a lane's pixels read it
 alias Pixels = array<array<array<vec4<f32>, COLUMNS>, DEPTH>, HEIGHT>; // the four pixels' inputs to each tap of a row
-
-// Adds the products with the weights loaded by lane `l` to four output channels of row `h`.
-fn accumulate_row(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32, h: u32) {
-    for (var k = 0u; k < 4u; k++) {
-        for (var d = 0u; d < DEPTH; d++) {
-            for (var i = 0u; i < LOADS; i++) {
-                let v = i * 8u / FOURS + l / FOURS;
-                if (v < COLUMNS) {
-                    (*sum)[h][l % FOURS][k] += (*w)[d][i][l][k] * (*pixels)[h][d][v];
-                }
-            }
-        }
-    }
-}
-
-fn accumulate(sum: ptr<function, Sums>, w: ptr<function, Weights>, pixels: ptr<function, Pixels>, l: u32) {
-    accumulate_row(sum, w, pixels, l, 0u);
-    if (HEIGHT > 1u) {
-        accumulate_row(sum, w, pixels, l, 1u);
-    }
-    if (HEIGHT > 2u) {
-        accumulate_row(sum, w, pixels, l, 2u);
-        accumulate_row(sum, w, pixels, l, 3u);
-    }
-}
 
 fn line(channel_at: u32, row: u32, across: u32) -> Line {
     let at = channel_at + min(row, params.input_height - 1u) * across; // rows past the last feed no stored output
@@ -124,14 +98,21 @@ fn sums(workgroup: vec3<u32>, lane: u32, row: u32, column: u32) -> Sums {
                 w[d][i] = broadcast_eight(weights[first_weight + (((c + d) * ROWS + u) * LOADS + i) * 8u]);
             }
         }
-        accumulate(&sum, &w, &pixels, 0u);
-        accumulate(&sum, &w, &pixels, 1u);
-        accumulate(&sum, &w, &pixels, 2u);
-        accumulate(&sum, &w, &pixels, 3u);
-        accumulate(&sum, &w, &pixels, 4u);
-        accumulate(&sum, &w, &pixels, 5u);
-        accumulate(&sum, &w, &pixels, 6u);
-        accumulate(&sum, &w, &pixels, 7u);
+        // The weights that lane l has loaded.
+        for (var l = 0u; l < 8u; l++) {
+            for (var h = 0u; h < HEIGHT; h++) {
+                for (var k = 0u; k < 4u; k++) {
+                    for (var d = 0u; d < DEPTH; d++) {
+                        for (var i = 0u; i < LOADS; i++) {
+                            let v = i * 8u / FOURS + l / FOURS;
+                            if (v < COLUMNS) {
+                                sum[h][l % FOURS][k] += w[d][i][l][k] * pixels[h][d][v];
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
     if (RELU) {
         for (var h = 0u; h < HEIGHT; h++) {

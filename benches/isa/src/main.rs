@@ -45,9 +45,6 @@ struct Arguments {
     /// Side of the picture in pixels
     #[arg(long, default_value_t = 512)]
     size: usize,
-    /// Only kernels with TEXT in their names, which are those that `impasto kernels` prints
-    #[arg(long, value_name = "TEXT")]
-    kernel: Option<String>,
     /// Folder for the machine code of every kernel
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -97,9 +94,16 @@ fn main() -> Result<()> {
             let compiled = match compiler.compile(&candidate.job) {
                 Ok(compiled) => compiled,
                 Err(reason) => {
-                    println!("{:>66}  {name}: {reason}", "");
+                    // It sometimes crashes on a kernel that it compiles the next time.
                     compiler = Worker::new(chip)?;
-                    continue;
+                    match compiler.compile(&candidate.job) {
+                        Ok(compiled) => compiled,
+                        Err(_) => {
+                            println!("{:>66}  {name}: {reason}", "");
+                            compiler = Worker::new(chip)?;
+                            continue;
+                        }
+                    }
                 }
             };
             if let Some(keep) = &arguments.keep {
@@ -212,10 +216,6 @@ fn candidates(arguments: &Arguments, folder: &Path) -> Result<Vec<Candidate>> {
             }
         }
     }
-    kernels.retain(|listed| arguments.kernel.as_ref().is_none_or(|text| listed.kernel.to_string().contains(text)));
-    if let (true, Some(text)) = (kernels.is_empty(), &arguments.kernel) {
-        bail!("--kernel must be part of a kernel's name, got {text}: `impasto kernels --class tiled` lists them");
-    }
     kernels.sort_by_key(|listed| (listed.kernel.shader, std::cmp::Reverse(listed.performed)));
     kernels.into_iter().enumerate().map(|(number, listed)| candidate(listed, folder, number)).collect()
 }
@@ -233,13 +233,9 @@ fn candidate(listed: Listed, folder: &Path, number: usize) -> Result<Candidate> 
             _ => None,
         })
     };
-    let turns = match (listed.kernel.shader, listed.kernel.entry, constant("ROWS"), constant("COLUMNS")) {
-        (_, "direct", Some(rows), Some(columns)) => Turns::Over(rows * columns),
-        // The compiler unrolls the products of a tile. The innermost loop that is left stages 64 rows, 16 at a time, or
-        // 32 rows of 16 pixels by 256 threads.
-        ("conv2d_weights.wgsl", "products", ..) => Turns::Constant(4.0),
-        ("gram.wgsl", "forward", ..) => Turns::Constant(2.0),
-        _ => Turns::Constant(constant("TILE_K").unwrap_or(1.0)),
+    let turns = match (listed.kernel.entry, constant("ROWS")) {
+        ("direct", Some(rows)) => Turns::Over(rows),
+        _ => Turns::Constant(constant("TILE_K").or(constant("DEPTH")).unwrap_or(1.0)),
     };
     Ok(Candidate { fma: listed.performed as f64 / 2.0 / lanes as f64, turns, listed, job })
 }

@@ -23,8 +23,10 @@ pub enum Net {
     Resize,
     /// AdaIN's decoder behind VGG-19
     Decoder,
-    /// What training and Gatys' method add: gradients of weights, Gram matrices with their gradients
-    Gradients,
+    /// Gram matrices of VGG-19's features, and their gradients
+    Gram,
+    /// Gradients of the weights of the feed-forward net in its resize form
+    Weights,
 }
 
 impl Net {
@@ -52,32 +54,33 @@ impl Net {
                 let target = rec.pin(&target);
                 decoder.forward(&mut rec, target, [size, size])?;
             }
-            Net::Gradients => {
-                let pinned = |rec: &mut Recorder, name: &str, dims: &[usize]| {
-                    rec.pin(&DeviceTensor::new(context, name, Shape::new(dims)))
-                };
-                let padding = Padding::Same(Border::Reflect);
-                let conv = |channels, kernel| Conv2d {
-                    channels_in: channels,
-                    channels_out: 64,
-                    kernel,
-                    stride: 1,
-                    padding,
-                    upsample: false,
-                    relu: false,
-                };
-                for conv in [conv(64, 3), conv(3, 9)] {
-                    let x = pinned(&mut rec, "x", &[1, conv.channels_in, size / 4, size / 4]);
-                    let dy = pinned(&mut rec, "dy", &[1, 64, size / 4, size / 4]);
-                    let shape = [64, conv.channels_in, conv.kernel, conv.kernel];
-                    let dweights = pinned(&mut rec, "dweights", &shape);
-                    let dbias = pinned(&mut rec, "dbias", &[64]);
+            Net::Gram => {
+                for [channels, scale] in [[64, 1], [128, 2], [256, 4], [512, 8]] {
+                    let shape = [1, channels, size / scale, size / scale];
+                    let features = rec.pin(&DeviceTensor::new(context, "features", shape));
+                    let product = gram::forward(&mut rec, features, gram::scale(features))?;
+                    gram::backward(&mut rec, features, product, gram::scale(features))?;
+                }
+            }
+            Net::Weights => {
+                for (channels, kernel, scale, upsample) in [
+                    ([3, 32], 9, [1, 1], false),
+                    ([32, 64], 3, [1, 2], false),
+                    ([64, 128], 3, [2, 4], false),
+                    ([128, 128], 3, [4, 4], false),
+                    ([128, 64], 3, [4, 2], true),
+                    ([64, 32], 3, [2, 1], true),
+                    ([32, 3], 9, [1, 1], false),
+                ] {
+                    let ([c, m], [input, output]) = (channels, scale.map(|scale| size / scale));
+                    let stride = if upsample { 1 } else { input / output };
+                    let padding = Padding::Same(Border::Reflect);
+                    let conv = Conv2d { channels_in: c, channels_out: m, kernel, stride, padding, upsample, relu: false };
+                    let mut given = |dims: &[usize]| rec.pin(&DeviceTensor::new(context, "given", Shape::new(dims)));
+                    let (x, dy) = (given(&[1, c, input, input]), given(&[1, m, output, output]));
+                    let (dweights, dbias) = (given(&[m, c, kernel, kernel]), given(&[m]));
                     conv.backward_parameters(&mut rec, x, dy, None, dweights, Some(dbias))?;
                 }
-                let features = pinned(&mut rec, "features", &[1, 256, size / 4, size / 4]);
-                gram::forward(&mut rec, features, 1.0)?;
-                let dgram = pinned(&mut rec, "dgram", &[1, 256, 256]);
-                gram::backward(&mut rec, features, dgram, 1.0)?;
             }
         }
         Ok(listing(&rec))

@@ -54,8 +54,7 @@ pub(super) fn padded(problem: &Problem, rec: &mut Recorder, x: Input) -> Result<
 impl SumKernels for Broadcast {
     fn kernel(&self, problem: &Problem, phase: &Phase) -> Kernel {
         let ([rows, columns], [c, m]) = (phase, problem.channels);
-        let by_row = problem.step == 1 && problem.output[1].is_multiple_of(4);
-        let entry = if by_row { "forward_rows" } else { "forward" };
+        let entry = if problem.by_row() { "forward_rows" } else { "forward" };
         let by_depth = [rows.taps, columns.taps] == [1, 1] && c.is_multiple_of(DEPTH);
         let kernel = problem
             .shape(Kernel::new("conv2d_broadcast.wgsl", entry), phase)

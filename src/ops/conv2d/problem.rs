@@ -107,6 +107,11 @@ impl Problem {
         self.load.apply(self.border.apply(kernel, self.scale as u32))
     }
 
+    /// Whether pixels can be written as `vec4`s.
+    pub fn by_row(&self) -> bool {
+        self.step == 1 && self.output[1].is_multiple_of(4)
+    }
+
     /// `kernel` with the constants of shaders/lib/epilogue.wgsl.
     pub fn ending(&self, kernel: Kernel) -> Kernel {
         kernel.set("BIAS", self.bias).set("RELU", self.relu)

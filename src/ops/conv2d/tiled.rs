@@ -68,14 +68,19 @@ impl Tiled {
 impl SumKernels for Tiled {
     fn kernel(&self, problem: &Problem, phase: &Phase) -> Kernel {
         let tile = self.tile(problem, phase);
-        let entry = if tile.0[2] == 0 { "direct" } else { "forward" };
-        let kernel = tile.apply(problem.shape(Kernel::new("conv2d.wgsl", entry), phase));
+        let kernel = match tile.0[2] {
+            0 => Kernel::new("conv2d.wgsl", "direct").set("FOURS", problem.by_row()),
+            _ => Kernel::new("conv2d.wgsl", "forward"),
+        };
+        let kernel = tile.apply(problem.shape(kernel, phase));
         let pack = packing(problem.channels[1], 1).width;
         problem.ending(problem.loading(kernel.set("PACK", pack as u32)))
     }
 
     fn groups(&self, problem: &Problem, phase @ [rows, columns]: &Phase) -> [usize; 2] {
-        let Tile([m, n, _], _) = self.tile(problem, phase);
-        [(rows.size * columns.size).div_ceil(*n as usize), problem.channels[1].div_ceil(*m as usize)]
+        let Tile([m, n, k], _) = *self.tile(problem, phase);
+        // `direct` computes whole rows in fours.
+        let across = if k == 0 { columns.size.next_multiple_of(4) } else { columns.size };
+        [(rows.size * across).div_ceil(n as usize), problem.channels[1].div_ceil(m as usize)]
     }
 }
