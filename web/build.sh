@@ -30,7 +30,9 @@ mkdir -p pkg dist
 "$bindgen" --target web --no-typescript --out-name impasto_engine --out-dir pkg \
   "${CARGO_TARGET_DIR:-target}/wasm32-unknown-unknown/$folder/impasto_web.wasm"
 if [ "$profile" = release ] && command -v "$opt" >/dev/null; then
-  "$opt" -Oz --all-features -o pkg/small.wasm pkg/impasto_engine_bg.wasm
+  # What Rust's compiler uses, and every browser with WebGPU has.
+  "$opt" -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
+    --enable-reference-types --enable-sign-ext -o pkg/small.wasm pkg/impasto_engine_bg.wasm
   mv pkg/small.wasm pkg/impasto_engine_bg.wasm
 fi
 cp js/*.js js/*.d.ts README.md ../LICENSE-MIT ../LICENSE-APACHE pkg/

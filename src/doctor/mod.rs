@@ -159,19 +159,22 @@ async fn measure(context: &Context, case: &Case<'_>) -> Result<Measured> {
 }
 
 /// Checks an open context, whose variants are not replaced by others where they fail: [`Report::avoid`] is empty. Of
-/// [`pictures::METHODS`], those are painted whose nets `nets` finds: an encoder as `encoder-` and its name. `on_check` is
-/// called before each check, with the number of checks that are done and of all; an error ends the examination.
+/// [`pictures::METHODS`], those are painted whose nets `nets` finds: an encoder as `encoder-` and its name. `chosen` tells
+/// by its name whether a group is checked; [`PICTURES`] is one. `on_check` is called before each check, with the number of
+/// checks that are done and of all; an error ends the examination.
 ///
 /// # Errors
 /// A lost device; errors of `on_check`.
 pub async fn examine_context_async(
     context: &Context,
     nets: &pictures::Nets<'_>,
+    chosen: impl Fn(&str) -> bool,
     mut on_check: impl FnMut(usize, usize) -> Result<()>,
 ) -> Result<Report> {
     let began = Instant::now();
-    let groups = cases::all(context.precision());
-    let count = groups.iter().map(|group| group.cases.len()).sum::<usize>() + pictures::METHODS.len();
+    let groups: Vec<_> = cases::all(context.precision()).into_iter().filter(|group| chosen(group.name)).collect();
+    let methods: &[&str] = if chosen(PICTURES) { &pictures::METHODS } else { &[] };
+    let count = groups.iter().map(|group| group.cases.len()).sum::<usize>() + methods.len();
     let mut checks = Vec::new();
     for group in groups {
         for make in group.cases {
@@ -183,7 +186,7 @@ pub async fn examine_context_async(
             checks.push(of_case(group.name, &make, result));
         }
     }
-    for method in pictures::METHODS {
+    for method in methods {
         on_check(checks.len(), count)?;
         let result = pictures::difference_async(context, method, nets).await;
         checks.extend(of_picture(pictures::title(method), result));

@@ -214,7 +214,11 @@ export class Impasto {
   roof(options?: Cancel): Promise<{ flops: number; bytes: number }>;
 
   /** Known answers of every kernel, and a small picture of each net of the folder that is loaded. */
-  doctor(options?: { onProgress?(done: number, total: number): void } & Cancel): Promise<Report>;
+  doctor(options?: {
+    /** Words in the names of the groups of cases to check, such as "Gram" or "pictures"; default: all. */
+    groups?: string[];
+    onProgress?(done: number, total: number): void;
+  } & Cancel): Promise<Report>;
 
   /** Bytes of the buffers on the device, and of the engine's memory. */
   memory(): { device: number; wasm: number };

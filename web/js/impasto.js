@@ -190,9 +190,9 @@ export class Impasto {
     return this.#work(signal, async () => JSON.parse(await this.#engine.roof()));
   }
 
-  doctor({ onProgress, signal } = {}) {
+  doctor({ groups = [], onProgress, signal } = {}) {
     return this.#work(signal, async (stop) => {
-      const report = JSON.parse(await this.#engine.doctor(stop.watch(onProgress)));
+      const report = JSON.parse(await this.#engine.doctor(groups, stop.watch(onProgress)));
       const cases = report.checks.map(({ group, name, error, tolerance, fault, kernels }) => {
         return { name: `${group}: ${name}`, ok: fault === null, error, tolerance, fault, kernels };
       });

@@ -203,9 +203,13 @@ impl Engine {
     }
 
     /// Known-answer tests of the adapter and a small picture of each net that has been added, as JSON.
-    pub async fn doctor(&self, progress: Function) -> Result<String, Failure> {
+    ///
+    /// `groups` are words in the names of the groups to check; without any, all are.
+    pub async fn doctor(&self, groups: Vec<String>, progress: Function) -> Result<String, Failure> {
         let on_check = |done, total| if is_stopped(&progress, done, total) { Err(stopped()) } else { Ok(()) };
-        let report = doctor::examine_context_async(&self.context, &|name| self.file(name), on_check).await?;
+        let chosen = |name: &str| groups.is_empty() || groups.iter().any(|group| name.contains(group.as_str()));
+        let nets = |name: &str| self.file(name);
+        let report = doctor::examine_context_async(&self.context, &nets, chosen, on_check).await?;
         Ok(serde_json::to_string(&report)?)
     }
 }
@@ -228,9 +232,7 @@ impl Engine {
         match (encoder, &**models.get(pair.map_or(name, |pair| pair.name))?) {
             (Some(_), Model::Adain { files: [encoder, _], .. }) => Some(WeightFile::from_bytes(name, encoder)),
             (None, Model::Adain { files: [_, decoder], .. }) => Some(WeightFile::from_bytes(name, decoder)),
-            (None, Model::Net { weights, .. }) => {
-                Some(Ok(weights.clone().into_file(Path::new(name), BTreeMap::new())))
-            }
+            (None, Model::Net { weights, .. }) => Some(Ok(weights.clone().into_file(Path::new(name), BTreeMap::new()))),
             _ => None,
         }
     }

@@ -50,16 +50,18 @@ pub async fn style(
         return Err(Failure::argument("training needs at least one photo"));
     }
     let (context, steps) = (vgg.context(), order.steps.unwrap_or(150));
+    let (painting, default) = (painting.picture(), FeedForwardTrainerSettings::of_body());
     let settings = FeedForwardTrainerSettings {
         crops: Crops { size: order.size.unwrap_or(96), share: [0.5, 1.0], flip: true },
+        // A small painting is not enlarged.
+        style_size: default.style_size.min(painting.width.max(painting.height)),
         calibration: CALIBRATION,
         norms_alone: true,
-        ..FeedForwardTrainerSettings::of_body()
+        ..default
     };
     let start = body.blend(&vec![1.0; body.styles.len()])?;
     let folder = Folder::of_pictures(photos.iter().map(Pixels::picture).collect())?;
-    let painting = [painting.picture()];
-    let trainer = FeedForward::new_async(vgg.clone(), start, &painting, folder, settings, None).await?;
+    let trainer = FeedForward::new_async(vgg.clone(), start, &[painting], folder, settings, None).await?;
     let training = TrainingSettings {
         batch: order.batch.unwrap_or(4),
         learning_rate: 4e-2,

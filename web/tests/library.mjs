@@ -17,6 +17,23 @@ before(async () => {
   page = browser.page;
   await page.waitForFunction("globalThis.ready");
   await page.evaluate(async () => {
+    // Whatever the library asks for, its devices have the default limits.
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = function ({ label, requiredFeatures }) {
+      return requestDevice.call(this, { label, requiredFeatures });
+    };
+    // What the browser's compiler says of every kernel.
+    globalThis.refused = [];
+    globalThis.kernels = 0;
+    const { createShaderModule } = GPUDevice.prototype;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const made = createShaderModule.call(this, descriptor);
+      kernels++;
+      refused.push(made.getCompilationInfo().then(({ messages }) => {
+        return messages.filter(({ type }) => type === "error").map(({ message }) => `${descriptor.label}: ${message}`);
+      }));
+      return made;
+    };
     globalThis.impasto = await Impasto.create();
   });
 });
@@ -291,6 +308,36 @@ test("dispatches, kernels and limits are shown", async () => {
   assert.match(shader.wgsl, /@compute/);
   assert.match(shader.source, /^\/\/ /);
   assert.ok(roof.flops > 1e8 && roof.bytes > 1e7, JSON.stringify(roof));
+});
+
+test("known answers of some kernels are right, and a picture of a net", async () => {
+  const groups = process.env.DOCTOR === "all" ? [] : ["Gram", "pooling", "pictures"];
+  const report = await page.evaluate((groups) => impasto.doctor({ groups }), groups);
+  const faults = report.cases.filter(({ ok }) => !ok).map(({ name, fault }) => `${name}: ${fault}`);
+  assert.deepEqual([faults, report.ok], [[], true]);
+  assert.ok(report.cases.length > 20 && report.cases.some(({ name }) => name.startsWith("pictures: AdaIN")));
+});
+
+test("the browser accepts every kernel of every net", async () => {
+  const found = await page.evaluate(async () => {
+    const device = impasto.gpuDevice;
+    const names = new Set();
+    for (const { name } of impasto.models()) {
+      for (const [width, height] of [[64, 64], [75, 61]]) {
+        const list = await impasto.dispatches({ model: name, width, height });
+        for (const { index, kernel } of list) {
+          if (names.has(kernel)) continue;
+          names.add(kernel);
+          device.createShaderModule({ label: kernel, code: (await impasto.shader(index)).wgsl });
+        }
+      }
+    }
+    const messages = (await Promise.all(refused)).flat();
+    device.createShaderModule({ label: "planted", code: "fn main() -> f32 { return 1u; }" });
+    return { messages, names: names.size, kernels, planted: (await refused.at(-1)).length };
+  });
+  assert.deepEqual([found.messages, found.planted], [[], 1]);
+  assert.ok(found.names > 50 && found.kernels > found.names, JSON.stringify(found));
 });
 
 test("memory does not grow", async () => {
