@@ -1,0 +1,94 @@
+// The training view: a style of the visitor's own, from one painting and photos.
+
+import { Curve } from "./chart.js";
+import { $, announce, dismiss, save, seconds } from "./dom.js";
+import { aborted, engine } from "./engine.js";
+import { complain, fail } from "./failures.js";
+import { Picked, forEngine, theSample } from "./picked.js";
+import { sample, show, stylePicture } from "./pictures.js";
+import { state } from "./state.js";
+import { chooseModel } from "./styles.js";
+import { Work } from "./work.js";
+
+const stage = $("#train-stage");
+const work = new Work({ box: $("#train-working"), text: $("#train-text"), bar: $("#train-bar") });
+const curve = new Curve($("#train-curve"), { height: 260 });
+let painting;
+let photos;
+let trained = null; // { name, bytes, model }
+
+export function setup() {
+  painting = new Picked($("#train-painting"), { id: "train-painting-file", label: "Choose a painting", single: true,
+    offer: [{ label: "marble", get: () => stylePicture("marble") }, { label: "woodcut", get: () => stylePicture("woodcut") }] });
+  photos = new Picked($("#train-photos"), { id: "train-photos-file", label: "Add photos", offer: [theSample] });
+  $("#train-folder").addEventListener("change", ({ target }) => {
+    const files = [...target.files].filter(({ type }) => type.startsWith("image/"));
+    target.value = "";
+    if (files.length) photos.addFiles(files);
+    else complain("No photos were added", "The folder has no pictures. Choose another one.");
+  });
+  engine.addEventListener("change", refresh);
+  $("#train-form").addEventListener("submit", event => {
+    event.preventDefault();
+    start();
+  });
+  $("#train-stop").addEventListener("click", () => work.stop());
+  $("#train-save").addEventListener("click", () => save(new Blob([trained.bytes]), `${trained.name}.style`));
+  $("#train-use").addEventListener("click", () => {
+    chooseModel(trained.model);
+    state.set({ view: "photo" });
+  });
+  refresh();
+}
+
+function refresh() {
+  $("#train-start").disabled = engine.state !== "ready" || work.running;
+}
+
+async function start() {
+  const missing = !painting.pictures.length ? "a painting" : !photos.pictures.length ? "at least one photo" : "";
+  if (missing) {
+    return complain("Nothing to train yet", `Choose ${missing} first.`);
+  }
+  dismiss("error");
+  const name = $("#train-name").value;
+  const steps = Number($("#train-steps").value);
+  stage.dataset.state = "working";
+  $("#train-done").hidden = true;
+  curve.reset(steps);
+  const began = performance.now();
+  let done = false;
+  try {
+    const running = work.run("Preparing the nets", ({ on, signal, show: say }) => engine.call("train", {
+      painting: forEngine(painting.pictures[0]), photos: photos.pictures.map(forEngine), name, steps, size: Number($("#train-size").value),
+    }, { signal, on: { ...on, step: step => {
+      curve.add(step);
+      const left = ((performance.now() - began) / 1000 / step.step) * (steps - step.step);
+      say(`Step ${step.step} of ${steps}${step.step > 2 ? `, about ${left < 90 ? seconds(Math.max(1, left)) : `${Math.round(left / 60)} min`} left` : ""}`, step.step / steps);
+    } } }));
+    refresh();
+    const bytes = await running;
+    const model = await engine.addModel(name, bytes.slice(0));
+    trained = { name, bytes, model };
+    done = true;
+    $("#train-done-title").textContent = `“${name}” is trained`;
+    $("#train-done").hidden = false;
+    announce(`${name} is trained.`);
+    await preview(model);
+  } catch (error) {
+    if (aborted(error)) announce("The training was stopped.");
+    fail(error, { what: done ? "The style is trained, but the sample was not painted" : "The style was not trained", retry: done ? undefined : start });
+  } finally {
+    stage.dataset.state = done ? "done" : "empty";
+    if (!done) $("#train-curve").hidden = true;
+    refresh();
+  }
+}
+
+async function preview(model) {
+  const { id, blob } = await sample();
+  const styles = model.kind === "body" ? [{ name: model.styles.at(-1), weight: 1 }] : [];
+  const { bitmap } = await engine.call("stylize", { photo: { id, blob }, slot: "preview", model: model.name, styles, alpha: 1 });
+  show($("#train-preview"), bitmap);
+  bitmap.close();
+}
