@@ -24,9 +24,10 @@ export class Curve {
   #steps = [];
   #total = 1;
 
-  constructor(figure, { width = 640, height = 150 } = {}) {
-    Object.assign(this, { figure, width, height });
+  constructor(figure, { height = 150 } = {}) {
+    Object.assign(this, { figure, height });
     this.caption = el("figcaption", {});
+    new ResizeObserver(() => this.#draw()).observe(figure);
   }
 
   reset(total) {
@@ -42,7 +43,9 @@ export class Curve {
   }
 
   #draw() {
-    const { width, height } = this;
+    const { height } = this;
+    const width = this.figure.clientWidth;
+    if (!width) return;
     const frame = { left: 52, right: width - 64, top: 12, bottom: height - 34 };
     const steps = this.#steps;
     const values = steps.flatMap(step => LINES.map(({ key }) => step[key])).filter(value => value > 0);
@@ -63,7 +66,7 @@ export class Curve {
     }
     chart.append(text((frame.left + frame.right) / 2, height - 6, "step", { "text-anchor": "middle", class: "axis" }),
       text(12, (frame.top + frame.bottom) / 2, "loss", { "text-anchor": "middle", class: "axis", transform: `rotate(-90 12 ${(frame.top + frame.bottom) / 2})` }));
-    let below = -Infinity;
+    let below = -Infinity; // names of lines must not cover one another
     const ends = LINES.filter(({ key }) => last?.[key] > 0).sort((a, b) => last[b.key] - last[a.key]);
     for (const { key, label } of ends) {
       const points = steps.filter(step => step[key] > 0).map(step => `${x(step.step).toFixed(1)},${y(step[key]).toFixed(1)}`);
@@ -82,7 +85,8 @@ export class Curve {
  * `points`: [{ kernel, intensity, flops, share }]; share of the time gives the area of the dot.
  */
 export function roofline(figure, { roof, points, select }) {
-  const [width, height] = [720, 380];
+  const width = figure.clientWidth || 720;
+  const height = Math.max(280, Math.min(400, width * 0.55));
   const frame = { left: 64, right: width - 20, top: 18, bottom: height - 48 };
   const ridge = roof.flops / roof.bytes;
   const shown = points.filter(({ intensity, flops }) => intensity > 0 && flops > 0);
@@ -100,21 +104,29 @@ export function roofline(figure, { roof, points, select }) {
     text((frame.left + frame.right) / 2, height - 10, "FLOP per byte", { "text-anchor": "middle", class: "axis" }),
     text(14, (frame.top + frame.bottom) / 2, "FLOP/s", { "text-anchor": "middle", class: "axis", transform: `rotate(-90 14 ${(frame.top + frame.bottom) / 2})` }));
   const floor = Math.max(xs[0], ys[0] / roof.bytes); // where the roof of the memory enters the frame
+  const slope = [(x(floor) + x(ridge)) / 2, (y(at(floor)) + y(roof.flops)) / 2];
+  const angle = (Math.atan2(y(roof.flops) - y(at(floor)), x(ridge) - x(floor)) * 180) / Math.PI;
   chart.append(svg("polyline", { class: "roof", points: [floor, ridge, xs.at(-1)].map(i => `${x(i)},${y(at(i))}`).join(" ") }),
     text(frame.right, y(roof.flops) - 7, `${si(roof.flops)}FLOP/s`, { "text-anchor": "end", class: "roof-name" }),
-    text(x(floor) + 8, y(at(floor)) - 8, `${si(roof.bytes)}B/s`, { class: "roof-name" }));
-  const named = [];
-  for (const point of [...shown].sort((a, b) => b.share - a.share)) {
-    const [cx, cy] = [x(point.intensity), y(point.flops)];
+    text(...slope, `${si(roof.bytes)}B/s`, { class: "roof-name", "text-anchor": "middle", transform: `rotate(${angle} ${slope.join(" ")}) translate(0 -7)` }));
+  const named = []; // the boxes of dots and names, which must not cover one another
+  const free = box => named.every(other => box.x1 < other.x0 || box.x0 > other.x1 || box.y1 < other.y0 || box.y0 > other.y1);
+  const dots = [...shown].sort((a, b) => b.share - a.share).map(point => ({
+    ...point, cx: x(point.intensity), cy: y(point.flops), radius: 4 + 14 * Math.sqrt(point.share) }));
+  for (const { cx, cy, radius } of dots) named.push({ x0: cx - radius, x1: cx + radius, y0: cy - radius, y1: cy + radius });
+  for (const { cx, cy, radius, ...point } of dots) {
     const label = `${point.kernel}: ${power(point.intensity)} FLOP per byte, ${si(point.flops)}FLOP/s, ${(point.share * 100).toFixed(1)} % of the time`;
     const dot = svg("a", { class: "dot", href: "#shader", "aria-label": label, onclick: event => { event.preventDefault(); select(point.kernel); } },
-      svg("circle", { cx, cy, r: 4 + 14 * Math.sqrt(point.share) }), svg("title", {}, label));
+      svg("circle", { cx, cy, r: radius }), svg("title", {}, label));
     chart.append(dot);
-    // The kernels that take the most time are named, where their names do not cover one another.
-    if (point.share > 0.01 && named.every(([px, py]) => Math.abs(py - cy) > 14 || Math.abs(px - cx) > 130)) {
-      named.push([cx, cy]);
-      const left = cx > frame.right - 150;
-      dot.append(text(cx + (left ? -1 : 1) * (8 + 14 * Math.sqrt(point.share)), cy + 4, point.kernel, { "text-anchor": left ? "end" : "start" }));
+    // The kernels that take the most time are named, where there is room.
+    const length = 7 * point.kernel.length;
+    const right = { x0: cx + radius + 4, x1: cx + radius + 4 + length, y0: cy - 8, y1: cy + 8 };
+    const left = { ...right, x0: cx - radius - 4 - length, x1: cx - radius - 4 };
+    const box = [right, left].find(box => box.x0 > frame.left && box.x1 < width && free(box));
+    if (point.share > 0.01 && box) {
+      named.push(box);
+      dot.append(text(box === right ? box.x0 : box.x1, cy + 4, point.kernel, { "text-anchor": box === right ? "start" : "end", "aria-hidden": "true" }));
     }
   }
   figure.replaceChildren(chart, el("figcaption", { class: "quiet" }, "Each dot is a kernel; its area is its share of the time. Under the slope, memory limits a kernel; under the flat roof, arithmetic does."));

@@ -15,19 +15,19 @@ range.addEventListener("input", move);
 /** Shows a photo without a result. */
 export function showPhoto({ display, width, height }) {
   show($("#before"), display);
-  compare.style.setProperty("--ratio", width / height);
+  $("#stage").style.setProperty("--ratio", width / height);
   compare.style.setProperty("--width", `${width / devicePixelRatio}px`);
   $("#after").hidden = true;
   range.hidden = true;
   compare.dataset.result = "false";
 }
 
-/** Shows a result beside the photo. The border moves to the left the first time, so that the result is in view. */
+/** Shows a result beside the photo. At first, most of the result is in view. */
 export function showResult(bitmap) {
   show($("#after"), bitmap);
   bitmap.close();
   $("#after").hidden = false;
-  if (range.hidden) range.value = 0;
+  if (range.hidden) range.value = 35;
   range.hidden = false;
   compare.dataset.result = "true";
   move();

@@ -5,8 +5,8 @@ import { $, announce, dismiss } from "./dom.js";
 import { aborted, engine } from "./engine.js";
 import { complain, fail } from "./failures.js";
 import { photo, photoEvents, saveResult } from "./photo.js";
-import { Picked, forEngine, theSample } from "./picked.js";
-import { show, stem, stylePicture } from "./pictures.js";
+import { Picked, forEngine, theSample, theStyles } from "./picked.js";
+import { show, stem } from "./pictures.js";
 import { Work } from "./work.js";
 
 const stage = $("#gatys-stage");
@@ -19,11 +19,9 @@ let kept = "";
 
 export function setup() {
   picked = new Picked($("#gatys-photo"), { id: "gatys-photo-file", label: "Choose a photo", single: true, offer: [theSample] });
-  styles = new Picked($("#gatys-styles"), { id: "gatys-style-file", label: "Add a picture",
-    offer: ["strokes", "marble", "mosaic", "woodcut"].map(key => ({ label: key, get: () => stylePicture(key) })) });
+  styles = new Picked($("#gatys-styles"), { id: "gatys-style-file", label: "Add a picture", offer: theStyles });
   photoEvents.addEventListener("change", () => picked.set([photo]));
-  picked.addEventListener("change", () => refresh());
-  styles.addEventListener("change", () => refresh());
+  picked.addEventListener("change", preview);
   engine.addEventListener("change", refresh);
   $("#gatys-form").addEventListener("submit", event => {
     event.preventDefault();
@@ -41,9 +39,18 @@ function refresh() {
   $("#gatys-start").disabled = engine.state !== "ready" || work.running;
 }
 
+/** Shows the photo before there is a result. */
+function preview() {
+  const [content] = picked.pictures;
+  if (work.running) return;
+  stage.dataset.state = content ? "photo" : "empty";
+  output.hidden = !content;
+  $("#gatys-curve").hidden = $("#gatys-save").hidden = true;
+  if (content) draw(content.display);
+}
+
 function draw(bitmap) {
   show(output, bitmap);
-  bitmap.close();
   stage.style.setProperty("--ratio", output.width / output.height);
   output.hidden = false;
 }
@@ -58,7 +65,6 @@ async function start() {
   const steps = Number($("#gatys-steps").value);
   stage.dataset.state = "working";
   $("#gatys-save").hidden = true;
-  output.hidden = true;
   curve.reset(steps);
   kept = stem(content.name);
   let drawn = false;
@@ -72,20 +78,24 @@ async function start() {
     }, { signal, on: { ...on, step: ({ bitmap, ...step }) => {
       if (bitmap) {
         draw(bitmap);
+        bitmap.close();
         drawn = true;
       }
       curve.add(step);
       say(`Step ${step.step} of ${steps}`, step.step / steps);
     } } }));
     refresh();
-    draw((await done).bitmap);
+    const { bitmap } = await done;
+    draw(bitmap);
+    bitmap.close();
     drawn = true;
     announce("Done.");
   } catch (error) {
     if (aborted(error)) announce(drawn ? "Stopped. The picture is kept." : "Stopped.");
     fail(error, { what: "The photo was not optimised", retry: start });
   } finally {
-    stage.dataset.state = drawn ? "done" : "empty";
+    if (drawn) stage.dataset.state = "done";
+    else preview();
     $("#gatys-save").hidden = !drawn;
     refresh();
   }

@@ -86,6 +86,7 @@ function results(dispatches, roof, size) {
     kernels.set(key, { kernel: key, flop: sum.flop + flop, bytes: sum.bytes + bytes, seconds: sum.seconds + (seconds ?? 0) });
   }
   const index = key => dispatches.find(({ kernel, entry }) => key === (entry ? `${kernel}:${entry}` : kernel)).index;
+  $("#dispatch-results").hidden = false;
   $("#roofline").hidden = !timed;
   if (timed) {
     roofline($("#roofline"), { roof, select: key => shader(index(key), key),
@@ -102,7 +103,6 @@ function results(dispatches, roof, size) {
       el("td", {}, label ?? ""), el("td", {}, workgroups.join(" × ")),
       number((flop / 1e6).toFixed(flop < 1e7 ? 2 : 0)), number((bytes / 1e6).toFixed(2)),
       number(time > 0 ? seconds(time) : "–"), number(time > 0 && flop ? (flop / time / 1e9).toFixed(1) : "–")))));
-  $("#dispatch-results").hidden = false;
   announce("Measured.");
 }
 

@@ -89,7 +89,7 @@ function stroke(from, to) {
   context.lineWidth = radius() * 2;
   context.beginPath();
   context.moveTo(from.x * size.width, from.y * size.height);
-  context.lineTo(to.x * size.width, to.y * size.height);
+  context.lineTo(to.x * size.width + 0.01, to.y * size.height); // a line without length would draw nothing
   context.stroke();
 }
 

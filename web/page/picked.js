@@ -2,23 +2,27 @@
 
 import { el } from "./dom.js";
 import { complain, fail } from "./failures.js";
-import { open, sample, thumbnail } from "./pictures.js";
+import { open, sample, stylePicture, stylePictures, thumbnail } from "./pictures.js";
 import { fileButton } from "./styles.js";
 
 /** Emits `change`. `pictures` are those that are chosen. */
 export class Picked extends EventTarget {
   pictures = [];
 
-  /** `single`: a newer picture replaces the older one. `offer`: [{ label, get }], buttons beside the file button. */
+  /** `single`: a newer picture replaces the older one. `offer`: pictures of the page, [{ label, url, get }]. */
   constructor(root, { id, label, single = false, offer = [] }) {
     super();
     this.single = single;
     this.list = el("ul", { class: "picked-list" });
     const buttons = el("p", { class: "row" }, fileButton(id, label, "image/*", !single, files => this.addFiles(files)));
-    for (const { label, get } of offer) {
+    for (const { label, get } of offer.filter(({ url }) => !url)) {
       buttons.append(el("button", { type: "button", class: "button small quiet", onclick: () => this.add(get) }, label));
     }
+    const pictures = el("p", { class: "offers" }, ...offer.filter(({ url }) => url).map(({ label, url, get }) =>
+      el("button", { type: "button", "aria-label": `Add ${label}`, title: label, onclick: () => this.add(get) },
+        el("img", { src: url, alt: "", width: 44, height: 44, loading: "lazy" }))));
     root.append(this.list, buttons);
+    if (pictures.children.length) buttons.before(pictures);
     this.#draw();
   }
 
@@ -62,5 +66,6 @@ export class Picked extends EventTarget {
   }
 }
 
+export const theStyles = [...stylePictures.values()].map(({ key, title, url }) => ({ label: title, url, get: () => stylePicture(key) }));
 export const theSample = { label: "Use the sample", get: sample };
 export const forEngine = ({ id, blob }) => ({ id, blob });

@@ -9,7 +9,7 @@ import { fail } from "./failures.js";
 
 const TITLES = {
   "night-cafe": "Night Café", wave: "Great Wave", estaque: "L’Estaque", leger: "Léger", "mosaic-batch": "Mosaic II",
-  "composition-vii": "Composition VII",
+  "composition-vii": "Compo\u00adsition VII", improvisation: "Impro\u00advisation",
 };
 const GROUPS = [
   { kind: "body", label: "Styles" },
@@ -17,9 +17,9 @@ const GROUPS = [
   { kind: "net", label: "Nets" },
 ];
 const HINTS = {
-  body: "One net for all of them. They can be mixed.",
+  body: "One net for all of them. They can be mixed. Your own .style files belong here.",
   adain: "The style of any picture, without training.",
-  net: "Each net was trained for one style.",
+  net: "Each net was trained for one style. A .safetensors file can be added.",
 };
 /** Thumbnails of added styles: "model:style" -> data URL. */
 const painted = new Map();
@@ -49,9 +49,6 @@ export function setup(paintThumb) {
   root.append(groups,
     el("p", { class: "quiet help", id: "group-hint" }),
     el("fieldset", { class: "tiles", id: "tiles", "aria-describedby": "group-hint" }),
-    el("p", { class: "row", id: "style-add" },
-      fileButton("style-file", "Add a picture", "image/*", true, files => addPictures(files)),
-      fileButton("model-file", "Add a .style or .safetensors", ".style,.safetensors", false, ([file]) => addModelFile(file))),
     el("fieldset", { class: "segments", id: "adain-net" }, el("legend", { class: "visually-hidden" }, "Net"),
       ...[["adain", "Closer to the style"], ["adain-fast", "Faster"]].map(([value, label]) => el("label", {},
         el("input", { type: "radio", name: "adain", value, onchange: () => { adain = value; state.set({ model: value }); } }), el("span", {}, label)))),
@@ -61,7 +58,10 @@ export function setup(paintThumb) {
       slider("alpha", "Strength", 0, 1, 0.01), slider("strokes", "Stroke size", 0.5, 2, 0.05),
       el("label", { class: "check", id: "keep-row" },
         el("input", { type: "checkbox", id: "keep", onchange: event => state.set({ keep: event.target.checked }) }), el("span", {}, "Keep the photo’s colours"))));
-  engine.addEventListener("change", render);
+  engine.addEventListener("change", () => {
+    group = modelKind() ?? group;
+    render();
+  });
   styleEvents.addEventListener("change", () => {
     const styles = state.styles.filter(({ name }) => modelKind() !== "adain" || stylePictures.has(name));
     if (styles.length !== state.styles.length) state.set({ styles });
@@ -87,13 +87,17 @@ function slider(key, label, min, max, step) {
 
 const format = (value, { id }) => (id === "strokes" ? `× ${Number(value).toFixed(2)}` : `${Math.round(value * 100)} %`);
 
-export function fileButton(id, label, accept, multiple, pick) {
+function fileInput(id, accept, multiple, pick) {
   const input = el("input", { type: "file", id, accept, multiple, onchange: () => {
     const files = [...input.files];
     input.value = "";
     if (files.length) pick(files);
   } });
-  return el("label", { class: "button small file" }, input, el("span", {}, label));
+  return input;
+}
+
+export function fileButton(id, label, accept, multiple, pick) {
+  return el("label", { class: "button small file" }, fileInput(id, accept, multiple, pick), el("span", {}, label));
 }
 
 function toggleMix({ target }) {
@@ -144,17 +148,15 @@ function render() {
   if (signature !== drawn) {
     drawn = signature;
     $("#tiles").replaceChildren(el("legend", { class: "visually-hidden" }, multiple ? "Styles of the mixture" : "Style"),
-      ...(list.length ? list.map(entry => tile(entry, multiple)) : placeholders()));
+      ...(list.length ? list.map(entry => tile(entry, multiple)) : placeholders()),
+      ...(engine.state === "ready" ? [group === "adain" ? adders.pictures : adders.model] : []));
     for (const entry of list) if (entry.added && !entry.url) paintTile(entry);
   }
-  for (const input of $$("#tiles input")) input.checked = chosen(list.find(({ key }) => key === input.value) ?? {});
+  for (const input of $$("#tiles [name=style]")) input.checked = chosen(list.find(({ key }) => key === input.value) ?? {});
   $("#mix").checked = mix;
   $("#mix-row").hidden = group === "net";
   $("#adain-net").hidden = group !== "adain";
   for (const radio of $$("#adain-net input")) radio.checked = radio.value === adain;
-  $("#style-file").closest("label").hidden = group !== "adain";
-  $("#model-file").closest("label").hidden = group === "adain";
-  $("#model-file").disabled = engine.state !== "ready";
   $("#strokes-row").hidden = modelKind() !== "adain" || state.view !== "photo";
   $("#keep-row").hidden = state.view !== "photo";
   for (const key of ["alpha", "strokes"]) $(`#${key}`).value = state[key];
@@ -163,9 +165,20 @@ function render() {
   renderWeights();
 }
 
+/** The last tile adds a file. */
+const adders = {
+  pictures: addTile("style-file", "Add a picture", "image/*", true, files => addPictures(files)),
+  model: addTile("model-file", "Add a file", ".style,.safetensors", false, ([file]) => addModelFile(file)),
+};
+
+function addTile(id, label, accept, multiple, pick) {
+  return el("label", { class: "tile add" }, fileInput(id, accept, multiple, pick),
+    el("span", { class: "initial", "aria-hidden": "true" }, "+"), el("span", { class: "tile-name" }, label));
+}
+
 function placeholders() {
   if (engine.state === "failed") return [el("p", { class: "quiet" }, "No styles: the engine is not running.")];
-  if (engine.state === "ready") return [el("p", { class: "quiet" }, "None yet. Add a file.")];
+  if (engine.state === "ready") return [];
   return Array.from({ length: 8 }, () => el("span", { class: "tile waiting", "aria-hidden": "true" }));
 }
 

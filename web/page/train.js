@@ -4,8 +4,8 @@ import { Curve } from "./chart.js";
 import { $, announce, dismiss, save, seconds } from "./dom.js";
 import { aborted, engine } from "./engine.js";
 import { complain, fail } from "./failures.js";
-import { Picked, forEngine, theSample } from "./picked.js";
-import { sample, show, stylePicture } from "./pictures.js";
+import { Picked, forEngine, theSample, theStyles } from "./picked.js";
+import { sample, show } from "./pictures.js";
 import { state } from "./state.js";
 import { chooseModel } from "./styles.js";
 import { Work } from "./work.js";
@@ -18,8 +18,7 @@ let photos;
 let trained = null; // { name, bytes, model }
 
 export function setup() {
-  painting = new Picked($("#train-painting"), { id: "train-painting-file", label: "Choose a painting", single: true,
-    offer: [{ label: "marble", get: () => stylePicture("marble") }, { label: "woodcut", get: () => stylePicture("woodcut") }] });
+  painting = new Picked($("#train-painting"), { id: "train-painting-file", label: "Choose a painting", single: true, offer: theStyles });
   photos = new Picked($("#train-photos"), { id: "train-photos-file", label: "Add photos", offer: [theSample] });
   $("#train-folder").addEventListener("change", ({ target }) => {
     const files = [...target.files].filter(({ type }) => type.startsWith("image/"));

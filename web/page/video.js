@@ -135,7 +135,7 @@ function show({ bitmap, milliseconds: time }) {
   if (output.width !== bitmap.width || output.height !== bitmap.height) {
     output.width = bitmap.width;
     output.height = bitmap.height;
-    output.parentElement.style.setProperty("--ratio", bitmap.width / bitmap.height);
+    $("#video-stage").style.setProperty("--ratio", bitmap.width / bitmap.height);
   }
   context.drawImage(bitmap, 0, 0);
   bitmap.close();

@@ -23,7 +23,8 @@ export class Work {
     this.stop();
     const abort = new AbortController();
     this.#abort = abort;
-    this.box.hidden = false;
+    // Work that ends at once shows no progress.
+    const late = setTimeout(() => { this.box.hidden = false; }, this.box.hidden ? 150 : 0);
     const show = (text, share) => {
       if (this.#abort !== abort) return;
       this.text.textContent = text;
@@ -40,6 +41,7 @@ export class Work {
     try {
       return await start({ on, signal: abort.signal, show });
     } finally {
+      clearTimeout(late);
       if (this.#abort === abort) {
         this.#abort = null;
         this.box.hidden = true;
