@@ -117,7 +117,7 @@ export function roofline(figure, { roof, points, select }) {
   for (const { cx, cy, radius, ...point } of dots) {
     const label = `${point.kernel}: ${power(point.intensity)} FLOP per byte, ${si(point.flops)}FLOP/s, ${(point.share * 100).toFixed(1)} % of the time`;
     const dot = svg("a", { class: "dot", href: "#shader", "aria-label": label, onclick: event => { event.preventDefault(); select(point.kernel); } },
-      svg("circle", { cx, cy, r: radius }), svg("title", {}, label));
+      svg("circle", { cx, cy, r: radius }, svg("title", {}, label)));
     chart.append(dot);
     // The kernels that take the most time are named, where there is room.
     const length = 7 * point.kernel.length;
@@ -126,7 +126,7 @@ export function roofline(figure, { roof, points, select }) {
     const box = [right, left].find(box => box.x0 > frame.left && box.x1 < width && free(box));
     if (point.share > 0.01 && box) {
       named.push(box);
-      dot.append(text(box === right ? box.x0 : box.x1, cy + 4, point.kernel, { "text-anchor": box === right ? "start" : "end", "aria-hidden": "true" }));
+      chart.append(text(box === right ? box.x0 : box.x1, cy + 4, point.kernel, { "text-anchor": box === right ? "start" : "end", class: "dot-name", "aria-hidden": "true" }));
     }
   }
   figure.replaceChildren(chart, el("figcaption", { class: "quiet" }, "Each dot is a kernel; its area is its share of the time. Under the slope, memory limits a kernel; under the flat roof, arithmetic does."));

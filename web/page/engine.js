@@ -19,7 +19,7 @@ class Engine extends EventTarget {
   #worker = null;
   #calls = new Map();
   #next = 1;
-  /** Nets and styles that the visitor added: [{ name, bytes }]. They are added again after a restart. */
+  /** What the visitor added, as the worker's addModel takes it. It is added again after a restart. */
   #added = [];
 
   #set(state, error = null) {
@@ -30,30 +30,31 @@ class Engine extends EventTarget {
 
   /** Starts the worker and the GPU; ends calls of an earlier worker. */
   async start() {
-    this.stop("The engine was restarted.");
+    this.stop();
     this.#set("starting");
     try {
       this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
       this.#worker.onmessage = ({ data }) => this.#receive(data);
       this.#worker.onerror = event => {
         event.preventDefault();
-        this.stop(event.message || "The engine's worker could not be loaded. Reload the page.");
-        this.#set("failed", new EngineError({ code: "internal", message: event.message || "The engine's worker could not be loaded. Reload the page." }));
+        this.#set("failed", new EngineError({ code: "internal", message: event.message || "The engine’s worker could not be loaded. Reload the page." }));
+        this.stop();
       };
       const { device, models } = await this.call("create", {});
       this.device = device;
       this.models = models;
-      for (const { name, bytes } of this.#added) this.models = (await this.call("addModel", { name, bytes })).models;
+      for (const added of this.#added) this.models = (await this.call("addModel", added)).models;
       this.#set("ready");
     } catch (error) {
       if (this.state !== "failed") this.#set("failed", error);
     }
   }
 
-  stop(message) {
+  /** Ends the worker. Calls end as if they had been cancelled. */
+  stop() {
     this.#worker?.terminate();
     this.#worker = null;
-    for (const call of this.#calls.values()) call.reject(new EngineError({ code: "device-lost", message }));
+    for (const call of this.#calls.values()) call.reject(new EngineError({ name: "AbortError", message: "The engine was stopped." }));
     this.#calls.clear();
   }
 
@@ -83,17 +84,17 @@ class Engine extends EventTarget {
     call.reject(new EngineError(error));
   }
 
-  /** Adds a net or a style made by the visitor. Returns the model. */
-  async addModel(name, bytes) {
-    const { model, models } = await this.call("addModel", { name, bytes });
-    this.#added.push({ name, bytes });
+  /** Adds a net or, with `style`, a style of a body, made by the visitor. Returns the model. */
+  async addModel(name, bytes, { style }) {
+    const { model, models } = await this.call("addModel", { name, bytes, style });
+    this.#added.push({ name, bytes, style });
     this.models = models;
     this.dispatchEvent(new Event("change"));
     return model;
   }
 
   isAdded(name) {
-    return this.#added.some(added => added.name === name || added.name.replace(/\.[^.]*$/, "") === name);
+    return this.#added.some(added => added.name === name);
   }
 
   model(name) {

@@ -11,6 +11,7 @@ const WAYS = {
   "device-lost": { title: "The GPU stopped" },
   "bad-picture": { title: "This picture cannot be used" },
   "bad-net": { title: "This file is not a net or style that Impasto can use" },
+  "bad-argument": { title: "This setting is not possible" },
   "too-large": { title: "This picture is too large" },
 };
 
@@ -30,7 +31,7 @@ export function fail(error, { what = "That did not work", retry, key = "error" }
     const often = now - lostAt < 30_000;
     lostAt = now;
     if (often) {
-      engine.stop(text);
+      engine.stop();
       return notify({ key, title: "The GPU stopped again", text: `${text} A smaller photo may help.`,
         actions: [{ label: "Start the engine again", act: () => engine.start().then(() => retry?.()) }] });
     }

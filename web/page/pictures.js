@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const DISPLAY = 2048; // the long side at which photos are shown beside their results
+const DISPLAY = 4096; // the long side at which photos are shown beside their results
 let next = 1;
 
 export class PictureError extends Error {}

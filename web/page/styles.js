@@ -3,7 +3,7 @@
 
 import { $, $$, announce, el, outputs } from "./dom.js";
 import { engine } from "./engine.js";
-import { addStylePicture, removeStylePicture, styleEvents, stylePicture, stylePictures } from "./pictures.js";
+import { addStylePicture, removeStylePicture, stem, styleEvents, stylePicture, stylePictures } from "./pictures.js";
 import { state } from "./state.js";
 import { fail } from "./failures.js";
 
@@ -17,9 +17,9 @@ const GROUPS = [
   { kind: "net", label: "Nets" },
 ];
 const HINTS = {
-  body: "One net for all of them. They can be mixed. Your own .style files belong here.",
+  body: "One net for all of them. They can be mixed.",
   adain: "The style of any picture, without training.",
-  net: "Each net was trained for one style. A .safetensors file can be added.",
+  net: "One style each. Your own .style and .safetensors files belong here.",
 };
 /** Thumbnails of added styles: "model:style" -> data URL. */
 const painted = new Map();
@@ -248,7 +248,7 @@ export async function addPictures(files) {
 export async function addModelFile(file) {
   try {
     if (!file.size) throw new Error(`${file.name} is empty. Choose another file.`);
-    const model = await engine.addModel(file.name.replace(/\.[^.]*$/, ""), await file.arrayBuffer());
+    const model = await engine.addModel(stem(file.name), await file.arrayBuffer(), { style: /\.style$/i.test(file.name) });
     chooseModel(model);
     announce(`${file.name} was added to the styles.`);
   } catch (error) {

@@ -32,7 +32,13 @@ export function setup() {
     start();
   });
   $("#train-stop").addEventListener("click", () => work.stop());
-  $("#train-save").addEventListener("click", () => save(new Blob([trained.bytes]), `${trained.name}.style`));
+  $("#train-save").addEventListener("click", () => {
+    save(new Blob([trained.bytes]), `${trained.name}.style`);
+    trained.saved = true;
+  });
+  addEventListener("beforeunload", event => {
+    if (work.running || trained?.saved === false) event.preventDefault(); // the browser asks first
+  });
   $("#train-use").addEventListener("click", () => {
     chooseModel(trained.model);
     state.set({ view: "photo" });
@@ -49,8 +55,9 @@ async function start() {
   if (missing) {
     return complain("Nothing to train yet", `Choose ${missing} first.`);
   }
-  dismiss("error");
   const name = $("#train-name").value;
+  if (engine.model(name)) return complain("The name is taken", `There is a net called ${name}. Choose another name.`);
+  dismiss("error");
   const steps = Number($("#train-steps").value);
   stage.dataset.state = "working";
   $("#train-done").hidden = true;
@@ -66,17 +73,18 @@ async function start() {
       say(`Step ${step.step} of ${steps}${step.step > 2 ? `, about ${left < 90 ? seconds(Math.max(1, left)) : `${Math.round(left / 60)} min`} left` : ""}`, step.step / steps);
     } } }));
     refresh();
-    const bytes = await running;
-    const model = await engine.addModel(name, bytes.slice(0));
-    trained = { name, bytes, model };
+    trained = { name, bytes: await running, model: null, saved: false };
     done = true;
     $("#train-done-title").textContent = `“${name}” is trained`;
     $("#train-done").hidden = false;
+    $("#train-use").hidden = true;
     announce(`${name} is trained.`);
-    await preview(model);
+    trained.model = await engine.addModel(name, trained.bytes, { style: true });
+    $("#train-use").hidden = false;
+    await preview(trained.model);
   } catch (error) {
     if (aborted(error)) announce("The training was stopped.");
-    fail(error, { what: done ? "The style is trained, but the sample was not painted" : "The style was not trained", retry: done ? undefined : start });
+    fail(error, { what: done ? "The style is trained, but it does not paint here. Save its file" : "The style was not trained", retry: done ? undefined : start });
   } finally {
     stage.dataset.state = done ? "done" : "empty";
     if (!done) $("#train-curve").hidden = true;

@@ -22,9 +22,13 @@ const source = picture => {
 
 const styled = styles => styles.map(style => (style.source ? { ...style, source: source(style.source) } : style));
 
+const DISPLAY = 8192; // the longest side that is shown; larger results are only saved at full size
+
 async function shown(slot, image) {
   results.set(slot, image);
-  const bitmap = await createImageBitmap(image);
+  const scale = DISPLAY / Math.max(image.width, image.height);
+  const size = { resizeWidth: Math.round(image.width * scale), resizeHeight: Math.round(image.height * scale), resizeQuality: "high" };
+  const bitmap = await createImageBitmap(image, scale < 1 ? size : {});
   return { bitmap, width: image.width, height: image.height };
 }
 
@@ -40,7 +44,9 @@ const methods = {
     return impasto.models();
   },
 
-  async addModel({ name, bytes }) {
+  async addModel({ name, bytes, style }) {
+    // A .style file belongs to a body, which has to be there to recognise it.
+    if (style) for (const { name, kind } of impasto.models()) if (kind === "body") await impasto.load(name);
     const model = await impasto.addModel(name, bytes);
     return { model, models: impasto.models() };
   },

@@ -77,7 +77,7 @@ export class Impasto {
     return structuredClone(this.#models);
   }
 
-  async load(name, { onProgress, signal }) {
+  async load(name, { onProgress, signal } = {}) {
     const model = this.#models.find(model => model.name === name);
     if (!model) throw new ImpastoError("bad-net", `There is no net ${name}.`);
     if (!model.loaded) await work(4, { signal, onProgress: step => onProgress?.((model.bytes * step) / 4, model.bytes) });
@@ -85,8 +85,9 @@ export class Impasto {
   }
 
   addModel(name, bytes) {
+    if (!this.#models.find(({ kind }) => kind === "body").loaded) throw new ImpastoError("bad-net", "The body of the style is not loaded.");
     if (new TextDecoder().decode(bytes.slice(0, 5)) !== "style") throw new ImpastoError("bad-net", `${name} is not a style: the first bytes are not those of a style file. Choose a file that impasto wrote.`);
-    const model = { name, kind: "body", styles: [name], bytes: bytes.byteLength, loaded: true };
+    const model = { name, kind: "net", styles: [], bytes: bytes.byteLength, loaded: true };
     this.#models.push(model);
     return model;
   }
