@@ -8,7 +8,7 @@ import { state } from "./state.js";
 import { fail } from "./failures.js";
 
 const TITLES = {
-  "night-cafe": "Night Café", wave: "Great Wave", estaque: "L’Estaque", leger: "Léger", "mosaic-batch": "Mosaic II",
+  "night-cafe": "Night Café", wave: "Great Wave", estaque: "L’Estaque", leger: "Léger", "mosaic-batch": "Mosaic II", "starry-night": "Starry Night",
   "composition-vii": "Compo\u00adsition VII", improvisation: "Impro\u00advisation",
 };
 const GROUPS = [
@@ -154,8 +154,10 @@ function render() {
   }
   for (const input of $$("#tiles [name=style]")) input.checked = chosen(list.find(({ key }) => key === input.value) ?? {});
   $("#mix").checked = mix;
-  $("#mix-row").hidden = group === "net";
-  $("#adain-net").hidden = group !== "adain";
+  const failed = engine.state === "failed";
+  $("#settings").hidden = failed;
+  $("#mix-row").hidden = failed || group === "net";
+  $("#adain-net").hidden = failed || group !== "adain";
   for (const radio of $$("#adain-net input")) radio.checked = radio.value === adain;
   $("#strokes-row").hidden = modelKind() !== "adain" || state.view !== "photo";
   $("#keep-row").hidden = state.view !== "photo";

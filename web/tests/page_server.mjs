@@ -1,4 +1,4 @@
-// Serves the page for its tests, with the real library (web/pkg) or with a fake of it, under the page's own CSP.
+// Serves the page for its tests, with the real library and nets (of web/dist) or with a fake of it, under the page's own CSP.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -20,8 +20,7 @@ export async function serve({ fake }) {
     site.requests.push(path);
     const file = path === "/" ? "page/index.html"
       : path === "/pkg/impasto.js" && site.fake !== false ? "tests/page_fake.mjs"
-      : path.startsWith("/pkg/") ? path.slice(1)
-      : path.startsWith("/nets/") ? join("../weights", path.slice(6))
+      : /^\/(pkg|nets)\//.test(path) ? join("dist", path)
       : join("page", path);
     try {
       let body = await readFile(join(web, file));
