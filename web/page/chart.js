@@ -82,7 +82,8 @@ export class Curve {
 
 /**
  * The roofline plot: kernels by operations per byte and by operations per second, under the two roofs of the device.
- * `points`: [{ kernel, intensity, flops, share }]; share of the time gives the area of the dot.
+ * `points`: [{ kernel, name, intensity, flops, share }]; the share of the time gives the area of the dot. `select` gets the
+ * point that was chosen.
  */
 export function roofline(figure, { roof, points, select }) {
   const width = figure.clientWidth || 720;
@@ -116,17 +117,17 @@ export function roofline(figure, { roof, points, select }) {
   for (const { cx, cy, radius } of dots) named.push({ x0: cx - radius, x1: cx + radius, y0: cy - radius, y1: cy + radius });
   for (const { cx, cy, radius, ...point } of dots) {
     const label = `${point.kernel}: ${power(point.intensity)} FLOP per byte, ${si(point.flops)}FLOP/s, ${(point.share * 100).toFixed(1)} % of the time`;
-    const dot = svg("a", { class: "dot", href: "#shader", "aria-label": label, onclick: event => { event.preventDefault(); select(point.kernel); } },
+    const dot = svg("a", { class: "dot", href: "#shader", "aria-label": label, onclick: event => { event.preventDefault(); select(point); } },
       svg("circle", { cx, cy, r: radius }, svg("title", {}, label)));
     chart.append(dot);
     // The kernels that take the most time are named, where there is room.
-    const length = 7 * point.kernel.length;
+    const length = 7 * point.name.length;
     const right = { x0: cx + radius + 4, x1: cx + radius + 4 + length, y0: cy - 8, y1: cy + 8 };
     const left = { ...right, x0: cx - radius - 4 - length, x1: cx - radius - 4 };
     const box = [right, left].find(box => box.x0 > frame.left && box.x1 < width && free(box));
     if (point.share > 0.01 && box) {
       named.push(box);
-      chart.append(text(box === right ? box.x0 : box.x1, cy + 4, point.kernel, { "text-anchor": box === right ? "start" : "end", class: "dot-name", "aria-hidden": "true" }));
+      chart.append(text(box === right ? box.x0 : box.x1, cy + 4, point.name, { "text-anchor": box === right ? "start" : "end", class: "dot-name", "aria-hidden": "true" }));
     }
   }
   figure.replaceChildren(chart, el("figcaption", { class: "quiet" }, "Each dot is a kernel; its area is its share of the time. Under the slope, memory limits a kernel; under the flat roof, arithmetic does."));

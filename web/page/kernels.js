@@ -74,37 +74,40 @@ async function measure() {
 
 function results(dispatches, roof, size) {
   const timed = dispatches.some(({ seconds }) => seconds > 0);
+  const clock = dispatches[0]?.clock === "wall clock" ? " The page’s clock timed them, so each time includes a submission." : "";
   const total = dispatches.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   const flop = dispatches.reduce((sum, { flop }) => sum + flop, 0);
   $("#dispatch-state").textContent = timed
-    ? `${dispatches.length} dispatches for ${size} × ${size} px: ${seconds(total)}, ${si(flop)}FLOP, ${si(flop / total)}FLOP/s. The roof: ${si(roof.flops)}FLOP/s and ${si(roof.bytes)}B/s.`
+    ? `${dispatches.length} dispatches for ${size} × ${size} px: ${seconds(total)}, ${si(flop)}FLOP, ${si(flop / total)}FLOP/s. The roof: ${si(roof.flops)}FLOP/s and ${si(roof.bytes)}B/s.${clock}`
     : `${dispatches.length} dispatches for ${size} × ${size} px, ${si(flop)}FLOP. This browser gives no timestamps, so there are no times.`;
   const kernels = new Map();
-  for (const { kernel, entry, flop, bytes, seconds } of dispatches) {
-    const key = entry ? `${kernel}:${entry}` : kernel;
-    const sum = kernels.get(key) ?? { kernel: key, flop: 0, bytes: 0, seconds: 0 };
-    kernels.set(key, { kernel: key, flop: sum.flop + flop, bytes: sum.bytes + bytes, seconds: sum.seconds + (seconds ?? 0) });
+  for (const { index, kernel, flop, bytes, seconds } of dispatches) {
+    const sum = kernels.get(kernel) ?? { index, kernel, flop: 0, bytes: 0, seconds: 0 };
+    kernels.set(kernel, { ...sum, flop: sum.flop + flop, bytes: sum.bytes + bytes, seconds: sum.seconds + (seconds ?? 0) });
   }
-  const index = key => dispatches.find(({ kernel, entry }) => key === (entry ? `${kernel}:${entry}` : kernel)).index;
   $("#dispatch-results").hidden = false;
   $("#roofline").hidden = !timed;
   if (timed) {
-    roofline($("#roofline"), { roof, select: key => shader(index(key), key),
-      points: [...kernels.values()].map(({ kernel, flop, bytes, seconds }) => ({ kernel, intensity: flop / bytes, flops: flop / seconds, share: seconds / total })) });
+    roofline($("#roofline"), { roof, select: ({ index, kernel }) => shader(index, kernel),
+      points: [...kernels.values()].map(({ index, kernel, flop, bytes, seconds }) => ({
+        index, kernel, name: short(kernel), intensity: flop / bytes, flops: flop / seconds, share: seconds / total })) });
   }
   const number = value => el("td", { class: "number" }, value);
   $("#dispatch-table").replaceChildren(
     el("caption", { class: "visually-hidden" }, "Dispatches in order"),
     el("thead", {}, el("tr", {}, ...["#", "Kernel", "What", "Workgroups", "MFLOP", "MB", "Time", "GFLOP/s"].map((head, i) =>
       el("th", { scope: "col", class: i > 3 || !i ? "number" : null }, head)))),
-    el("tbody", {}, ...dispatches.map(({ index, kernel, entry, label, workgroups, flop, bytes, seconds: time }) => el("tr", {},
+    el("tbody", {}, ...dispatches.map(({ index, kernel, label, workgroups, flop, bytes, seconds: time }) => el("tr", {},
       number(String(index)),
-      el("th", { scope: "row" }, el("button", { type: "button", class: "link", onclick: () => shader(index, entry ? `${kernel}:${entry}` : kernel) }, entry ? `${kernel}:${entry}` : kernel)),
+      el("th", { scope: "row" }, el("button", { type: "button", class: "link", title: kernel, onclick: () => shader(index, kernel) }, short(kernel))),
       el("td", {}, label ?? ""), el("td", {}, workgroups.join(" × ")),
       number((flop / 1e6).toFixed(flop < 1e7 ? 2 : 0)), number((bytes / 1e6).toFixed(2)),
       number(time > 0 ? seconds(time) : "–"), number(time > 0 && flop ? (flop / time / 1e9).toFixed(1) : "–")))));
   announce("Measured.");
 }
+
+/** "conv2d:direct TILE=8" -> "conv2d:direct" */
+const short = kernel => kernel.split(" ")[0];
 
 async function shader(index, name) {
   try {
@@ -144,8 +147,8 @@ async function doctor() {
     $("#doctor-table").replaceChildren(
       el("caption", { class: "visually-hidden" }, "Results of the tests"),
       el("thead", {}, el("tr", {}, ...["Test", "Result", "Error", "Tolerance"].map((head, i) => el("th", { scope: "col", class: i > 1 ? "number" : null }, head)))),
-      el("tbody", {}, ...[...failed, ...report.cases.filter(({ ok }) => ok)].map(({ name, ok, error, tolerance }) => el("tr", { class: ok ? null : "failed" },
-        el("th", { scope: "row" }, name), el("td", {}, ok ? "passed" : "failed"),
+      el("tbody", {}, ...[...failed, ...report.cases.filter(({ ok }) => ok)].map(({ name, ok, error, tolerance, fault }) => el("tr", { class: ok ? null : "failed" },
+        el("th", { scope: "row" }, name), el("td", {}, ok ? "passed" : `failed${fault ? `: ${fault}` : ""}`),
         el("td", { class: "number" }, digits(error)), el("td", { class: "number" }, digits(tolerance))))));
     $("#doctor-scroll").hidden = $("#doctor-copy").hidden = false;
     announce($("#doctor-summary").textContent);

@@ -115,7 +115,7 @@ function entries() {
   return engine.models.filter(model => model.kind === group).flatMap(model => {
     const added = engine.isAdded(model.name);
     const url = name => (added ? painted.get(name) : `thumbs/${name.replace(":", "-")}.webp`);
-    if (group === "net") return [{ key: model.name, model: model.name, style: null, title: model.title ?? title(model.name), url: url(model.name), added }];
+    if (group === "net") return [{ key: model.name, model: model.name, style: null, title: title(model.name), url: url(model.name), added }];
     return model.styles.map(style => {
       const key = `${model.name}:${style}`;
       return { key, model: model.name, style, title: title(style), url: url(key), added };

@@ -139,7 +139,7 @@ export class Impasto {
     return Array.from({ length: 20 }, (_, index) => {
       const [kernel, entry, flop, bytes] = kernels[index % kernels.length];
       const seconds = Math.max(flop / 2e11, bytes / 3e10) * (1.3 + index / 20);
-      return { index, kernel, entry, label: `layer ${index}`, workgroups: [width / 8, 4, 1], flop, bytes, ...(timed && scenario !== "untimed" ? { seconds } : {}) };
+      return { index, kernel: `${kernel}:${entry} ITEMS=4`, entry, label: `layer ${index}`, workgroups: [width / 8, 4, 1], flop, bytes, ...(timed && scenario !== "untimed" ? { seconds } : {}) };
     });
   }
 

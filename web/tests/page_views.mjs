@@ -150,12 +150,12 @@ test("every dispatch has its time; a kernel's text is shown from the table and f
     await page.locator("#roofline a.dot").first().focus();
     await page.keyboard.press("Enter");
     await page.waitForSelector("#shader");
-    assert.equal(await page.textContent("#shader-title"), "conv2d:staged");
+    assert.equal(await page.textContent("#shader-title"), "conv2d:staged ITEMS=4");
     assert.match(await page.textContent("#shader-code"), /y = Σ w·x/);
     await page.locator("#shader label", { hasText: "As compiled" }).click();
     assert.equal(await page.textContent("#shader-code"), "fn main() {}\n");
     await page.locator("#dispatch-table button", { hasText: "norm:apply" }).first().click();
-    await page.waitForFunction(() => document.querySelector("#shader-title").textContent === "norm:apply");
+    await page.waitForFunction(() => document.querySelector("#shader-title").textContent === "norm:apply ITEMS=4");
 
     site.fake = "untimed";
     await page.reload();
