@@ -33,7 +33,8 @@ export function setup() {
   refresh();
 }
 
-export const setPhoto = file => picked.addFiles([file]);
+/** Files that were dropped: the photo, or style pictures. */
+export const take = (files, asStyles) => (asStyles ? styles : picked).addFiles(files);
 
 function refresh() {
   $("#gatys-start").disabled = engine.state !== "ready" || work.running;

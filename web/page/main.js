@@ -75,7 +75,9 @@ async function paintThumb(model, style) {
 
 // ---- Files ----
 
-function take(files, overPanel) {
+/** Takes files that were dropped or pasted; where they were dropped says what they are for. */
+function take(files, target) {
+  const over = selector => Boolean(target.closest?.(selector));
   const [file] = files;
   if (!file) return;
   if (isModel(file)) return styles.addModelFile(file);
@@ -83,8 +85,9 @@ function take(files, overPanel) {
     state.set({ view: "video" });
     return video.openVideo(file);
   }
-  if (state.view === "optimise") return gatys.setPhoto(file);
-  if (overPanel && ["photo", "video"].includes(state.view)) return styles.addPictures(files);
+  if (state.view === "optimise") return gatys.take(files, over(".styles"));
+  if (state.view === "train") return train.take(files, over(".painting"));
+  if (over(".panel") && ["photo", "video"].includes(state.view)) return styles.addPictures(files);
   if (state.view !== "photo") state.set({ view: "photo" });
   photo.openPhoto(file);
 }
@@ -105,13 +108,13 @@ addEventListener("drop", event => {
   event.preventDefault();
   depth = 0;
   $("#dropping").hidden = true;
-  take([...event.dataTransfer.files], Boolean(event.target.closest?.(".panel")));
+  take([...event.dataTransfer.files], event.target);
 });
 addEventListener("paste", event => {
   const files = [...(event.clipboardData?.files ?? [])];
   if (!files.length) return;
   event.preventDefault();
-  take(files, Boolean(event.target.closest?.(".panel")));
+  take(files, event.target);
 });
 
 // ---- Start ----

@@ -46,6 +46,9 @@ export function setup() {
   refresh();
 }
 
+/** Files that were dropped: photos, or the painting. */
+export const take = (files, asPainting) => (asPainting ? painting : photos).addFiles(files);
+
 function refresh() {
   $("#train-start").disabled = engine.state !== "ready" || work.running;
 }

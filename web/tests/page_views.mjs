@@ -118,6 +118,27 @@ test("a style is trained, saved, and among the styles at once", () =>
     await page.waitForSelector("#tiles label:has-text('My style') img");
   }));
 
+test("pictures that are dropped go where they are dropped", () =>
+  visit(browser, site, { hash: "#view=train" }, async page => {
+    const bytes = [...(await drawn(page))];
+    const drop = target => page.evaluate(({ bytes, target }) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
+      document.querySelector(target).dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }, { bytes, target });
+    for (const [view, target, list] of [
+      ["train", "#train-painting", "#train-painting"], ["train", "#train-stage", "#train-photos"],
+      ["optimise", "#gatys-styles", "#gatys-styles"], ["optimise", "#gatys-stage", "#gatys-photo"],
+    ]) {
+      await page.click(`[data-view=${view}]`);
+      await drop(target);
+      await page.waitForSelector(`${list} li`);
+    }
+    await page.click("[data-view=photo]");
+    await drop("#tiles");
+    await page.waitForFunction(() => location.hash.includes("styles=picture-"));
+  }));
+
 test("work that waits for other work says so", () => {
   site.fake = "slow";
   return visit(browser, site, { hash: "#view=train" }, async page => {
