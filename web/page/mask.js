@@ -48,7 +48,7 @@ export function reset({ width, height }) {
 
 /** The targets of the brush: the whole result, and each style of a mixture as { name, title }. */
 export function targets(styles) {
-  const options = [{ name: "", title: "the whole result" }, ...(styles.length > 1 ? styles : [])];
+  const options = [{ name: "", title: "the result" }, ...(styles.length > 1 ? styles : [])];
   $("#region").replaceChildren(...options.map(({ name, title }) => el("option", { value: name }, title)));
   if (!options.some(({ name }) => name === target)) target = "";
   $("#region").value = target;
