@@ -64,8 +64,13 @@ class Engine extends EventTarget {
       if (!this.#worker) return reject(this.error ?? new EngineError({ code: "internal", message: "The engine is not running. Reload the page." }));
       if (signal?.aborted) return reject(new EngineError({ name: "AbortError", message: "Stopped." }));
       const id = this.#next++;
-      const cancel = () => this.#worker?.postMessage({ cancel: id });
-      signal?.addEventListener("abort", cancel);
+      // A cancelled call ends at once here; the worker ends it when the device has done what it was given.
+      const cancel = () => {
+        this.#worker?.postMessage({ cancel: id });
+        this.#calls.delete(id);
+        reject(new EngineError({ name: "AbortError", message: "Stopped." }));
+      };
+      signal?.addEventListener("abort", cancel, { once: true });
       const done = settle => value => {
         signal?.removeEventListener("abort", cancel);
         settle(value);
@@ -77,7 +82,7 @@ class Engine extends EventTarget {
 
   #receive({ id, event, data, result, error }) {
     const call = this.#calls.get(id);
-    if (!call) return;
+    if (!call) return (result ?? data)?.bitmap?.close(); // it was cancelled
     if (event) return call.on[event]?.(data);
     this.#calls.delete(id);
     if (!error) return call.resolve(result);

@@ -140,11 +140,11 @@ function show({ bitmap, milliseconds: time }) {
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const now = performance.now();
-  frames = [...frames.filter(at => now - at < 3000), now];
+  frames = [...frames.filter((at, i) => now - at < 3000 || i === frames.length - 1), now];
   milliseconds = milliseconds ? 0.9 * milliseconds + 0.1 * time : time;
-  if (now - shownAt < 500) return;
+  if (now - shownAt < 500 || frames.length < 2) return;
   shownAt = now;
-  const rate = frames.length > 1 ? (frames.length - 1) / ((now - frames[0]) / 1000) : 0;
+  const rate = (frames.length - 1) / ((now - frames[0]) / 1000);
   const length = recorder ? `, recording ${Math.round((now - recorder.began) / 1000)} s` : "";
   $("#video-facts").textContent = `${output.width} × ${output.height} px, ${rate.toFixed(rate < 10 ? 1 : 0)} fps, ${milliseconds.toFixed(0)} ms a frame${length}`;
 }

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-const GPU = ["--enable-unsafe-webgpu"];
+/** Chromium's WebGPU on the processor; frames of a video are painted on a canvas of it, which needs Vulkan. */
+const GPU = ["--enable-unsafe-webgpu", "--use-angle=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"];
 
 export async function launch({ gpu = false } = {}) {
   return chromium.launch({
