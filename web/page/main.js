@@ -1,6 +1,6 @@
 // Starts the page: views, the engine, files that are dropped or pasted, deep links.
 
-import { $, $$, notify } from "./dom.js";
+import { $, $$, dismiss, notify } from "./dom.js";
 import { engine } from "./engine.js";
 import { fail } from "./failures.js";
 import * as gatys from "./gatys.js";
@@ -47,8 +47,14 @@ engine.addEventListener("change", () => {
   $("#engine").dataset.state = engine.state;
   const { device } = engine;
   $("#engine-name").textContent = engine.state === "ready" ? device.name || device.vendor || "GPU ready" : engine.state === "failed" ? "No GPU" : "Starting";
-  if (engine.state === "failed") fail(engine.error, { key: "engine", what: "The engine did not start" });
-  if (engine.state === "ready") settle();
+  if (engine.state === "failed") fail(engine.error, { key: "engine", what: "The engine stopped" });
+  if (engine.state !== "ready") return;
+  dismiss("engine");
+  if (device.software) {
+    notify({ key: "software", kind: "note", title: "The browser offers no GPU, only a processor that emulates one",
+      text: "Pictures take minutes instead of moments. Switch on hardware acceleration in the browser’s settings, or update the graphics driver." });
+  }
+  settle();
 });
 
 /** What a deep link names and this page does not have becomes a note. */

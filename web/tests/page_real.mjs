@@ -75,7 +75,7 @@ test("AdaIN with a picture of the visitor's own, mixed, with kept colours", () =
     await page.check("#keep");
     await page.waitForSelector("#stage[data-state=working]");
     await page.waitForSelector(DONE);
-    assert.equal(await page.locator(".notice").count(), 0);
+    assert.equal(await page.locator(".notice.error").count(), 0);
   }));
 
 test("the net of one style, and another net after a lost device", () =>
@@ -90,12 +90,12 @@ test("the net of one style, and another net after a lost device", () =>
       };
     });
     await page.locator("#tiles label", { hasText: "Woodcut" }).click();
-    await page.waitForSelector(".notice");
-    assert.match(await page.textContent(".notice"), /The GPU stopped.*started again/s);
+    await page.waitForSelector(".notice.error");
+    assert.match(await page.textContent(".notice.error"), /The GPU stopped.*started again/s);
     await page.waitForSelector("#engine[data-state=ready]");
-    await page.click(".notice >> text=Try again");
+    await page.click(".notice.error >> text=Try again");
     await page.waitForSelector(DONE);
-    assert.equal(await page.locator(".notice").count(), 0);
+    assert.equal(await page.locator(".notice.error").count(), 0);
   }, { quiet: ["lost", "destroyed", "Destroyed"] }));
 
 test("painting is stopped", () =>
@@ -119,7 +119,7 @@ test("the camera is painted live", () =>
     await page.locator("#tiles label", { hasText: "Scream" }).click();
     await page.click("#video-stop");
     await page.waitForSelector("#video-stage[data-state=empty]");
-    assert.equal(await page.locator(".notice").count(), 0);
+    assert.equal(await page.locator(".notice.error").count(), 0);
   }));
 
 test("Gatys' method lowers the loss, and the picture is kept when it is stopped", () =>
@@ -158,7 +158,7 @@ test("a style is trained and painted with", () =>
     await page.click("#train-use");
     await openPhoto(page);
     assert.match(page.url(), /model=bands/);
-    assert.equal(await page.locator(".notice").count(), 0);
+    assert.equal(await page.locator(".notice.error").count(), 0);
   }));
 
 test("the dispatches of a net with the text of a kernel", () =>
