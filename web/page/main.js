@@ -6,7 +6,7 @@ import { fail } from "./failures.js";
 import * as gatys from "./gatys.js";
 import * as kernels from "./kernels.js";
 import * as photo from "./photo.js";
-import { isModel, sample, show } from "./pictures.js";
+import { isModel, show, smallSample } from "./pictures.js";
 import { state } from "./state.js";
 import * as styles from "./styles.js";
 import * as train from "./train.js";
@@ -68,11 +68,8 @@ function settle() {
 
 /** The sample, small, in a style that was added. */
 async function paintThumb(model, style) {
-  const { display } = await sample();
-  const small = new OffscreenCanvas(128, 96);
-  small.getContext("2d").drawImage(display, 0, 0, 128, 96);
   const named = style === null ? [] : [{ name: style, weight: 1 }];
-  const { bitmap } = await engine.call("stylize", { photo: await createImageBitmap(small), slot: "thumbnail", model, styles: named, alpha: 1 });
+  const { bitmap } = await engine.call("stylize", { photo: await smallSample(128), slot: "thumbnail", model, styles: named, alpha: 1 });
   const canvas = document.createElement("canvas");
   show(canvas, bitmap);
   bitmap.close();
