@@ -33,12 +33,17 @@ class Engine extends EventTarget {
     this.stop();
     this.#set("starting");
     try {
-      this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-      this.#worker.onmessage = ({ data }) => this.#receive(data);
-      this.#worker.onerror = event => {
+      const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+      this.#worker = worker;
+      worker.onmessage = ({ data }) => this.#receive(data);
+      worker.onerror = event => {
         event.preventDefault();
-        this.#set("failed", new EngineError({ code: "internal", message: event.message || "The engine’s worker could not be loaded. Reload the page." }));
+        if (worker !== this.#worker) return; // an earlier one
+        const message = event.message
+          ? `${event.message.replace(/^Uncaught /, "")}. If it happens again, use a smaller picture.`
+          : "The engine’s worker could not be loaded. Reload the page.";
         this.stop();
+        this.#set("failed", new EngineError({ code: "internal", message }));
       };
       const { device, models } = await this.call("create", {});
       this.device = device;

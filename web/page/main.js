@@ -1,12 +1,12 @@
 // Starts the page: views, the engine, files that are dropped or pasted, deep links.
 
-import { $, $$, notify } from "./dom.js";
+import { $, $$, dismiss, notify } from "./dom.js";
 import { engine } from "./engine.js";
 import { fail } from "./failures.js";
 import * as gatys from "./gatys.js";
 import * as kernels from "./kernels.js";
 import * as photo from "./photo.js";
-import { isModel, sample, show } from "./pictures.js";
+import { isModel, show, smallSample } from "./pictures.js";
 import { state } from "./state.js";
 import * as styles from "./styles.js";
 import * as train from "./train.js";
@@ -47,8 +47,14 @@ engine.addEventListener("change", () => {
   $("#engine").dataset.state = engine.state;
   const { device } = engine;
   $("#engine-name").textContent = engine.state === "ready" ? device.name || device.vendor || "GPU ready" : engine.state === "failed" ? "No GPU" : "Starting";
-  if (engine.state === "failed") fail(engine.error, { key: "engine", what: "The engine did not start" });
-  if (engine.state === "ready") settle();
+  if (engine.state === "failed") fail(engine.error, { key: "engine", what: "The engine stopped" });
+  if (engine.state !== "ready") return;
+  dismiss("engine");
+  if (device.software) {
+    notify({ key: "software", kind: "note", title: "The browser offers no GPU, only a processor that emulates one",
+      text: "Pictures take minutes instead of moments. Switch on hardware acceleration in the browser’s settings, or update the graphics driver." });
+  }
+  settle();
 });
 
 /** What a deep link names and this page does not have becomes a note. */
@@ -62,11 +68,8 @@ function settle() {
 
 /** The sample, small, in a style that was added. */
 async function paintThumb(model, style) {
-  const { display } = await sample();
-  const small = new OffscreenCanvas(128, 96);
-  small.getContext("2d").drawImage(display, 0, 0, 128, 96);
   const named = style === null ? [] : [{ name: style, weight: 1 }];
-  const { bitmap } = await engine.call("stylize", { photo: await createImageBitmap(small), slot: "thumbnail", model, styles: named, alpha: 1 });
+  const { bitmap } = await engine.call("stylize", { photo: await smallSample(128), slot: "thumbnail", model, styles: named, alpha: 1 });
   const canvas = document.createElement("canvas");
   show(canvas, bitmap);
   bitmap.close();

@@ -47,6 +47,13 @@ export function sample() {
   return sampled;
 }
 
+/** The sample photo at another width, as an ImageBitmap. */
+export async function smallSample(width) {
+  const { display } = await sample();
+  const height = Math.round((width * display.height) / display.width);
+  return createImageBitmap(display, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
+}
+
 /** Style pictures: those of the page, and the visitor's. `picture` is absent until it is used. */
 export const stylePictures = new Map(
   ["strokes", "marble", "mosaic", "woodcut"].map(key => [

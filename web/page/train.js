@@ -5,7 +5,7 @@ import { $, announce, dismiss, save, seconds } from "./dom.js";
 import { aborted, engine } from "./engine.js";
 import { complain, fail } from "./failures.js";
 import { Picked, forEngine, theSample, theStyles } from "./picked.js";
-import { sample, show } from "./pictures.js";
+import { show, smallSample } from "./pictures.js";
 import { state } from "./state.js";
 import { chooseModel } from "./styles.js";
 import { Work } from "./work.js";
@@ -70,6 +70,7 @@ async function start() {
   try {
     const running = work.run("Preparing the nets", ({ on, signal, show: say }) => engine.call("train", {
       painting: forEngine(painting.pictures[0]), photos: photos.pictures.map(forEngine), name, steps, size: Number($("#train-size").value),
+      batch: Number($("#train-batch").value),
     }, { signal, on: { ...on, step: step => {
       curve.add(step);
       const left = ((performance.now() - began) / 1000 / step.step) * (steps - step.step);
@@ -96,9 +97,8 @@ async function start() {
 }
 
 async function preview(model) {
-  const { id, blob } = await sample();
   const styles = model.kind === "body" ? [{ name: model.styles.at(-1), weight: 1 }] : [];
-  const { bitmap } = await engine.call("stylize", { photo: { id, blob }, slot: "preview", model: model.name, styles, alpha: 1 });
+  const { bitmap } = await engine.call("stylize", { photo: await smallSample(320), slot: "preview", model: model.name, styles, alpha: 1 });
   show($("#train-preview"), bitmap);
   bitmap.close();
 }

@@ -1,6 +1,6 @@
 // A fake of the library for tests of the page's own logic: it has the library's contract and no engine. The test server
 // writes `const scenario = "..."` above this text. Scenarios: "", "no-webgpu", "no-adapter", "slow", "lost-once",
-// "lost", "memory", "doctor-fails", "untimed".
+// "lost", "memory", "doctor-fails", "untimed", "software", "crash".
 /* global scenario */
 
 class ImpastoError extends Error {
@@ -62,7 +62,7 @@ export class Impasto {
     ...NETS.map(name => ({ name, kind: "net", styles: [], bytes: 220000, loaded: false })),
   ];
   device = {
-    name: "Fake adapter", vendor: "tests", backend: "webgpu", kernels: "tiled", software: true, features: ["timestamp-query"],
+    name: "Fake adapter", vendor: "tests", backend: "webgpu", kernels: "tiled", software: scenario === "software", features: ["timestamp-query"],
     limits: { maxStorageBufferBindingSize: 134217728, maxComputeWorkgroupStorageSize: 16384 },
   };
 
@@ -99,6 +99,10 @@ export class Impasto {
     const image = await pixels(photo);
     if (Math.max(image.width, image.height) > 3000) throw new ImpastoError("too-large", `The photo has ${image.width} × ${image.height} px; at most 3000 are possible. Reduce it first.`);
     await work(5, { signal, onProgress });
+    if (scenario === "crash") {
+      setTimeout(() => { throw new Error("unreachable"); });
+      await new Promise(() => {});
+    }
     if (scenario === "memory") throw new ImpastoError("memory", "The GPU has no memory left for the features.");
     if (scenario === "lost" || (scenario === "lost-once" && !lost++)) throw new ImpastoError("device-lost", "The GPU device was lost.");
     return turned(image, { styles, alpha, mask });

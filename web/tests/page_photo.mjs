@@ -288,6 +288,25 @@ test("the worker's file is missing: the page says so", () =>
     assert.match(await page.textContent(".notice"), /Reload the page/);
   }));
 
+test("an engine that crashes is started again with a click, and paints", () => {
+  site.fake = "crash";
+  return visit(browser, site, {}, async page => {
+    await page.click("#use-sample");
+    await page.waitForSelector("#engine[data-state=failed]");
+    assert.match(await page.textContent(".notice"), /The engine stopped.*Error: unreachable\. If it happens again/s);
+    assert.equal(await page.isHidden("#working"), true);
+    site.fake = "";
+    await page.click(".notice >> text=Start the engine again");
+    await page.waitForSelector(DONE);
+    assert.equal(await page.locator(".notice").count(), 0);
+  });
+});
+
+test("an emulated GPU is said to be slow", () => {
+  site.fake = "software";
+  return visit(browser, site, {}, page => page.waitForSelector(".notice.note >> text=hardware acceleration"));
+});
+
 test("too little memory: the photo stays, and the page says what helps", () => {
   site.fake = "memory";
   return visit(browser, site, {}, async page => {
