@@ -49,6 +49,7 @@ shaders![
     "pool.wgsl",
     "regions.wgsl",
     "relu.wgsl",
+    "resample.wgsl",
     "roof.wgsl",
     "roof_half.wgsl",
     "roof_matrix_16.wgsl",
