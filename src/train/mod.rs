@@ -11,6 +11,7 @@ mod folder;
 mod run;
 mod schedule;
 mod settings;
+pub mod super_resolution;
 mod trainer;
 mod training;
 

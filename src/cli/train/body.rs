@@ -6,7 +6,7 @@ use impasto::nets::Tap;
 use impasto::nets::image_transform_net::Form;
 use impasto::ops::norm::Over;
 use impasto::train::feed_forward::FeedForwardTrainerSettings;
-use impasto::train::{Folder, Schedule};
+use impasto::train::{Crops, Folder, Schedule};
 use impasto::{Error, Result};
 
 use super::feed_forward::{CLIP, NetArgs, Trainers, learn};
@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
         learning_rate: 2e-3,
         schedule: Schedule::Cosine { warmup: 20 },
         clip: CLIP,
-        crop: 128,
+        crops: Crops { size: 128, ..settings().crops },
     };
     args.training.check(&defaults, NET)?;
     let weights = args.net.start((Form::Resize, Over::Instance, 0.5), &names, args.training.seed)?;
