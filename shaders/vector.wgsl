@@ -1,6 +1,7 @@
 // vector: element-wise operations and reductions of long vectors.
 //   affine: z = a·x + b·y     axpy: z += a·x     clamp: z = min(max(z, a), b), NaN where z is     fill: z = a
 //   clamp gradient: z = y, but 0 where x is outside [a, b] and a step along −y would move it further out
+//   quantise: z = ⌊a·min(max(z, 0), 1) + ½⌋ / a, NaN where z is
 //   dot: Σ x·y     absolute_sum: Σ |x|     absolute_max: max |x|, NaN if any is    (partial, then `sum` or `maximum`)
 //   sum: out[slot] = Σ partial     maximum: out[slot] = max partial
 // x, y, z: f32, any shape   partial: f32[⌈elements/4096⌉]   out: f32[slots]
@@ -61,6 +62,22 @@ fn clamp_range(
         let high = vec4<f32>(params.b);
         // `clamp` may turn a NaN into a number; these selects keep it.
         z[at] = select(select(value, low, value < low), high, value > high);
+    }
+}
+
+@compute @workgroup_size(64)
+fn quantise(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = linear_index(workgroup, workgroups, lane, 64u);
+    if (at < arrayLength(&z)) {
+        let value = z[at];
+        let zero = vec4<f32>(0.0);
+        let one = vec4<f32>(1.0);
+        let kept = select(select(value, zero, value < zero), one, value > one);
+        z[at] = floor(params.a * kept + 0.5) / params.a;
     }
 }
 

@@ -99,11 +99,11 @@
 //! - [`embed`]: a pass that paints textures inside a host's frames.
 //! - [`gpu`]: device, tensors, recorded programs and their memory.
 //! - [`ops`]: operations with forward and backward passes.
-//! - [`nets`]: VGG-19, AdaIN's decoder and the feed-forward net.
+//! - [`nets`]: VGG-19, AdaIN's decoder, the feed-forward net and the super-resolution net.
 //! - [`loss`]: losses on features.
 //! - [`optim`]: Adam and L-BFGS.
 //! - [`methods`]: Gatys' method, AdaIN and feed-forward nets, each with a `stylize` function, and `stylize_parts` for
-//!   pictures too large for memory; colour preservation.
+//!   pictures too large for memory; enlargement; colour preservation.
 //! - [`io`]: pictures and weight files.
 //! - [`weights`]: the embedded nets.
 //! - [`train`]: data loading, the training loop, checkpoints and the trainers (feature `train`; feed-forward nets with

@@ -27,6 +27,7 @@ files![
     "woodcut": "weights-woodcut",
     "mosaic-batch": "weights-mosaic-batch",
     "impressions": "weights-impressions",
+    "super-resolution-x4-pixel": "weights-super-resolution-x4-pixel",
 ];
 
 /// The embedded encoders: VGG-19 up to relu4_1 with fewer channels, in the normalised convention.
@@ -73,6 +74,26 @@ impl Pair {
     }
 }
 
+/// A net that enlarges photos.
+pub struct Enlarging {
+    /// Name of the net.
+    pub name: &'static str,
+    /// A short description.
+    pub title: &'static str,
+}
+
+/// The embedded nets that enlarge photos, the default first.
+pub const ENLARGERS: [Enlarging; 1] =
+    [Enlarging { name: "super-resolution-x4-pixel", title: "photos enlarged by 4, closest to the pixels" }];
+
+/// The net called `name`, one of [`ENLARGERS`].
+///
+/// # Errors
+/// An unknown name; a build without the feature.
+pub fn enlarger(name: &str) -> Result<WeightFile> {
+    find(name, "the file of a super-resolution net")
+}
+
 /// Name of the body, a net of many styles to which `impasto train style` adds more.
 pub const BODY: &str = "impressions";
 
@@ -99,7 +120,9 @@ pub(crate) fn find_embedded(name: &str) -> Option<Result<WeightFile>> {
 
 /// The embedded feed-forward nets by name, of one style or of many. None in a build without the feature.
 pub fn models() -> impl Iterator<Item = (&'static str, Result<WeightFile>)> {
-    let other = |name: &str| name.starts_with(ENCODER) || PAIRS.iter().any(|pair| pair.name == name);
+    let is_pair = |name: &str| PAIRS.iter().any(|pair| pair.name == name);
+    let enlarges = |name: &str| ENLARGERS.iter().any(|net| net.name == name);
+    let other = move |name: &str| name.starts_with(ENCODER) || is_pair(name) || enlarges(name);
     let nets = FILES.iter().filter(move |(name, _)| !other(name));
     nets.map(|(name, bytes)| (*name, WeightFile::from_bytes(name, bytes)))
 }

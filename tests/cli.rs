@@ -16,6 +16,8 @@ mod commands;
 mod compare;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/enlarge.rs"]
+mod enlarge;
 #[path = "cli/eval.rs"]
 mod eval;
 #[path = "cli/files.rs"]

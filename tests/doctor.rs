@@ -5,6 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use impasto::gpu::{Context, ContextOptions, KernelClass, PRECISIONS, Precision, WGPU_VERSION};
 use impasto::internal::{self, Kernel, pictures};
+use impasto::methods::super_resolution;
+use impasto::nets::SuperResolutionNet;
+use impasto::nets::super_resolution_net::{Enlarger, SuperResolutionWeights};
+use impasto::nets::tiles::Budget;
+use impasto::weights;
 
 /// A context for each configuration that the adapter supports: both classes in f32, the adapter's own class in f16, and
 /// cooperative matrices. The first is that of the stored answers.
@@ -45,6 +50,13 @@ fn paint_with_examined_kernels(context: &Context) -> BTreeSet<String> {
         let margin = if context.precision() == Precision::F32 { 10.0 } else { 2.0 };
         assert!(difference < tolerance / margin, "{configuration}, {method}: {difference}");
         pictures::paint(context, method, [61, 45]).unwrap();
+    }
+    // Enlarging has no stored answer.
+    let file = weights::enlarger(weights::ENLARGERS[0].name).unwrap();
+    let net = SuperResolutionNet::new(context, SuperResolutionWeights::of(&file).unwrap()).unwrap();
+    let mut enlarger = Enlarger::new(net);
+    for (size, factor) in [([24, 20], 4), ([19, 15], 2)] {
+        super_resolution::enlarge(&mut enlarger, &pictures::photo(size), factor, &Budget::default()).unwrap();
     }
     let examined = internal::examined_kernels(context).unwrap();
     let compiled = internal::compiled(context);

@@ -345,7 +345,7 @@ fn a_training_whose_device_is_lost_continues_from_its_checkpoint() {
         let vgg = Vgg19::new(&context, &Vgg19Weights::random(0.05, 1), Pooling::Max)?;
         let net = ImageTransformNetWeights::random(Form::Resize, Over::Instance, 0.125, 1);
         let choices = FeedForwardTrainerSettings {
-            crops: Crops { size: 32, share: [1.0, 1.0], flip: true },
+            crops: Crops { size: 32, share: Some([1.0, 1.0]), flip: true },
             style_size: 48,
             calibration: 2,
             ..FeedForwardTrainerSettings::default()

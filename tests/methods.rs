@@ -19,6 +19,8 @@ mod optimisers;
 mod painters_in_windows;
 #[path = "methods/steady.rs"]
 mod steady;
+#[path = "methods/super_resolution.rs"]
+mod super_resolution;
 #[path = "methods/training.rs"]
 mod training;
 

@@ -37,6 +37,8 @@ mod pool;
 mod regions;
 #[path = "ops/relu.rs"]
 mod relu;
+#[path = "ops/resample.rs"]
+mod resample;
 #[path = "ops/roof.rs"]
 mod roof;
 #[path = "ops/rows.rs"]

@@ -13,6 +13,8 @@ mod optimisers;
 mod pooling;
 #[path = "reference_gradients/quasi_newton.rs"]
 mod quasi_newton;
+#[path = "reference_gradients/resample.rs"]
+mod resample;
 #[path = "reference_gradients/rows.rs"]
 mod rows;
 #[path = "reference_gradients/statistics.rs"]

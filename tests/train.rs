@@ -22,6 +22,8 @@ mod resume;
 mod start;
 #[path = "train/style.rs"]
 mod style;
+#[path = "train/super_resolution.rs"]
+mod super_resolution;
 #[path = "train/weights.rs"]
 mod weights;
 
@@ -97,7 +99,7 @@ const POSITIONS: usize = 4_000;
 fn choices() -> EncoderTrainerSettings {
     EncoderTrainerSettings {
         width: TEACHER / 2.0,
-        crops: Crops { size: SIZE, share: [0.5, 1.0], flip: true },
+        crops: Crops { size: SIZE, share: Some([0.5, 1.0]), flip: true },
         calibration: 8,
         positions: POSITIONS,
         ..EncoderTrainerSettings::default()

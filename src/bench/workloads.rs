@@ -349,7 +349,7 @@ fn step(context: &Context, trainer: &dyn Trainer, batch: usize, size: usize) -> 
 /// quarter-width feed-forward net on one crop.
 pub fn training(size: usize) -> Vec<PlannedWorkload> {
     const BATCH: usize = 8;
-    let crops = move || Crops { size, share: [1.0, 1.0], flip: false };
+    let crops = move || Crops { size, share: Some([1.0, 1.0]), flip: false };
     let encoder = move |context: &Context| {
         Encoder::random(context, EncoderTrainerSettings { crops: crops(), ..Default::default() })
     };

@@ -5,6 +5,7 @@ mod encoder;
 mod feed_forward;
 mod precision;
 mod standing;
+mod super_resolution;
 
 pub use feed_forward::{measured_by, warn_of_other_style};
 
@@ -22,6 +23,7 @@ Examples:
   impasto eval encoder --teacher vgg19.safetensors --photos photos/ --styles paintings/ --pairs 10
   impasto eval feed-forward --model mine.safetensors --style painting.jpg --photos photos/
   impasto eval adain --teacher vgg19.safetensors --photos photos/ --paintings paintings/
+  impasto eval super-resolution --photos photos/ --hold-out 20
   impasto eval precision --photos photos/ --style painting.jpg")]
 pub enum Command {
     /// Measure how well a narrow encoder replaces the original VGG-19
@@ -30,6 +32,8 @@ pub enum Command {
     FeedForward(Box<feed_forward::Args>),
     /// Measure the style and content of AdaIN's results, also for two pairs of encoder and decoder
     Adain(Box<adain::Args>),
+    /// Compare enlarged photos with bicubic interpolation and with the photos themselves
+    SuperResolution(Box<super_resolution::Args>),
     /// Compare results in f16 and f16-matrix with those in f32
     Precision(Box<precision::Args>),
 }
@@ -39,13 +43,14 @@ pub fn run(command: Command) -> Result<()> {
         Command::Encoder(args) => encoder::run(&args),
         Command::FeedForward(args) => feed_forward::run(&args),
         Command::Adain(args) => adain::run(&args),
+        Command::SuperResolution(args) => super_resolution::run(&args),
         Command::Precision(args) => precision::run(&args),
     }
 }
 
 /// The options that choose the photos.
 #[derive(clap::Args)]
-struct Photos {
+struct Folders {
     /// Folders of photos
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     photos: Vec<PathBuf>,
@@ -53,12 +58,19 @@ struct Photos {
     /// the same option left out
     #[arg(long, value_name = "N")]
     hold_out: Option<u64>,
+}
+
+/// The options that choose the photos, and the part of them that is used.
+#[derive(clap::Args)]
+struct Photos {
+    #[command(flatten)]
+    folders: Folders,
     /// Side in pixels to which the central square of each picture is resized
     #[arg(long, value_name = "PX", default_value_t = 256)]
     size: usize,
 }
 
-impl Photos {
+impl Folders {
     /// The pictures of all folders, at most `limit` of each.
     fn files(&self, roots: &[PathBuf], limit: Option<usize>) -> Result<Vec<PathBuf>> {
         let mut all = Vec::new();
@@ -70,6 +82,13 @@ impl Photos {
             all.extend(folder.files().iter().take(limit.unwrap_or(usize::MAX)).cloned());
         }
         Ok(all)
+    }
+}
+
+impl Photos {
+    /// The pictures of all folders, at most `limit` of each.
+    fn files(&self, roots: &[PathBuf], limit: Option<usize>) -> Result<Vec<PathBuf>> {
+        self.folders.files(roots, limit)
     }
 
     /// The central square, resized.

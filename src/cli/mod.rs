@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod devices;
 mod doctor;
+mod enlarge;
 mod eval;
 mod gpu_day;
 pub mod interrupt;
@@ -11,6 +12,7 @@ mod kernels;
 mod log;
 mod models;
 mod outputs;
+mod photos;
 mod profile;
 mod progress;
 mod standard;
@@ -39,6 +41,7 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg -o out.png
   impasto stylize photo.jpg --style a.jpg:0.7 --style b.jpg:0.3 --size 1024 -o out.png
   impasto stylize photos/ --model starry-night -o painted/
+  impasto enlarge photo.jpg -o large.png
   impasto devices"
 )]
 struct Cli {
@@ -53,6 +56,8 @@ struct Cli {
 enum Command {
     /// Repaint photos in the style of pictures, or with a trained net
     Stylize(Box<stylize::Args>),
+    /// Enlarge photos by 2, 4 or 8 with a trained net
+    Enlarge(Box<enlarge::Args>),
     /// Save styles for `stylize --style`, and list them
     #[command(subcommand)]
     Style(styles::Command),
@@ -204,12 +209,13 @@ fn start(cli: Cli) -> Result<()> {
         };
         impasto::internal::alter_kernel(file, text, replacement)?;
     }
-    // These two commands save partial results and handle Ctrl-C themselves.
-    if !matches!(cli.command, Command::Stylize(_) | Command::Train(_)) {
+    // These commands save partial results and handle Ctrl-C themselves.
+    if !matches!(cli.command, Command::Stylize(_) | Command::Enlarge(_) | Command::Train(_)) {
         interrupt::end_at_once();
     }
     match cli.command {
         Command::Stylize(args) => stylize::run(&args),
+        Command::Enlarge(args) => enlarge::run(&args),
         Command::Style(command) => styles::run(&command),
         Command::Models(args) => models::run(&args),
         Command::Train(command) => train::run(command),

@@ -10,14 +10,21 @@ use std::path::{Path, PathBuf};
 use impasto::io::{Picture, WeightFile};
 use impasto::nets::ImageTransformNet;
 use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeights, Painter};
+use impasto::nets::super_resolution_net::SuperResolutionWeights;
 use impasto::ops::norm::Over;
 use impasto::sheet::{self, Cell};
-use impasto::weights::PAIRS;
+use impasto::weights::{self, ENLARGERS, PAIRS};
 use impasto::{Error, Result};
 
 use super::outputs::Overwrite;
+use super::weights::inspected;
 use super::{DeviceArgs, print_line};
 use find::Model;
+
+/// An installed net by its name, whatever its kind.
+pub fn installed(name: &str) -> Option<Result<WeightFile>> {
+    find::all().into_iter().find(|model| model.path.is_some() && model.name == name).map(|model| model.file)
+}
 
 /// Arguments of `impasto models`.
 #[derive(clap::Args)]
@@ -26,7 +33,7 @@ Examples:
   impasto models
   impasto models --thumbnails photo.jpg -o sheet.png
 
-The first column is what `stylize --model` accepts. A net of many styles (a body) has one line for each style, as \
+The first column is what `stylize --model` accepts, or `enlarge --model` where the line says so. A net of many styles (a body) has one line for each style, as \
 BODY:STYLE.
 
 To install a net, a body or a style of a body, copy its file to the folder `models` in the user's data directory, \
@@ -63,7 +70,7 @@ struct Listed {
     /// The kind of net.
     form: String,
     metadata: BTreeMap<String, String>,
-    /// The net, if it paints in one style. `None` for AdaIN, which needs a style picture.
+    /// The net, if it paints in one style. `None` for AdaIN, which needs a style picture, and for nets that enlarge.
     weights: Option<ImageTransformNetWeights>,
 }
 
@@ -72,6 +79,13 @@ impl Listed {
         let weights = find::weights(&file)?;
         let title = file.metadata.get("style_title").or(file.metadata.get("style")).cloned();
         Ok(Listed { title, form: describe(&weights), metadata: file.metadata, weights: Some(weights) })
+    }
+
+    /// A net for `enlarge`.
+    fn enlarging(file: WeightFile, title: Option<&str>) -> Result<Self> {
+        let weights = SuperResolutionWeights::of(&file).map_err(inspected)?;
+        let form = format!("for enlarge: x{}, {} channels", weights.scale, weights.channels);
+        Ok(Listed { title: title.map(String::from), form, metadata: file.metadata, weights: None })
     }
 }
 
@@ -82,6 +96,7 @@ fn entries() -> Vec<Entry> {
         let place = path.map_or("built in".into(), |path| path.display().to_string());
         let mut push = |name, net| entries.push(Entry { name, place: place.clone(), net });
         match file {
+            Ok(file) if SuperResolutionWeights::is_in(&file) => push(name, Listed::enlarging(file, None)),
             Ok(file) if BodyStyle::is_in(&file) => push(name, find::in_its_body(&file).and_then(Listed::of)),
             Ok(file) => match find::weights(&file) {
                 Ok(body) if !body.styles.is_empty() => {
@@ -104,6 +119,10 @@ fn entries() -> Vec<Entry> {
         Entry { name: pair.name.into(), place: "built in".into(), net: pair.decoder().map(listed) }
     });
     entries.extend(pairs);
+    entries.extend(ENLARGERS.iter().map(|net| {
+        let listed = weights::enlarger(net.name).and_then(|file| Listed::enlarging(file, Some(net.title)));
+        Entry { name: net.name.into(), place: "built in".into(), net: listed }
+    }));
     entries
 }
 

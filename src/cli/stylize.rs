@@ -1,9 +1,8 @@
 //! `impasto stylize`
 
 mod adain;
+mod enlarged;
 mod gatys;
-mod jobs;
-mod many;
 mod masks;
 mod model;
 mod names;
@@ -11,20 +10,15 @@ mod sheets;
 
 pub use gatys::{InitName, taps};
 
-use names::{suffixed, weighted};
-
-use std::ffi::OsStr;
-use std::path::PathBuf;
+pub use names::suffixed;
+use names::weighted;
 
 use clap::ValueEnum;
 
-use impasto::io::{self, Metadata, SaveOptions};
 use impasto::methods::color::KeepColor;
-use impasto::nets::tiles::Budget;
 use impasto::{Error, Result};
 
-use super::outputs::Overwrite;
-use super::standard::is_standard;
+use super::photos::PhotoArgs;
 use super::weights::pair_names;
 use super::{PainterArgs, models};
 
@@ -64,26 +58,15 @@ Examples:
   impasto stylize photo.jpg --style painting.jpg --preset first-five --log loss.jsonl -o out.png
 
 --style takes the style of any picture. AdaIN, the default, paints it in one pass. --method gatys optimises the pixels \
-instead: this is slow, and the reference for quality.
+instead: this is slow, takes one photo, and is the reference for quality. If its optimiser does not fit into --memory, \
+L-BFGS remembers fewer steps, or Adam replaces it.
 
 --model uses a net that was trained for one style or for many (a body). It repaints each photo in one pass; \
 `impasto models` lists the nets."
 )]
 pub struct Args {
-    /// Photo to repaint: PNG, JPEG, WebP, TIFF or JPEG XL; `-` is standard input. Several photos and folders of photos
-    /// are possible, except with --method gatys
-    #[arg(value_name = "PHOTO", required = true)]
-    photos: Vec<PathBuf>,
-    /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos, a folder of photos
-    /// or --grid: the folder of the results, created if necessary. It may also be the folder of a single result, or `-`
-    /// for standard output (PNG)
-    #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
     #[command(flatten)]
-    overwrite: Overwrite,
-    /// Keep results that exist and paint only the missing ones, to continue an interrupted run
-    #[arg(long, conflicts_with_all = ["overwrite", "grid"])]
-    skip_existing: bool,
+    files: PhotoArgs,
     /// Style picture, or a style that `impasto style save` stored (a file or a name). Repeat it to mix styles in
     /// proportion to their weights [default weight: 1]
     #[arg(long, value_name = "STYLE[:WEIGHT]", required_unless_present_any = ["model", "mask"])]
@@ -104,10 +87,6 @@ pub struct Args {
     /// Long side of the result in pixels [default: the photo's; for Gatys at most 512]
     #[arg(long, value_name = "PX")]
     size: Option<usize>,
-    /// Device memory to use, in MiB. A picture that needs more is painted in windows, without seams. If Gatys' optimiser
-    /// does not fit, L-BFGS remembers fewer steps, or Adam replaces it [default: 2048]
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
-    memory: Option<u64>,
     /// With --model, make a picture that is painted in windows exactly as one piece would be. This takes a pass for each
     /// norm of the net; without it, the norms use the statistics of a reduced photo
     #[arg(long, requires = "model")]
@@ -119,12 +98,9 @@ pub struct Args {
     /// Keep the photo's colours. `match` is not available with a trained or saved style
     #[arg(long, value_enum, default_value = "no")]
     keep_color: KeepColorName,
-    /// Quality of JPEG results, 1 to 100 [default: 95]
-    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
-    quality: Option<u8>,
-    /// Print a summary of each result as JSON
-    #[arg(long)]
-    json: bool,
+    /// Enlarge the painted picture by 2, 4 or 8 (see `impasto enlarge`)
+    #[arg(long, value_name = "N")]
+    enlarge: Option<usize>,
     #[command(flatten)]
     adain: Option<adain::AdainArgs>,
     #[command(flatten)]
@@ -151,29 +127,9 @@ choice!(KeepColorName => KeepColor {
     Match => KeepColor::Match,
 });
 
-impl Args {
-    /// The memory within which pictures are painted.
-    fn budget(&self) -> Budget {
-        let default = Budget::default();
-        Budget { device: self.memory.map_or(default.device, |mebibytes| mebibytes.saturating_mul(1 << 20)), ..default }
-    }
-
-    /// How the results of a photo are written: with what its file says besides the pixels.
-    fn save_options(&self, metadata: Metadata) -> SaveOptions {
-        let quality = self.quality.unwrap_or(SaveOptions::default().quality);
-        SaveOptions { quality, metadata }
-    }
-}
-
 pub fn run(args: &Args) -> Result<()> {
-    if args.json && is_standard(&args.output) {
-        return Err(Error::argument("stylize", "--json", "without -o -, which writes the picture", "both"));
-    }
-    let is_jpeg = |ending: &OsStr| ending.eq_ignore_ascii_case("jpg") || ending.eq_ignore_ascii_case("jpeg");
-    if args.quality.is_some() && io::can_be_written(&args.output) && !args.output.extension().is_some_and(is_jpeg) {
-        let expected = "an output that ends in .jpg, or no --quality, which other formats do not have";
-        return Err(Error::argument("stylize", "--output", expected, args.output.display()));
-    }
+    args.files.check("stylize")?;
+    enlarged::check(args)?;
     // Masks without --style, --model and --method say by their names what they are for.
     let masked_nets = args.style.is_empty() && args.method.is_none() && args.masked_names().any(models::is_net);
     if args.model.is_empty() && masked_nets && args.adain.is_none() && args.gatys.is_none() {

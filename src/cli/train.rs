@@ -5,6 +5,7 @@ mod body;
 mod encoder;
 mod feed_forward;
 mod style;
+mod super_resolution;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -37,6 +38,7 @@ Examples:
   impasto train body --styles paintings/ --photos photos/ -o body.safetensors
   impasto train style --style painting.jpg --photos photos/ --body body.safetensors -o new.style
   impasto train adain --photos photos/ --paintings paintings/ -o adain.safetensors
+  impasto train super-resolution --loss pixel --photos photos/ -o x4.safetensors
 
 The folder FILE.training, beside the output FILE, holds checkpoints, log.jsonl, sample pictures and the loss curve. \
 Ctrl-C leaves a checkpoint. The same command with --resume continues from it and gives the same bits as an \
@@ -54,6 +56,8 @@ pub enum Command {
     Style(Box<style::Args>),
     /// Train an AdaIN decoder, which paints in any style (arXiv:1703.06868)
     Adain(Box<adain::Args>),
+    /// Train a net that enlarges photos by 4 or 8 (arXiv:1603.08155, section 4.2)
+    SuperResolution(Box<super_resolution::Args>),
 }
 
 pub fn run(command: Command) -> Result<()> {
@@ -64,6 +68,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Body(args) => body::run(&args),
         Command::Style(args) => style::run(&args),
         Command::Adain(args) => adain::run(&args),
+        Command::SuperResolution(args) => super_resolution::run(&args),
     }
 }
 
@@ -76,8 +81,8 @@ pub struct LoopArgs {
     output: PathBuf,
     #[command(flatten)]
     overwrite: Overwrite,
-    /// Steps of training in all; also the length of the schedule [default: encoder 2000, johnson and ulyanov 4000, body
-    /// and adain 10000, style 200, style --refine 500]
+    /// Steps of training in all; also the length of the schedule [default: encoder 2000, johnson, ulyanov and
+    /// super-resolution 4000, body and adain 10000, style 200, style --refine 500]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Stop after N minutes (fractions are allowed), and write a checkpoint and the net as trained so far
@@ -87,7 +92,7 @@ pub struct LoopArgs {
     /// uninterrupted run
     #[arg(long)]
     resume: bool,
-    /// Pictures per step, at least 1 [default: encoder and adain 8, others 4]
+    /// Pictures per step, at least 1 [default: super-resolution 16, encoder and adain 8, others 4]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Pictures that the device processes at a time, a divisor of --batch; the gradients are summed [default: as many
@@ -97,33 +102,34 @@ pub struct LoopArgs {
     /// Device memory in MiB for which the default of --micro-batch is chosen
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u64,
-    /// Step size of Adam, above 0 [default: encoder and body 0.002, johnson and ulyanov 0.001, adain 0.0001, style
-    /// 0.04, style --refine 0.0005]
+    /// Step size of Adam, above 0 [default: encoder and body 0.002, johnson, ulyanov and super-resolution --loss
+    /// pixel 0.001, --loss perceptual 0.0002, adain 0.0001, style 0.04, style --refine 0.0005]
     #[arg(long, value_name = "A")]
     learning_rate: Option<f64>,
     /// Change of the step size: constant, step:EVERY:FACTOR (multiplied every EVERY steps), inverse-time:DECAY (divided
-    /// by 1 + DECAY x step) or cosine:WARMUP (rises, then falls to 0) [default: encoder cosine:50, adain cosine:100,
-    /// others cosine:20]
+    /// by 1 + DECAY x step) or cosine:WARMUP (rises, then falls to 0) [default: encoder and super-resolution cosine:50,
+    /// adain cosine:100, others cosine:20]
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
     /// Decoupled weight decay (AdamW), 0 or more
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     weight_decay: f32,
-    /// Largest global norm of the gradients, above 0; larger gradients are scaled down to it [default: encoder none,
-    /// adain 500, others 10]
+    /// Largest global norm of the gradients, above 0; larger gradients are scaled down to it [default: encoder and
+    /// super-resolution none, adain 500, others 10]
     #[arg(long, value_name = "NORM")]
     clip: Option<f32>,
     /// Write the exponential moving average of the weights with this decay (0 to below 1, such as 0.99) instead of the
     /// last step's weights
     #[arg(long, value_name = "DECAY")]
     average: Option<f32>,
-    /// Side of the square training pictures (crops) in pixels [default: encoder 112, body and style 128, others 256]
+    /// Side of the square training pictures (crops) in pixels [default: super-resolution 96, encoder 112, body and style
+    /// 128, others 256]
     #[arg(long, value_name = "PX")]
     crop: Option<usize>,
     /// Share of a picture's short side that a crop covers, chosen at random from MIN to MAX, above 0 and at most 1;
-    /// without :MAX up to 1
-    #[arg(long, value_name = "MIN[:MAX]", value_parser = share, default_value = "0.5:1")]
-    crop_share: [f32; 2],
+    /// without :MAX up to 1 [default: 0.5:1, for super-resolution as many pixels as --crop says, not resized]
+    #[arg(long, value_name = "MIN[:MAX]", value_parser = share)]
+    crop_share: Option<[f32; 2]>,
     /// Leave out the pictures whose number (the last digits in the file name) is divisible by N, for `impasto eval`
     /// with the same option
     #[arg(long, value_name = "N")]
@@ -172,7 +178,7 @@ struct Defaults {
     learning_rate: f64,
     schedule: Schedule,
     clip: Option<f32>,
-    crop: usize,
+    crops: Crops,
 }
 
 impl LoopArgs {
@@ -198,7 +204,11 @@ impl LoopArgs {
     }
 
     fn crops(&self, defaults: &Defaults) -> Crops {
-        Crops { size: self.crop.unwrap_or(defaults.crop), share: self.crop_share, flip: true }
+        Crops {
+            size: self.crop.unwrap_or(defaults.crops.size),
+            share: self.crop_share.or(defaults.crops.share),
+            flip: defaults.crops.flip,
+        }
     }
 
     fn pictures(&self, roots: &[PathBuf]) -> Result<Folder> {

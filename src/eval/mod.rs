@@ -8,6 +8,7 @@ pub mod mesh;
 pub mod scores;
 pub mod ssim;
 pub mod steadiness;
+pub mod super_resolution;
 
 use crate::io::Picture;
 

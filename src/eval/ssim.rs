@@ -31,10 +31,14 @@ pub fn ssim(picture: &Picture, other: &Picture) -> Result<f64> {
         let expected = format!("at least {WINDOW} px on its short side");
         return Err(Error::argument("ssim", "picture", expected, format!("{}x{}", size[0], size[1])));
     }
-    let [x, y] = [picture, other].map(luminance);
+    Ok(of_planes([&luminance(picture), &luminance(other)], size))
+}
+
+/// [`ssim`] of two planes of `[width, height]`, neither below [`WINDOW`], with values 0..1.
+pub(super) fn of_planes([x, y]: [&[f64]; 2], size: [usize; 2]) -> f64 {
     let window = window();
     let mean_of = |of: fn(f64, f64) -> f64| {
-        let product: Vec<f64> = x.iter().zip(&y).map(|(x, y)| of(*x, *y)).collect();
+        let product: Vec<f64> = x.iter().zip(y).map(|(x, y)| of(*x, *y)).collect();
         windowed(&product, size, &window)
     };
     let [mean_x, mean_y] = [mean_of(|x, _| x), mean_of(|_, y| y)];
@@ -45,7 +49,7 @@ pub fn ssim(picture: &Picture, other: &Picture) -> Result<f64> {
         let (variances, covariance) = (xx[place] - x * x + yy[place] - y * y, xy[place] - x * y);
         (2.0 * x * y + c1) * (2.0 * covariance + c2) / ((x * x + y * y + c1) * (variances + c2))
     };
-    Ok((0..xx.len()).map(at).sum::<f64>() / xx.len() as f64)
+    (0..xx.len()).map(at).sum::<f64>() / xx.len() as f64
 }
 
 fn luminance(picture: &Picture) -> Vec<f64> {

@@ -51,6 +51,7 @@ shaders![
     "pool.wgsl",
     "regions.wgsl",
     "relu.wgsl",
+    "resample.wgsl",
     "roof.wgsl",
     "roof_half.wgsl",
     "roof_matrix.wgsl",

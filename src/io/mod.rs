@@ -28,6 +28,6 @@ pub use metadata::Metadata;
 pub(crate) use parts::strips;
 pub use parts::{Mixed, PixelSink, PixelSource};
 pub use picture::Picture;
-pub use resample::Resized;
+pub use resample::{Interpolation, Resized};
 pub use tensor::{DType, HostTensor};
 pub use weights::{Format, WeightFile};

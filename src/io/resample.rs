@@ -1,4 +1,4 @@
-//! Lanczos resampling of pictures, of the whole or of parts.
+//! Resampling of pictures, of the whole or of parts.
 //!
 //! The filter is separable: rows are mixed first, then columns. For downscaling it is widened by the scale. At an edge
 //! it is cut off, and its weights again have a sum of 1.
@@ -11,8 +11,44 @@ use super::picture::{LUMA, scaled_size};
 use super::{Picture, PixelSource};
 use crate::Result;
 
-/// Lobes of the filter on each side.
-const LOBES: f64 = 3.0;
+/// A filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Lanczos, with three lobes.
+    #[default]
+    Lanczos,
+    /// The cubic convolution of Keys with a = -½ ("Cubic convolution interpolation for digital image processing", IEEE
+    /// Transactions on Acoustics, Speech, and Signal Processing 29(6), 1981).
+    Bicubic,
+}
+
+impl Interpolation {
+    /// Pixels, of the larger scale, beyond which the filter is 0.
+    fn radius(self) -> f64 {
+        match self {
+            Interpolation::Lanczos => 3.0,
+            Interpolation::Bicubic => 2.0,
+        }
+    }
+
+    /// The filter at a distance of `x`.
+    fn at(self, x: f64) -> f64 {
+        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
+        let x = x.abs();
+        match self {
+            _ if x >= self.radius() => 0.0,
+            Interpolation::Lanczos => sinc(x) * sinc(x / self.radius()),
+            Interpolation::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            Interpolation::Bicubic => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        }
+    }
+
+    /// What each pixel of a side of `to` pixels consists of if it is made from one of `from` pixels: the first of them,
+    /// and the weights of that one and of those that follow.
+    pub(crate) fn weights(self, from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
+        Filter::new(self, from, to, 0..to).0.into_iter().map(|taps| (taps.first, taps.weights)).collect()
+    }
+}
 
 /// Most pixels that [`Resized`] reads at once.
 const BAND: usize = 8 << 20;
@@ -32,7 +68,7 @@ struct Filter(Vec<Taps>);
 
 impl Filter {
     /// For the pixels `part` of a side of `to` pixels, made from one of `from` pixels, which must not be 0.
-    fn new(from: usize, to: usize, part: Range<usize>) -> Self {
+    fn new(interpolation: Interpolation, from: usize, to: usize, part: Range<usize>) -> Self {
         let ratio = from as f64 / to as f64;
         let scale = ratio.max(1.0);
         let taps = |index: usize| {
@@ -41,9 +77,11 @@ impl Filter {
             }
             // Pixels have their centres at halves.
             let centre = (index as f64 + 0.5) * ratio;
-            let first = ((centre - LOBES * scale).floor().max(0.0) as usize).min(from - 1);
-            let end = ((centre + LOBES * scale).ceil() as usize).clamp(first + 1, from);
-            let weights: Vec<f64> = (first..end).map(|at| lanczos((at as f64 + 0.5 - centre) / scale)).collect();
+            let radius = interpolation.radius() * scale;
+            let first = ((centre - radius).floor().max(0.0) as usize).min(from - 1);
+            let end = ((centre + radius).ceil() as usize).clamp(first + 1, from);
+            let weight = |at: usize| interpolation.at((at as f64 + 0.5 - centre) / scale);
+            let weights: Vec<f64> = (first..end).map(weight).collect();
             let sum: f64 = weights.iter().sum();
             Taps { first, weights: weights.into_iter().map(|weight| (weight / sum) as f32).collect() }
         };
@@ -95,11 +133,6 @@ impl Taps {
     }
 }
 
-fn lanczos(x: f64) -> f64 {
-    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
-}
-
 impl Picture {
     /// Resamples to `width` × `height` (at least 1 × 1) with a Lanczos filter, which is widened for downscaling.
     ///
@@ -110,11 +143,20 @@ impl Picture {
     ///
     /// If a plane is shorter than the picture's size requires.
     pub fn resize(&self, width: usize, height: usize) -> Picture {
+        self.resize_with(Interpolation::Lanczos, width, height)
+    }
+
+    /// [`resize`](Picture::resize) with a filter.
+    ///
+    /// # Panics
+    ///
+    /// If a plane is shorter than the picture's size requires.
+    pub fn resize_with(&self, interpolation: Interpolation, width: usize, height: usize) -> Picture {
         let (width, height) = (width.max(1), height.max(1));
         if (width, height) == (self.width, self.height) {
             return self.filled().into_owned();
         }
-        picture(&self.filled(), width, height)
+        picture(&self.filled(), interpolation, width, height)
     }
 
     /// Alpha resampled to `width` × `height`, `[height, width]`; `None` if every pixel is opaque.
@@ -143,8 +185,8 @@ fn plane(plane: &[f32], [width, height]: [usize; 2], [new_width, new_height]: [u
     let mut resized = vec![0.0; new_width * new_height];
     if !plane.is_empty() && !resized.is_empty() {
         let plane = &plane[..width * height];
-        let rows = Filter::new(height, new_height, 0..new_height);
-        let columns = Filter::new(width, new_width, 0..new_width);
+        let rows = Filter::new(Interpolation::Lanczos, height, new_height, 0..new_height);
+        let columns = Filter::new(Interpolation::Lanczos, width, new_width, 0..new_width);
         let lines = resized.par_chunks_mut(new_width).zip(&rows.0);
         lines.for_each_with(vec![0.0; width], |mixed, (into, taps)| {
             taps.mix_rows(plane, mixed);
@@ -155,12 +197,12 @@ fn plane(plane: &[f32], [width, height]: [usize; 2], [new_width, new_height]: [u
 }
 
 /// A [filled](Picture::filled) picture at another size, at least 1 × 1.
-fn picture(filled: &Picture, width: usize, height: usize) -> Picture {
+fn picture(filled: &Picture, interpolation: Interpolation, width: usize, height: usize) -> Picture {
     let mut resized = Picture::new(width, height);
     resized.alpha = filled.alpha.as_ref().map(|_| vec![0.0; width * height]);
     if filled.pixels() > 0 {
-        let rows = Filter::new(filled.height, height, 0..height);
-        let columns = Filter::new(filled.width, width, 0..width);
+        let rows = Filter::new(interpolation, filled.height, height, 0..height);
+        let columns = Filter::new(interpolation, filled.width, width, 0..width);
         mix(filled, &rows, &columns, resized.lines_mut());
     }
     resized
@@ -195,11 +237,12 @@ fn mix(from: &Picture, rows: &Filter, columns: &Filter, into: Vec<Vec<&mut [f32]
 
 /// A source at another size. Of the source and of the result, only the parts that are read are held in memory.
 ///
-/// A part is equal to the same part of [`Picture::resize`]. It needs the pixels of the source under it and, on each
-/// side, three more, or three times the scale when downscaling.
+/// A part is equal to the same part of [`Picture::resize_with`]. It needs the pixels of the source under it and, on each
+/// side, as many as the filter reaches, or that times the scale when downscaling.
 #[derive(Clone, Copy)]
 pub struct Resized<'a> {
     source: &'a dyn PixelSource,
+    interpolation: Interpolation,
     width: usize,
     height: usize,
     /// Most pixels of the source that are read at once, if one row of the result does not need more.
@@ -209,7 +252,12 @@ pub struct Resized<'a> {
 impl<'a> Resized<'a> {
     /// `source`, which has at least one pixel, at a size of `width` × `height`, at least 1 × 1.
     pub fn new(source: &'a dyn PixelSource, width: usize, height: usize) -> Self {
-        Resized { source, width: width.max(1), height: height.max(1), most: BAND }
+        Self::with(Interpolation::Lanczos, source, width, height)
+    }
+
+    /// [`new`](Self::new) with a filter.
+    pub fn with(interpolation: Interpolation, source: &'a dyn PixelSource, width: usize, height: usize) -> Self {
+        Resized { source, interpolation, width: width.max(1), height: height.max(1), most: BAND }
     }
 }
 
@@ -239,14 +287,14 @@ impl PixelSource for Resized<'_> {
         }
         let mut part = Picture::new(columns.len(), rows.len());
         part.alpha = self.has_alpha().then(|| vec![0.0; part.pixels()]);
-        let columns = Filter::new(width, self.width, columns);
+        let columns = Filter::new(self.interpolation, width, self.width, columns);
         let across = columns.span();
         let columns = columns.from(across.start);
         let mut lines = part.lines_mut().into_iter();
         let mut top = rows.start;
         while top < rows.end {
             let mut end = rows.end;
-            let mut band = Filter::new(height, self.height, top..end);
+            let mut band = Filter::new(self.interpolation, height, self.height, top..end);
             while end - top > 1 && band.span().len() * across.len() > self.most {
                 end = top + (end - top).div_ceil(2);
                 band.0.truncate(end - top);

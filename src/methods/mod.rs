@@ -6,5 +6,6 @@ pub mod areas;
 pub mod color;
 pub mod feed_forward;
 pub mod gatys;
+pub mod super_resolution;
 
 pub use areas::Area;

@@ -14,6 +14,7 @@ mod norm_layer;
 mod place;
 mod programs;
 pub mod steady;
+pub mod super_resolution_net;
 pub mod tiles;
 pub mod vgg19;
 
@@ -25,6 +26,7 @@ pub use image_transform_net::ImageTransformNet;
 pub use norm_layer::NormLayer;
 pub use place::Place;
 pub(crate) use place::{SharesByPart, normalised, shares, visible};
+pub use super_resolution_net::SuperResolutionNet;
 pub use vgg19::{Convention, Tap, Vgg19};
 
 use crate::Result;

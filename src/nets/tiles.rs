@@ -144,7 +144,7 @@ impl Tiling {
 }
 
 /// Limits of painting in windows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Most device memory in bytes, weights included.
     pub device: u64,

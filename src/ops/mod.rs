@@ -16,6 +16,7 @@ pub mod pad;
 pub mod pool;
 pub mod regions;
 pub mod relu;
+pub mod resample;
 pub mod roof;
 pub mod rows;
 pub mod square_loss;
@@ -43,6 +44,7 @@ pub(crate) fn kernels() -> Vec<Kernel> {
         pool::kernels(),
         regions::kernels(),
         relu::kernels(),
+        resample::kernels(),
         roof::kernels(),
         rows::kernels(),
         square_loss::kernels(),

@@ -16,7 +16,8 @@ super::params! {
 
 /// Every variant of this operation's kernels.
 pub(crate) fn kernels() -> Vec<Kernel> {
-    let entries = ["affine", "axpy", "clamp_range", "clamp_gradient", "fill", "absolute_max_parts", "maximum"];
+    let entries =
+        ["affine", "axpy", "clamp_range", "clamp_gradient", "fill", "quantise", "absolute_max_parts", "maximum"];
     let sums = ["dot_parts", "absolute_sum_parts", "sum"];
     let sums = sums.into_iter().flat_map(|entry| reducing_all(Kernel::new(SHADER, entry)));
     entries.map(|entry| Kernel::new(SHADER, entry)).into_iter().chain(sums).collect()
@@ -102,6 +103,12 @@ pub fn clamp_gradient(rec: &mut Recorder, x: Tensor, dy: Tensor, low: f32, high:
 /// Sets every element of `z` to `value`.
 pub fn fill(rec: &mut Recorder, z: Tensor, value: f32) -> Result<()> {
     in_place(rec, "fill", z, None, Params { a: value, b: 0.0, slot: 0 })
+}
+
+/// Clamps every element of `z` to 0..1 and rounds it to a multiple of `1 / steps`, in place: with 255 steps, what a
+/// picture of 8 bits stores.
+pub fn quantise(rec: &mut Recorder, z: Tensor, steps: f32) -> Result<()> {
+    in_place(rec, "quantise", z, None, Params { a: steps, b: 0.0, slot: 0 })
 }
 
 /// Sums `partial` in a fixed order into `out[slot]`.

@@ -19,6 +19,7 @@ pub mod norm;
 pub mod pool;
 pub mod regions;
 pub mod relu;
+pub mod resample;
 pub mod roof;
 pub mod rows;
 pub mod steady;

@@ -37,6 +37,11 @@ pub fn clamp(x: &[f64], low: f64, high: f64) -> Vec<f64> {
     x.iter().map(|x| x.clamp(low, high)).collect()
 }
 
+/// Every element clamped to `[0, 1]` and rounded to a multiple of `1 / steps`.
+pub fn quantise(x: &[f64], steps: f64) -> Vec<f64> {
+    x.iter().map(|x| (x.clamp(0.0, 1.0) * steps + 0.5).floor() / steps).collect()
+}
+
 /// `dy`, but 0 where `x` is outside `[low, high]` and `x − dy` is further outside.
 pub fn clamp_gradient(x: &[f64], dy: &[f64], low: f64, high: f64) -> Vec<f64> {
     let outside = |x: f64| (x - x.clamp(low, high)).abs();

@@ -66,9 +66,9 @@ pub struct AdainTrainerSettings {
 
 impl Default for AdainTrainerSettings {
     fn default() -> Self {
-        let crops = Crops { size: 256, share: [0.5, 1.0], flip: true };
+        let crops = Crops { size: 256, share: Some([0.5, 1.0]), flip: true };
         AdainTrainerSettings {
-            style_crops: Crops { share: [0.25, 1.0], ..crops.clone() },
+            style_crops: Crops { share: Some([0.25, 1.0]), ..crops.clone() },
             crops,
             content_weight: 1.0,
             style_weight: 10.0,

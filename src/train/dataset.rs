@@ -24,13 +24,14 @@ use crate::{Error, Result, io::Picture, random::Random};
 /// Crops that each worker keeps ready.
 const AHEAD: usize = 4;
 
-/// How a training picture is cropped: a random square, resized, and mirrored with probability ½.
+/// How a training picture is cropped: a random square, resized if necessary, and mirrored with probability ½.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Crops {
     /// Side of the resulting crop in pixels, at least 1. A smaller square is enlarged.
     pub size: usize,
-    /// Smallest and largest side of the square as a share of the picture's short side, above 0 and at most 1.
-    pub share: [f32; 2],
+    /// Smallest and largest side of the square as a share of the picture's short side, above 0 and at most 1. `None`: a
+    /// square of `size` pixels, which keeps the picture's own pixels; of a smaller picture, the whole short side.
+    pub share: Option<[f32; 2]>,
     /// Whether a crop is mirrored left to right with probability ½.
     pub flip: bool,
 }
@@ -39,26 +40,30 @@ impl Crops {
     fn check(&self) -> Result<()> {
         let refused =
             |argument: &str, expected: &str, got: String| Err(Error::argument("Crops", argument, expected, got));
-        let [least, greatest] = self.share;
         if self.size == 0 {
             return refused("size", "at least 1", "0".into());
         }
-        if !(0.0 < least && least <= greatest && greatest <= 1.0) {
-            return refused("share", "two shares in order, above 0 and at most 1", format!("{:?}", self.share));
+        match self.share {
+            Some(share @ [least, greatest]) if !(0.0 < least && least <= greatest && greatest <= 1.0) => {
+                refused("share", "two shares in order, above 0 and at most 1", format!("{share:?}"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Crops a square from `picture`, [filled](Picture::filled): RGB planes `[3, size, size]`, 0..1.
     fn cut(&self, picture: &Picture, random: &mut Random) -> Vec<f32> {
         // All random numbers are drawn, used or not, so that one option does not change the effect of another.
-        let [least, greatest] = self.share;
-        let share = least + (greatest - least) * random.uniform();
+        let chance = random.uniform();
         let (across, down, mirrored) = (random.bits(), random.bits(), random.bits() & 1 == 1);
 
         let picture = picture.filled();
         let short = picture.width.min(picture.height);
-        let side = ((short as f32 * share).round() as usize).clamp(1, short);
+        let side = match self.share {
+            Some([least, greatest]) => (short as f32 * (least + (greatest - least) * chance)).round() as usize,
+            None => self.size,
+        };
+        let side = side.clamp(1, short);
         let left = below(across, picture.width - side + 1);
         let top = below(down, picture.height - side + 1);
         // The colours of transparent pixels are part of a training picture.

@@ -4,7 +4,7 @@ use super::*;
 use std::{collections::BTreeSet, fs, path::Path};
 use tempfile::TempDir;
 
-const CROPS: Crops = Crops { size: 8, share: [0.5, 1.0], flip: true };
+const CROPS: Crops = Crops { size: 8, share: Some([0.5, 1.0]), flip: true };
 
 /// A picture of one colour, which identifies it.
 fn plain(path: &Path, shade: usize) {
@@ -133,7 +133,7 @@ fn cuts_are_squares_of_the_share_that_was_asked_for() {
     let mut corners = BTreeSet::new();
     for number in 0..200 {
         // A side of 15 without resizing: the pixels are copied unchanged.
-        let crops = Crops { size: 15, share: [0.5, 0.5], flip: true };
+        let crops = Crops { size: 15, share: Some([0.5, 0.5]), flip: true };
         let cut = crops.cut(&picture, &mut generator(3, Purpose::Cut, number));
         let at = |plane: usize, x: usize, y: usize| (cut[plane * 225 + y * 15 + x] * 100.0).round() as i32;
         let flip = at(0, 1, 0) < at(0, 0, 0);
@@ -156,11 +156,31 @@ fn cuts_are_squares_of_the_share_that_was_asked_for() {
 }
 
 #[test]
+fn crops_without_a_share_keep_the_pictures_pixels() {
+    let mut picture = Picture::new(40, 30);
+    (0..3 * 40 * 30).for_each(|index| picture.rgb[index] = (index % 1200) as f32 / 1200.0);
+    let crops = Crops { size: 12, share: None, flip: false };
+    let mut corners = HashSet::new();
+    for number in 0..50 {
+        let cut = crops.cut(&picture, &mut generator(3, Purpose::Cut, number));
+        let corner = (cut[0] * 1200.0).round() as usize;
+        let expected = picture.cut(corner / 40..corner / 40 + 12, corner % 40..corner % 40 + 12);
+        assert_eq!(cut, expected.rgb);
+        corners.insert(corner);
+    }
+    assert!(corners.len() > 30, "{}", corners.len());
+    // Of a smaller picture, the whole short side.
+    let small = picture.cut(0..8, 0..8);
+    let cut = crops.cut(&small, &mut generator(3, Purpose::Cut, 0));
+    assert_eq!(cut, small.resize(12, 12).rgb);
+}
+
+#[test]
 fn shares_are_spread_over_their_range() {
     // The width of the cropped region, from the slope of the gradient.
     let mut picture = Picture::new(200, 100);
     (0..3 * 200 * 100).for_each(|index| picture.rgb[index] = (index % 200) as f32 / 200.0);
-    let crops = Crops { size: 20, share: [0.2, 0.8], flip: false };
+    let crops = Crops { size: 20, share: Some([0.2, 0.8]), flip: false };
     let sides: Vec<f32> = (0..100)
         .map(|number| {
             let cut = crops.cut(&picture, &mut generator(1, Purpose::Cut, number));
@@ -173,7 +193,7 @@ fn shares_are_spread_over_their_range() {
 
 #[test]
 fn a_single_pixel_is_enlarged() {
-    let crops = Crops { size: 5, share: [0.1, 0.1], flip: true };
+    let crops = Crops { size: 5, share: Some([0.1, 0.1]), flip: true };
     let pixel = Picture::from_rgb(1, 1, vec![0.0, 0.5, 1.0]).unwrap();
     let colours = |picture: &Picture| {
         let cut = crops.cut(picture, &mut Random::new(0));
@@ -196,7 +216,7 @@ fn crops_do_not_show_hidden_colours() {
         let alpha = (0..24 * 24).map(|index| if visible(index) { 1.0 } else { 0.0 }).collect();
         Picture { alpha: Some(alpha), ..Picture::from_rgb(24, 24, rgb).unwrap() }
     };
-    let crops = Crops { size: 16, share: [0.5, 1.0], flip: true };
+    let crops = Crops { size: 16, share: Some([0.5, 1.0]), flip: true };
     for seed in 0..4 {
         let [black, white] = [0.0, 1.0].map(|hidden| crops.cut(&picture(hidden), &mut Random::new(seed)));
         assert_eq!(black, white);
@@ -212,7 +232,7 @@ fn nonsense_is_refused() {
     assert!(refusal(CROPS, 0).contains("workers must be at least 1"));
     assert!(refusal(Crops { size: 0, ..CROPS }, 1).contains("size must be at least 1"));
     for share in [[0.0, 1.0], [0.5, 1.1], [0.8, 0.5], [f32::NAN, 1.0]] {
-        assert!(refusal(Crops { share, ..CROPS }, 1).contains("share"), "{share:?}");
+        assert!(refusal(Crops { share: Some(share), ..CROPS }, 1).contains("share"), "{share:?}");
     }
 }
 
@@ -222,7 +242,7 @@ fn cuts_are_resized_as_pictures_are() {
     let rgb = (0..3 * 30 * 30).map(|_| random.uniform()).collect();
     let picture = Picture::from_rgb(30, 30, rgb).unwrap();
     for size in [13, 30, 47] {
-        let cut = Crops { size, share: [1.0, 1.0], flip: false }.cut(&picture, &mut Random::new(0));
+        let cut = Crops { size, share: Some([1.0, 1.0]), flip: false }.cut(&picture, &mut Random::new(0));
         let expected = picture.resize(size, size).rgb;
         assert!(cut.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6) && cut.len() == expected.len(), "{size}");
     }

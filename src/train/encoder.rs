@@ -73,7 +73,7 @@ impl Default for EncoderTrainerSettings {
         EncoderTrainerSettings {
             width: 0.25,
             full: Vec::new(),
-            crops: Crops { size: 112, share: [0.5, 1.0], flip: true },
+            crops: Crops { size: 112, share: Some([0.5, 1.0]), flip: true },
             // relu2_1 is the narrowest layer relative to the teacher's information, so its weight is raised.
             taps: Tap::style().zip([1.0, 3.0, 3.0, 2.0]).collect(),
             statistics_weight: 0.1,

@@ -68,7 +68,7 @@ const CONTENT: [&str; 2] = ["relu2_2", "relu3_1"];
 impl Default for FeedForwardTrainerSettings {
     fn default() -> Self {
         FeedForwardTrainerSettings {
-            crops: Crops { size: 256, share: [0.5, 1.0], flip: true },
+            crops: Crops { size: 256, share: Some([0.5, 1.0]), flip: true },
             // With relu2_2 alone, the net keeps the layout but copies the photo; with relu3_1 alone, it learns the
             // layout slowly.
             content_taps: Tap::all()
@@ -216,18 +216,14 @@ impl FeedForward {
             targets.push(Target::new(context, grams, &shares, if mean > 0.0 { mean } else { 1.0 })?);
             units.push(own);
         }
-        let squares = Crops { size: UNIT_SIDE, share: [1.0, 1.0], flip: false };
+        let squares = Crops { size: UNIT_SIDE, share: Some([1.0, 1.0]), flip: false };
         // No thread is worth it for a few photos.
         let mut loader = Loader::start(folder.clone(), squares, 0, 0, 0)?;
         let count = settings.calibration.min(folder.len()).max(SAMPLES);
         let photos = (0..count).map(|_| Picture::from_rgb(UNIT_SIDE, UNIT_SIDE, loader.next()?));
         let photos: Vec<_> = photos.collect::<Result<_>>()?;
         let content_taps: Vec<_> = settings.content_taps.iter().map(|(tap, _)| *tap).collect();
-        let mut content_units = vec![0.0; content_taps.len()];
-        for photo in &photos {
-            let features = measure(&vgg, photo, &content_taps, |_, features| Ok(features)).await?;
-            content_units.iter_mut().zip(features).for_each(|(unit, f)| *unit += mean_square(&f) / photos.len() as f64);
-        }
+        let content_units = mean_squares(&vgg, &photos, &content_taps).await?;
         for ((tap, weight), unit) in settings.content_taps.iter().zip(content_units) {
             loss.content.push((*tap, (f64::from(settings.content_weight * weight) / unit.max(1e-12)) as f32));
         }
@@ -311,7 +307,7 @@ fn one_hot(at: usize, count: usize) -> Vec<f32> {
 }
 
 /// Runs the loss net on `picture` and returns the results of `of` on the features at each tap.
-async fn measure(
+pub(crate) async fn measure(
     vgg: &Vgg19,
     picture: &Picture,
     taps: &[Tap],
@@ -328,6 +324,16 @@ async fn measure(
         values.push(result.read_async().await?);
     }
     Ok(values)
+}
+
+/// The mean square of the features at each tap, over all photos.
+pub(super) async fn mean_squares(vgg: &Vgg19, photos: &[Picture], taps: &[Tap]) -> Result<Vec<f64>> {
+    let mut units = vec![0.0; taps.len()];
+    for photo in photos {
+        let features = measure(vgg, photo, taps, |_, features| Ok(features)).await?;
+        units.iter_mut().zip(features).for_each(|(unit, f)| *unit += mean_square(&f) / photos.len() as f64);
+    }
+    Ok(units)
 }
 
 impl Trainer for FeedForward {

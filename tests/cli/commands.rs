@@ -29,7 +29,7 @@ fn devices_lists_what_device_takes() {
 #[test]
 fn help_of_every_command_has_examples() {
     let studio = Studio::new();
-    let commands = "|stylize|models|compare|train|train encoder|train ulyanov|train body|train style|train adain|style|eval|eval encoder|eval feed-forward|eval adain|devices|weights|weights inspect|weights import|bench|gpu-day|kernels";
+    let commands = "|stylize|enlarge|models|compare|train|train encoder|train ulyanov|train body|train style|train adain|train super-resolution|style|eval|eval encoder|eval feed-forward|eval adain|eval super-resolution|devices|weights|weights inspect|weights import|bench|gpu-day|kernels";
     for command in commands.split('|') {
         for help in ["--help", "-h"] {
             let text = studio.succeed(&format!("{command} {help}")).stdout;

@@ -153,7 +153,7 @@ fn models_lists_what_is_installed_and_paints_thumbnails() {
         assert_eq!(weights.norm, norm, "{name}");
         built_in += weights.styles.len().max(1);
     }
-    assert_eq!(lines.len(), built_in + impasto::weights::PAIRS.len() + 2);
+    assert_eq!(lines.len(), built_in + impasto::weights::PAIRS.len() + impasto::weights::ENLARGERS.len() + 2);
     studio.succeed("models --thumbnails content.png --size 32 -o sheet.png");
     // The photo itself and every usable net, 32 x 24 px each, with its name below.
     let columns = (built_in as f64 + 2.0).sqrt().ceil() as u32;

@@ -40,7 +40,7 @@ fn folder() -> (tempfile::TempDir, Folder) {
 
 fn settings(file: &WeightFile) -> AdainTrainerSettings {
     let weight = |name: &str| file.metadata[name].parse().unwrap();
-    let crops = Crops { size: 32, share: [0.5, 1.0], flip: false };
+    let crops = Crops { size: 32, share: Some([0.5, 1.0]), flip: false };
     AdainTrainerSettings {
         style_crops: crops.clone(),
         crops,

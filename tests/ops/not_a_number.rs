@@ -6,6 +6,7 @@ use impasto::ops::conv2d::{Conv2d, ConvTranspose2d, Padding};
 use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::{self, Border, Placement};
 use impasto::ops::pool::{Pool, Pooling};
+use impasto::ops::resample::{self, Table, Taps};
 use impasto::ops::square_loss::{self, Weight};
 use impasto::ops::window::{self, Window};
 use impasto::ops::{gram, mean_std, regions, relu, tanh, total_variation, vector};
@@ -74,7 +75,7 @@ fn loss(rec: &mut Recorder, record: impl Fn(&mut Recorder, Tensor) -> Result<()>
 
 type Operation = fn(&mut Recorder, Tensor) -> Result<Tensor>;
 
-const OPERATIONS: [(&str, Operation); 29] = [
+const OPERATIONS: [(&str, Operation); 31] = [
     ("convolution", |rec, x| convolution(rec, x, false)),
     ("convolution with ReLU", |rec, x| convolution(rec, x, true)),
     ("transposed convolution", |rec, x| {
@@ -115,6 +116,15 @@ const OPERATIONS: [(&str, Operation); 29] = [
     ("clamp", |rec, x| {
         vector::clamp(rec, x, 0.0, 1.0)?;
         Ok(x)
+    }),
+    ("rounding to steps", |rec, x| {
+        vector::quantise(rec, x, 255.0)?;
+        Ok(x)
+    }),
+    ("resampling", |rec, x| {
+        let context = rec.context().clone();
+        let mean = |side: usize| Table::new(&context, side, &[Taps { first: 0, weights: vec![0.25; side] }]);
+        resample::forward(rec, x, [&mean(SHAPE[2])?, &mean(SHAPE[3])?])
     }),
     ("mask", |rec, x| {
         let mask = ones(rec)?;

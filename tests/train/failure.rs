@@ -14,7 +14,7 @@ use impasto::{Error, Result};
 use crate::{context, latest, run};
 
 const SIDE: usize = 8;
-const CROPS: Crops = Crops { size: SIDE, share: [1.0, 1.0], flip: false };
+const CROPS: Crops = Crops { size: SIDE, share: Some([1.0, 1.0]), flip: false };
 
 /// A parameter that is trained toward `gain` times the picture, after a parameter that does not change. Black pictures
 /// are harmless; a white one causes the failure.

@@ -53,7 +53,7 @@ fn training_lowers_the_loss() {
     // Every step sees all pictures, and starts from random filters of a single layer, which can learn much.
     let (_photos, folder) = photos(4, SIZE);
     let kept = tempfile::tempdir().unwrap();
-    let crops = Crops { size: SIZE, share: [1.0, 1.0], flip: false };
+    let crops = Crops { size: SIZE, share: Some([1.0, 1.0]), flip: false };
     let taps = Tap::style().take(1).map(|tap| (tap, 1.0)).collect();
     let choices = EncoderTrainerSettings { crops, taps, calibration: 4, ..choices() };
     let random = Vgg19Weights::random(TEACHER / 2.0, 9);

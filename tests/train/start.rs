@@ -282,7 +282,7 @@ fn decoder_start_reconstructs_photos() {
     // A trained encoder, because random filters lose too much of a picture.
     let encoder = Vgg19Weights::of(&impasto::weights::encoder("compact").unwrap()).unwrap();
     // Reduced to a multiple of 8.
-    let crops = Crops { size: 2 * SIZE + 3, share: [1.0, 1.0], flip: true };
+    let crops = Crops { size: 2 * SIZE + 3, share: Some([1.0, 1.0]), flip: true };
     let settings =
         AdainTrainerSettings { style_crops: crops.clone(), crops, calibration: 192, ..AdainTrainerSettings::default() };
     let mut layers = Vec::new();
@@ -308,7 +308,7 @@ fn random_pair() -> (Vgg19Weights, AdainDecoderWeights) {
 }
 
 fn pair_settings() -> AdainTrainerSettings {
-    let crops = Crops { size: 2 * SIZE, share: [0.5, 1.0], flip: true };
+    let crops = Crops { size: 2 * SIZE, share: Some([0.5, 1.0]), flip: true };
     AdainTrainerSettings {
         style_crops: crops.clone(),
         crops,

@@ -33,7 +33,7 @@ fn activations(weights: &Vgg19Weights, pictures: &[Vec<f32>]) -> Vec<(Tap, usize
 
 /// The uncropped pictures of a folder.
 fn whole(folder: &Folder) -> (Crops, Vec<Vec<f32>>) {
-    let crops = Crops { size: SIZE, share: [1.0, 1.0], flip: false };
+    let crops = Crops { size: SIZE, share: Some([1.0, 1.0]), flip: false };
     let mut loader = Loader::start(folder.clone(), crops.clone(), 0, 0, 1).unwrap();
     (crops, (0..folder.len()).map(|_| loader.next().unwrap()).collect())
 }

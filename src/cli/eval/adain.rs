@@ -168,7 +168,7 @@ impl Ratio {
 
 pub fn run(args: &Args) -> Result<()> {
     let size = args.photos.size;
-    let photos = args.photos.files(&args.photos.photos, Some(args.limit))?;
+    let photos = args.photos.files(&args.photos.folders.photos, Some(args.limit))?;
     let paintings = args.photos.files(&args.paintings, Some(args.style_limit))?;
     for (what, files) in [("photos", &photos), ("paintings", &paintings)] {
         if files.is_empty() {

@@ -77,7 +77,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let photos = args.photos.files(&args.photos.photos, args.limit)?;
+    let photos = args.photos.files(&args.photos.folders.photos, args.limit)?;
     let styles = if args.pairs > 0 { args.photos.files(&args.styles, args.limit)? } else { Vec::new() };
     let size = args.photos.size;
     if let Some(folder) = &args.pictures {

@@ -181,7 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.steps == 0 {
         return Err(Error::argument("eval", "--steps", "at least 1", 0));
     }
-    let photos = args.photos.files(&args.photos.photos, Some(args.limit))?;
+    let photos = args.photos.files(&args.photos.folders.photos, Some(args.limit))?;
     if photos.is_empty() {
         return Err(Error::argument("eval", "photos", "at least one picture", "none"));
     }

@@ -114,7 +114,7 @@ impl Line {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let files = args.photos.files(&args.photos.photos, Some(args.limit))?;
+    let files = args.photos.files(&args.photos.folders.photos, Some(args.limit))?;
     if files.is_empty() {
         return Err(Error::argument("eval", "photos", "at least one picture", "none"));
     }

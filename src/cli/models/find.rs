@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use impasto::io::WeightFile;
 use impasto::nets::adain_painter::AdainStyle;
 use impasto::nets::image_transform_net::{BodyStyle, ImageTransformNetWeights};
+use impasto::nets::super_resolution_net::SuperResolutionWeights;
 use impasto::{Error, Result};
 
 use crate::cli::{data_directory, styles, weights::inspected};
@@ -50,6 +51,10 @@ pub fn weights(file: &WeightFile) -> Result<ImageTransformNetWeights> {
     if AdainStyle::of(file).is_ok() {
         let help = "use it with `impasto stylize PHOTO --style FILE`";
         return Err(Error::weights(&file.path, "this is a style for AdaIN, not a net").with_help(help));
+    }
+    if SuperResolutionWeights::is_in(file) {
+        let help = "use it with `impasto enlarge PHOTO --model FILE`";
+        return Err(Error::weights(&file.path, "this net enlarges photos and does not paint").with_help(help));
     }
     ImageTransformNetWeights::of(file).map_err(inspected)
 }

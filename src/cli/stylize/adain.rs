@@ -11,7 +11,8 @@ use impasto::weights::PAIRS;
 use impasto::{Error, Result};
 
 use super::sheets::Sheets;
-use super::{Args, jobs, many, weighted};
+use super::{Args, enlarged, weighted};
+use crate::cli::photos::jobs;
 use crate::cli::styles;
 use crate::cli::weights::load_pair;
 
@@ -91,7 +92,7 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
             Some(size) => Some(size).filter(|size| *size > 0),
             None => default.coarse_size,
         },
-        budget: args.budget(),
+        budget: args.files.budget(),
     };
     if !(0.0..=1.0).contains(&settings.alpha) {
         return Err(Error::argument("stylize", "--alpha", "0 to 1", settings.alpha));
@@ -110,15 +111,15 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
     {
         return Err(Error::argument("stylize", "--style", "styles of different names with --grid", twice.1));
     }
-    let jobs = jobs::jobs(args, titles.as_deref())?;
+    let jobs = jobs::jobs("stylize", &args.files, titles.as_deref())?;
     if titles.is_some() {
-        Sheets::check(&args.output, args.overwrite)?;
+        Sheets::check(&args.files.output, args.files.overwrite)?;
     }
     let mut looks = args.looks(options)?;
     let sheets = titles.map(|titles| {
         // The last area of a look is that of its style.
         let styles = looks.iter().filter_map(|areas| Some(&areas.last()?.styles.first()?.0)).collect::<Vec<_>>();
-        Sheets::new(&args.output, args.overwrite, side, styles.into_iter().zip(&titles), jobs.jobs.len())
+        Sheets::new(&args.files.output, args.files.overwrite, side, styles.into_iter().zip(&titles), jobs.jobs.len())
     });
     let context = args.device.open()?;
     let decoder = options.and_then(|options| options.decoder.as_deref()).or(args.model.first().map(String::as_str));
@@ -131,11 +132,11 @@ pub fn run(args: &Args, options: Option<&AdainArgs>) -> Result<()> {
         }
     }
     let Some(mut sheets) = sheets else {
-        return many::run(args, &context, jobs, "adain", |photo, look, watch, painted| {
+        return enlarged::run(args, &context, jobs, "adain", |photo, look, watch, painted| {
             adain::stylize_parts(&mut painter, photo, &looks[look.number], &settings, watch, painted)
         });
     };
-    let outcome = many::run(args, &context, jobs, "adain", |photo, look, watch, painted| {
+    let outcome = enlarged::run(args, &context, jobs, "adain", |photo, look, watch, painted| {
         if look.number == 0 {
             sheets.photo(photo, painted, sheet::stem(look.photo))?;
         }

@@ -17,9 +17,9 @@ use impasto::nets::{Tap, Vgg19};
 use impasto::ops::pool::Pooling;
 use impasto::{Error, Result};
 
-use super::jobs::single;
-use super::{Args, choice, suffixed, weighted};
+use super::{Args, choice, enlarged, suffixed, weighted};
 use crate::cli::log::Log;
+use crate::cli::photos::jobs::single;
 use crate::cli::progress::bar;
 use crate::cli::standard::{self, is_standard};
 use crate::cli::weights::load_gatys_vgg;
@@ -156,7 +156,7 @@ impl Call<'_> {
         settings.scales = self.options.scales.or(settings.scales);
         settings.steps = self.options.steps.unwrap_or(settings.steps);
         settings.window_steps = self.options.steps.unwrap_or(settings.window_steps);
-        settings.memory = Some(self.args.budget().device);
+        settings.memory = Some(self.args.files.budget().device);
         settings.style_weight = self.options.style_weight.unwrap_or(settings.style_weight);
         settings.content_weight = self.options.content_weight.unwrap_or(settings.content_weight);
         settings.tv_weight = self.options.tv_weight.unwrap_or(settings.tv_weight);
@@ -192,10 +192,10 @@ impl Call<'_> {
         let others = self.options.log.iter().chain(&self.options.profile).map(PathBuf::as_path);
         let output = Some(self.output.as_path()).filter(|output| !is_standard(output));
         let all: Vec<_> = output.into_iter().chain(others).collect();
-        self.args.overwrite.check_all("--output, --log and --profile", &all)?;
+        self.args.files.overwrite.check_all("--output, --log and --profile", &all)?;
         match self.options.save_every {
             Some(0) => Err(Error::argument("stylize", "--save-every", "at least 1", 0)),
-            Some(_) => self.args.overwrite.check_numbered(&self.output),
+            Some(_) => self.args.files.overwrite.check_numbered(&self.output),
             None => Ok(()),
         }
     }
@@ -224,38 +224,46 @@ impl Args {
 }
 
 pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
-    let [photo] = &args.photos[..] else {
+    let [photo] = &args.files.photos[..] else {
         let expected = "one photo with --method gatys";
-        return Err(Error::argument("stylize", "PHOTO", expected, args.photos.len()));
+        return Err(Error::argument("stylize", "PHOTO", expected, args.files.photos.len()));
     };
-    let call = Call { args, options, output: single(photo, &args.output)? };
-    if args.skip_existing && call.output.exists() {
+    let call = Call { args, options, output: single("stylize", photo, &args.files.output)? };
+    if args.files.skip_existing && call.output.exists() {
         let [photo, output] = [photo, &call.output].map(|path| path.display().to_string());
-        return match args.json {
+        return match args.files.json {
             true => print_line(serde_json::json!({ "photo": photo, "output": output, "skipped": true })),
             false => print_line(format_args!("{output}: kept")),
         };
     }
     call.check_outputs()?;
     let (content, metadata) = standard::load_picture(photo)?;
-    let written = args.save_options(metadata);
+    let written = args.files.save_options(metadata);
     let areas = args.areas()?;
     let settings = call.settings(&content)?;
     let context = args.device.open()?;
     let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();
     let (outcome, lost) = paint(&call, &vgg, &content, &areas, &settings, &written)?;
-    save(&outcome.picture, &call.output, &written)?;
+    // After Ctrl-C the picture is kept as it is.
+    let enlarged = if outcome.interrupted { Ok(None) } else { enlarged::picture(args, &context, &outcome.picture) };
+    // A picture that cannot be enlarged is kept as it is, too.
+    let (picture, lost) = match enlarged {
+        Ok(enlarged) => (enlarged, lost),
+        Err(error) => (None, Some(error)),
+    };
+    let picture = picture.as_ref().unwrap_or(&outcome.picture);
+    save(picture, &call.output, &written)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = &options.profile {
         let measured = [("evaluation".to_string(), profile(&vgg, &outcome.picture, &content, &areas, &settings)?)];
         crate::cli::profile::write(path, &measured)?;
-        if !args.json && !is_standard(&call.output) {
+        if !args.files.json && !is_standard(&call.output) {
             measured.iter().try_for_each(crate::cli::profile::print)?;
         }
     }
     if !is_standard(&call.output) {
-        report(&call, &context, &outcome, seconds)?;
+        report(&call, &context, &outcome, [picture.width, picture.height], seconds)?;
     }
     if outcome.interrupted {
         let [width, height] = outcome.scale;
@@ -381,11 +389,16 @@ fn profile(
     loss.profile()
 }
 
-fn report(call: &Call, context: &Context, outcome: &gatys::Outcome, seconds: f64) -> Result<()> {
-    let Picture { width, height, .. } = outcome.picture;
+fn report(
+    call: &Call,
+    context: &Context,
+    outcome: &gatys::Outcome,
+    [width, height]: [usize; 2],
+    seconds: f64,
+) -> Result<()> {
     let [first, last] = outcome.loss;
     let output = call.output.display();
-    if call.args.json {
+    if call.args.files.json {
         let terms: serde_json::Map<_, _> =
             outcome.terms.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
         return print_line(serde_json::json!({

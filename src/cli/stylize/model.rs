@@ -9,18 +9,19 @@ use impasto::methods::feed_forward::{self, FeedForwardSettings};
 use impasto::nets::image_transform_net::{ImageTransformNetWeights, Painter};
 use impasto::nets::{ImageTransformNet, Place};
 
-use super::{Args, jobs, many};
+use super::{Args, enlarged};
 use crate::cli::models;
+use crate::cli::photos::jobs;
 
 pub fn run(args: &Args) -> Result<()> {
     let settings = FeedForwardSettings {
         size: args.size,
         keep_color: args.keep_color.into(),
         exact: args.exact,
-        budget: args.budget(),
+        budget: args.files.budget(),
         ..FeedForwardSettings::default()
     };
-    let jobs = jobs::jobs(args, None)?;
+    let jobs = jobs::jobs("stylize", &args.files, None)?;
     let find = |option: &str, names: &[String]| ImageTransformNetWeights::of(&models::find("stylize", option, names)?);
     let mut nets = Vec::new();
     for (place, name) in args.masks()? {
@@ -34,7 +35,7 @@ pub fn run(args: &Args) -> Result<()> {
     let painters = nets.into_iter().map(|(net, place)| Ok((painter(&context, net)?, place)));
     let mut painters = painters.collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = args.masked_names().chain(args.model.iter().map(String::as_str)).collect();
-    many::run(args, &context, jobs, &names.join(" + "), |photo, _, watch, painted| {
+    enlarged::run(args, &context, jobs, &names.join(" + "), |photo, _, watch, painted| {
         if let [(painter, Place::Everywhere)] = &mut painters[..] {
             return feed_forward::stylize_parts(painter, photo, &settings, watch, painted);
         }

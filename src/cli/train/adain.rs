@@ -81,7 +81,7 @@ pub struct Args {
     identity_weight: f32,
     /// Smallest share of a painting's short side that a crop covers, above 0 and at most 1. Small values show the net
     /// single strokes
-    #[arg(long, value_name = "F", default_value_t = AdainTrainerSettings::default().style_crops.share[0])]
+    #[arg(long, value_name = "F", default_value_t = 0.25)]
     style_crop_share: f32,
     #[command(flatten)]
     training: LoopArgs,
@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
         schedule: Schedule::Cosine { warmup: 100 },
         // Some paintings have statistics that no picture reaches. Their gradients are about a hundred times as large.
         clip: Some(500.0),
-        crop: AdainTrainerSettings::default().crops.size,
+        crops: AdainTrainerSettings::default().crops,
     };
     args.training.check(&defaults, NET)?;
     for (name, weight) in [
@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
     let context = args.training.device.open()?;
     let crops = args.training.crops(&defaults);
     let settings = AdainTrainerSettings {
-        style_crops: Crops { share: [args.style_crop_share, 1.0], ..crops.clone() },
+        style_crops: Crops { share: Some([args.style_crop_share, 1.0]), ..crops.clone() },
         crops,
         content_weight: args.content_weight,
         style_weight: args.style_weight,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use impasto::nets::image_transform_net::Form;
 use impasto::ops::norm::Over;
 use impasto::train::feed_forward::FeedForwardTrainerSettings;
-use impasto::train::{Folder, Schedule};
+use impasto::train::{Crops, Folder, Schedule};
 use impasto::{Error, Result};
 
 use super::feed_forward::{CLIP, NetArgs, Trainers, learn};
@@ -45,23 +45,17 @@ pub fn run(args: &Args) -> Result<()> {
         let expected = "pictures with different names (without the ending), because the names are those of the styles";
         return Err(Error::argument("train", "--styles", expected, styles[index].display()));
     }
+    let settings = FeedForwardTrainerSettings::of_body();
     let defaults = Defaults {
         steps: 10_000,
         batch: 4,
         learning_rate: 2e-3,
         schedule: Schedule::Cosine { warmup: 20 },
         clip: CLIP,
-        crop: 128,
+        crops: Crops { size: 128, ..settings.crops.clone() },
     };
     args.training.check(&defaults, NET)?;
     let weights = args.net.start((Form::Resize, Over::Instance, 0.5), &names, args.training.seed)?;
-    let trainers = Trainers {
-        defaults,
-        settings: FeedForwardTrainerSettings::of_body(),
-        weights,
-        vgg: VGG,
-        styles,
-        style_of: None,
-    };
+    let trainers = Trainers { defaults, settings, weights, vgg: VGG, styles, style_of: None };
     learn(&args.net.loss, &args.training, trainers)
 }

@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
         learning_rate: 2e-3,
         schedule: Schedule::Cosine { warmup: 50 },
         clip: None,
-        crop: EncoderTrainerSettings::default().crops.size,
+        crops: EncoderTrainerSettings::default().crops,
     };
     args.training.check(&defaults, NET)?;
     let folder = args.training.pictures(&args.photos)?;

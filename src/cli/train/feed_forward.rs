@@ -137,7 +137,7 @@ pub fn run(args: &Args, norm: Over) -> Result<()> {
         learning_rate: 1e-3,
         schedule: Schedule::Cosine { warmup: 20 },
         clip: CLIP,
-        crop: settings.crops.size,
+        crops: settings.crops.clone(),
     };
     let form = match args.form {
         FormName::Paper => Form::Paper,

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use impasto::train::Schedule;
 use impasto::train::feed_forward::FeedForwardTrainerSettings;
+use impasto::train::{Crops, Schedule};
 use impasto::weights::BODY;
 use impasto::{Error, Result};
 
@@ -47,8 +47,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let settings = FeedForwardTrainerSettings { norms_alone: !args.refine, ..FeedForwardTrainerSettings::of_body() };
     let (steps, learning_rate, ending) = if args.refine { (500, 5e-4, NET) } else { (200, 4e-2, "style") };
-    let defaults =
-        Defaults { steps, batch: 4, learning_rate, schedule: Schedule::Cosine { warmup: 20 }, clip: CLIP, crop: 128 };
+    let defaults = Defaults {
+        steps,
+        batch: 4,
+        learning_rate,
+        schedule: Schedule::Cosine { warmup: 20 },
+        clip: CLIP,
+        crops: Crops { size: 128, ..settings.crops.clone() },
+    };
     args.training.check(&defaults, ending)?;
     if args.training.output == Path::new(&args.body) {
         return Err(Error::argument("train", "--output", "a file other than that of --body", &args.body));

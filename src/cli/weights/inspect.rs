@@ -7,6 +7,7 @@ use impasto::io::WeightFile;
 use impasto::nets::adain_decoder::AdainDecoderWeights;
 use impasto::nets::adain_painter::{self, AdainStyle};
 use impasto::nets::image_transform_net::{BodyStyle, Form, ImageTransformNetWeights};
+use impasto::nets::super_resolution_net::SuperResolutionWeights;
 use impasto::nets::vgg19::Vgg19Weights;
 use impasto::ops::norm::Over;
 use impasto::{Error, Result};
@@ -136,6 +137,15 @@ fn kind(file: &WeightFile) -> Result<Kind> {
             "convention": weights.convention.to_string(), "deepest_tap": weights.deepest().map(|tap| tap.to_string()),
         }),
     };
+    if SuperResolutionWeights::is_in(file) {
+        let SuperResolutionWeights { scale, channels, .. } = SuperResolutionWeights::of(file)?;
+        return Ok(Kind {
+            name: "super_resolution_net",
+            what: format!("Super-resolution net that enlarges by {scale}, with {channels} channels"),
+            command: format!("impasto enlarge PHOTO --model {path} -o OUT"),
+            details: json!({ "scale": scale, "channels": channels }),
+        });
+    }
     let has = |part: &str| file.tensors.iter().any(|(name, _)| name.contains(part));
     if has("conv1.conv2d.") {
         return ImageTransformNetWeights::of(file).map(|weights| image_transform_net(&weights, file));
@@ -150,7 +160,7 @@ fn kind(file: &WeightFile) -> Result<Kind> {
         (Err(error), _) if has("conv1_1.") || has("features.") => Err(error),
         _ => Err(Error::weights(
             &file.path,
-            "its tensors have the names of none: VGG-19, AdaIN decoder, image transform net, style",
+            "its tensors have the names of none: VGG-19, AdaIN decoder, image transform net, super-resolution net, style",
         )),
     }
 }

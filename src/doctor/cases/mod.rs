@@ -5,6 +5,7 @@
 pub mod conv2d;
 pub mod features;
 pub mod norm;
+pub mod resample;
 pub mod steady;
 pub mod vectors;
 
@@ -61,6 +62,7 @@ pub fn all(precision: Precision) -> Vec<Group> {
         group("convolutions of AdaIN's decoder", decoder(precision)),
         group("convolutions of feed-forward nets", transform_net(precision)),
         group("padding and cutting", padding(precision)),
+        group("changes of size", resampling(precision)),
         group("pooling", pooling(precision)),
         group("norms, statistics and activations", activations(precision)),
         group("Gram matrices and losses", losses(precision)),
@@ -203,6 +205,26 @@ fn padding(precision: Precision) -> Vec<Make> {
     all
 }
 
+/// Changes of size, and the layers of the nets that enlarge.
+fn resampling(precision: Precision) -> Vec<Make> {
+    let mut all = Vec::new();
+    for size in SIDES {
+        for to in [[48, 48], [12, 9], [5, 70]] {
+            all.push(make(move || resample::resampled([1, 3, size[0], size[1]], to, precision)));
+        }
+        let padding = Padding::Same(Border::Reflect);
+        for c in [32, 64] {
+            let inner = conv([c, c], padding, true);
+            let first = Conv2d { kernel: 9, ..conv([3, c], padding, true) };
+            let last = Conv2d { kernel: 9, ..conv([c, 3], padding, false) };
+            for conv in [first, inner, Conv2d { relu: false, ..inner }, Conv2d { upsample: true, ..inner }, last] {
+                all.push(make(move || conv2d::sums(conv, setting(size, precision))));
+            }
+        }
+    }
+    all
+}
+
 fn pooling(precision: Precision) -> Vec<Make> {
     let mut all = Vec::new();
     for [height, width] in SIDES {
@@ -256,7 +278,7 @@ fn losses(precision: Precision) -> Vec<Make> {
 fn optimisation() -> Vec<Make> {
     let mut all = Vec::new();
     for length in [64 * 64 * 3, 61 * 45 * 3] {
-        all.extend(each(3, move || vectors::in_place(length)));
+        all.extend(each(4, move || vectors::in_place(length)));
         all.extend(each(3, move || vectors::reductions(length)));
         all.push(make(move || vectors::sums(length, Precision::F32)));
         all.push(make(move || vectors::clamp_gradient(length)));

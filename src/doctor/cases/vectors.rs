@@ -45,11 +45,13 @@ pub fn in_place(length: usize) -> Vec<Case<'static>> {
     let axpy = Array::vector(vector::axpy(0.3f32.into(), &x.data, &z.data));
     let clamped = Array::vector(vector::clamp(&z.data, -0.25, 0.5));
     let filled = Array::vector(vec![-1.25; length]);
+    let quantised = Array::vector(vector::quantise(&z.data, 15.0));
     type Step = fn(&mut Recorder, Tensor, Tensor) -> Result<()>;
-    let steps: [(&str, Step, Array); 3] = [
+    let steps: [(&str, Step, Array); 4] = [
         ("scaled sum", |rec, x, z| ops::axpy(rec, 0.3, x, z), axpy),
         ("clamp", |rec, _, z| ops::clamp(rec, z, -0.25, 0.5), clamped),
         ("fill", |rec, _, z| ops::fill(rec, z, -1.25), filled),
+        ("rounding to steps", |rec, _, z| ops::quantise(rec, z, 15.0), quantised),
     ];
     let case = |(name, step, expected): (&str, Step, Array)| {
         Case::new(format!("{name} in place, {length}"), &[&x, &z], &[&expected], SCALED, move |rec, inputs| {

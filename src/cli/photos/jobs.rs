@@ -7,9 +7,10 @@ use impasto::io;
 use impasto::train::Found;
 use impasto::{Error, Result};
 
-use super::{Args, suffixed};
+use super::PhotoArgs;
 use crate::cli::outputs::some_exist;
 use crate::cli::standard::is_standard;
+use crate::cli::stylize::suffixed;
 
 /// A photo and its results: the number of a look, and the file.
 pub struct Job {
@@ -34,8 +35,8 @@ impl Jobs {
     }
 }
 
-fn refuse<T>(argument: &str, expected: &str, got: &Path) -> Result<T> {
-    Err(Error::argument("stylize", argument, expected, got.display()))
+fn refuse<T>(command: &str, argument: &str, expected: &str, got: &Path) -> Result<T> {
+    Err(Error::argument(command, argument, expected, got.display()))
 }
 
 /// Whether the text of a path ends in a separator, as that of a folder may.
@@ -54,14 +55,14 @@ fn check_exists(photo: &Path) -> Result<()> {
 
 /// The file of a single photo's result. If `output` is a folder, the result has the name of the photo, and a missing
 /// folder is created.
-pub fn single(photo: &Path, output: &Path) -> Result<PathBuf> {
+pub fn single(command: &str, photo: &Path, output: &Path) -> Result<PathBuf> {
     check_exists(photo)?;
     let mut file = output.to_path_buf();
     if is_standard(output) {
         return Ok(file);
     }
     if is_standard(photo) && (output.is_dir() || names_a_folder(output)) {
-        return refuse("--output", "a file for a photo from standard input", output);
+        return refuse(command, "--output", "a file for a photo from standard input", output);
     }
     if output.is_dir() || names_a_folder(output) {
         file = with_format(output.join(photo.file_name().unwrap_or_default()));
@@ -83,13 +84,13 @@ fn with_format(mut path: PathBuf) -> PathBuf {
 /// folder. With `looks`, each photo has one result per look in a folder, named after the photo and the look.
 ///
 /// Results that exist are refused, skipped or replaced, as the command says.
-pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
+pub fn jobs(command: &str, args: &PhotoArgs, looks: Option<&[String]>) -> Result<Jobs> {
     let mut all = match (&args.photos[..], looks) {
         ([photo], None) if !photo.is_dir() => {
-            let outputs = vec![(0, single(photo, &args.output)?)];
+            let outputs = vec![(0, single(command, photo, &args.output)?)];
             Jobs { jobs: vec![Job { photo: photo.clone(), outputs }], ..Jobs::default() }
         }
-        _ => many(args, looks)?,
+        _ => many(command, args, looks)?,
     };
     let exists = |path: &Path| !is_standard(path) && path.symlink_metadata().is_ok();
     if args.skip_existing {
@@ -110,15 +111,15 @@ pub fn jobs(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
     Ok(all)
 }
 
-fn many(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
+fn many(command: &str, args: &PhotoArgs, looks: Option<&[String]>) -> Result<Jobs> {
     let folder = &args.output;
     if let Some(standard) = args.photos.iter().chain([folder]).find(|path| is_standard(path)) {
-        return refuse("PHOTO and --output", "files and folders for several pictures", standard);
+        return refuse(command, "PHOTO and --output", "files and folders for several pictures", standard);
     }
     args.photos.iter().try_for_each(|photo| check_exists(photo))?;
     let is_file = folder.exists() || io::can_be_written(folder);
     if is_file && !folder.is_dir() {
-        return refuse("--output", "a folder for several pictures", folder);
+        return refuse(command, "--output", "a folder for several pictures", folder);
     }
     let mut all = Jobs::default();
     let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
@@ -127,7 +128,7 @@ fn many(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
         if root.is_dir() {
             // The next run would paint the results again.
             if !args.overwrite.is_allowed() && is_same(root, folder) {
-                return refuse("--output", "a folder other than that of the photos", folder);
+                return refuse(command, "--output", "a folder other than that of the photos", folder);
             }
             found = Found::under(root, Some(folder));
             found.warn(root, false);
@@ -150,7 +151,7 @@ fn many(args: &Args, looks: Option<&[String]>) -> Result<Jobs> {
                     let other = other.display();
                     let expected =
                         format!("photos of different names, because the result of {other} would be overwritten");
-                    return refuse("PHOTO", &expected, &photo);
+                    return refuse(command, "PHOTO", &expected, &photo);
                 }
             }
             all.jobs.push(Job { photo, outputs });

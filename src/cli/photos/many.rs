@@ -1,4 +1,4 @@
-//! Paints many photos with a net, one pass each. Decoding, painting and encoding overlap.
+//! Makes a picture of each of many photos. Decoding, work on the device and encoding overlap.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use std::time::Instant;
 
 use impasto::gpu::Context;
 use impasto::io::picture::scaled_size;
-use impasto::io::{CompactPicture, PixelSource, Resized, SaveOptions, check_size};
+use impasto::io::{CompactPicture, Interpolation, PixelSource, Resized, SaveOptions, check_size};
 use impasto::nets::tiles::{Progress, Watch};
 use impasto::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar};
 
-use super::Args;
+use super::PhotoArgs;
 use super::jobs::Jobs;
 use crate::cli::outputs::Overwrite;
 use crate::cli::progress::bar;
 use crate::cli::standard::{self, is_standard};
-use crate::cli::{in_options_of, interrupt, print_line};
+use crate::cli::{interrupt, print_line};
 
 /// Capacity of the queue of decoded photos, and of the queue of results to be written.
 const AHEAD: usize = 1;
@@ -51,24 +51,44 @@ fn write(attempt: &Attempt, painted: &CompactPicture, overwrite: Overwrite) -> R
     painted.save_with(output, &attempt.options)
 }
 
-/// The picture to paint, with the size and the alpha of the result. It has 16 bits if the file will have them, or colours
-/// that are converted.
-fn blank(args: &Args, photo: &CompactPicture, output: &Path, options: &SaveOptions) -> Result<CompactPicture> {
-    let (width, height) = (photo.width(), photo.height());
-    let (width, height) = args.size.map_or((width, height), |size| scaled_size(width, height, size));
-    if !is_standard(output) {
-        check_size(output, width, height)?;
+/// What a command does with photos.
+pub struct Work<'a> {
+    /// Name of the command, for messages.
+    pub command: &'static str,
+    /// What happens to a photo: `painted`, `enlarged`.
+    pub done: &'static str,
+    /// The model's name in the summary.
+    pub by: &'a str,
+    /// Long side to which photos are resized before the work, if they are; decoding may reduce them.
+    pub size: Option<usize>,
+    /// Factor of the result's sides after that.
+    pub factor: usize,
+    /// How alpha is resized.
+    pub interpolation: Interpolation,
+    /// An error in terms of the command's options.
+    pub in_options: fn(Error) -> Error,
+}
+
+impl Work<'_> {
+    /// The picture to make, with the size and the alpha of the result. It has 16 bits if the file will have them, or
+    /// colours that are converted.
+    fn blank(&self, photo: &CompactPicture, output: &Path, options: &SaveOptions) -> Result<CompactPicture> {
+        let (width, height) = (photo.width(), photo.height());
+        let (width, height) = self.size.map_or((width, height), |size| scaled_size(width, height, size));
+        let [width, height] = [width, height].map(|side| side.saturating_mul(self.factor));
+        if !is_standard(output) {
+            check_size(output, width, height)?;
+        }
+        let is_deep = options.metadata.deep || options.metadata.profile.is_some();
+        CompactPicture::like(&Resized::with(self.interpolation, photo, width, height), is_deep)
     }
-    let is_deep = options.metadata.deep || options.metadata.profile.is_some();
-    CompactPicture::like(&Resized::new(photo, width, height), is_deep)
 }
 
 /// Prints what becomes of each photo, as it is known: lines of text, or of JSON.
 struct Report<'a> {
-    args: &'a Args,
+    args: &'a PhotoArgs,
     context: &'a Context,
-    /// The model's name.
-    by: &'a str,
+    work: &'a Work<'a>,
     bar: &'a ProgressBar,
     painted: usize,
     failed: usize,
@@ -103,7 +123,7 @@ impl Report<'_> {
             || {
                 serde_json::json!({
                     "photo": photo, "output": output, "width": width, "height": height, "seconds": seconds,
-                    "model": self.by, "device": self.context.name(), "driver": self.context.driver(),
+                    "model": self.work.by, "device": self.context.name(), "driver": self.context.driver(),
                 })
             },
         )
@@ -116,7 +136,7 @@ impl Report<'_> {
             self.single = Some(error);
             return Ok(());
         }
-        let text = match in_options_of::<Args>(error) {
+        let text = match (self.work.in_options)(error) {
             error @ (Error::File { .. } | Error::Picture { .. }) => error.to_string(),
             error => format!("{}: {error}", photo.display()),
         };
@@ -177,18 +197,18 @@ impl Windows<'_> {
 }
 
 /// Runs the jobs. `paint` receives a photo, a look, what follows its windows, and the picture to paint, which has the
-/// photo's alpha; `by` is the model's name in the summary.
+/// photo's alpha.
 pub fn run(
-    args: &Args,
+    args: &PhotoArgs,
     context: &Context,
     jobs: Jobs,
-    by: &str,
+    work: &Work<'_>,
     mut paint: impl FnMut(&CompactPicture, Look, &mut Watch<'_>, &mut CompactPicture) -> Result<()>,
 ) -> Result<()> {
     let interrupted = interrupt::flag();
     let count = jobs.count();
     let bar = bar(count as u64);
-    let mut report = Report { args, context, by, bar: &bar, painted: 0, failed: 0, single: None };
+    let mut report = Report { args, context, work, bar: &bar, painted: 0, failed: 0, single: None };
     let is_single = count == 1 && jobs.skipped.is_empty() && jobs.unreadable.is_empty();
     for (photo, output) in &jobs.skipped {
         report.skipped(photo, output)?;
@@ -201,11 +221,11 @@ pub fn run(
         let (decoder, decoded) = sync_channel(AHEAD);
         let (painted, finished) = sync_channel::<(Result<CompactPicture>, Attempt)>(AHEAD);
         let threads = |error: std::io::Error| {
-            Error::argument("stylize", "PHOTO", "painted with two more threads, which the system allows", error)
+            Error::argument(work.command, "PHOTO", "painted with two more threads, which the system allows", error)
         };
         let decode = move || {
             for job in jobs {
-                let picture = standard::load(&job.photo, args.size);
+                let picture = standard::load(&job.photo, work.size);
                 // After Ctrl-C the receiver is gone.
                 if decoder.send((job, picture)).is_err() {
                     return;
@@ -240,7 +260,7 @@ pub fn run(
                 }
                 let began = Instant::now();
                 let picture = match &mut photo {
-                    Ok(photo) => blank(args, photo, &output, &options).and_then(|mut painted| {
+                    Ok(photo) => work.blank(photo, &output, &options).and_then(|mut painted| {
                         let bar = report_bar;
                         let mut windows =
                             Windows { bar, photo: &job.photo, interrupted: &interrupted, is_single, began };
@@ -270,14 +290,15 @@ pub fn run(
     bar.finish_and_clear();
     let Report { painted, failed, single, .. } = report?;
     if interrupted.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted(format!("; {painted} of {count} pictures are painted")));
+        return Err(Error::Interrupted(format!("; {painted} of {count} pictures are {}", work.done)));
     }
     match (single, failed) {
         (Some(error), _) => Err(error),
         (None, 0) => Ok(()),
         (None, failed) => {
-            let what = format!("{failed} that failed, as reported above; {painted} of {count} are painted");
-            Err(Error::argument("stylize", "PHOTO", "pictures that can be read and painted", what))
+            let done = work.done;
+            let what = format!("{failed} that failed, as reported above; {painted} of {count} are {done}");
+            Err(Error::argument(work.command, "PHOTO", format!("pictures that can be read and {done}"), what))
         }
     }
 }
