@@ -360,5 +360,6 @@ test("memory does not grow", async () => {
 });
 
 test("the page has said nothing", () => {
-  assert.deepEqual(browser.messages, []);
+  // Of a folder of nets that is not there.
+  assert.deepEqual(browser.messages.filter((message) => !message.endsWith("/nowhere/index.json")), []);
 });
