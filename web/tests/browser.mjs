@@ -32,7 +32,7 @@ export async function open() {
   });
   const page = await browser.newPage();
   const messages = [];
-  page.on("console", (message) => messages.push(`${message.type()}: ${message.text()}`));
+  page.on("console", (message) => messages.push(`${message.type()}: ${message.text()} ${message.location().url}`));
   page.on("pageerror", (error) => messages.push(`pageerror: ${error.message}`));
   await page.goto(`${address}test.html`);
   return {
