@@ -1,5 +1,6 @@
 //! Random functions with loops and arrays give the same bits before and after they are unrolled and their arrays split.
-//! All values are integers, also those of floats, so a driver's rounding plays no part.
+//! All values are integers, also those of floats, so a driver's rounding plays no part. Floats are compared as integers,
+//! because drivers may give either sign to a zero.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,7 +15,7 @@ use crate::random::Random;
 
 /// Functions of a kernel, kernels, and threads with different arguments.
 const FUNCTIONS: usize = 4;
-const KERNELS: u64 = 10;
+const KERNELS: u64 = 4;
 const THREADS: usize = 64;
 
 /// A function under construction.
@@ -164,8 +165,8 @@ impl Writer {
             self.block(1);
             self.repeated(2);
         }
-        self.text += "for (var i = 0u; i < 5u; i++) { h = h * 31u + bitcast<u32>(a[i]); }
-            for (var i = 0u; i < 6u; i++) { h = h * 31u + bitcast<u32>(b[i / 2u][i % 2u]); }
+        self.text += "for (var i = 0u; i < 5u; i++) { h = h * 31u + u32(i32(a[i])); }
+            for (var i = 0u; i < 6u; i++) { h = h * 31u + u32(i32(b[i / 2u][i % 2u])); }
             for (var i = 0u; i < 4u; i++) { h = h * 31u + c[i]; }
             for (var i = 0u; i < 2u; i++) { h = h * 31u + d[i].x * 7u + d[i].y; }
             return h; }\n";
@@ -246,5 +247,5 @@ fn random_functions_keep_their_results() {
         assert!(different.len() > THREADS / 2, "kernel {seed} has only {} different results", different.len());
     }
     // Both kinds of loops occur: those that are unrolled, and those that stay.
-    assert!(after > 25 && before > 2 * after, "{after} of {before} loops are left");
+    assert!(after > 10 && before > 2 * after, "{after} of {before} loops are left");
 }
