@@ -27,30 +27,45 @@ pub fn all() -> Vec<(&'static str, Svg)> {
 }
 
 fn direct() -> Svg {
-    let mut svg = Svg::new(860.0, 330.0);
-    svg.text([20.0, 25.0], "x: C planes. For each channel and tap, a thread loads its 4 pixels, 64 apart.");
+    let (channels, taps, pixels) = (16, 3, 4); // of a thread, for 3×3 taps
+    let seen = taps + pixels - 1;
+    let mut svg = Svg::new(900.0, 330.0);
+    svg.text(
+        [20.0, 25.0],
+        &format!(
+            "x: C planes. For each channel and row of {taps} taps, a thread loads the inputs of its {pixels} pixels once."
+        ),
+    );
     for plane in (0..4).rev() {
         let shift = 10.0 * f64::from(plane);
         svg.grid([30.0 + shift, 50.0 + shift, 200.0, 160.0], [20, 16], PALE);
     }
-    for pixel in 0..4 {
-        svg.rect([60.0 + 40.0 * f64::from(pixel), 90.0, 10.0, 10.0], DEEP);
+    svg.grid([90.0, 110.0, 10.0 * seen as f64, 10.0], [seen, 1], DEEP);
+    svg.arrow([275.0, 115.0], [310.0, 115.0]);
+    svg.text([320.0, 60.0], &format!("{seen} loaded inputs; each tap\nuses {pixels} of them"));
+    svg.grid([320.0, 106.0, 20.0 * seen as f64, 18.0], [seen, 1], DEEP);
+    for tap in 0..taps {
+        let y = 140.0 + 30.0 * tap as f64;
+        svg.grid([320.0, y, 20.0 * seen as f64, 18.0], [seen, 1], PALE);
+        svg.grid([320.0 + 20.0 * tap as f64, y, 20.0 * pixels as f64, 18.0], [pixels, 1], BLUE);
+        svg.text([448.0, y + 14.0], &format!("tap {tap}"));
     }
-    svg.arrow([250.0, 130.0], [330.0, 130.0]);
+    svg.text([500.0, 180.0], "×");
     svg.text(
-        [340.0, 60.0],
-        "weights of this channel and tap:\n16 output channels, the same for\nall threads (scalar loads)",
+        [525.0, 60.0],
+        &format!("weights: {channels} channels ×\n{taps} taps, the same for all\nthreads (scalar loads)"),
     );
-    svg.grid([340.0, 110.0, 24.0, 160.0], [1, 16], ORANGE);
-    svg.text([372.0, 190.0], "×");
-    svg.grid([395.0, 180.0, 64.0, 16.0], [4, 1], BLUE);
-    svg.arrow([480.0, 190.0], [550.0, 190.0]);
-    svg.text([560.0, 60.0], "registers of a thread:\n16 channels × 4 pixels,\n64 multiply-adds for 4 loads");
-    svg.grid([560.0, 110.0, 100.0, 160.0], [4, 16], GREEN);
+    svg.grid([525.0, 110.0, 20.0 * taps as f64, 160.0], [taps, channels], ORANGE);
+    svg.arrow([600.0, 185.0], [690.0, 185.0]);
     svg.text(
-        [20.0, 310.0],
-        "conv2d.wgsl:direct. No workgroup memory, no barriers. Neighbouring threads load neighbouring pixels.",
+        [700.0, 60.0],
+        &format!(
+            "registers of a thread:\n{channels} channels × {pixels} pixels,\n{} multiply-adds for {seen} loads",
+            channels * pixels * taps
+        ),
     );
+    svg.grid([700.0, 110.0, 100.0, 160.0], [pixels, channels], GREEN);
+    svg.text([20.0, 310.0], "conv2d.wgsl:direct. No workgroup memory, no barriers, no branches around loads.");
     svg
 }
 
@@ -169,8 +184,8 @@ fn weights() -> Svg {
 }
 
 fn gram() -> Svg {
-    let [tile, depth] = ["TILE", "DEPTH"].map(|name| constant("gram.wgsl", name));
-    let mut svg = Svg::new(860.0, 360.0);
+    let [tile, side, depth] = ["TILE", "SIDE", "DEPTH"].map(|name| constant("gram.wgsl", name));
+    let mut svg = Svg::new(920.0, 360.0);
     svg.text([20.0, 25.0], "G = s · F Fᵀ, F: C channels × P pixels");
     svg.rect([40.0, 60.0, 360.0, 160.0], PALE).text([40.0, 52.0], "F");
     svg.rect([140.0, 80.0, 24.0, 32.0], ORANGE).rect([140.0, 150.0, 24.0, 32.0], BLUE);
@@ -187,8 +202,14 @@ fn gram() -> Svg {
             svg.rect([490.0 + 32.0 * j as f64, 60.0 + 32.0 * i as f64, 32.0, 32.0], GREEN);
         }
     }
-    svg.text([490.0, 240.0], &format!("tiles of {tile} × {tile} on and above\nthe diagonal; 2 × 2 for a thread"));
-    svg.text([670.0, 130.0], "finish adds the runs\nin a fixed order and\nmirrors the tiles");
+    svg.text([490.0, 240.0], &format!("tiles of {tile} × {tile} on and above\nthe diagonal"));
+    svg.text([700.0, 40.0], "one thread, one pixel:");
+    svg.grid([700.0, 84.0, 18.0, 136.0], [1, side], ORANGE);
+    svg.grid([724.0, 60.0, 136.0, 18.0], [side, 1], BLUE);
+    svg.grid([724.0, 84.0, 136.0, 136.0], [side, side], GREEN);
+    let (loads, products) = (2 * side, side * side);
+    svg.text([700.0, 240.0], &format!("{loads} values from workgroup memory,\n{products} multiply-adds in registers"));
+    svg.text([20.0, 305.0], "finish adds the runs in a fixed order and mirrors the tiles.");
     svg.text(
         [20.0, 330.0],
         "The gradient is a 1×1 convolution of F with s · (dG + dGᵀ): the kernels of convolutions compute it.",
