@@ -85,8 +85,8 @@ web:
 test-web:
 	cargo build --quiet
 	PROFILE=dev web/build.sh
-	cd web && npm ci --silent && node --test tests/library.mjs \
-	  $$(ls tests/page_photo.mjs tests/page_views.mjs tests/page_real.mjs 2>/dev/null)
+	cd web && npm ci --silent && node --test --test-concurrency=1 \
+	  tests/library.mjs tests/page_photo.mjs tests/page_views.mjs tests/page_real.mjs
 
 # Methods, nets and sizes in turn for this many seconds: memory must not grow.
 SOAK ?= 1200

@@ -41,4 +41,5 @@ node tools/package.mjs > pkg/package.json
 mkdir dist/pkg dist/nets
 cp pkg/*.js pkg/*.wasm dist/pkg/
 node tools/nets.mjs ../weights dist/nets
-if [ -d page ]; then cp -r page/. dist/; fi
+cp -r page/. dist/
+rm dist/thumbs.sh

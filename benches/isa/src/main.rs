@@ -45,6 +45,9 @@ struct Arguments {
     /// Side of the picture in pixels
     #[arg(long, default_value_t = 512)]
     size: usize,
+    /// Only kernels with TEXT in their names, which are those that `impasto kernels` prints
+    #[arg(long, value_name = "TEXT")]
+    kernel: Option<String>,
     /// Folder for the machine code of every kernel
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -215,6 +218,10 @@ fn candidates(arguments: &Arguments, folder: &Path) -> Result<Vec<Candidate>> {
                 None => kernels.push(listed),
             }
         }
+    }
+    kernels.retain(|listed| arguments.kernel.as_ref().is_none_or(|text| listed.kernel.to_string().contains(text)));
+    if let (true, Some(text)) = (kernels.is_empty(), &arguments.kernel) {
+        bail!("--kernel must be part of a kernel's name, got {text}: `impasto kernels --class tiled` lists them");
     }
     kernels.sort_by_key(|listed| (listed.kernel.shader, std::cmp::Reverse(listed.performed)));
     kernels.into_iter().enumerate().map(|(number, listed)| candidate(listed, folder, number)).collect()

@@ -13,19 +13,22 @@ fn pair(length: usize) -> [Array; 2] {
     [Array::random(&[length], 31), Array::random(&[length], 32)]
 }
 
-/// Sums and copies into further tensors.
+/// Sums and copies into further tensors; a sum of a vector in f32 and a stored one.
 pub fn sums(length: usize, precision: Precision) -> Case<'static> {
     let [x, y] = pair(length).map(|array| rounded(array, precision));
     let affine = Array::vector(vector::axpy(-0.75, &x.data, &vector::scale(1.5, &y.data)));
     let sum = Array::vector(vector::axpy(1.0, &x.data, &y.data));
     let tolerance = tolerance(precision, SCALED);
     let name = format!("sums of vectors of {length}");
-    Case::new(name, &[&x, &y], &[&affine, &sum, &x], tolerance, move |rec, inputs| {
+    Case::new(name, &[&x, &y], &[&affine, &affine, &sum, &x], tolerance, move |rec, inputs| {
         let [x, y] = [ops::stored(rec, inputs[0], precision)?, ops::stored(rec, inputs[1], precision)?];
         let [into, copy] = ["affine", "copy"].map(|name| rec.transient_stored(precision, name, [length]));
         ops::affine(rec, -0.75, x, 1.5, y, into)?;
+        // What an enlarger adds to the photo is stored, the photo is not.
+        let enlarged = rec.transient("enlarged", [length]);
+        ops::affine(rec, -0.75, inputs[0], 1.5, y, enlarged)?;
         ops::copy(rec, x, copy)?;
-        Ok(vec![into, ops::add(rec, x, y)?, copy])
+        Ok(vec![into, enlarged, ops::add(rec, x, y)?, copy])
     })
 }
 
