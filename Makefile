@@ -158,6 +158,7 @@ check:
 	cargo clippy --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --examples --quiet
 	cargo check --lib --example headless $(HOST) --quiet
+	cargo check --lib --no-default-features --features doctor,train-styles,vulkan --quiet
 	@if cargo tree --edges normal --prefix none $(HOST) | grep -E "^($(COMMAND))"; then echo "is a dependency of the library"; exit 1; fi
 	@if [ -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then \
 	  cargo check --lib --no-default-features --features webgpu --target wasm32-unknown-unknown --quiet; \

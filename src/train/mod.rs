@@ -24,6 +24,7 @@ mod resumed;
 mod run;
 mod schedule;
 mod settings;
+#[cfg(feature = "train")]
 pub mod super_resolution;
 mod trainer;
 mod training;

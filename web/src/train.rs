@@ -52,7 +52,7 @@ pub async fn style(
     let (context, steps) = (vgg.context(), order.steps.unwrap_or(150));
     let (painting, default) = (painting.picture(), FeedForwardTrainerSettings::of_body());
     let settings = FeedForwardTrainerSettings {
-        crops: Crops { size: order.size.unwrap_or(96), share: [0.5, 1.0], flip: true },
+        crops: Crops { size: order.size.unwrap_or(96), share: Some([0.5, 1.0]), flip: true },
         // A small painting is not enlarged.
         style_size: default.style_size.min(painting.width.max(painting.height)),
         calibration: CALIBRATION,
