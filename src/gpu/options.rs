@@ -26,7 +26,7 @@ pub struct ContextOptions {
     /// `IMPASTO_DEVICE`, else the first adapter.
     pub device: Option<String>,
     /// Compile shaders with bounds checks and division guards, which makes them slower. Default: on a host's device
-    /// only ([`Context::from_host`]), whose memory the kernels share with others.
+    /// only ([`Context::from_host`](super::Context::from_host)), whose memory the kernels share with others.
     pub checked: Option<bool>,
     /// The family of kernels. Default: [`KernelClass::Broadcast`] on software adapters that support it, else
     /// [`KernelClass::Tiled`].
@@ -34,8 +34,9 @@ pub struct ContextOptions {
     /// Storage of the nets' weights and activations; gradients, statistics, losses and pictures are always f32.
     /// [`Precision::F16`] takes half the memory and needs an adapter that supports it. Training requires f32.
     pub precision: Precision,
-    /// Run f16 convolutions on the adapter's cooperative matrices ([`Context::matrices`]), which accumulate in f32.
-    /// Needs [`Precision::F16`], tiled kernels and a device that the context opens itself. Experimental in wgpu.
+    /// Run f16 convolutions on the adapter's cooperative matrices, which accumulate in f32: see
+    /// [`Context::matrices`](super::Context::matrices). Needs [`Precision::F16`], tiled kernels and a device that the
+    /// context opens itself. Experimental in wgpu.
     pub matrices: bool,
     /// Variants of kernels that are replaced by others, because they fail on this adapter.
     pub avoid: Vec<Variant>,
