@@ -137,7 +137,7 @@ impl Context {
     ///
     /// # Errors
     /// Those of [`Context::open`].
-    #[cfg(feature = "doctor")]
+    #[cfg(all(feature = "doctor", feature = "cache"))]
     pub(crate) async fn examine_matrices(options: &ContextOptions) -> Result<Vec<(Matrices, Option<String>)>> {
         let mut examined = Vec::new();
         if options.matrices {
