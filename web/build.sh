@@ -2,12 +2,13 @@
 # Builds the browser's library (web/pkg) and the static site (web/dist).
 #
 # Needs Rust's library for the browser (rustup target add wasm32-unknown-unknown), wasm-bindgen of the version in
-# web/Cargo.lock (cargo install wasm-bindgen-cli --version X), and node. wasm-opt (binaryen) makes the code smaller.
+# web/Cargo.lock (cargo install wasm-bindgen-cli --version X), and node. wasm-opt is not used: compressed, the engine gets
+# no smaller, and what its version 108 writes does not load.
 #
-# CARGO, CARGO_ARGS, WASM_BINDGEN and WASM_OPT name other programs; PROFILE=dev builds quickly, for tests.
+# CARGO, CARGO_ARGS and WASM_BINDGEN name other programs; PROFILE=dev builds quickly, for tests.
 set -euo pipefail
 cd "$(dirname "$0")"
-cargo=${CARGO:-cargo} bindgen=${WASM_BINDGEN:-wasm-bindgen} opt=${WASM_OPT:-wasm-opt} profile=${PROFILE:-release}
+cargo=${CARGO:-cargo} bindgen=${WASM_BINDGEN:-wasm-bindgen} profile=${PROFILE:-release}
 
 fail() {
   echo "web/build.sh: $*" >&2
@@ -29,12 +30,6 @@ rm -rf pkg dist
 mkdir -p pkg dist
 "$bindgen" --target web --no-typescript --out-name impasto_engine --out-dir pkg \
   "${CARGO_TARGET_DIR:-target}/wasm32-unknown-unknown/$folder/impasto_web.wasm"
-if [ "$profile" = release ] && command -v "$opt" >/dev/null; then
-  # What Rust's compiler uses, and every browser with WebGPU has.
-  "$opt" -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
-    --enable-reference-types --enable-sign-ext -o pkg/small.wasm pkg/impasto_engine_bg.wasm
-  mv pkg/small.wasm pkg/impasto_engine_bg.wasm
-fi
 cp js/*.js js/*.d.ts README.md ../LICENSE-MIT ../LICENSE-APACHE pkg/
 node tools/package.mjs > pkg/package.json
 
