@@ -25,9 +25,9 @@ pub struct Steadiness {
 }
 
 impl Default for Steadiness {
-    /// The warping error is about half of that of frames painted alone (BENCHMARKS.md). Statistics are not smoothed.
+    /// The warping error is at most half of that of frames painted alone (BENCHMARKS.md). Statistics are not smoothed.
     fn default() -> Self {
-        Steadiness { statistics: 0.0, history: 0.4, tolerance: 0.1 }
+        Steadiness { statistics: 0.0, history: 0.44, tolerance: 0.1 }
     }
 }
 
