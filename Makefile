@@ -150,6 +150,8 @@ gpu-day:
 # What a program that embeds the library may have to build, without the command's dependencies; and for a browser, where
 # Rust's library for it is installed (rustup target add wasm32-unknown-unknown).
 HOST = --no-default-features --features blocking,vulkan,weights-impressions
+# The oldest Rust that compiles the project.
+OLDEST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 COMMAND = clap|ctrlc|directories|epaint|humantime|indicatif|nalgebra|plotters|signal-hook|tracing-subscriber|walkdir
 
 # The documentation is that of library and examples: with examples, the dependencies are those that clippy has checked.
@@ -157,9 +159,11 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib --examples --quiet
-	cargo check --lib --example headless $(HOST) --quiet
-	cargo check --lib --no-default-features --features doctor,train-styles,vulkan --quiet
+	cargo clippy --lib --example headless $(HOST) --quiet -- -D warnings
+	cargo clippy --lib --no-default-features --features doctor,train-styles,vulkan --quiet -- -D warnings
 	@if cargo tree --edges normal --prefix none $(HOST) | grep -E "^($(COMMAND))"; then echo "is a dependency of the library"; exit 1; fi
 	@if [ -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then \
 	  cargo check --lib --no-default-features --features webgpu --target wasm32-unknown-unknown --quiet; \
 	else echo "wasm32-unknown-unknown is not installed: not checked"; fi
+	@if rustup toolchain list 2>/dev/null | grep -q "^$(OLDEST)-"; then cargo +$(OLDEST) check --all-targets --quiet; \
+	else echo "Rust $(OLDEST) is not installed (rustup toolchain install $(OLDEST)): not checked"; fi
