@@ -28,6 +28,7 @@ files![
     "mosaic-batch": "weights-mosaic-batch",
     "impressions": "weights-impressions",
     "super-resolution-x4-pixel": "weights-super-resolution-x4-pixel",
+    "super-resolution-x4": "weights-super-resolution-x4",
 ];
 
 /// The embedded encoders: VGG-19 up to relu4_1 with fewer channels, in the normalised convention.
@@ -83,8 +84,10 @@ pub struct Enlarging {
 }
 
 /// The embedded nets that enlarge photos, the default first.
-pub const ENLARGERS: [Enlarging; 1] =
-    [Enlarging { name: "super-resolution-x4-pixel", title: "photos enlarged by 4, closest to the pixels" }];
+pub const ENLARGERS: [Enlarging; 2] = [
+    Enlarging { name: "super-resolution-x4-pixel", title: "photos enlarged by 4, closest to the pixels" },
+    Enlarging { name: "super-resolution-x4", title: "photos enlarged by 4, sharper, by the features of VGG-19" },
+];
 
 /// The net called `name`, one of [`ENLARGERS`].
 ///

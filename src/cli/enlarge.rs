@@ -33,7 +33,7 @@ pub struct Args {
     /// Factor of the enlargement: 2, 4 or 8
     #[arg(long, value_name = "N", default_value_t = 4)]
     scale: usize,
-    /// Net: the included one, the name of an installed net, or a file that `impasto train super-resolution` wrote
+    /// Net: the name of an included one (`impasto models`), the name of an installed net, or a file that `impasto train super-resolution` wrote
     #[arg(long, value_name = "NAME|FILE", default_value = NET)]
     model: String,
     #[command(flatten)]
