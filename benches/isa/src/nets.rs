@@ -93,7 +93,8 @@ impl Net {
                     let ([c, m], [input, output]) = (channels, scale.map(|scale| size / scale));
                     let stride = if upsample { 1 } else { input / output };
                     let padding = Padding::Same(Border::Reflect);
-                    let conv = Conv2d { channels_in: c, channels_out: m, kernel, stride, padding, upsample, relu: false };
+                    let conv =
+                        Conv2d { channels_in: c, channels_out: m, kernel, stride, padding, upsample, relu: false };
                     let mut given = |dims: &[usize]| rec.pin(&DeviceTensor::new(context, "given", Shape::new(dims)));
                     let (x, dy) = (given(&[1, c, input, input]), given(&[1, m, output, output]));
                     let (dweights, dbias) = (given(&[m, c, kernel, kernel]), given(&[m]));
