@@ -2,7 +2,7 @@
 #![doc(hidden)]
 
 pub use crate::gpu::kernel::{
-    Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, module_of,
+    Access, Binding, CAPABILITIES, Interface, Kernel, Value, expand, interface_of, leave_loops, module_of,
 };
 pub use crate::gpu::listing::Listed;
 pub use crate::gpu::recorder::{Block, Dispatch, Fields, linear_groups, map_groups};

@@ -1,6 +1,7 @@
 //! Tests without a device: every kernel in every variant parses, validates and translates to SPIR-V, MSL and HLSL;
 //! invalid names give clear errors.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use impasto::internal::{
@@ -121,6 +122,12 @@ fn every_kernel_translates_to_hlsl() {
         for name in reflection.entry_point_names {
             let name = name.unwrap_or_else(|e| panic!("{kernel}: {e}"));
             assert!(text.contains(&format!(" {name}(")), "{kernel}");
+            let functions =
+                text.lines().filter(|line| line.ends_with('{') && line.contains('(') && !line.starts_with(' '));
+            let mut defined = HashSet::new();
+            let twice =
+                functions.filter(|line| line.starts_with(char::is_alphabetic)).find(|line| !defined.insert(*line));
+            assert_eq!(twice, None, "{kernel} defines a function twice");
             if module.entry_points[0].stage == ShaderStage::Compute {
                 keep(number, kernel, &name, "hlsl", &text); // with the profile of compute shaders
             }

@@ -154,11 +154,12 @@ fn winograd() -> Svg {
 }
 
 fn weights() -> Svg {
-    let [tile, depth] = ["TILE", "DEPTH"].map(|name| constant("conv2d_weights.wgsl", name));
+    let names = ["TILE_M", "TILE_N", "SIDE_M", "SIDE_N", "DEPTH"];
+    let [tile_m, tile_n, side_m, side_n, depth] = names.map(|name| constant("conv2d_weights.wgsl", name));
     let mut svg = Svg::new(900.0, 400.0);
     svg.text([20.0, 25.0], "dw = Σ over pixels of dy · x: a matrix product whose long side is the sum");
     svg.rect([40.0, 150.0, 330.0, 120.0], PALE).text([40.0, 142.0], "dy, M × pixels");
-    svg.rect([540.0, 50.0, 120.0, 280.0], PALE).text([540.0, 348.0], "x, pixels × C·taps");
+    svg.rect([540.0, 50.0, 120.0, 280.0], PALE).text([540.0, 348.0], "x with its border, pixels × C·taps");
     for run in 0..4 {
         let x = 40.0 + 82.5 * f64::from(run);
         svg.line([x, 150.0], [x, 270.0], 2.0);
@@ -169,12 +170,12 @@ fn weights() -> Svg {
     svg.text(
         [40.0, 295.0],
         &format!(
-            "runs of pixels: one for each workgroup along z;\n{depth} pixels of {tile} channels are staged at a time"
+            "runs of pixels: one for each workgroup along z;\n{depth} pixels of {tile_m} channels are staged at a time"
         ),
     );
     svg.rect([720.0, 130.0, 120.0, 120.0], PALE).rect([745.0, 160.0, 45.0, 45.0], GREEN);
     svg.text([720.0, 122.0], "dw of a run, M × C·taps")
-        .text([720.0, 268.0], &format!("{tile} × {tile} of a workgroup,\n4 × 4 of a thread"));
+        .text([720.0, 268.0], &format!("{tile_m} × {tile_n} of a workgroup,\n{side_m} × {side_n} of a thread"));
     svg.arrow([380.0, 210.0], [530.0, 210.0]).arrow([670.0, 190.0], [712.0, 190.0]);
     svg.text(
         [20.0, 385.0],

@@ -45,10 +45,11 @@ fn backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let plane = workgroup.y * workgroups.x + workgroup.x;
+    let average = mean[plane];
     let constant = dmean[plane] / f32(params.pixels);
     let slope = dstd[plane] / (deviation[plane] * f32(params.pixels));
     let begin = plane * params.pixels / WIDTH;
     for (var at = begin + lane; at < begin + params.pixels / WIDTH; at += REDUCE_SIZE) {
-        dx[at] = constant + slope * (x[at] - mean[plane]);
+        dx[at] = constant + slope * (x[at] - average);
     }
 }

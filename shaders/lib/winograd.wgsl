@@ -91,7 +91,7 @@ fn input(
     var rows: array<Edge, EDGE>;
     for (var r = 0u; r < EDGE; r++) {
         let i = border_source(i32(place.row + r) - params.before, i32(params.input_height));
-        var seen: array<f32, SEEN>;
+        var seen: Seen;
         for (var e = 0u; e < SEEN; e++) {
             let j = border_source(i32(place.column + e) - params.before, i32(params.input_width));
             let is_there = i >= 0 && j >= 0;

@@ -1,7 +1,8 @@
 // A quad per thread, for lib/winograd.wgsl. Declares the same names as lib/winograd_one.wgsl. Requires lib/four.wgsl.
+alias Seen = array<f32, SEEN>;
 
 // Column k of every tile, from the columns that the thread reads.
-fn of_tiles(seen: array<f32, SEEN>, k: u32) -> element {
+fn of_tiles(seen: Seen, k: u32) -> element {
     var columns = seen;
     return element(columns[k], columns[k + TILE], columns[k + 2u * TILE], columns[k + 3u * TILE]);
 }

@@ -1,7 +1,9 @@
 // One tile per thread, for lib/winograd.wgsl. Declares the same names as lib/winograd_four.wgsl. Requires lib/one.wgsl.
+// A second type like Edge would be defined twice in HLSL.
+alias Seen = Edge;
 
 // Column k of the tile, from the columns that the thread reads.
-fn of_tiles(seen: array<f32, SEEN>, k: u32) -> element {
+fn of_tiles(seen: Seen, k: u32) -> element {
     var columns = seen;
     return columns[k];
 }

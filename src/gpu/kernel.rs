@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use naga::compact::{KeepUnused, compact};
@@ -233,6 +234,22 @@ pub const CAPABILITIES: Capabilities = Capabilities::SUBGROUP
     .union(Capabilities::SHADER_FLOAT16)
     .union(Capabilities::COOPERATIVE_MATRIX);
 
+static LEAVES_LOOPS: AtomicBool = AtomicBool::new(false);
+
+/// Leaves loops over arrays in registers to the driver's compiler, to measure what unrolling them does. For the rest of the
+/// process; to be called before any kernel is compiled.
+pub fn leave_loops() {
+    LEAVES_LOOPS.store(true, Ordering::Relaxed);
+}
+
+fn unrolled(module: &mut naga::Module) -> Result<(), String> {
+    if LEAVES_LOOPS.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    unroll::unroll(module)?;
+    split_arrays::split_arrays(module)
+}
+
 /// The source of a kernel. It is cached as [`parsed`] is.
 fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     static KNOWN: LazyLock<Mutex<HashMap<Kernel, &'static Source>>> = LazyLock::new(Mutex::default);
@@ -243,8 +260,7 @@ fn source_of(kernel: &Kernel) -> Result<&'static Source> {
     let module = specialise::specialise(parsed(kernel)?, kernel.entry);
     let mut module = module.ok_or_else(|| kernel.error("has no such entry point"))?;
     let rewritten = matrices::set_shapes(&mut module, &kernel.constants)
-        .and_then(|()| unroll::unroll(&mut module))
-        .and_then(|()| split_arrays::split_arrays(&mut module))
+        .and_then(|()| unrolled(&mut module))
         .and_then(|()| precision::store_as_half(&mut module, &kernel.halves))
         .and_then(|()| texture::set_formats(&mut module, &kernel.formats));
     rewritten.map_err(|reason| kernel.error(reason))?;

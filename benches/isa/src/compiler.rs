@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use ash::vk;
@@ -25,6 +26,8 @@ pub struct Compiled {
     pub statistics: Vec<(String, u64)>,
     /// Machine code as text.
     pub assembly: String,
+    /// What the compilation took.
+    pub milliseconds: f64,
 }
 
 impl Compiled {
@@ -129,12 +132,14 @@ impl Compiler {
             let kept = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR
                 | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
             let info = [vk::ComputePipelineCreateInfo::default().flags(kept).layout(layout).stage(stage)];
+            let began = Instant::now();
             let made = device.create_compute_pipelines(vk::PipelineCache::null(), &info, None);
+            let milliseconds = began.elapsed().as_secs_f64() * 1e3;
             let Ok(pipelines) = made else { bail!("the driver refuses the pipeline") };
             let which = vk::PipelineExecutableInfoKHR::default().pipeline(pipelines[0]).executable_index(0);
             let statistics = self.executables.get_pipeline_executable_statistics(&which)?;
             let statistics = statistics.iter().map(|s| (text(&s.name), s.value.u64)).collect();
-            Ok(Compiled { statistics, assembly: self.assembly(&which)? })
+            Ok(Compiled { statistics, assembly: self.assembly(&which)?, milliseconds })
         }
     }
 

@@ -15,7 +15,7 @@ use assembly::Parts;
 use clap::{Parser, ValueEnum};
 use compiler::{Compiled, Job};
 use impasto::gpu::{Context, ContextOptions, KernelClass};
-use impasto::internal::{Access, CAPABILITIES, Kernel, Listed, Value, interface_of, module_of};
+use impasto::internal::{Access, CAPABILITIES, Kernel, Listed, Value, interface_of, leave_loops, module_of};
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{ValidationFlags, Validator};
@@ -29,7 +29,8 @@ Columns: VGPRs: vector registers of a lane. spills: registers that do not fit, i
 subgroups that a SIMD can hold at once. FMA, other, scalar, LDS: multiply-adds, other vector, scalar and \
 workgroup-memory instructions of the main loop. loop, kernel: multiply-adds per issue slot of the vector \
 unit, in the main loop and in the whole kernel at this size. loops: further loops, of which the model \
-counts one turn each, so the share of such a kernel is too high.
+counts one turn each, so the share of such a kernel is too high. bytes: machine code. ms: time of the \
+compilation.
 
 The model: every vector instruction takes one issue slot, an integer product or a transcendental \
 function four; a dual instruction of RDNA3 is one slot with two multiply-adds. Scalar, LDS and memory \
@@ -57,6 +58,20 @@ struct Arguments {
     /// Write this run's shares to that file, for --check
     #[arg(long)]
     record: Option<PathBuf>,
+    /// Leave loops over arrays to the driver, to see what unrolling them does
+    #[arg(long)]
+    leave_loops: bool,
+    /// Run the nets on the adapter of this machine instead, with the kernels for it, and print what each kernel takes
+    /// longer in the first run than in the second: the time in which a software driver compiles it. Set
+    /// MESA_SHADER_CACHE_DISABLE=true
+    #[arg(long, conflicts_with_all = ["chip", "kernel", "keep", "check", "record"])]
+    here: bool,
+}
+
+impl Arguments {
+    fn nets(&self) -> &[Net] {
+        if self.net.is_empty() { Net::value_variants() } else { &self.net }
+    }
 }
 
 /// A kernel with the dispatch in which it performs most.
@@ -82,14 +97,20 @@ fn main() -> Result<()> {
         return compiler::serve();
     }
     let arguments = Arguments::parse();
+    if arguments.leave_loops {
+        leave_loops();
+    }
+    if arguments.here {
+        return first_runs(&arguments);
+    }
     let folder = tempfile::tempdir()?;
     let candidates = candidates(&arguments, folder.path())?;
     let mut shares: Shares = BTreeMap::new();
     for chip in &arguments.chip {
         println!("{chip}: {} kernels", candidates.len());
         println!(
-            "{:>5} {:>6} {:>5} {:>6} {:>6} {:>6} {:>5} {:>6} {:>6} {:>6}  name",
-            "VGPRs", "spills", "waves", "FMA", "other", "scalar", "LDS", "loop", "loops", "kernel"
+            "{:>5} {:>6} {:>5} {:>6} {:>6} {:>6} {:>5} {:>6} {:>6} {:>6} {:>6} {:>5}  name",
+            "VGPRs", "spills", "waves", "FMA", "other", "scalar", "LDS", "loop", "loops", "kernel", "bytes", "ms"
         );
         let mut compiler = Worker::new(chip)?;
         for (number, candidate) in candidates.iter().enumerate() {
@@ -102,7 +123,7 @@ fn main() -> Result<()> {
                     match compiler.compile(&candidate.job) {
                         Ok(compiled) => compiled,
                         Err(_) => {
-                            println!("{:>66}  {name}: {reason}", "");
+                            println!("{:>79}  {name}: {reason}", "");
                             compiler = Worker::new(chip)?;
                             continue;
                         }
@@ -168,6 +189,8 @@ struct Row {
     waves: u64,
     parts: Parts,
     kernel: f64,
+    bytes: u64,
+    milliseconds: f64,
 }
 
 impl Row {
@@ -184,14 +207,17 @@ impl Row {
             waves: get("Subgroups per SIMD"),
             parts,
             kernel: parts.share(candidate.fma, turns),
+            bytes: get("Code size"),
+            milliseconds: compiled.milliseconds,
         }
     }
 
     fn print(&self, name: &str) {
-        let Row { registers, spills, waves, parts: Parts { main, others, .. }, kernel } = self;
+        let Row { registers, spills, waves, parts: Parts { main, others, .. }, kernel, bytes, milliseconds } = self;
         let other = main.vector - main.fma;
         println!(
-            "{registers:>5} {spills:>6} {waves:>5} {:>6} {other:>6} {:>6} {:>5} {:>6.2} {others:>6} {kernel:>6.2}  {name}",
+            "{registers:>5} {spills:>6} {waves:>5} {:>6} {other:>6} {:>6} {:>5} {:>6.2} {others:>6} {kernel:>6.2} \
+             {bytes:>6} {milliseconds:>5.0}  {name}",
             main.fma,
             main.scalar,
             main.shared,
@@ -204,13 +230,28 @@ impl Row {
     }
 }
 
+/// Prints what each kernel takes longer in the first run than in the second.
+fn first_runs(arguments: &Arguments) -> Result<()> {
+    let context = Context::new(&ContextOptions::default())?;
+    println!("{:>7}  name", "ms");
+    for net in arguments.nets() {
+        let program = net.recorded(&context, arguments.size)?.finish()?;
+        let [first, second] = [program.profile()?, program.profile()?];
+        let mut longer: BTreeMap<&str, f64> = BTreeMap::new();
+        for (first, second) in first.dispatches.iter().zip(&second.dispatches) {
+            *longer.entry(&first.kernel).or_default() += (first.seconds - second.seconds) * 1e3;
+        }
+        longer.iter().for_each(|(kernel, milliseconds)| println!("{milliseconds:>7.0}  {kernel}"));
+    }
+    Ok(())
+}
+
 /// Each kernel of the nets once, as SPIR-V in `folder`.
 fn candidates(arguments: &Arguments, folder: &Path) -> Result<Vec<Candidate>> {
     let options = ContextOptions { class: Some(KernelClass::Tiled), ..ContextOptions::default() };
     let context = Context::new(&options)?;
-    let nets = if arguments.net.is_empty() { Net::value_variants() } else { &arguments.net };
     let mut kernels: Vec<Listed> = Vec::new();
-    for net in nets {
+    for net in arguments.nets() {
         for listed in net.dispatches(&context, arguments.size)? {
             match kernels.iter_mut().find(|known| known.kernel == listed.kernel) {
                 Some(known) if known.performed < listed.performed => *known = listed,

@@ -9,10 +9,10 @@ use impasto::nets::image_transform_net::{Form, ImageTransformNetWeights};
 use impasto::nets::vgg19::Vgg19Weights;
 use impasto::nets::{AdainDecoder, ImageTransformNet, Tap, Vgg19};
 use impasto::ops::conv2d::{Conv2d, Padding};
-use impasto::ops::gram;
-use impasto::ops::norm::Over;
+use impasto::ops::norm::{Affine, Norm, Over};
 use impasto::ops::pad::Border;
 use impasto::ops::pool::Pooling;
+use impasto::ops::{gram, mean_std};
 
 /// A net with random weights in its published shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,11 +27,18 @@ pub enum Net {
     Gram,
     /// Gradients of the weights of the feed-forward net in its resize form
     Weights,
+    /// Norms and their gradients; means and deviations of features, and their gradients
+    Statistics,
 }
 
 impl Net {
     /// The dispatches for a picture of `size`².
     pub fn dispatches(self, context: &Context, size: usize) -> Result<Vec<Listed>> {
+        Ok(listing(&self.recorded(context, size)?))
+    }
+
+    /// The recording for a picture of `size`².
+    pub fn recorded(self, context: &Context, size: usize) -> Result<Recorder> {
         let mut rec = Recorder::new(context);
         let photo = DeviceTensor::new(context, "photo", [1, 3, size, size]);
         let x = rec.pin(&photo);
@@ -62,6 +69,17 @@ impl Net {
                     gram::backward(&mut rec, features, product, gram::scale(features))?;
                 }
             }
+            Net::Statistics => {
+                let mut given = |dims: &[usize]| rec.pin(&DeviceTensor::new(context, "given", Shape::new(dims)));
+                let [x, dy] = [(); 2].map(|()| given(&[1, 32, size, size]));
+                let [gamma, beta, dgamma, dbeta] = [(); 4].map(|()| given(&[32]));
+                let [dmean, dstd] = [(); 2].map(|()| given(&[1, 32]));
+                let (norm, affine) = (Norm { over: Over::Instance, relu: true }, Affine { gamma, beta });
+                let (_, statistics) = norm.forward(&mut rec, x, None, affine)?;
+                norm.backward(&mut rec, x, statistics, affine, dy, Affine { gamma: dgamma, beta: dbeta })?;
+                let statistics = mean_std::forward(&mut rec, x, 1e-5)?;
+                mean_std::backward(&mut rec, x, statistics, dmean, dstd)?;
+            }
             Net::Weights => {
                 for (channels, kernel, scale, upsample) in [
                     ([3, 32], 9, [1, 1], false),
@@ -75,7 +93,8 @@ impl Net {
                     let ([c, m], [input, output]) = (channels, scale.map(|scale| size / scale));
                     let stride = if upsample { 1 } else { input / output };
                     let padding = Padding::Same(Border::Reflect);
-                    let conv = Conv2d { channels_in: c, channels_out: m, kernel, stride, padding, upsample, relu: false };
+                    let conv =
+                        Conv2d { channels_in: c, channels_out: m, kernel, stride, padding, upsample, relu: false };
                     let mut given = |dims: &[usize]| rec.pin(&DeviceTensor::new(context, "given", Shape::new(dims)));
                     let (x, dy) = (given(&[1, c, input, input]), given(&[1, m, output, output]));
                     let (dweights, dbias) = (given(&[m, c, kernel, kernel]), given(&[m]));
@@ -83,6 +102,6 @@ impl Net {
                 }
             }
         }
-        Ok(listing(&rec))
+        Ok(rec)
     }
 }

@@ -296,9 +296,11 @@ fn training() -> Vec<Make> {
         for padding in [Padding::None, Padding::Same(Border::Zero), reflect] {
             for (kernel, stride, upsample, channels) in [
                 (1, 1, false, [17, 33]),
+                (1, 1, false, [9, 17]),
                 (3, 1, false, [16, 36]),
                 (3, 1, true, [17, 9]),
                 (3, 2, false, [17, 33]),
+                (3, 2, false, [9, 17]),
                 (9, 1, false, [3, 16]),
                 (9, 1, false, [9, 3]),
             ] {

@@ -10,11 +10,21 @@ use crate::{Error, Result};
 const TILED: &str = "conv2d_weights.wgsl";
 const BROADCAST: &str = "conv2d_weights_broadcast.wgsl";
 
-/// Output channels, and weights per channel, of a workgroup of the tiled class.
-const TILE: usize = 64;
+crate::ops::params! {
+    /// How partial sums are laid out for `finish`.
+    FinishParams { columns: u32, pitch: u32, run: u32 }
+}
 
-/// Target number of workgroups when a sum is split: enough to fill a GPU.
+/// Target number of workgroups of the tiled class when a sum is split: enough to fill a GPU.
+const TILED_WORKGROUPS: usize = 512;
+
+/// The same for workgroups of one subgroup, and for sums over planes.
 const WORKGROUPS: usize = 256;
+
+/// Output channels, and weights per channel, of a workgroup of the tiled class.
+fn tile(channels_out: usize) -> [usize; 2] {
+    if channels_out <= 32 { [32, 128] } else { [64, 64] }
+}
 
 /// Groups of 8 output channels and of 8 input channels per workgroup of the broadcast class. Drivers do not unroll
 /// larger ones.
@@ -32,10 +42,10 @@ pub(super) fn common_kernels() -> Vec<Kernel> {
     [sums, vec![Kernel::new(TILED, "finish")]].concat()
 }
 
-/// Splits `count` items into `[runs, length of a run]`: about [`WORKGROUPS`] workgroups at `tiles` per run, but at most
-/// one run per `least` items.
-fn split(count: usize, tiles: usize, least: usize) -> [usize; 2] {
-    let runs = WORKGROUPS.div_ceil(tiles).min(count.div_ceil(least));
+/// Splits `count` items into `[runs, length of a run]`: about `workgroups` of them at `tiles` per run, but at most one
+/// run per `least` items.
+fn split(workgroups: usize, count: usize, tiles: usize, least: usize) -> [usize; 2] {
+    let runs = workgroups.div_ceil(tiles).min(count.div_ceil(least));
     let run = count.div_ceil(runs);
     [count.div_ceil(run), run]
 }
@@ -46,7 +56,10 @@ impl Conv2d {
         let shape = |shader| shaped(Kernel::new(shader, "products"), [self.kernel; 2], self.stride);
         let [groups_m, groups_c] = groups(self.kernel).map(|count| count as u32);
         match class {
-            KernelClass::Tiled => self.border().apply(shape(TILED), self.scale() as u32),
+            KernelClass::Tiled => {
+                let [tile_m, tile_n] = tile(self.channels_out).map(|side| side as u32);
+                shape(TILED).set("TILE_M", tile_m).set("TILE_N", tile_n).set("DEPTH", 16u32)
+            }
             KernelClass::Broadcast => shape(BROADCAST)
                 .set("GROUPS_M", groups_m)
                 .set("GROUPS_C", groups_c)
@@ -81,32 +94,31 @@ impl Conv2d {
         }
         let dy = y.map_or(Ok(dy), |y| relu::backward(rec, y, dy))?;
         dbias.map_or(Ok(()), |dbias| bias_gradient(rec, OP, dy, dbias))?;
-        let (x, laid) = match rec.class() {
-            KernelClass::Tiled => (x, 0),
-            KernelClass::Broadcast => padded(&self.problem([height, width]), rec, x.into())?,
-        };
-        let before = self.before() as i32 - laid as i32;
+        // Padding is laid out in memory: it would otherwise be computed for every weight.
+        let (x, _) = padded(&self.problem([height, width]), rec, x.into())?;
         let kernel = self.products_kernel(rec.class(), width);
-        let (groups, [runs, run]) = match rec.class() {
+        // Workgroups, the split of the sum, and the rows and columns of a run's sums.
+        let (groups, [runs, run], [rows, columns]) = match rec.class() {
             KernelClass::Tiled => {
-                let tiles = [c * k * k, m].map(|side| side.div_ceil(TILE));
-                let [runs, run] = split(n * height * width, tiles[0] * tiles[1], 256);
-                ([tiles[0], tiles[1], runs], [runs, run])
+                let [tile_m, tile_n] = tile(m);
+                let [tiles_m, tiles_n] = [m.div_ceil(tile_m), (c * k * k).div_ceil(tile_n)];
+                let [runs, run] = split(TILED_WORKGROUPS, height * width, n * tiles_m * tiles_n, 256);
+                ([tiles_n, tiles_m, n * runs], [n * runs, run], [tiles_m * tile_m, tiles_n * tile_n])
             }
             KernelClass::Broadcast => {
                 let [groups_m, groups_c] = groups(k);
                 let tiles = m.div_ceil(8 * groups_m) * c.div_ceil(8 * groups_c) * k;
-                let [runs, run] = split(n * height, tiles, 1);
-                ([tiles, runs, 1], [runs, run])
+                let [runs, run] = split(WORKGROUPS, n * height, tiles, 1);
+                ([tiles, runs, 1], [runs, run], [m, c * k * k])
             }
         };
-        let partial = rec.transient("weight gradients of runs", [runs, m, c * k * k]);
-        let sizes = Params::new([c, m], [height, width], [before; 2], x)?;
+        let partial = rec.transient("weight gradients of runs", [runs, rows, columns]);
+        let sizes = Params::new([c, m], [height, width], [0; 2], x)?;
         rec.dispatch(
             Dispatch::new(kernel, format!("conv2d weights {c}->{m} {k}x{k} at {width}x{height}"))
                 .bind("x", x)
                 .bind_any(&["dy", "dy_rows"], dy)
-                .bind("partial", partial)
+                .bind_any(&["partial", "partial_rows"], partial)
                 .params(&Params { images: n as u32, run: run as u32, ..sizes })
                 .groups(groups.map(|side| side as u32))
                 .flops(self.flops(n, [height, width])),
@@ -122,10 +134,10 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
         return Err(Error::argument(op, "dbias", format!("[{m}]"), dbias.shape));
     }
     let pixels = height * width;
-    let [_, run] = split(pixels, m * n, 1024);
+    let [_, run] = split(WORKGROUPS, pixels, m * n, 1024);
     let run = run.next_multiple_of(4);
     let (runs, entry) = (pixels.div_ceil(run), if pixels.is_multiple_of(4) { "bias_rows" } else { "bias" });
-    let partial = rec.transient("bias gradients of runs", [n * runs, m]);
+    let partial = rec.transient("bias gradients of runs", [n * runs, m, 1]);
     rec.dispatch(
         Dispatch::new(reducing(Kernel::new(TILED, entry), rec.class()), "conv2d bias gradient")
             .bind_any(&["dy", "dy_rows"], dy)
@@ -137,12 +149,16 @@ pub(super) fn bias_gradient(rec: &mut Recorder, op: &str, dy: Tensor, dbias: Ten
     finish(rec, partial, dbias)
 }
 
-/// `gradient += Σ partial`, in a fixed order.
+/// `gradient += Σ partial`, in a fixed order. `partial` is `[runs, rows, columns]`; the gradient has as many rows or
+/// fewer, its first dimension, and as many columns or fewer, all others.
 fn finish(rec: &mut Recorder, partial: Tensor, gradient: Tensor) -> Result<()> {
+    let [rows, pitch] = [1, 2].map(|axis| partial.shape.dims()[axis] as u32);
+    let columns = gradient.shape.dims()[1..].iter().product::<usize>() as u32;
     rec.dispatch(
         Dispatch::new(Kernel::new(TILED, "finish"), "conv2d gradient finish")
             .bind("partial", partial)
             .bind("gradient", gradient)
+            .params(&FinishParams { columns, pitch, run: rows * pitch })
             .groups(linear_groups(gradient.shape.count(), 64))
             .flops(partial.shape.count() as u64),
     )
