@@ -81,12 +81,13 @@ web:
 	web/build.sh
 	cd web && node serve.mjs dist $(PORT)
 
-# The results are compared with those of the native command. Chromium is the system's, or the one in CHROMIUM.
+# The results are compared with those of the native command. Chromium and Firefox are the system's, or those in CHROMIUM and
+# FIREFOX; without Firefox, its tests are skipped.
 test-web:
 	cargo build --quiet
 	PROFILE=dev web/build.sh
 	cd web && npm ci --silent && node --test --test-concurrency=1 \
-	  tests/library.mjs tests/page_photo.mjs tests/page_views.mjs tests/page_real.mjs
+	  tests/library.mjs tests/page_photo.mjs tests/page_views.mjs tests/page_real.mjs tests/firefox.mjs
 
 # Methods, nets and sizes in turn for this many seconds: memory must not grow.
 SOAK ?= 1200

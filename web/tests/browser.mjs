@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 import { serve } from "../serve.mjs";
 
-const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
+export const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 export const repository = folder("../../");
 

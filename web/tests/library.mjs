@@ -134,6 +134,31 @@ test("masks, blends, alpha and kept colours", async () => {
   assert.ok(difference(both, one) > 10 && difference(both, other) > 10);
 });
 
+test("matched colours and broader strokes are those of the native command", async () => {
+  const [source, style] = [photo(96, 64), painting(64, 64)];
+  const files = { "photo.png": source, "style.png": style };
+  const native = (args) => nativeStylize(files, ["--style", "style.png", "--model", "adain-fast", ...args]);
+  const painted = (options) => stylize(source, { model: "adain-fast", ...options }, [{ source: style }]);
+  const plain = await painted({});
+  for (const [options, args] of [
+    [{ keepColors: "match" }, ["--keep-color", "match"]],
+    // Half of the picture's long side: the default is 512.
+    [{ strokes: 512 / 48 }, ["--coarse-size", "48"]],
+  ]) {
+    const found = await painted(options);
+    const off = difference(found, native(args));
+    assert.ok(off <= 1, `${args[0]}: ${off} of 255`);
+    assert.ok(difference(found, plain) > 10, `${args[0]} changes nothing`);
+  }
+});
+
+test("a picture of more than 8192 px is painted as the native command does", async () => {
+  const source = photo(8200, 16);
+  const found = await stylize(source, { model: "wave" });
+  const off = difference(found, nativeStylize({ "photo.png": source }, ["--model", "wave"]));
+  assert.ok(off <= 1, `${off} of 255`);
+});
+
 test("errors have codes", async () => {
   const found = await page.evaluate(async () => {
     const small = new ImageData(64, 64);
@@ -278,13 +303,42 @@ test("frames are painted as photos are", async () => {
   }
 });
 
+test("steady frames pass from one scene to the next", async () => {
+  const [one, other] = [photo(64, 48), painting(64, 48)];
+  const found = await page.evaluate(async ([one, other]) => {
+    const read = new OffscreenCanvas(64, 48).getContext("2d", { willReadFrequently: true });
+    const frames = await Promise.all([one, other].map((frame) => createImageBitmap(picture(frame))));
+    /** What is seen of these frames, one after the other. */
+    const seen = async (steady, order) => {
+      const live = await impasto.live({ width: 64, height: 48, model: "wave", steady });
+      const canvas = new OffscreenCanvas(1, 1);
+      const results = [];
+      for (const at of order) {
+        await live.paint(frames[at], canvas);
+        read.drawImage(canvas, 0, 0);
+        results.push(sent(read.getImageData(0, 0, 64, 48)));
+      }
+      await live.close();
+      return results;
+    };
+    const order = [0, ...new Array(16).fill(1)];
+    return [await seen(undefined, [0, 1]), await seen({ statistics: 0.5 }, order), await seen({ history: 0.5 }, order)];
+  }, [toBase64(one), toBase64(other)]);
+  const [[first, second], ...steady] = found.map((results) => results.map(received));
+  for (const results of steady) {
+    assert.ok(difference(results[0], first) <= 2, "the first frame has nothing before it");
+    assert.ok(difference(results[1], second) > 10, "the second frame has nothing of the first");
+    assert.ok(difference(results.at(-1), second) <= 2, `${difference(results.at(-1), second)} of 255 stay of the first`);
+  }
+});
+
 test("a style is trained, added and used", async () => {
-  const [source, style] = [photo(128, 128), painting(128, 128)];
+  const [source, style] = [photo(64, 64), painting(64, 64)];
   const found = await page.evaluate(async ([source, style]) => {
     const losses = [];
     const photos = [picture(source)];
     const file = await impasto.train(picture(style), photos, {
-      name: "squares", steps: 6, size: 64, batch: 1, onStep: ({ loss }) => losses.push(loss),
+      name: "squares", steps: 6, size: 32, batch: 1, onStep: ({ loss }) => losses.push(loss),
     });
     const model = impasto.addModel("squares", file);
     const options = [{ model: "squares" }, { model: "impressions", styles: [{ name: "wave" }] }];

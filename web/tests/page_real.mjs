@@ -145,8 +145,8 @@ test("Gatys' method lowers the loss, and the picture is kept when it is stopped"
 test("a style is trained and painted with", () =>
   real("#view=train", async page => {
     await page.fill("#train-name", "bands");
-    await page.setInputFiles("#train-painting-file", png("painting.png", await drawn(page, { width: 64, height: 64 })));
-    await page.setInputFiles("#train-photos-file", png("photo.png", await drawn(page, { width: 64, height: 64 })));
+    await page.setInputFiles("#train-painting-file", png("painting.png", await drawn(page, { width: 32, height: 32 })));
+    await page.setInputFiles("#train-photos-file", png("photo.png", await drawn(page, { width: 32, height: 32 })));
     await page.waitForSelector("#train-photos li");
     await page.fill("#train-steps", "1");
     // Crops smaller than the page offers: a software adapter takes minutes for more.
