@@ -147,3 +147,26 @@ fn quality_and_long_metadata_of_a_jpeg() {
     picture.save_with(&path, &SaveOptions { metadata, ..SaveOptions::default() }).unwrap();
     assert_eq!(Picture::load_with_metadata(&path).unwrap().1, Metadata::default());
 }
+
+#[test]
+fn only_a_picture_that_cannot_fit_is_refused_for_space() {
+    let directory = tempfile::tempdir().unwrap();
+    for output in [Output::Png, Output::Jpeg, Output::WebP] {
+        assert_eq!([output.room(100, 100), output.room(101, 100)], [Room::Enough, Room::PerhapsTooLittle]);
+    }
+    assert_eq!([Output::Tiff.room(100, 100), Output::Tiff.room(101, 100)], [Room::Enough, Room::TooLittle]);
+
+    let deep = Metadata { deep: true, ..Metadata::default() };
+    let bytes = |output: Output, has_alpha| [&Metadata::default(), &deep].map(|m| output.pixel(has_alpha, m).bytes());
+    assert_eq!([bytes(Output::Tiff, false), bytes(Output::Tiff, true)], [[3, 6], [4, 8]]);
+    assert_eq!([bytes(Output::Jpeg, true), bytes(Output::WebP, true)], [[3, 3], [4, 4]]);
+
+    // No disk has 2^60 bytes free. The folder need not exist yet.
+    let large = |name: &str| check_space(&directory.path().join(name), [1 << 30, 1 << 28], false, &deep);
+    let message = large("new/deeper/a.tif").unwrap_err().to_string();
+    let folder = directory.path().display().to_string();
+    let words = ["take 1649267441664 MiB", "MiB are free in", &folder, "free some or choose another disk"];
+    assert!(words.iter().all(|word| message.contains(word)) && !message.contains("new/deeper;"), "{message}");
+    large("a.png").unwrap();
+    check_space(&directory.path().join("a.tif"), [4, 4], true, &deep).unwrap();
+}

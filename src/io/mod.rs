@@ -23,7 +23,7 @@ mod test_pickles;
 pub mod weights;
 
 pub use compact::CompactPicture;
-pub use encode::{SaveOptions, can_be_written, check_output, check_size, save};
+pub use encode::{SaveOptions, can_be_written, check_output, check_size, check_space, save};
 pub use metadata::Metadata;
 pub(crate) use parts::strips;
 pub use parts::{Mixed, PixelSink, PixelSource};

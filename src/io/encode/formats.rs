@@ -42,7 +42,7 @@ pub(super) fn png(file: &mut BufWriter<&File>, samples: &Strips, about: About) -
     info.icc_profile = about.profile.map(Into::into);
     info.exif_metadata = about.exif.map(Into::into);
     info.color_type = if samples.has_alpha() { png::ColorType::Rgba } else { png::ColorType::Rgb };
-    info.bit_depth = if samples.deep { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
+    info.bit_depth = if samples.deep() { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
     let mut encoder = png::Encoder::with_info(file, info).map_err(encoding)?;
     encoder.set_compression(png::Compression::Balanced);
     encoder.set_filter(png::Filter::Adaptive);
@@ -52,7 +52,7 @@ pub(super) fn png(file: &mut BufWriter<&File>, samples: &Strips, about: About) -
     let mut writer = encoder.write_header().map_err(encoding)?;
     let mut pixels = writer.stream_writer_with_size(PNG_CHUNK).map_err(encoding)?;
     for rows in strips(samples.width(), samples.height()) {
-        match samples.deep {
+        match samples.deep() {
             true => {
                 let bytes: Vec<u8> = samples.rows::<u16>(rows)?.iter().flat_map(|value| value.to_be_bytes()).collect();
                 pixels.write_all(&bytes)?;
@@ -108,7 +108,7 @@ pub(super) fn tiff(file: &mut BufWriter<&File>, samples: &Strips, about: About) 
         }
         image.finish()
     }
-    match (samples.deep, samples.has_alpha()) {
+    match (samples.deep(), samples.has_alpha()) {
         (false, false) => write::<colortype::RGB8>(file, samples, about),
         (false, true) => write::<colortype::RGBA8>(file, samples, about),
         (true, false) => write::<colortype::RGB16>(file, samples, about),
