@@ -238,9 +238,10 @@ impl CompactPicture {
 /// The pixels are converted to the colour profile of the metadata if that is an RGB profile of a matrix and curves, such
 /// as Display P3 or Adobe RGB. With any other profile, such as one for CMYK, the pixels stay sRGB, and the profile of
 /// sRGB is embedded instead. A `deep` picture has 16 bits per channel as PNG or TIFF, every other 8. Values are clamped
-/// to 0..1. JPEG has no alpha: the picture is composited over white. TIFF has no EXIF here. EXIF and XMP beyond 64 KB do
-/// not fit into a JPEG; they are left out with a warning. The file is written whole or not at all, see
-/// [`atomic::write`](super::atomic::write()).
+/// to 0..1. JPEG has no alpha: the picture is composited over white. EXIF and XMP beyond 64 KB do not fit into a JPEG;
+/// they are left out with a warning. In a TIFF, the entries of EXIF that describe the picture (maker, description, dates,
+/// resolution, rights) are entries of the picture's directory, and those of the exposure and the place have directories of
+/// their own, as TIFF wants it. The file is written whole or not at all, see [`atomic::write`](super::atomic::write()).
 ///
 /// # Errors
 ///

@@ -86,9 +86,7 @@ fn metadata_is_kept_by_every_format() {
     let mut picture = Picture::new(4, 3);
     picture.rgb.iter_mut().enumerate().for_each(|(index, value)| *value = 0.25 + index as f32 / 100.0);
     let options = SaveOptions { metadata: given, ..SaveOptions::default() };
-    for (name, is_deep, has_exif) in
-        [("a.png", true, true), ("a.tif", true, false), ("a.jpg", false, true), ("a.webp", false, true)]
-    {
+    for (name, is_deep) in [("a.png", true), ("a.tif", true), ("a.jpg", false), ("a.webp", false)] {
         let path = directory.path().join(name);
         picture.save_with(&path, &options).unwrap();
         let (loaded, metadata) = Picture::load_with_metadata(&path).unwrap();
@@ -98,9 +96,12 @@ fn metadata_is_kept_by_every_format() {
         // EXIF has been made upright and has lost its thumbnail. The pixels have been turned as it said.
         let mut upright = exif();
         (upright[19], upright[25]) = (1, 0);
-        assert_eq!(metadata.exif, has_exif.then_some(upright), "{name}");
-        let turned = has_exif;
-        assert_eq!((loaded.width, loaded.height), if turned { (3, 4) } else { (4, 3) }, "{name}");
+        match name {
+            // `exif_tests.rs` has more of TIFF, whose EXIF is written anew.
+            "a.tif" => assert!(metadata.exif.is_some()),
+            _ => assert_eq!(metadata.exif, Some(upright), "{name}"),
+        }
+        assert_eq!((loaded.width, loaded.height), (3, 4), "{name}");
         // The pixels are stored in the profile's colours and come back as sRGB.
         let tolerance = if is_deep { 1e-3 } else { 0.03 };
         let means = |picture: &Picture| [0, 1, 2].map(|c| picture.rgb[c * 12..][..12].iter().sum::<f32>() / 12.0);

@@ -6,6 +6,7 @@ mod checkpoint;
 mod compact;
 pub(crate) mod decode;
 mod encode;
+mod exif;
 mod file;
 mod fill;
 mod foreign;

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     ops::Range,
+    path::Path,
 };
 
 use image::{GenericImageView, ImageEncoder as _, ImageError, Rgb, codecs::jpeg::JpegEncoder};
@@ -16,6 +17,7 @@ use tiff::{
 
 use super::{About, Strips, XMP_SEGMENT};
 use crate::io::{
+    exif::Directory,
     parts::{STRIP, strips},
     sample::Integer,
 };
@@ -164,7 +166,10 @@ impl Write for WithXmp<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+        let exif = exif_of_tiff(samples.path, about.exif);
+        let parts = exif.write_parts(&mut encoder)?;
     }
+        exif.write_entries(image.encoder(), &parts)?;
 }
 
 /// The pixels that the encoder of JPEG asks for: block by block, from top to bottom.
@@ -192,6 +197,15 @@ impl GenericImageView for View<'_, '_> {
         let (x, y, width) = (x as usize, y as usize, self.samples.width());
         let strip = &mut *self.strip.borrow_mut();
         if !strip.rows.contains(&y) {
+/// What EXIF says, for the directory of a TIFF.
+fn exif_of_tiff(path: &Path, exif: Option<&[u8]>) -> Directory {
+    let read = exif.map(Directory::of_exif).unwrap_or_else(|| Ok(Directory::default()));
+    read.unwrap_or_else(|error| {
+        tracing::warn!("{}: the EXIF of the photo cannot be read ({error}) and is left out", path.display());
+        Directory::default()
+    })
+}
+
             let count = (STRIP / width / BLOCK * BLOCK).max(BLOCK);
             let top = y / count * count;
             strip.rows = top..(top + count).min(self.samples.height());
