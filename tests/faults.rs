@@ -191,7 +191,9 @@ fn a_full_disk_is_a_clear_error_and_the_next_run_works() {
     let filler = path.join("filler");
     assert!(std::fs::write(&filler, vec![0; 20 << 20]).is_err(), "the disk is full");
     let longer = TRAIN.replace("--steps 12", "--steps 8").replace("--sample-every 4", "--sample-every 0");
-    println!("{}", clear(&studio.run(&format!("{longer} --resume -o disk/long.safetensors"))));
+    let done = studio.run(&format!("{longer} --resume -o disk/long.safetensors"));
+    println!("{}", clear(&done));
+    assert!(done.stderr.contains("the same command with --resume continues from step 4"), "{}", done.stderr);
     std::fs::remove_file(filler).unwrap();
     studio.succeed(&format!("{longer} --resume -o disk/long.safetensors"));
 }
