@@ -25,20 +25,17 @@ use crate::{Error, Result};
 mod formats;
 
 /// How [`Picture::save_with`] writes a picture.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaveOptions {
-    /// Quality of a JPEG, 1 to 100.
-    pub quality: u8,
+    /// Quality of a JPEG or (feature `webp-lossy`) of a lossy WebP, 1 to 100. By default a JPEG has 95, and a WebP is
+    /// lossless.
+    pub quality: Option<u8>,
     /// What the file says besides the pixels.
     pub metadata: Metadata,
 }
 
-impl Default for SaveOptions {
-    /// Quality 95 and no metadata.
-    fn default() -> Self {
-        SaveOptions { quality: 95, metadata: Metadata::default() }
-    }
-}
+/// Quality of a JPEG by default.
+const JPEG_QUALITY: u8 = 95;
 
 /// Most bytes of a segment of a JPEG, and what EXIF and XMP have in front of them.
 const LONGEST_SEGMENT: usize = 65_533;
@@ -85,6 +82,9 @@ impl Output {
             let reason =
                 format!("{width}x{height} pixels are too many for this format, which has at most {longest} a side");
             return Err(Error::picture(path, reason).with_help("save it as .png"));
+        }
+        Ok(())
+    }
 
     /// What a pixel of a file is.
     fn pixel(self, has_alpha: bool, metadata: &Metadata) -> Pixel {
@@ -128,9 +128,6 @@ enum Room {
     /// It depends on how far the pixels can be compressed.
     PerhapsTooLittle,
     TooLittle,
-        }
-        Ok(())
-    }
 }
 
 /// Whether the file name's extension selects an output format.
@@ -162,6 +159,9 @@ pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
         let reason = format!("{width}x{height} pixels are more than {LONGEST_SIDE} a side or 400 million in all");
         return Err(Error::picture(path, reason).with_help("choose a smaller size"));
     }
+    output.check_size(path, [width, height])
+}
+
 /// Checks whether a picture of `size` (width, height) fits on the disk if it is saved as `path`: to be called before a long
 /// computation. The pixels of a TIFF are not compressed, so its size is known. Those of the other formats are: if less is
 /// free than they take without compression, a warning says so.
@@ -189,9 +189,6 @@ pub fn check_space(path: &Path, size: [usize; 2], has_alpha: bool, metadata: &Me
             Err(Error::file("write", path, error).with_help("free some or choose another disk"))
         }
     }
-}
-
-    output.check_size(path, [width, height])
 }
 
 impl Picture {
@@ -233,7 +230,7 @@ impl CompactPicture {
 }
 
 /// Writes a picture that is read in strips from top to bottom, in the format of the extension: png, jpg, jpeg, webp,
-/// tif, tiff. Only for WebP, which is lossless, the whole is held in memory, with 8 bits a channel.
+/// tif, tiff. Only for WebP the whole is held in memory, with 8 bits a channel.
 ///
 /// The pixels are converted to the colour profile of the metadata if that is an RGB profile of a matrix and curves, such
 /// as Display P3 or Adobe RGB. With any other profile, such as one for CMYK, the pixels stay sRGB, and the profile of
@@ -245,14 +242,19 @@ impl CompactPicture {
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for another extension, a quality outside 1..100 or a picture without pixels;
+/// [`Error::Argument`] for another extension, a quality outside 1..100, a quality for a WebP without the feature
+/// `webp-lossy`, or a picture without pixels;
 /// [`Error::NonFinite`] with the position of the first NaN or infinite value; [`Error::Picture`] if the picture is too
 /// large for the format; [`Error::File`] if the file cannot be written; those of [`PixelSource::read`].
 pub fn save(source: &dyn PixelSource, path: &Path, options: &SaveOptions) -> Result<()> {
     let output = Output::of(path)?;
     let SaveOptions { quality, metadata } = options;
-    if !(1..=100).contains(quality) {
+    if let Some(quality) = quality.filter(|quality| !(1..=100).contains(quality)) {
         return Err(Error::argument("save", "quality", "1 to 100", quality));
+    }
+    if output == Output::WebP && quality.is_some() && !cfg!(feature = "webp-lossy") {
+        let expected = "none for a WebP, which is lossless without the feature `webp-lossy`";
+        return Err(Error::argument("save", "quality", expected, quality.unwrap_or_default()));
     }
     check_source(source, path, output)?;
     let (profile, converter) = colours(path, metadata.profile.as_deref());
@@ -268,9 +270,9 @@ pub fn save(source: &dyn PixelSource, path: &Path, options: &SaveOptions) -> Res
     };
     let written = atomic::write(path, |file: &mut BufWriter<&File>| match output {
         Output::Png => formats::png(file, &strips, about),
-        Output::WebP => formats::webp(file, &strips, about),
+        Output::WebP => formats::webp(file, &strips, about, *quality),
         Output::Tiff => formats::tiff(file, &strips, about),
-        Output::Jpeg => formats::jpeg(file, &strips, about, *quality),
+        Output::Jpeg => formats::jpeg(file, &strips, about, quality.unwrap_or(JPEG_QUALITY)),
     });
     match strips.failed.take() {
         Some(error) => Err(error),

@@ -136,12 +136,12 @@ fn quality_and_long_metadata_of_a_jpeg() {
     let noise = |index: usize| (index * index % 251) as f32 / 251.0;
     let picture = Picture::from_rgb(32, 32, (0..3 * 1024).map(noise).collect()).unwrap();
     let length = |quality| {
-        picture.save_with(&path, &SaveOptions { quality, ..SaveOptions::default() }).unwrap();
+        picture.save_with(&path, &SaveOptions { quality: Some(quality), ..SaveOptions::default() }).unwrap();
         std::fs::metadata(&path).unwrap().len()
     };
     assert!(length(30) < length(95));
     for quality in [0, 101] {
-        let options = SaveOptions { quality, ..SaveOptions::default() };
+        let options = SaveOptions { quality: Some(quality), ..SaveOptions::default() };
         assert!(picture.save_with(&path, &options).unwrap_err().to_string().contains("quality must be 1 to 100"));
     }
     let metadata = Metadata { exif: Some(vec![0; 70_000]), xmp: Some("x".repeat(70_000)), ..Metadata::default() };
@@ -170,4 +170,52 @@ fn only_a_picture_that_cannot_fit_is_refused_for_space() {
     assert!(words.iter().all(|word| message.contains(word)) && !message.contains("new/deeper;"), "{message}");
     large("a.png").unwrap();
     check_space(&directory.path().join("a.tif"), [4, 4], true, &deep).unwrap();
+}
+
+#[cfg(feature = "webp-lossy")]
+#[test]
+fn a_webp_with_a_quality_is_lossy_and_keeps_alpha_and_metadata() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.webp");
+    // Odd sides, smooth colours and some noise, as in a photo.
+    let [width, height] = [57, 43];
+    let pixels = width * height;
+    let value = |index: usize| {
+        let (channel, x, y) = (index / pixels, index % width, index % pixels / width);
+        let wave = (x as f32 * 0.11 + channel as f32).sin() * (y as f32 * 0.07).cos();
+        0.5 + 0.35 * wave + 0.04 * ((index * index % 251) as f32 / 251.0 - 0.5)
+    };
+    let mut picture = Picture::from_rgb(width, height, (0..3 * pixels).map(value).collect()).unwrap();
+    let profile = moxcms::ColorProfile::new_srgb().encode().ok();
+    let metadata = Metadata { profile, exif: Some(vec![7; 9]), xmp: Some("<x:xmpmeta/>".into()), deep: false };
+    let save = |picture: &Picture, quality| {
+        picture.save_with(&path, &SaveOptions { quality, metadata: metadata.clone() }).unwrap();
+        let loaded = Picture::load_with_metadata(&path).unwrap();
+        assert_eq!(loaded.1, metadata);
+        (std::fs::metadata(&path).unwrap().len(), loaded.0)
+    };
+    let error = |got: &Picture, wanted: &Picture| {
+        let squares = got.rgb.iter().zip(&wanted.rgb).map(|(got, wanted)| (got - wanted).powi(2));
+        (squares.sum::<f32>() / got.rgb.len() as f32).sqrt()
+    };
+    let (lossless, _) = save(&picture, None);
+    let [(small, rough), (large, fine)] = [20, 95].map(|quality| save(&picture, Some(quality)));
+    assert!(small < large && large < lossless, "{small}, {large}, {lossless} bytes");
+    let [rough, fine] = [rough, fine].map(|got| error(&got, &picture));
+    assert!(fine < 0.02 && fine < rough && rough < 0.1, "errors {rough} and {fine}");
+
+    picture.alpha = Some((0..pixels).map(|index| (index % 256) as f32 / 255.0).collect());
+    let (_, transparent) = save(&picture, Some(90));
+    assert_eq!(transparent.alpha, picture.alpha);
+}
+
+#[cfg(not(feature = "webp-lossy"))]
+#[test]
+fn a_lossy_webp_is_refused_where_it_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.webp");
+    let options = SaveOptions { quality: Some(80), ..SaveOptions::default() };
+    let message = picture().save_with(&path, &options).unwrap_err().to_string();
+    assert!(message.contains("quality must be none for a WebP") && message.contains("`webp-lossy`"), "{message}");
+    assert!(!path.exists());
 }
