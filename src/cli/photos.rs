@@ -16,7 +16,8 @@ use super::standard::is_standard;
 /// The options of files and memory.
 #[derive(clap::Args)]
 pub struct PhotoArgs {
-    /// Photo: PNG, JPEG, WebP, TIFF or JPEG XL; `-` is standard input. Several photos and folders of photos are possible
+    /// Photo: PNG, JPEG, WebP, TIFF, JPEG XL or (feature `avif`) AVIF; `-` is standard input. Several photos and folders
+    /// of photos are possible
     #[arg(value_name = "PHOTO", required = true)]
     pub photos: Vec<PathBuf>,
     /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos or a folder of photos:
