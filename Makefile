@@ -12,7 +12,7 @@
 
 # make gpu-day  everything for one adapter in under nine minutes, into out/gpu-day.json (IMPASTO=FILE: with that binary)
 
-.PHONY: setup demo live test-build test capi web test-web soak faults drivers shaders fuzz bench check bench-peers bench-isa gpu-day
+.PHONY: setup demo live test-build test capi web test-web formats soak faults drivers shaders fuzz bench check bench-peers bench-isa gpu-day
 
 # The build whose `devices` tells whether there is an adapter.
 RUN ?= cargo run --quiet --release --
@@ -65,6 +65,10 @@ test: test-build
 	GALLIVM_PERF=nopt LP_NATIVE_VECTOR_WIDTH=128 cargo test --test ops
 	cargo test --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/ops.rs,$(wildcard tests/*.rs)))
 	cargo test --doc
+
+# The formats that are no default. Needs cc.
+formats:
+	cargo test --lib --features avif,webp-lossy io::
 
 # The C interface, a package of its own that compiles the library with other features. Needs cc and c++.
 capi: export RUST_LIB_BACKTRACE ?= 0

@@ -127,6 +127,7 @@
 //! - `cache`: a cache of compiled pipelines in the user's cache directory ([`UserCache`]), and [`tune`]; includes
 //!   `blocking`.
 //! - `jxl`: pictures in JPEG XL.
+//! - `avif`, `webp-lossy` (no defaults): pictures in AVIF; lossy WebP results, for which a C compiler builds libwebp.
 //! - `doctor`: known-answer tests of an adapter. With `cache`, the result is kept.
 //! - `vulkan`, `metal`, `dx12`, `gles`, `webgpu`: backends of wgpu.
 //! - `embedded-weights`: all embedded nets. `weights-adain`, `weights-starry-night` and so on embed single nets.

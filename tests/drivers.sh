@@ -15,7 +15,8 @@ failed=0
 
 row() { printf '%-20s %-98s %s\n' "$@"; }
 
-# Name of the driver; then the command before `impasto`.
+# Name of the driver; then the command before `impasto`. The limits end what hangs: a first run compiles some hundred
+# kernels for the processor, which with OpenGL takes seven minutes of one idle core, and much longer beside other work.
 examine() {
   local name=$1 log
   shift
@@ -24,7 +25,7 @@ examine() {
   adapter=$("$@" devices 2>/dev/null | head -n 1 | cut -d ' ' -f 3- | sed 's/; .*/)/')
   if [ -z "$adapter" ]; then
     row "$name" "" "skipped: no adapter"
-  elif timeout 1800 "$@" doctor >"$log" 2>&1; then
+  elif timeout 7200 "$@" doctor --limit 1200 >"$log" 2>&1; then
     row "$name" "$adapter" "$(tail -n 1 "$log")"
   else
     failed=1

@@ -16,7 +16,8 @@ use super::standard::is_standard;
 /// The options of files and memory.
 #[derive(clap::Args)]
 pub struct PhotoArgs {
-    /// Photo: PNG, JPEG, WebP, TIFF or JPEG XL; `-` is standard input. Several photos and folders of photos are possible
+    /// Photo: PNG, JPEG, WebP, TIFF, JPEG XL or (feature `avif`) AVIF; `-` is standard input. Several photos and folders
+    /// of photos are possible
     #[arg(value_name = "PHOTO", required = true)]
     pub photos: Vec<PathBuf>,
     /// Output file; its ending chooses the format (.png, .jpg, .webp or .tif). For several photos or a folder of photos:
@@ -32,7 +33,8 @@ pub struct PhotoArgs {
     /// Device memory to use, in MiB. A picture that needs more is worked on in windows, without seams [default: 2048]
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     pub memory: Option<u64>,
-    /// Quality of JPEG results, 1 to 100 [default: 95]
+    /// Quality of JPEG results, 1 to 100 [default: 95], or of WebP results (feature `webp-lossy`), which are lossless
+    /// without it
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
     /// Print a summary of each result as JSON
@@ -47,10 +49,19 @@ impl PhotoArgs {
         if self.json && is_standard(&self.output) {
             return refuse("--json", "without -o -, which writes the picture", "both".into());
         }
-        let is_jpeg = |ending: &OsStr| ending.eq_ignore_ascii_case("jpg") || ending.eq_ignore_ascii_case("jpeg");
-        let is_other = io::can_be_written(&self.output) && !self.output.extension().is_some_and(is_jpeg);
+        let (lossy, expected): (&[&str], _) = match cfg!(feature = "webp-lossy") {
+            true => (
+                &["jpg", "jpeg", "webp"],
+                "an output that ends in .jpg or .webp, or no --quality, which other formats do not have",
+            ),
+            false => (
+                &["jpg", "jpeg"],
+                "an output that ends in .jpg, or no --quality (only a build with the feature `webp-lossy` has it for .webp)",
+            ),
+        };
+        let can_be_lossy = |ending: &OsStr| lossy.iter().any(|lossy| ending.eq_ignore_ascii_case(lossy));
+        let is_other = io::can_be_written(&self.output) && !self.output.extension().is_some_and(can_be_lossy);
         if self.quality.is_some() && is_other {
-            let expected = "an output that ends in .jpg, or no --quality, which other formats do not have";
             return refuse("--output", expected, self.output.display().to_string());
         }
         Ok(())
@@ -64,7 +75,6 @@ impl PhotoArgs {
 
     /// How the results of a photo are written: with what its file says besides the pixels.
     pub fn save_options(&self, metadata: Metadata) -> SaveOptions {
-        let quality = self.quality.unwrap_or(SaveOptions::default().quality);
-        SaveOptions { quality, metadata }
+        SaveOptions { quality: self.quality, metadata }
     }
 }

@@ -35,7 +35,7 @@ pub enum Command {
 /// Arguments of `impasto style save`.
 #[derive(clap::Args)]
 pub struct SaveArgs {
-    /// The style picture: PNG, JPEG, WebP, TIFF or JPEG XL
+    /// The style picture: PNG, JPEG, WebP, TIFF, JPEG XL or (feature `avif`) AVIF
     picture: PathBuf,
     /// Output file; its name must end in .style [default: the picture's name, in the user's data directory]
     #[arg(short, long, value_name = "FILE")]

@@ -290,8 +290,9 @@ fn teach(
     let bar = bar(steps);
     let log_path = folder.join("log.jsonl");
     let mut log: Option<Log> = None;
-    let mut smooth = None;
+    let (mut smooth, mut has_begun) = (None, false);
     let outcome = train(context, trainer, &args.settings(defaults), &run, |progress| {
+        has_begun = true;
         let [step, _] = progress.steps;
         let log = match &mut log {
             Some(log) => log,
@@ -309,6 +310,15 @@ fn teach(
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     bar.finish_and_clear();
+    // If no step was done, the run may not even have the folder for itself.
+    if outcome.is_err() && has_begun {
+        match Checkpoint::latest(folder) {
+            Ok(Some((step, _))) => {
+                tracing::warn!("the training stopped; the same command with --resume continues from step {step}");
+            }
+            _ => tracing::warn!("the training stopped before its first checkpoint (--checkpoint-every)"),
+        }
+    }
     let outcome = outcome?;
     draw_curve(&log_path, &folder.join("loss.png"))?;
     if outcome.end == End::Interrupted {

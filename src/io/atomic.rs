@@ -44,6 +44,22 @@ pub fn check_writable(path: &Path) -> Result<()> {
     create_beside(&resolve(path)).map(drop)
 }
 
+/// The folder in which [`write()`] makes a file, or the nearest one above it that exists, and the bytes that are free there;
+/// `None` if the system does not tell.
+pub fn free_space(path: &Path) -> Option<(PathBuf, u64)> {
+    let target = resolve(path);
+    let mut folders = directory_of(&target).ancestors().map(|folder| match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    });
+    let folder = folders.find(|folder| folder.is_dir())?;
+    #[cfg(any(unix, windows))]
+    let free = fs4::available_space(folder).ok();
+    #[cfg(not(any(unix, windows)))]
+    let free = None;
+    Some((folder.into(), free?))
+}
+
 /// The target of a symbolic link: a rename to the link's own path would replace the link.
 fn resolve(path: &Path) -> PathBuf {
     if path.is_symlink() { fs::canonicalize(path).unwrap_or_else(|_| path.into()) } else { path.into() }

@@ -22,6 +22,8 @@ use super::{
 };
 use crate::{Error, Result};
 
+#[cfg(feature = "avif")]
+mod avif;
 mod jpeg;
 mod tiff;
 
@@ -34,7 +36,8 @@ pub(super) const MOST_PIXELS: u64 = 400_000_000;
 const AGAIN: &str = "fetch or export it again";
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP, TIFF or (feature `jxl`) JPEG XL file. The content, not the name, determines the format.
+    /// Reads a PNG, JPEG, WebP, TIFF, JPEG XL (feature `jxl`) or AVIF file (feature `avif`). The content, not the name,
+    /// determines the format.
     /// Of an animation or a file of several pictures, the first is read.
     ///
     /// The file may have up to 16 bits or floats per channel (TIFF: up to 64 bits), in grey or colour, with or without
@@ -154,6 +157,8 @@ fn decode_or_refuse<P>(
 ) -> Result<(P, Metadata), Refusal> {
     let Decoded { mut raster, mut metadata, orientation } = match sniff(bytes)? {
         Format::Tiff => tiff::decode(bytes)?,
+        #[cfg(feature = "avif")]
+        Format::Avif => avif::decode(bytes)?,
         format => decode_by_image(path, bytes, format)?,
     };
     if let Some(long_side) = long_side {
@@ -224,6 +229,8 @@ fn decode_by_image(path: &Path, bytes: &[u8], format: Format) -> Result<Decoded,
 #[derive(Clone, Copy, PartialEq)]
 enum Format {
     Tiff,
+    #[cfg(feature = "avif")]
+    Avif,
     #[cfg(feature = "jxl")]
     Jxl,
     Image(ImageFormat),
@@ -234,6 +241,8 @@ impl Format {
     fn name(self) -> String {
         match self {
             Format::Tiff => "TIFF".into(),
+            #[cfg(feature = "avif")]
+            Format::Avif => "AVIF".into(),
             #[cfg(feature = "jxl")]
             Format::Jxl => "JPEG XL".into(),
             Format::Image(format) => format!("{format:?}").to_uppercase(),
@@ -258,11 +267,13 @@ impl Format {
         }
     }
 
-    /// The decoder of a format other than TIFF.
+    /// The decoder of a format that has no module here.
     fn decoder<'b>(self, bytes: &'b [u8]) -> ImageResult<Box<dyn ImageDecoder + 'b>> {
         let bytes = Cursor::new(bytes);
         Ok(match self {
             Format::Tiff => unreachable!("TIFF has a module"),
+            #[cfg(feature = "avif")]
+            Format::Avif => unreachable!("AVIF has a module"),
             #[cfg(feature = "jxl")]
             Format::Jxl => Box::new(jxl_oxide::integration::JxlDecoder::new(bytes)?),
             Format::Image(format) => Box::new(ImageReader::with_format(bytes, format).into_decoder()?),
@@ -282,7 +293,13 @@ fn sniff(bytes: &[u8]) -> Result<Format, Refusal> {
         #[cfg(not(feature = "jxl"))]
         return Err(refusal("JPEG XL files need the feature `jxl`, which this build lacks", CONVERT));
     }
+    #[cfg(feature = "avif")]
+    if avif::is_avif(bytes) {
+        return Ok(Format::Avif);
+    }
     match image::guess_format(bytes) {
+        #[cfg(not(feature = "avif"))]
+        Ok(ImageFormat::Avif) => Err(refusal("AVIF files need the feature `avif`, which this build lacks", CONVERT)),
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) => Ok(Format::Image(format)),
         Ok(other) => {
             let name = format!("{other:?}").to_uppercase();

@@ -25,20 +25,17 @@ use crate::{Error, Result};
 mod formats;
 
 /// How [`Picture::save_with`] writes a picture.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaveOptions {
-    /// Quality of a JPEG, 1 to 100.
-    pub quality: u8,
+    /// Quality of a JPEG or (feature `webp-lossy`) of a lossy WebP, 1 to 100. By default a JPEG has 95, and a WebP is
+    /// lossless.
+    pub quality: Option<u8>,
     /// What the file says besides the pixels.
     pub metadata: Metadata,
 }
 
-impl Default for SaveOptions {
-    /// Quality 95 and no metadata.
-    fn default() -> Self {
-        SaveOptions { quality: 95, metadata: Metadata::default() }
-    }
-}
+/// Quality of a JPEG by default.
+const JPEG_QUALITY: u8 = 95;
 
 /// Most bytes of a segment of a JPEG, and what EXIF and XMP have in front of them.
 const LONGEST_SEGMENT: usize = 65_533;
@@ -88,6 +85,49 @@ impl Output {
         }
         Ok(())
     }
+
+    /// What a pixel of a file is.
+    fn pixel(self, has_alpha: bool, metadata: &Metadata) -> Pixel {
+        Pixel {
+            has_alpha: has_alpha && self != Output::Jpeg,
+            deep: metadata.deep && matches!(self, Output::Png | Output::Tiff),
+        }
+    }
+
+    /// Whether a file whose pixels have `need` bytes, not compressed, fits where `free` are left.
+    fn room(self, need: u64, free: u64) -> Room {
+        match self {
+            _ if need <= free => Room::Enough,
+            Output::Tiff => Room::TooLittle,
+            Output::Png | Output::Jpeg | Output::WebP => Room::PerhapsTooLittle,
+        }
+    }
+}
+
+/// A pixel of a file.
+struct Pixel {
+    has_alpha: bool,
+    /// Whether the samples have 16 bits.
+    deep: bool,
+}
+
+impl Pixel {
+    fn channels(&self) -> usize {
+        if self.has_alpha { 4 } else { 3 }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.channels() as u64 * if self.deep { 2 } else { 1 }
+    }
+}
+
+/// Whether a file fits on its disk.
+#[derive(Debug, PartialEq)]
+enum Room {
+    Enough,
+    /// It depends on how far the pixels can be compressed.
+    PerhapsTooLittle,
+    TooLittle,
 }
 
 /// Whether the file name's extension selects an output format.
@@ -120,6 +160,35 @@ pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
         return Err(Error::picture(path, reason).with_help("choose a smaller size"));
     }
     output.check_size(path, [width, height])
+}
+
+/// Checks whether a picture of `size` (width, height) fits on the disk if it is saved as `path`: to be called before a long
+/// computation. The pixels of a TIFF are not compressed, so its size is known. Those of the other formats are: if less is
+/// free than they take without compression, a warning says so.
+///
+/// # Errors
+///
+/// [`Error::Argument`] for an extension other than png, jpg, jpeg, webp, tif, tiff; [`Error::File`] if a TIFF does not fit.
+pub fn check_space(path: &Path, size: [usize; 2], has_alpha: bool, metadata: &Metadata) -> Result<()> {
+    let output = Output::of(path)?;
+    let [width, height] = size.map(|side| side as u64);
+    let need = width.saturating_mul(height).saturating_mul(output.pixel(has_alpha, metadata).bytes());
+    let Some((folder, free)) = atomic::free_space(path) else { return Ok(()) };
+    let (folder, mebibytes) = (folder.display(), need.div_ceil(1 << 20));
+    let left = format!("{} MiB are free in {folder}", free >> 20);
+    match output.room(need, free) {
+        Room::Enough => Ok(()),
+        Room::PerhapsTooLittle => {
+            let path = path.display();
+            tracing::warn!("{path}: {width}x{height} pixels can take up to {mebibytes} MiB, and {left}");
+            Ok(())
+        }
+        Room::TooLittle => {
+            let reason = format!("{width}x{height} pixels take {mebibytes} MiB, and {left}");
+            let error = io::Error::new(io::ErrorKind::StorageFull, reason);
+            Err(Error::file("write", path, error).with_help("free some or choose another disk"))
+        }
+    }
 }
 
 impl Picture {
@@ -161,44 +230,49 @@ impl CompactPicture {
 }
 
 /// Writes a picture that is read in strips from top to bottom, in the format of the extension: png, jpg, jpeg, webp,
-/// tif, tiff. Only for WebP, which is lossless, the whole is held in memory, with 8 bits a channel.
+/// tif, tiff. Only for WebP the whole is held in memory, with 8 bits a channel.
 ///
 /// The pixels are converted to the colour profile of the metadata if that is an RGB profile of a matrix and curves, such
 /// as Display P3 or Adobe RGB. With any other profile, such as one for CMYK, the pixels stay sRGB, and the profile of
 /// sRGB is embedded instead. A `deep` picture has 16 bits per channel as PNG or TIFF, every other 8. Values are clamped
-/// to 0..1. JPEG has no alpha: the picture is composited over white. TIFF has no EXIF here. EXIF and XMP beyond 64 KB do
-/// not fit into a JPEG; they are left out with a warning. The file is written whole or not at all, see
-/// [`atomic::write`](super::atomic::write()).
+/// to 0..1. JPEG has no alpha: the picture is composited over white. EXIF and XMP beyond 64 KB do not fit into a JPEG;
+/// they are left out with a warning. In a TIFF, the entries of EXIF that describe the picture (maker, description, dates,
+/// resolution, rights) are entries of the picture's directory, and those of the exposure and the place have directories of
+/// their own, as TIFF wants it. The file is written whole or not at all, see [`atomic::write`](super::atomic::write()).
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for another extension, a quality outside 1..100 or a picture without pixels;
+/// [`Error::Argument`] for another extension, a quality outside 1..100, a quality for a WebP without the feature
+/// `webp-lossy`, or a picture without pixels;
 /// [`Error::NonFinite`] with the position of the first NaN or infinite value; [`Error::Picture`] if the picture is too
 /// large for the format; [`Error::File`] if the file cannot be written; those of [`PixelSource::read`].
 pub fn save(source: &dyn PixelSource, path: &Path, options: &SaveOptions) -> Result<()> {
     let output = Output::of(path)?;
     let SaveOptions { quality, metadata } = options;
-    if !(1..=100).contains(quality) {
+    if let Some(quality) = quality.filter(|quality| !(1..=100).contains(quality)) {
         return Err(Error::argument("save", "quality", "1 to 100", quality));
+    }
+    if output == Output::WebP && quality.is_some() && !cfg!(feature = "webp-lossy") {
+        let expected = "none for a WebP, which is lossless without the feature `webp-lossy`";
+        return Err(Error::argument("save", "quality", expected, quality.unwrap_or_default()));
     }
     check_source(source, path, output)?;
     let (profile, converter) = colours(path, metadata.profile.as_deref());
     let exif = metadata.exif.as_deref().filter(|exif| fits(path, output, "EXIF", exif, EXIF_SEGMENT));
     let xmp = metadata.xmp.as_deref().filter(|xmp| fits(path, output, "XMP", xmp.as_bytes(), XMP_SEGMENT));
     let about = About { profile, exif, xmp };
-    let over_white = output == Output::Jpeg;
+    let pixel = output.pixel(source.has_alpha(), metadata);
     let strips = Strips {
         source,
         path,
-        form: Form { over_white, has_alpha: source.has_alpha() && !over_white, converter },
-        deep: metadata.deep && matches!(output, Output::Png | Output::Tiff),
+        form: Form { over_white: output == Output::Jpeg, pixel, converter },
         failed: RefCell::new(None),
     };
     let written = atomic::write(path, |file: &mut BufWriter<&File>| match output {
         Output::Png => formats::png(file, &strips, about),
-        Output::WebP => formats::webp(file, &strips, about),
+        Output::WebP => formats::webp(file, &strips, about, *quality),
         Output::Tiff => formats::tiff(file, &strips, about),
-        Output::Jpeg => formats::jpeg(file, &strips, about, *quality),
+        Output::Jpeg => formats::jpeg(file, &strips, about, quality.unwrap_or(JPEG_QUALITY)),
     });
     match strips.failed.take() {
         Some(error) => Err(error),
@@ -251,8 +325,6 @@ struct Strips<'a> {
     source: &'a dyn PixelSource,
     path: &'a Path,
     form: Form,
-    /// Whether the samples have 16 bits.
-    deep: bool,
     /// Why a strip could not be made. An encoder can only report an [`io::Error`].
     failed: RefCell<Option<Error>>,
 }
@@ -267,12 +339,17 @@ impl Strips<'_> {
     }
 
     fn has_alpha(&self) -> bool {
-        self.form.has_alpha
+        self.form.pixel.has_alpha
+    }
+
+    /// Whether the samples have 16 bits.
+    fn deep(&self) -> bool {
+        self.form.pixel.deep
     }
 
     /// Samples of a pixel.
     fn channels(&self) -> usize {
-        self.form.channels()
+        self.form.pixel.channels()
     }
 
     /// The interleaved samples of some rows.
@@ -302,16 +379,11 @@ impl Strips<'_> {
 struct Form {
     /// Whether the picture is composited over white.
     over_white: bool,
-    /// Whether the samples have alpha.
-    has_alpha: bool,
+    pixel: Pixel,
     converter: Option<Converter>,
 }
 
 impl Form {
-    fn channels(&self) -> usize {
-        if self.has_alpha { 4 } else { 3 }
-    }
-
     /// The samples of a row of a part.
     fn row<T: Integer>(&self, part: &Picture, row: usize, samples: &mut [T]) -> Result<(), String> {
         let pixels = part.pixels();
@@ -328,10 +400,10 @@ impl Form {
         if let Some(converter) = &self.converter {
             colours = converter.convert(&colours)?;
         }
-        for (pixel, colour) in samples.chunks_exact_mut(self.channels()).zip(colours.as_chunks::<3>().0) {
+        for (pixel, colour) in samples.chunks_exact_mut(self.pixel.channels()).zip(colours.as_chunks::<3>().0) {
             pixel.iter_mut().zip(colour).for_each(|(sample, value)| *sample = T::nearest(*value));
         }
-        if let Some(alpha) = alpha.filter(|_| self.has_alpha) {
+        if let Some(alpha) = alpha.filter(|_| self.pixel.has_alpha) {
             samples.as_chunks_mut::<4>().0.iter_mut().zip(alpha).for_each(|(pixel, a)| pixel[3] = T::nearest(*a));
         }
         Ok(())

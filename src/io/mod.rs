@@ -6,6 +6,7 @@ mod checkpoint;
 mod compact;
 pub(crate) mod decode;
 mod encode;
+mod exif;
 mod file;
 mod fill;
 mod foreign;
@@ -23,7 +24,7 @@ mod test_pickles;
 pub mod weights;
 
 pub use compact::CompactPicture;
-pub use encode::{SaveOptions, can_be_written, check_output, check_size, save};
+pub use encode::{SaveOptions, can_be_written, check_output, check_size, check_space, save};
 pub use metadata::Metadata;
 pub(crate) use parts::strips;
 pub use parts::{Mixed, PixelSink, PixelSource};

@@ -23,6 +23,8 @@ const ENDINGS: &[&str] = &[
     "tiff",
     #[cfg(feature = "jxl")]
     "jxl",
+    #[cfg(feature = "avif")]
+    "avif",
 ];
 
 /// Extensions of pictures that cannot be decoded. They are counted, so that nobody misses them silently.
@@ -43,9 +45,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// Finds all files with a picture extension (png, jpg, jpeg, jpe, jfif, webp, tif, tiff, and jxl with the feature
-    /// `jxl`; in either case) under
-    /// `root`, a folder (searched recursively) or a single file.
+    /// Finds all files with a picture extension (png, jpg, jpeg, jpe, jfif, webp, tif, tiff, and with the features of
+    /// these names jxl and avif; in either case) under `root`, a folder (searched recursively) or a single file.
     ///
     /// Symbolic links are followed. Files and folders inside `root` whose names begin with a dot are left out, such as
     /// macOS's `._photo.jpg` and the folder `.thumbs`. So is the folder `without`, if it lies inside `root`.

@@ -289,10 +289,18 @@ fn the_photos_metadata_and_depth_are_kept() {
 }
 
 #[test]
-fn quality_is_that_of_a_jpeg() {
+fn quality_is_that_of_a_jpeg_or_a_lossy_webp() {
     let studio = Studio::new();
-    let length = |quality: &str| studio.stylize("out.jpg", quality).len();
-    assert!(length("--quality 40") < length("") && length("") < length("--quality 100"));
+    let length = |name: &str, quality: &str| studio.stylize(name, quality).len();
+    let jpeg = ["--quality 40", "", "--quality 100"].map(|quality| length("out.jpg", quality));
+    assert!(jpeg.is_sorted_by(|a, b| a < b), "{jpeg:?}");
+    if cfg!(feature = "webp-lossy") {
+        let webp = ["--quality 40", "--quality 90", ""].map(|quality| length("out.webp", quality));
+        assert!(webp.is_sorted_by(|a, b| a < b), "{webp:?}");
+    } else {
+        let command = studio.command("stylize content.png --style style.png --quality 40 -o out.webp");
+        studio.refused(command, 1, &["an output that ends in .jpg", "feature `webp-lossy`", "out.webp"]);
+    }
     let command = studio.command("stylize content.png --style style.png --quality 40 -o out.png");
     studio.refused(command, 1, &["an output that ends in .jpg", "out.png"]);
 }

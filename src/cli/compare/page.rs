@@ -10,12 +10,12 @@ const STYLE: &str = "\
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto; \
 padding: 0 1rem }
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem } \
-p { color: #555; margin: .3rem 0 1.5rem }
+p { color: #555; margin: .3rem 0 1.5rem } h1, p, figcaption { overflow-wrap: anywhere }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem }
 figure { margin: 0 } img { display: block; width: 100%; height: auto; border-radius: 4px } \
 figcaption { color: #555; padding: .3rem 0 }
 table { border-collapse: collapse; margin: 1.5rem 0; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid #ddd } th { font-weight: 600 }
+th, td { text-align: right; white-space: nowrap; padding: .35rem .6rem; border-bottom: 1px solid #ddd } th { font-weight: 600 }
 th:first-child, td:first-child { text-align: left }
 .wide { overflow-x: auto } .plot { max-width: 60rem }";
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use impasto::gpu::Context;
 use impasto::io::picture::scaled_size;
-use impasto::io::{CompactPicture, Interpolation, PixelSource, Resized, SaveOptions, check_size};
+use impasto::io::{CompactPicture, Interpolation, PixelSource, Resized, SaveOptions, check_size, check_space};
 use impasto::nets::tiles::{Progress, Watch};
 use impasto::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar};
@@ -78,6 +78,7 @@ impl Work<'_> {
         let [width, height] = [width, height].map(|side| side.saturating_mul(self.factor));
         if !is_standard(output) {
             check_size(output, width, height)?;
+            check_space(output, [width, height], photo.has_alpha(), &options.metadata)?;
         }
         let is_deep = options.metadata.deep || options.metadata.profile.is_some();
         CompactPicture::like(&Resized::with(self.interpolation, photo, width, height), is_deep)

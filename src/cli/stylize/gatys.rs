@@ -8,7 +8,8 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use impasto::gpu::{Context, Profile};
-use impasto::io::{Picture, SaveOptions};
+use impasto::io::picture::scaled_size;
+use impasto::io::{Picture, SaveOptions, check_space};
 use impasto::methods::Area;
 use impasto::methods::gatys::{
     self, GatysSettings, Init, Normalization, Optimizer, PictureLoss, Preset, WindowProgress,
@@ -241,6 +242,11 @@ pub fn run(args: &Args, options: &GatysArgs) -> Result<()> {
     let written = args.files.save_options(metadata);
     let areas = args.areas()?;
     let settings = call.settings(&content)?;
+    if !is_standard(&call.output) {
+        let (width, height) = scaled_size(content.width, content.height, settings.size);
+        let size = [width, height].map(|side| side.saturating_mul(args.enlarge.unwrap_or(1)));
+        check_space(&call.output, size, content.alpha.is_some(), &written.metadata)?;
+    }
     let context = args.device.open()?;
     let vgg = load_gatys_vgg(&context, args.vgg.as_deref(), options.pool.map_or(Pooling::Max, Pooling::from))?;
     let began = Instant::now();

@@ -196,3 +196,51 @@ fn jpeg_xl_is_read() {
         let _ = load(&damaged);
     }
 }
+
+/// `tests/fixtures/README.md` has the colours of these pictures.
+#[cfg(feature = "avif")]
+#[test]
+fn avif_is_read() {
+    let transparent = include_bytes!("../../../tests/fixtures/transparent.avif").as_slice();
+    let deep = include_bytes!("../../../tests/fixtures/deep.avif").as_slice();
+    let turned = include_bytes!("../../../tests/fixtures/turned.avif").as_slice();
+    for (bytes, is_turned, has_alpha, is_deep) in
+        [(transparent, false, true, false), (deep, false, false, true), (turned, true, false, false)]
+    {
+        let (picture, metadata) = Picture::from_bytes("a.avif", bytes).unwrap();
+        assert_eq!([picture.width, picture.height], if is_turned { [26, 33] } else { [33, 26] });
+        assert_eq!((metadata.deep, picture.alpha.is_some()), (is_deep, has_alpha));
+        let mut squares = 0.0;
+        for index in 0..33 * 26 {
+            let [x, y] = [index % picture.width, index / picture.width];
+            let got = [0, 1, 2].map(|channel| picture.rgb[channel * 33 * 26 + index] * 255.0);
+            // Turned: the picture as stored, with its axes swapped.
+            let [u, v] = if is_turned { [y as f32, x as f32] } else { [x as f32, y as f32] };
+            let wanted = [40.0 + 200.0 * u / 33.0, 30.0 + 190.0 * v / 26.0, 120.0 + 80.0 * (u / 5.0 + v / 7.0).sin()];
+            squares += got.iter().zip(wanted).map(|(got, wanted)| (got - wanted).powi(2)).sum::<f32>();
+            if let Some(alpha) = &picture.alpha {
+                assert_eq!((alpha[index] * 255.0).round(), if x < 16 { 255.0 } else { 100.0 });
+            }
+        }
+        let error = (squares / (3 * 33 * 26) as f32).sqrt();
+        println!("error {error}");
+        assert!(error < 3.0, "a mean error of {error} of 255");
+    }
+    for bytes in [transparent, deep, turned] {
+        for length in 0..bytes.len() {
+            assert!(load(&bytes[..length]).is_err(), "cut to {length}");
+        }
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.to_vec();
+            damaged[position] ^= 0x55;
+            let _ = load(&damaged);
+        }
+    }
+}
+
+#[cfg(not(feature = "avif"))]
+#[test]
+fn avif_is_named_where_it_cannot_be_read() {
+    let message = load(include_bytes!("../../../tests/fixtures/deep.avif")).unwrap_err().to_string();
+    assert!(message.contains("need the feature `avif`") && message.contains("convert it to PNG"), "{message}");
+}

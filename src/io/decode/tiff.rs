@@ -11,6 +11,7 @@ use tiff::{
 
 use super::{AGAIN, Decoded, check_size, truncated};
 use crate::io::{
+    exif::Directory,
     file::{Refusal, refusal},
     metadata::Metadata,
     profile::lab_to_srgb,
@@ -54,6 +55,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Refusal> {
     let orientation = unsigned(&mut decoder, Tag::Orientation)?;
     let metadata = Metadata {
         profile: decoder.get_tag_u8_vec(Tag::IccProfile).ok(),
+        exif: Directory::of_picture(&mut decoder, bytes.len()).and_then(Directory::into_exif).ok().flatten(),
         xmp: decoder.get_tag_u8_vec(XMP).ok().and_then(|xmp| String::from_utf8(xmp).ok()),
         ..Metadata::default()
     };

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     ops::Range,
+    path::Path,
 };
 
 use image::{GenericImageView, ImageEncoder as _, ImageError, Rgb, codecs::jpeg::JpegEncoder};
@@ -16,6 +17,7 @@ use tiff::{
 
 use super::{About, Strips, XMP_SEGMENT};
 use crate::io::{
+    exif::Directory,
     parts::{STRIP, strips},
     sample::Integer,
 };
@@ -42,7 +44,7 @@ pub(super) fn png(file: &mut BufWriter<&File>, samples: &Strips, about: About) -
     info.icc_profile = about.profile.map(Into::into);
     info.exif_metadata = about.exif.map(Into::into);
     info.color_type = if samples.has_alpha() { png::ColorType::Rgba } else { png::ColorType::Rgb };
-    info.bit_depth = if samples.deep { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
+    info.bit_depth = if samples.deep() { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
     let mut encoder = png::Encoder::with_info(file, info).map_err(encoding)?;
     encoder.set_compression(png::Compression::Balanced);
     encoder.set_filter(png::Filter::Adaptive);
@@ -52,7 +54,7 @@ pub(super) fn png(file: &mut BufWriter<&File>, samples: &Strips, about: About) -
     let mut writer = encoder.write_header().map_err(encoding)?;
     let mut pixels = writer.stream_writer_with_size(PNG_CHUNK).map_err(encoding)?;
     for rows in strips(samples.width(), samples.height()) {
-        match samples.deep {
+        match samples.deep() {
             true => {
                 let bytes: Vec<u8> = samples.rows::<u16>(rows)?.iter().flat_map(|value| value.to_be_bytes()).collect();
                 pixels.write_all(&bytes)?;
@@ -64,21 +66,93 @@ pub(super) fn png(file: &mut BufWriter<&File>, samples: &Strips, about: About) -
     writer.finish().map_err(encoding)
 }
 
-pub(super) fn webp(file: &mut BufWriter<&File>, samples: &Strips, about: About) -> io::Result<()> {
-    let color = if samples.has_alpha() { image_webp::ColorType::Rgba8 } else { image_webp::ColorType::Rgb8 };
+/// With a quality, the file is lossy, for which the feature `webp-lossy` is needed.
+pub(super) fn webp(file: &mut BufWriter<&File>, samples: &Strips, about: About, quality: Option<u8>) -> io::Result<()> {
     let (width, height) = (samples.width(), samples.height());
     let mut all: Vec<u8> = Vec::with_capacity(width * height * samples.channels());
     for rows in strips(width, height) {
         all.extend(samples.rows::<u8>(rows)?);
     }
+    let size = [width, height].map(|side| side as u32);
+    match quality {
+        None => lossless_webp(file, &all, size, samples.has_alpha(), about),
+        #[cfg(feature = "webp-lossy")]
+        Some(quality) => lossy_webp(file, &all, size, samples.has_alpha(), about, quality),
+        #[cfg(not(feature = "webp-lossy"))]
+        Some(_) => Err(other("a lossy WebP needs the feature `webp-lossy`")),
+    }
+}
+
+fn lossless_webp(
+    file: &mut BufWriter<&File>,
+    samples: &[u8],
+    [width, height]: [u32; 2],
+    has_alpha: bool,
+    about: About,
+) -> io::Result<()> {
+    let color = if has_alpha { image_webp::ColorType::Rgba8 } else { image_webp::ColorType::Rgb8 };
     let mut encoder = image_webp::WebPEncoder::new(file);
     encoder.set_icc_profile(about.profile.unwrap_or_default());
     encoder.set_exif_metadata(about.exif.unwrap_or_default().to_vec());
     encoder.set_xmp_metadata(about.xmp.unwrap_or_default().as_bytes().to_vec());
-    encoder.encode(&all, width as u32, height as u32, color).map_err(|error| match error {
+    encoder.encode(samples, width, height, color).map_err(|error| match error {
         image_webp::EncodingError::IoError(error) => error,
         error => other(error),
     })
+}
+
+/// The chunks of pixels that libwebp writes, with a header that says what else there is, and the metadata around them.
+#[cfg(feature = "webp-lossy")]
+fn lossy_webp(
+    file: &mut BufWriter<&File>,
+    samples: &[u8],
+    [width, height]: [u32; 2],
+    has_alpha: bool,
+    about: About,
+    quality: u8,
+) -> io::Result<()> {
+    const HEADER: &[u8] = b"VP8X";
+    let encoder = match has_alpha {
+        true => webp::Encoder::from_rgba(samples, width, height),
+        false => webp::Encoder::from_rgb(samples, width, height),
+    };
+    let encoded = encoder.encode_simple(false, quality.into());
+    let encoded = encoded.map_err(|error| other(format!("libwebp cannot encode the picture ({error:?})")))?;
+    let (mut alpha, mut pixels) = (Vec::new(), Vec::new());
+    let mut rest = encoded.get(12..).unwrap_or_default();
+    while let Some(([a, b, c, d, length @ ..], after)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let (data, next) = after.split_at_checked(length).ok_or_else(|| other("libwebp's file is cut"))?;
+        match &[*a, *b, *c, *d] {
+            b"ALPH" => alpha = data.to_vec(),
+            b"VP8 " => pixels = data.to_vec(),
+            _ => {}
+        }
+        rest = next.get(length % 2..).unwrap_or_default();
+    }
+    let [profile, exif, xmp] = [
+        about.profile.unwrap_or_default(),
+        about.exif.unwrap_or_default().to_vec(),
+        about.xmp.unwrap_or_default().into(),
+    ];
+    let flag = |data: &[u8], bit: u8| if data.is_empty() { 0 } else { 1 << bit };
+    let flags = flag(&profile, 5) | flag(&alpha, 4) | flag(&exif, 3) | flag(&xmp, 2);
+    let side = |side: u32| (side - 1).to_le_bytes()[..3].to_vec();
+    let header = [vec![flags, 0, 0, 0], side(width), side(height)].concat();
+    let chunks =
+        [(HEADER, header), (b"ICCP", profile), (b"ALPH", alpha), (b"VP8 ", pixels), (b"EXIF", exif), (b"XMP ", xmp)];
+    let chunks: Vec<_> = chunks.into_iter().filter(|(_, data)| !data.is_empty()).collect();
+    let length: usize = chunks.iter().map(|(_, data)| 8 + data.len().next_multiple_of(2)).sum();
+    file.write_all(b"RIFF")?;
+    file.write_all(&(4 + length as u32).to_le_bytes())?;
+    file.write_all(b"WEBP")?;
+    for (name, data) in chunks {
+        file.write_all(name)?;
+        file.write_all(&(data.len() as u32).to_le_bytes())?;
+        file.write_all(&data)?;
+        file.write_all(&[0][..data.len() % 2])?;
+    }
+    Ok(())
 }
 
 pub(super) fn tiff(file: &mut BufWriter<&File>, samples: &Strips, about: About) -> io::Result<()> {
@@ -92,7 +166,10 @@ pub(super) fn tiff(file: &mut BufWriter<&File>, samples: &Strips, about: About) 
         [C::Inner]: TiffValue,
     {
         let mut encoder = TiffEncoder::new(file)?;
+        let exif = exif_of_tiff(samples.path, about.exif);
+        let parts = exif.write_parts(&mut encoder)?;
         let mut image = encoder.new_image::<C>(samples.width() as u32, samples.height() as u32)?;
+        exif.write_entries(image.encoder(), &parts)?;
         if let Some(profile) = &about.profile {
             image.encoder().write_tag(Tag::IccProfile, &profile[..])?;
         }
@@ -108,7 +185,7 @@ pub(super) fn tiff(file: &mut BufWriter<&File>, samples: &Strips, about: About) 
         }
         image.finish()
     }
-    match (samples.deep, samples.has_alpha()) {
+    match (samples.deep(), samples.has_alpha()) {
         (false, false) => write::<colortype::RGB8>(file, samples, about),
         (false, true) => write::<colortype::RGBA8>(file, samples, about),
         (true, false) => write::<colortype::RGB16>(file, samples, about),
@@ -117,6 +194,15 @@ pub(super) fn tiff(file: &mut BufWriter<&File>, samples: &Strips, about: About) 
     .map_err(|error| match error {
         TiffError::IoError(error) => error,
         error => other(error),
+    })
+}
+
+/// What EXIF says, for the directory of a TIFF.
+fn exif_of_tiff(path: &Path, exif: Option<&[u8]>) -> Directory {
+    let read = exif.map(Directory::of_exif).unwrap_or_else(|| Ok(Directory::default()));
+    read.unwrap_or_else(|error| {
+        tracing::warn!("{}: the EXIF of the photo cannot be read ({error}) and is left out", path.display());
+        Directory::default()
     })
 }
 
