@@ -73,15 +73,25 @@ pub fn run(args: &Args) -> Result<()> {
         Ok(())
     })?;
     bar.finish_and_clear();
-    let (file, avoid) = doctor::keep(&report)?;
+    // What was measured is printed even if it cannot be kept.
+    let kept = doctor::keep(&report);
+    let (file, avoid) = kept.as_ref().map_or((None, &[][..]), |(file, avoid)| (Some(file), avoid.as_slice()));
     match args.json {
         true => {
-            let file = (!avoid.is_empty()).then_some(file);
+            let file = file.filter(|_| !avoid.is_empty());
             print_line(json!({ "report": report, "adapters": gpu::adapters(), "avoid": avoid, "file": file }))?;
         }
-        false => print(&report, &avoid)?,
+        false => print(&report, avoid)?,
     }
-    verdict(&report)
+    match kept {
+        Ok(_) => verdict(&report),
+        // Later runs would not avoid what is wrong.
+        Err(error) if !report.avoid.is_empty() => Err(error),
+        Err(error) => {
+            tracing::warn!("{error}");
+            verdict(&report)
+        }
+    }
 }
 
 /// The tables of a report.

@@ -70,6 +70,13 @@ fn a_broken_kernel_is_found_and_avoided() {
     assert_eq!((&found["avoid"], &found["file"]), (&serde_json::json!([]), &Value::Null));
     assert!(!file.exists());
     assert_eq!(studio.succeed(&format!("{paint} again.png")).stderr.matches("runs without").count(), 0);
+
+    // A file stands where the folder of the user's data should be. What was measured is printed nevertheless.
+    let folder = file.parent().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    std::fs::write(folder, "no folder").unwrap();
+    let done = studio.succeed("doctor --json");
+    assert!(done.stderr.contains("cannot remove") && done.json()["report"]["checks"].is_array(), "{}", done.stderr);
 }
 
 /// What is stored is used by every command and removed by --forget; a broken file is ignored with a warning.
