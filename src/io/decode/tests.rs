@@ -223,7 +223,6 @@ fn avif_is_read() {
             }
         }
         let error = (squares / (3 * 33 * 26) as f32).sqrt();
-        println!("error {error}");
         assert!(error < 3.0, "a mean error of {error} of 255");
     }
     for bytes in [transparent, deep, turned] {
