@@ -4,6 +4,9 @@
 //! `make soak` runs it for 20 minutes; `IMPASTO_SOAK` is the duration in seconds. The heap in use and the device memory
 //! are compared in every run. Resident memory is compared only in runs of four minutes and more: it holds free pages
 //! too, and the allocator takes more of them for the first minute or two, as threads meet in different ways.
+//!
+//! Mesa 22.3's software driver itself keeps about 0.5 MB of heap for each device that was closed, so the test fails on it.
+//! Mesa 25.0 keeps nothing.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
